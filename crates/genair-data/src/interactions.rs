@@ -1,0 +1,56 @@
+//! Interactions as read or generated: interned raw ids, one small row each, in input order.
+//!
+//! Owns the step between a source and the filters. Knows nothing of files, dense ids or splits.
+
+use std::collections::HashMap;
+
+use indexmap::IndexSet;
+
+/// An item's fields other than its id; empty where nothing is known.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+/// One user met one item.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interaction {
+    /// Index into [`Interactions::users`].
+    pub user: u32,
+    /// Index into [`Interactions::items`].
+    pub item: u32,
+    /// Sorts a user's interactions: a time or a position, finite.
+    pub time: f64,
+}
+
+/// All interactions of a source, in its order.
+#[derive(Clone, Debug, Default)]
+pub struct Interactions {
+    /// Raw user ids by first appearance.
+    pub users: IndexSet<String>,
+    /// Raw item ids by first appearance.
+    pub items: IndexSet<String>,
+    /// One per row that counts.
+    pub rows: Vec<Interaction>,
+    /// What is known of items, by raw id.
+    pub metadata: HashMap<String, Metadata>,
+    /// What reading and filtering took away so far.
+    pub removed: Removed,
+}
+
+/// Rows that were read and do not count, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Removed {
+    /// A rating of at most `min_rating`.
+    pub low_rating: u64,
+    /// An item the items file lacks, under `unknown_items = "drop"`.
+    pub unknown_item: u64,
+    /// The k-core filter.
+    pub k_core: u64,
+    /// A user with fewer than 3 interactions left.
+    pub short_user: u64,
+}
+
+impl Removed {
+    /// Rows taken away for any reason.
+    pub fn total(&self) -> u64 {
+        self.low_rating + self.unknown_item + self.k_core + self.short_user
+    }
+}

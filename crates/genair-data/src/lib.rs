@@ -1,0 +1,26 @@
+//! Raw interaction logs to id sequences and a leave-one-out split, once for every run. No tensors,
+//! no batches, no models.
+//!
+//! Start with [`DatasetSpec`], [`load`] and [`Dataset`]; [`fetch`] is the only module that knows a
+//! network.
+
+mod dataset;
+mod digest;
+mod error;
+pub mod fetch;
+mod filter;
+mod interactions;
+mod load;
+mod read;
+mod spec;
+mod statistics;
+mod synthetic;
+
+pub use dataset::{Dataset, ItemId};
+pub use error::{DataError, LineProblem};
+pub use interactions::{Interaction, Interactions, Metadata, Removed};
+pub use load::{fingerprint, load};
+pub use spec::{
+    Cohorts, Columns, DatasetKind, DatasetSpec, KCore, KCoreMode, SpecProblem, UnknownItems,
+};
+pub use statistics::Statistics;

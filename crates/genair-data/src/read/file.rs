@@ -1,0 +1,99 @@
+//! Opening, listing and hashing files, plain or gzipped by their name.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::{DataError, digest};
+
+const BUFFER: usize = 1 << 18;
+
+/// Opens a file for streaming; one whose name ends in `.gz` is decompressed on the way.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
+    let file = File::open(path).map_err(|source| DataError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let file = BufReader::with_capacity(BUFFER, file);
+    if is_gzip(path) {
+        Ok(Box::new(MultiGzDecoder::new(file)))
+    } else {
+        Ok(Box::new(file))
+    }
+}
+
+/// Tells a broken archive from a broken disk.
+pub(super) fn read_error(path: &Path, source: io::Error) -> DataError {
+    let path = path.to_owned();
+    let is_content = matches!(
+        source.kind(),
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput
+    );
+    if is_gzip(&path) && is_content {
+        DataError::Gzip { path, source }
+    } else {
+        DataError::Read { path, source }
+    }
+}
+
+fn is_gzip(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("gz"))
+}
+
+/// SHA-256 of a file's bytes as they lie on the disk, lower-case hex.
+pub(crate) fn hash(path: &Path) -> Result<String, DataError> {
+    digest::of_file(path).map_err(|source| DataError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Names of the files in a folder, sorted.
+pub(super) fn list(folder: &Path) -> Result<Vec<String>, DataError> {
+    let read_error = |source| DataError::Read {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(read_error)? {
+        names.push(
+            entry
+                .map_err(read_error)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned(),
+        );
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The one file among a folder's `names` that ends in `suffix` or `suffix.gz`, if there is one.
+pub(super) fn only_with_suffix(
+    folder: &Path,
+    names: &[String],
+    key: &'static str,
+    suffix: &str,
+) -> Result<Option<PathBuf>, DataError> {
+    let has_suffix = |name: &&String| name.strip_suffix(".gz").unwrap_or(name).ends_with(suffix);
+    match names
+        .iter()
+        .filter(has_suffix)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        [] => Ok(None),
+        [only] => Ok(Some(folder.join(only))),
+        several => {
+            let found = several.iter().map(|&name| name.clone()).collect();
+            Err(DataError::SeveralFiles {
+                folder: folder.to_owned(),
+                key,
+                found,
+            })
+        }
+    }
+}

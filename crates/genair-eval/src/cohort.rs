@@ -1,0 +1,70 @@
+//! Which cohorts a user belongs to. The thresholds come from the dataset; see METHOD.md, section 7.
+
+use crate::Cohort;
+
+/// Where short ends and long begins, and tail and head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CohortThresholds {
+    /// Input length a long user has at least.
+    pub long_user: u64,
+    /// Training interactions a head item has at least.
+    pub head_item: u64,
+}
+
+impl CohortThresholds {
+    /// Cohorts of one user and split, from the length of the whole input (not cut to a model's
+    /// window) and the target's number of interactions in the training part of all users.
+    pub fn membership(&self, input_length: u64, target_popularity: u64) -> Membership {
+        Membership {
+            long_user: input_length >= self.long_user,
+            head_item: target_popularity >= self.head_item,
+        }
+    }
+}
+
+/// The cohorts one user belongs to in one split: all, one by length and one by target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Long input rather than short.
+    pub long_user: bool,
+    /// Popular target rather than rare.
+    pub head_item: bool,
+}
+
+impl Membership {
+    /// Whether the user is part of `cohort`.
+    pub fn contains(self, cohort: Cohort) -> bool {
+        match cohort {
+            Cohort::All => true,
+            Cohort::TailItem => !self.head_item,
+            Cohort::HeadItem => self.head_item,
+            Cohort::ShortUser => !self.long_user,
+            Cohort::LongUser => self.long_user,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_belongs_to_the_upper_cohort() {
+        let thresholds = CohortThresholds {
+            long_user: 10,
+            head_item: 4,
+        };
+        let cohorts = |length, popularity| -> Vec<&str> {
+            let membership = thresholds.membership(length, popularity);
+            Cohort::ALL
+                .iter()
+                .filter(|c| membership.contains(**c))
+                .map(|c| c.as_str())
+                .collect()
+        };
+        assert_eq!(cohorts(9, 3), ["all", "tail-item", "short-user"]);
+        assert_eq!(cohorts(10, 3), ["all", "tail-item", "long-user"]);
+        assert_eq!(cohorts(9, 4), ["all", "head-item", "short-user"]);
+        assert_eq!(cohorts(10, 4), ["all", "head-item", "long-user"]);
+    }
+}

@@ -1,0 +1,20 @@
+//! Evaluation of next-item rankings: scores to ranks, ranks to HR@k, NDCG@k and MRR@k, user and
+//! item cohorts, and the negatives of the sampled protocol.
+//!
+//! Plain numbers in, plain numbers out: no tensors, no files, no clock, no global random state.
+
+mod cohort;
+mod error;
+mod metrics;
+mod names;
+mod negatives;
+mod rank;
+mod spec;
+
+pub use cohort::{CohortThresholds, Membership};
+pub use error::EvalError;
+pub use metrics::{MetricRow, evaluate};
+pub use names::{Cohort, Metric, Protocol, Split};
+pub use negatives::{SAMPLED_NEGATIVES, sampled_negatives};
+pub use rank::{rank, sampled_rank};
+pub use spec::{EvalSpec, SpecProblem};

@@ -1,0 +1,128 @@
+//! The public API against numbers computed elsewhere: `tests/fixtures/metrics.json` at the root,
+//! made in Python from the published code's own metric functions, and hand-checked ties.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic as the tests may"
+)]
+
+use std::path::Path;
+
+use genair_eval::{Cohort, CohortThresholds, EvalSpec, Membership, Metric, evaluate, rank};
+use serde_json::Value;
+
+fn fixture() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/metrics.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<u64> {
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n.as_f64().unwrap() as u64)
+        .collect()
+}
+
+fn ranks(fixture: &Value) -> Vec<u32> {
+    numbers(&fixture["ranks0"])
+        .iter()
+        .map(|&rank| rank as u32)
+        .collect()
+}
+
+fn assert_close(found: f64, expected: &Value, what: &str) {
+    let expected = expected.as_f64().unwrap();
+    assert!(
+        (found - expected).abs() < 1e-12,
+        "{what}: {found}, the fixture says {expected}"
+    );
+}
+
+#[test]
+fn metrics_are_the_fixtures() {
+    let fixture = fixture();
+    let ranks = ranks(&fixture);
+    let k: Vec<u32> = numbers(&fixture["K"]).iter().map(|&k| k as u32).collect();
+    let spec = EvalSpec {
+        k: k.clone(),
+        ..EvalSpec::default()
+    };
+    let everyone = vec![
+        Membership {
+            long_user: true,
+            head_item: true
+        };
+        ranks.len()
+    ];
+    let rows = evaluate(&ranks, &everyone, &spec).unwrap();
+    let of_all = rows.iter().filter(|row| row.cohort == Cohort::All);
+    assert_eq!(of_all.clone().count(), 3 * k.len());
+    for row in of_all {
+        let table = match row.metric {
+            Metric::Hr => "HR",
+            Metric::Ndcg => "NDCG",
+            Metric::Mrr => "MRR",
+        };
+        assert_close(
+            row.value,
+            &fixture[table][row.k.to_string()],
+            &format!("{table}@{}", row.k),
+        );
+        assert_eq!(row.users, ranks.len() as u64);
+    }
+}
+
+#[test]
+fn cohorts_are_the_fixtures() {
+    let fixture = fixture();
+    let inputs = &fixture["group_inputs"];
+    let thresholds = CohortThresholds {
+        long_user: inputs["ts_user"].as_u64().unwrap(),
+        head_item: inputs["ts_item"].as_u64().unwrap(),
+    };
+    let popularity = numbers(&inputs["item_pop_by_id"]);
+    let memberships: Vec<Membership> =
+        std::iter::zip(numbers(&inputs["seq_len"]), numbers(&inputs["targets"]))
+            .map(|(length, target)| thresholds.membership(length, popularity[target as usize]))
+            .collect();
+    let spec = EvalSpec {
+        metrics: vec![Metric::Ndcg, Metric::Hr],
+        ..EvalSpec::default()
+    };
+    let mut checked = 0;
+    for row in evaluate(&ranks(&fixture), &memberships, &spec).unwrap() {
+        let (report, cohort) = match row.cohort {
+            Cohort::All => continue,
+            Cohort::ShortUser => ("len_report", "Short"),
+            Cohort::LongUser => ("len_report", "Long"),
+            Cohort::TailItem => ("pop_report_fixed", "Tail"),
+            Cohort::HeadItem => ("pop_report_fixed", "Popular"),
+        };
+        let name = format!("{cohort} {}@{}", row.metric.as_str().to_uppercase(), row.k);
+        assert_close(row.value, &fixture[report][&name], &name);
+        checked += 1;
+    }
+    assert_eq!(checked, 4 * 2 * 4);
+}
+
+#[test]
+fn ties_are_pessimistic() {
+    let fixture = fixture();
+    let ties = fixture["ties"].as_array().unwrap();
+    assert_eq!(ties.len(), 4);
+    for tie in ties {
+        let of_items = tie["scores"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| s.as_f64().unwrap() as f32);
+        let scores: Vec<f32> = std::iter::once(f32::NAN).chain(of_items).collect();
+        let target = 1 + tie["target_index"].as_u64().unwrap() as usize;
+        assert_eq!(
+            u64::from(rank(&scores, target, &[]).unwrap()),
+            tie["pessimistic"].as_u64().unwrap()
+        );
+    }
+}

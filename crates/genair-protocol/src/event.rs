@@ -1,0 +1,229 @@
+//! What a worker says while it works: one JSON object per line on its standard output.
+
+use genair_eval::{MetricRow, Protocol, Split};
+use serde::{Deserialize, Serialize};
+
+/// A run's progress, in this order: `started`, then per epoch `epoch` (and its `metrics`), then
+/// the final `metrics`, `ranks` and `artefact`s, then `finished`. `failed` may come at any time
+/// and is the last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum RunEvent {
+    /// Data, plugin and model are ready.
+    Started {
+        /// What the worker runs on.
+        machine: MachineFacts,
+        /// What the data turned out to be.
+        data: DataFacts,
+        /// Trainable scalars.
+        parameters: u64,
+    },
+    /// An epoch of training is over.
+    Epoch {
+        /// From 1.
+        epoch: usize,
+        /// The most there will be.
+        max_epochs: usize,
+        /// Mean of the epoch's steps.
+        loss: f64,
+        /// Wall-clock seconds of training, without validation.
+        train_seconds: f64,
+        /// Value of the early-stopping metric, where this epoch was validated.
+        valid: Option<f64>,
+        /// Whether this epoch is the best so far.
+        best: bool,
+    },
+    /// Metrics of one split and protocol.
+    Metrics {
+        /// From 1; `None` for the best epoch's weights, which are the run's result.
+        epoch: Option<usize>,
+        /// Which target was ranked.
+        split: Split,
+        /// Against which candidates.
+        protocol: Protocol,
+        /// One row per cohort, metric and cut-off.
+        rows: Vec<MetricRow>,
+    },
+    /// Rank of each user's target by the best epoch's weights.
+    Ranks {
+        /// Which target was ranked.
+        split: Split,
+        /// Against which candidates.
+        protocol: Protocol,
+        /// From 0, user by user in id order.
+        ranks: Vec<u32>,
+    },
+    /// A file was written.
+    Artefact {
+        /// What it holds.
+        kind: ArtefactKind,
+        /// Where it is.
+        path: String,
+        /// SHA-256 of the file, lower-case hex.
+        sha256: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The run is done.
+    Finished(RunTotals),
+    /// The run ended without results.
+    Failed(RunFailure),
+}
+
+/// What the worker ran on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MachineFacts {
+    /// Name of the machine.
+    pub host: String,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Threads of libtorch.
+    pub threads: usize,
+    /// Version of the loaded libtorch.
+    pub libtorch: String,
+    /// Version of the trainer.
+    pub trainer: String,
+}
+
+/// What the data turned out to be, after filters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataFacts {
+    /// Users.
+    pub users: u64,
+    /// Items.
+    pub items: u64,
+    /// Interactions of all splits.
+    pub interactions: u64,
+    /// SHA-256 of the id sequences ("user item item ...", one user a line), lower-case hex.
+    pub sequences_sha256: String,
+    /// Training interactions a head item has at least.
+    pub head_item: u64,
+    /// Input length a long user has at least.
+    pub long_user: u64,
+}
+
+/// What a file of a run holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtefactKind {
+    /// Best epoch's weights, safetensors.
+    Checkpoint,
+}
+
+impl ArtefactKind {
+    /// The name stored in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+}
+
+/// What a finished run took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunTotals {
+    /// From 1; 0 where nothing is trained.
+    pub best_epoch: usize,
+    /// Epochs trained.
+    pub epochs: usize,
+    /// Wall-clock seconds from the worker's start to its end.
+    pub seconds: f64,
+    /// Wall-clock seconds of training alone.
+    pub train_seconds: f64,
+    /// Processor seconds of the whole worker, where the system tells.
+    pub cpu_seconds: Option<f64>,
+    /// Peak resident memory of the worker, where the system tells.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// Why a run ended without results. Stored as a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFailure {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// What the run was doing.
+    pub phase: RunPhase,
+    /// What went wrong, naming the value.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Stable codes: queries and retries depend on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The spec or the data cannot give a run; trying again changes nothing.
+    InvalidSpec,
+    /// The data cannot be read or leaves nothing to train on.
+    InvalidData,
+    /// The plugin's file cannot be loaded or its handshake does not match.
+    PluginRejected,
+    /// The plugin panicked, returned an error or a wrong shape.
+    PluginFailed,
+    /// A loss, gradient, state or score is not finite.
+    NonFinite,
+    /// CUDA was asked for and is not there, or ran out of memory.
+    Device,
+    /// A file could not be read or written.
+    Io,
+    /// The worker ended without saying why (killed, aborted, out of memory).
+    WorkerDied,
+    /// A bug in this program.
+    Internal,
+}
+
+impl FailureKind {
+    /// The code stored in the database, such as `plugin-failed`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidSpec => "invalid-spec",
+            Self::InvalidData => "invalid-data",
+            Self::PluginRejected => "plugin-rejected",
+            Self::PluginFailed => "plugin-failed",
+            Self::NonFinite => "non-finite",
+            Self::Device => "device",
+            Self::Io => "io",
+            Self::WorkerDied => "worker-died",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What a run was doing when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunPhase {
+    /// Choosing a device, reading the request.
+    Starting,
+    /// Reading and splitting interactions.
+    LoadingData,
+    /// Opening the plugin.
+    LoadingPlugin,
+    /// Creating the model.
+    Building,
+    /// In a training step.
+    Training,
+    /// Ranking validation targets.
+    Validating,
+    /// Ranking test targets.
+    Testing,
+    /// Writing the checkpoint.
+    Saving,
+}
+
+impl RunPhase {
+    /// The name stored in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::LoadingData => "loading-data",
+            Self::LoadingPlugin => "loading-plugin",
+            Self::Building => "building",
+            Self::Training => "training",
+            Self::Validating => "validating",
+            Self::Testing => "testing",
+            Self::Saving => "saving",
+        }
+    }
+}

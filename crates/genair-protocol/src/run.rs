@@ -1,0 +1,260 @@
+//! One run, fully resolved: every value that decides its numbers, and nothing else.
+
+use std::path::PathBuf;
+
+use genair_data::DatasetSpec;
+use genair_eval::EvalSpec;
+use serde::{Deserialize, Serialize};
+
+/// Bumped whenever a change to the trainer alters the numbers of an unchanged spec, so that a
+/// database never takes results of two different trainers for the same run.
+pub const RESULTS_VERSION: u32 = 1;
+
+/// Backbones the trainer knows without a plugin: they have nothing to train.
+pub const BUILTIN_BACKBONES: [&str; 1] = ["popularity"];
+
+/// One cell of a sweep. Its canonical JSON (keys sorted, paths left out) is hashed into the run's
+/// identity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// The dataset's name in the spec, such as `ml-100k`.
+    pub dataset_name: String,
+    /// Where the interactions come from and how they are filtered.
+    pub dataset: DatasetSpec,
+    /// Which model.
+    pub backbone: BackboneSpec,
+    /// Which item vectors it gets.
+    pub representation: RepresentationSpec,
+    /// How it trains.
+    #[serde(default)]
+    pub train: TrainSpec,
+    /// What is measured.
+    #[serde(default)]
+    pub eval: EvalSpec,
+    /// Seeds initialisation, batch order, dropout, training negatives and evaluation negatives.
+    pub seed: u64,
+}
+
+/// A backbone by name, with its own settings; the plugin's JSON schema is their authority.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackboneSpec {
+    /// The plugin's name, or one of [`BUILTIN_BACKBONES`].
+    pub name: String,
+    /// Settings under `[backbone.NAME]`.
+    #[serde(default)]
+    pub params: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Where item vectors come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepresentationSpec {
+    /// Its name in the spec; `id` needs no table of its own.
+    pub name: String,
+    /// What it is made of.
+    pub kind: RepresentationKind,
+}
+
+/// What item vectors are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepresentationKind {
+    /// A trainable table of one vector per item.
+    Id,
+    /// No item vectors at all: what the popularity baseline has.
+    None,
+}
+
+/// How a run trains. Defaults are the paper's (METHOD.md, section 5).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainSpec {
+    /// Sequences per step, at least 1.
+    pub batch_size: usize,
+    /// What is minimised.
+    pub loss: LossSpec,
+    /// How parameters move.
+    pub optimizer: OptimizerSpec,
+    /// When training ends.
+    pub stop: StopSpec,
+    /// How weight matrices start; vectors (biases, norms) start as in PyTorch.
+    pub init: Initialisation,
+    /// `auto` (CUDA when there is one), `cpu`, or `cuda:N`.
+    pub device: String,
+    /// Threads of the one worker process. Part of the run's identity: sums depend on it.
+    pub threads: usize,
+}
+
+impl Default for TrainSpec {
+    fn default() -> Self {
+        Self {
+            batch_size: 128,
+            loss: LossSpec::default(),
+            optimizer: OptimizerSpec::default(),
+            stop: StopSpec::default(),
+            init: Initialisation::XavierNormal,
+            device: "auto".to_owned(),
+            threads: 1,
+        }
+    }
+}
+
+/// The recommendation loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossSpec {
+    /// Its form.
+    pub kind: LossKind,
+    /// Negatives per positive, at least 1.
+    pub negatives: usize,
+    /// Where negatives come from.
+    pub sampler: NegativeSampler,
+}
+
+impl Default for LossSpec {
+    fn default() -> Self {
+        Self {
+            kind: LossKind::Bce,
+            negatives: 1,
+            sampler: NegativeSampler::Uniform,
+        }
+    }
+}
+
+/// The form of the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossKind {
+    /// Binary cross-entropy: mean softplus(-positive) + mean softplus(negative).
+    Bce,
+}
+
+/// Where training negatives come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NegativeSampler {
+    /// Uniform over the items outside the user's training sequence.
+    Uniform,
+}
+
+/// The optimiser.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerSpec {
+    /// Its form.
+    pub kind: OptimizerKind,
+    /// Learning rate, above 0.
+    pub lr: f64,
+    /// L2 penalty added to the gradient, at least 0.
+    pub weight_decay: f64,
+}
+
+impl Default for OptimizerSpec {
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::Adam,
+            lr: 1e-3,
+            weight_decay: 0.0,
+        }
+    }
+}
+
+/// The form of the optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Adam with betas 0.9 and 0.999, epsilon 1e-8.
+    Adam,
+}
+
+/// Early stopping on the validation split, full ranking; the best epoch's weights are restored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StopSpec {
+    /// `metric@k`, such as `ndcg@10`; `metric` one of hr, ndcg, mrr.
+    pub metric: ValidationMetric,
+    /// Epochs without a better value before training ends, at least 1.
+    pub patience: usize,
+    /// Epochs at the most, at least 1.
+    pub max_epochs: usize,
+    /// Epochs between two validations, at least 1; the last epoch is always validated.
+    pub eval_every: usize,
+}
+
+impl Default for StopSpec {
+    fn default() -> Self {
+        Self {
+            metric: ValidationMetric {
+                metric: genair_eval::Metric::Ndcg,
+                k: 10,
+            },
+            patience: 20,
+            max_epochs: 50,
+            eval_every: 1,
+        }
+    }
+}
+
+/// `ndcg@10` and the like, written as one string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ValidationMetric {
+    /// What is measured.
+    pub metric: genair_eval::Metric,
+    /// Cut-off, at least 1.
+    pub k: u32,
+}
+
+impl std::fmt::Display for ValidationMetric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.metric, self.k)
+    }
+}
+
+impl From<ValidationMetric> for String {
+    fn from(metric: ValidationMetric) -> Self {
+        metric.to_string()
+    }
+}
+
+impl TryFrom<String> for ValidationMetric {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is not a metric; write it as in `ndcg@10` (hr, ndcg or mrr, then @ and a cut-off from 1)"
+            )
+        };
+        let (name, k) = text.split_once('@').ok_or_else(wrong)?;
+        let metric = name.parse().map_err(|_| wrong())?;
+        let k = k.parse().ok().filter(|&k| k >= 1).ok_or_else(wrong)?;
+        Ok(Self { metric, k })
+    }
+}
+
+/// How weight matrices (two or more dimensions) start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Initialisation {
+    /// Normal, standard deviation sqrt(2 / (fan_in + fan_out)).
+    XavierNormal,
+    /// Normal with standard deviation 0.02, cut at two standard deviations.
+    TruncatedNormal,
+}
+
+/// What the runner hands a worker process, as a JSON file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerRequest {
+    /// What to do.
+    pub run: RunSpec,
+    /// The plugin's file; absent for a built-in backbone.
+    pub plugin: Option<PathBuf>,
+    /// SHA-256 the plugin's file must have, lower-case hex: the one that is in the run's identity.
+    pub plugin_sha256: Option<String>,
+    /// Folder for checkpoints; created if it is not there.
+    pub artefacts: PathBuf,
+}

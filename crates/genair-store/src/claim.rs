@@ -1,0 +1,372 @@
+//! Who executes a run: claiming, releasing, and staying alive. At most one process holds a run.
+
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use crate::{Owner, OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind};
+
+/// What to do with a run that failed before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedRuns {
+    /// Leave it failed and say so.
+    Keep,
+    /// Try it again.
+    Retry,
+}
+
+/// What became of an attempt to claim a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claim {
+    /// The caller holds the run and must execute or release it. Nothing of an earlier attempt is left.
+    Claimed,
+    /// It has its results.
+    Finished,
+    /// It failed before, and was not to be tried again.
+    Failed(Failure),
+    /// Another process that is still there holds it.
+    HeldBy(OwnerInfo),
+}
+
+/// Why a run failed, as stored; see `genair_protocol::RunFailure`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Failure {
+    /// Code such as `plugin-failed`.
+    #[sqlx(rename = "failure_kind")]
+    pub kind: String,
+    /// What it was doing, such as `training`.
+    #[sqlx(rename = "failure_phase")]
+    pub phase: String,
+    /// What went wrong.
+    #[sqlx(rename = "failure_message")]
+    pub message: String,
+    /// What to do about it.
+    #[sqlx(rename = "failure_hint")]
+    pub hint: Option<String>,
+}
+
+impl Store {
+    /// Claims a run for `owner`, unless it is done or in other hands. A run held by a process that
+    /// is gone is taken over; see [`OwnerInfo::is_stale`].
+    pub fn claim(
+        &mut self,
+        run: RunId,
+        owner: &Owner,
+        failed: FailedRuns,
+    ) -> Result<Claim, StoreError> {
+        self.write(async |connection| {
+            let previous = match holder(connection, run).await? {
+                (RunState::Finished, _) => return Ok(Claim::Finished),
+                (RunState::Failed, _) if failed == FailedRuns::Keep => {
+                    return Ok(Claim::Failed(failure(connection, run).await?));
+                }
+                (RunState::Running, Some(name)) => {
+                    let previous = OwnerInfo::load(connection, &name).await?;
+                    if !previous.is_stale() {
+                        return Ok(Claim::HeldBy(previous));
+                    }
+                    tracing::info!(%run, pid = previous.pid, host = %previous.host, "taking over from a process that is gone");
+                    Some(name)
+                }
+                (RunState::Pending | RunState::Failed | RunState::Running, _) => None,
+            };
+            reset(connection, run).await?;
+            owner.beat(connection).await?;
+            sqlx::query(
+                "UPDATE runs SET state = 'running', owner = ?, attempts = attempts + 1, code_revision = ?,
+                     code_dirty = ?, started_at = strftime('%Y-%m-%dT%H:%M:%fZ')
+                 WHERE run_id = ?",
+            )
+            .bind(&owner.owner)
+            .bind(&owner.code.revision)
+            .bind(owner.code.dirty)
+            .bind(run)
+            .execute(&mut *connection)
+            .await?;
+            if let Some(previous) = previous {
+                forget_if_idle(connection, &previous).await?;
+            }
+            Ok(Claim::Claimed)
+        })
+    }
+
+    /// Gives a run back unfinished: it is pending again and nothing of the attempt is left but its count.
+    pub fn release(&mut self, run: RunId, owner: &Owner) -> Result<(), StoreError> {
+        self.write(async |connection| {
+            require_held(connection, run, owner).await?;
+            reset(connection, run).await
+        })
+    }
+
+    /// Tells other machines that `owner` is still at work. Due well within 60 s while it holds runs.
+    pub fn heartbeat(&mut self, owner: &Owner) -> Result<(), StoreError> {
+        self.write(async |connection| owner.beat(connection).await)
+    }
+
+    /// Takes `owner` off the list of processes and releases what it still holds.
+    pub fn remove_owner(&mut self, owner: &Owner) -> Result<(), StoreError> {
+        self.write(async |connection| {
+            let held: Vec<RunId> = sqlx::query_scalar("SELECT run_id FROM runs WHERE owner = ?")
+                .bind(&owner.owner)
+                .fetch_all(&mut *connection)
+                .await?;
+            for run in held {
+                reset(connection, run).await?;
+            }
+            forget_if_idle(connection, &owner.owner).await
+        })
+    }
+}
+
+async fn holder(
+    connection: &mut SqliteConnection,
+    run: RunId,
+) -> Result<(RunState, Option<String>), StoreErrorKind> {
+    sqlx::query_as("SELECT state, owner FROM runs WHERE run_id = ?")
+        .bind(run)
+        .fetch_optional(connection)
+        .await?
+        .ok_or(StoreErrorKind::UnknownRun { run })
+}
+
+pub(crate) async fn failure(
+    connection: &mut SqliteConnection,
+    run: RunId,
+) -> Result<Failure, StoreErrorKind> {
+    let failure = sqlx::query_as(
+        "SELECT failure_kind, failure_phase, failure_message, failure_hint FROM runs WHERE run_id = ?",
+    )
+    .bind(run)
+    .fetch_one(connection)
+    .await?;
+    Ok(failure)
+}
+
+/// Fails unless `owner` holds the run: whoever lost it must not write any more.
+pub(crate) async fn require_held(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    owner: &Owner,
+) -> Result<(), StoreErrorKind> {
+    match holder(connection, run).await? {
+        (RunState::Running, Some(name)) if name == owner.owner => Ok(()),
+        _ => Err(StoreErrorKind::NotHeld { run }),
+    }
+}
+
+/// Makes a run pending, with nothing of an attempt left.
+async fn reset(connection: &mut SqliteConnection, run: RunId) -> Result<(), StoreErrorKind> {
+    for delete in [
+        "DELETE FROM epochs WHERE run_id = ?",
+        "DELETE FROM metrics WHERE run_id = ?",
+        "DELETE FROM ranks WHERE run_id = ?",
+        "DELETE FROM artefacts WHERE run_id = ?",
+        "UPDATE runs SET state = 'pending', owner = NULL, started_at = NULL, finished_at = NULL,
+             code_revision = NULL, code_dirty = NULL, trainer_version = NULL, libtorch = NULL, host = NULL,
+             device = NULL, threads = NULL, parameters = NULL,
+             users = NULL, items = NULL, interactions = NULL, sequences_sha256 = NULL, head_item = NULL,
+             long_user = NULL,
+             best_epoch = NULL, epochs = NULL, seconds = NULL, train_seconds = NULL, cpu_seconds = NULL,
+             peak_memory_bytes = NULL,
+             failure_kind = NULL, failure_phase = NULL, failure_message = NULL, failure_hint = NULL
+         WHERE run_id = ?",
+    ] {
+        sqlx::query(delete).bind(run).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn forget_if_idle(
+    connection: &mut SqliteConnection,
+    owner: &str,
+) -> Result<(), StoreErrorKind> {
+    sqlx::query("DELETE FROM owners WHERE owner = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.owner = ?1)")
+        .bind(owner)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+    use std::sync::Barrier;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::owner::started;
+    use crate::{CodeRevision, NewRun};
+
+    struct Lab {
+        folder: tempfile::TempDir,
+        store: Store,
+        run: RunId,
+    }
+
+    fn lab() -> Lab {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path().join("results.db")).unwrap();
+        let sweep = store.begin_sweep("main", "main.toml", "").unwrap();
+        let run = NewRun {
+            identity: "a1".to_owned(),
+            spec: "{}".to_owned(),
+            spec_sha256: "b2".to_owned(),
+            dataset: "tiny".to_owned(),
+            backbone: "sasrec".to_owned(),
+            representation: "id".to_owned(),
+            variant: String::new(),
+            seed: 44,
+            data_sha256: "c3".to_owned(),
+            plugin_sha256: None,
+            results_version: 1,
+        };
+        let run = store.register(sweep, &[run]).unwrap()[0];
+        Lab { folder, store, run }
+    }
+
+    fn this_process() -> Owner {
+        Owner::this_process(CodeRevision {
+            revision: "4b825dc".to_owned(),
+            dirty: true,
+        })
+    }
+
+    fn of_child(child: &Child) -> Owner {
+        Owner {
+            owner: format!("child {}", child.id()),
+            pid: child.id(),
+            pid_started: started(child.id()).unwrap(),
+            ..this_process()
+        }
+    }
+
+    #[test]
+    fn a_run_is_claimed_once_by_whoever_comes_first() {
+        let Lab { folder, run, .. } = lab();
+        let path = folder.path().join("results.db");
+        let barrier = Barrier::new(4);
+        let claims: Vec<Claim> = std::thread::scope(|scope| {
+            let claim = || {
+                let mut store = Store::open(&path).unwrap();
+                barrier.wait();
+                store.claim(run, &this_process(), FailedRuns::Keep).unwrap()
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(claim)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let count =
+            |wanted: fn(&Claim) -> bool| claims.iter().filter(|claim| wanted(claim)).count();
+        assert_eq!(count(|claim| matches!(claim, Claim::Claimed)), 1);
+        assert_eq!(
+            count(|claim| matches!(claim, Claim::HeldBy(by) if by.pid == std::process::id())),
+            3
+        );
+    }
+
+    #[test]
+    fn a_run_is_taken_over_once_its_process_ended_and_not_before() {
+        let Lab {
+            folder: _folder,
+            mut store,
+            run,
+        } = lab();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let childs = of_child(&child);
+        assert_eq!(
+            store.claim(run, &childs, FailedRuns::Keep).unwrap(),
+            Claim::Claimed
+        );
+        let refused = store.claim(run, &this_process(), FailedRuns::Keep).unwrap();
+        assert!(matches!(refused, Claim::HeldBy(by) if by.pid == child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        assert_eq!(
+            store.claim(run, &this_process(), FailedRuns::Keep).unwrap(),
+            Claim::Claimed
+        );
+        let details = store.show_run(run).unwrap();
+        assert_eq!(details.run.attempts, 2);
+        assert_eq!(details.run.code_revision.as_deref(), Some("4b825dc"));
+        assert_eq!(details.owner.unwrap().pid, std::process::id());
+        let owners = store.query("SELECT count(*) FROM owners").unwrap().rows;
+        assert_eq!(
+            owners,
+            [[json!(1)]],
+            "the process that is gone is forgotten"
+        );
+        let late = store.release(run, &childs).unwrap_err().kind;
+        assert!(matches!(late, StoreErrorKind::NotHeld { .. }), "{late}");
+    }
+
+    #[test]
+    fn a_silent_process_of_another_machine_is_taken_over_after_a_minute() {
+        let Lab {
+            folder: _folder,
+            mut store,
+            run,
+        } = lab();
+        let elsewhere = Owner {
+            owner: "elsewhere".to_owned(),
+            host: "elsewhere".to_owned(),
+            pid: 1,
+            ..this_process()
+        };
+        assert_eq!(
+            store.claim(run, &elsewhere, FailedRuns::Keep).unwrap(),
+            Claim::Claimed
+        );
+        let mut silent_for = |seconds: u32| {
+            let change =
+                "UPDATE owners SET heartbeat_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)";
+            store
+                .write(async |connection| {
+                    let by = format!("-{seconds} seconds");
+                    sqlx::query(change).bind(by).execute(connection).await?;
+                    Ok(())
+                })
+                .unwrap();
+            store.claim(run, &this_process(), FailedRuns::Keep).unwrap()
+        };
+        assert!(matches!(silent_for(50), Claim::HeldBy(by) if by.host == "elsewhere"));
+        assert_eq!(silent_for(70), Claim::Claimed);
+    }
+
+    #[test]
+    fn removing_an_owner_releases_its_runs() {
+        let Lab {
+            folder: _folder,
+            mut store,
+            run,
+        } = lab();
+        let owner = this_process();
+        store.claim(run, &owner, FailedRuns::Keep).unwrap();
+        store.heartbeat(&owner).unwrap();
+        store.remove_owner(&owner).unwrap();
+        assert_eq!(store.show_run(run).unwrap().run.state, RunState::Pending);
+        assert_eq!(
+            store.query("SELECT count(*) FROM owners").unwrap().rows,
+            [[json!(0)]]
+        );
+    }
+
+    #[test]
+    fn an_unknown_run_is_named() {
+        let Lab {
+            folder: _folder,
+            mut store,
+            ..
+        } = lab();
+        let error = store
+            .claim(RunId(99), &this_process(), FailedRuns::Keep)
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("there is no run 99; `genair results list` shows those there are")
+        );
+    }
+}

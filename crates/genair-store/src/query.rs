@@ -1,0 +1,88 @@
+//! A user's own SQL, on a connection that cannot write.
+
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::sqlite::{SqliteRow, SqliteValueRef};
+use sqlx::{
+    AssertSqlSafe, Column, Decode, Executor, Row, SqlSafeStr, Sqlite, Statement, TypeInfo, ValueRef,
+};
+
+use crate::error::{SQLITE_READONLY, sqlite_code};
+use crate::{Store, StoreError, StoreErrorKind};
+
+/// What a statement returned.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QueryResult {
+    /// Column names as the statement gives them; they may repeat.
+    pub columns: Vec<String>,
+    /// One value per column: null, a number, or text. A blob is lower-case hex, an infinite number
+    /// is text.
+    pub rows: Vec<Vec<Value>>,
+}
+
+impl Store {
+    /// Runs one reading statement. SQLite itself refuses to write.
+    pub fn query(&mut self, sql: &str) -> Result<QueryResult, StoreError> {
+        self.read_only(async |connection| {
+            // The user's own words, on a connection that cannot change anything.
+            let sql = AssertSqlSafe(sql).into_sql_str();
+            let statement = (&mut *connection)
+                .prepare(sql.clone())
+                .await
+                .map_err(refused)?;
+            let columns: Vec<String> = statement
+                .columns()
+                .iter()
+                .map(|column| column.name().to_owned())
+                .collect();
+            let rows = sqlx::query(sql)
+                .fetch_all(connection)
+                .await
+                .map_err(refused)?;
+            if rows.iter().any(|row| row.len() != columns.len()) {
+                return Err(StoreErrorKind::SeveralQueries);
+            }
+            let rows = rows.iter().map(values).collect::<Result<_, _>>()?;
+            Ok(QueryResult { columns, rows })
+        })
+    }
+}
+
+fn refused(error: sqlx::Error) -> StoreErrorKind {
+    match error.as_database_error() {
+        Some(_) if sqlite_code(&error) == Some(SQLITE_READONLY) => StoreErrorKind::QueryWrites,
+        Some(database) => StoreErrorKind::Query {
+            message: database.message().to_owned(),
+        },
+        None => error.into(),
+    }
+}
+
+fn values(row: &SqliteRow) -> Result<Vec<Value>, StoreErrorKind> {
+    (0..row.len())
+        .map(|column| value(row.try_get_raw(column)?))
+        .collect()
+}
+
+/// A value by what it is, whatever its column was declared to hold.
+fn value(raw: SqliteValueRef<'_>) -> Result<Value, StoreErrorKind> {
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let decoded = match raw.type_info().name() {
+        "INTEGER" => <i64 as Decode<Sqlite>>::decode(raw).map(Value::from),
+        "REAL" => <f64 as Decode<Sqlite>>::decode(raw).map(real),
+        "TEXT" => <String as Decode<Sqlite>>::decode(raw).map(Value::from),
+        _ => <Vec<u8> as Decode<Sqlite>>::decode(raw).map(|blob| Value::from(hex(&blob))),
+    };
+    decoded.map_err(|error| sqlx::Error::Decode(error).into())
+}
+
+fn real(number: f64) -> Value {
+    serde_json::Number::from_f64(number)
+        .map_or_else(|| Value::from(number.to_string()), Value::Number)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

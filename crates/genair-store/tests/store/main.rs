@@ -1,0 +1,192 @@
+//! The store through its public API, on real files.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic as the tests may"
+)]
+
+mod opening;
+mod queries;
+mod runs;
+mod sweeps;
+
+use genair_eval::{Cohort, Metric, Protocol, Split};
+use genair_protocol::{
+    ArtefactKind, DataFacts, FailureKind, MachineFacts, MetricRow, RunEvent, RunFailure, RunPhase,
+    RunTotals,
+};
+use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, RunId, Store};
+
+/// A database in a folder that goes away with it.
+struct Lab {
+    folder: tempfile::TempDir,
+    store: Store,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("results.db")).unwrap();
+        Self { folder, store }
+    }
+
+    fn another_store(&self) -> Store {
+        Store::open(self.folder.path().join("results.db")).unwrap()
+    }
+
+    fn reader(&self) -> Store {
+        Store::open_read_only(self.folder.path().join("results.db")).unwrap()
+    }
+
+    /// Makes `runs` the sweep `main`.
+    fn register(&mut self, runs: &[NewRun]) -> Vec<RunId> {
+        let sweep = self
+            .store
+            .begin_sweep("main", "main.toml", "[sweep]")
+            .unwrap();
+        self.store.register(sweep, runs).unwrap()
+    }
+
+    /// A run that is claimed by this process.
+    fn claimed_run(&mut self) -> RunId {
+        let run = self.register(&[new_run("a1", 44)])[0];
+        assert_eq!(
+            self.store.claim(run, &owner(), FailedRuns::Keep).unwrap(),
+            Claim::Claimed
+        );
+        run
+    }
+}
+
+/// Claims a run and takes it to its end, with every kind of event.
+fn finish(store: &mut Store, run: RunId, test_ndcg: f64) {
+    assert_eq!(
+        store.claim(run, &owner(), FailedRuns::Retry).unwrap(),
+        Claim::Claimed
+    );
+    for event in events(test_ndcg) {
+        store.record(run, &owner(), &event).unwrap();
+    }
+}
+
+fn new_run(identity: &str, seed: u64) -> NewRun {
+    NewRun {
+        identity: identity.to_owned(),
+        spec: r#"{"seed": 44}"#.to_owned(),
+        spec_sha256: "5ec".to_owned(),
+        dataset: "tiny".to_owned(),
+        backbone: "sasrec".to_owned(),
+        representation: "id".to_owned(),
+        variant: "alpha=1e-4".to_owned(),
+        seed,
+        data_sha256: "da7a".to_owned(),
+        plugin_sha256: Some("911".to_owned()),
+        results_version: 1,
+    }
+}
+
+fn owner() -> Owner {
+    Owner::this_process(CodeRevision {
+        revision: "4b825dc".to_owned(),
+        dirty: false,
+    })
+}
+
+fn metric_row(metric: Metric, k: u32, value: f64) -> MetricRow {
+    MetricRow {
+        cohort: Cohort::All,
+        metric,
+        k,
+        value,
+        users: 3,
+    }
+}
+
+fn result(split: Split, ndcg: f64) -> RunEvent {
+    let rows = vec![
+        metric_row(Metric::Hr, 10, 0.5),
+        metric_row(Metric::Ndcg, 10, ndcg),
+    ];
+    RunEvent::Metrics {
+        epoch: None,
+        split,
+        protocol: Protocol::Full,
+        rows,
+    }
+}
+
+fn events(test_ndcg: f64) -> Vec<RunEvent> {
+    let rows = vec![metric_row(Metric::Ndcg, 10, 0.125)];
+    vec![
+        RunEvent::Started {
+            machine: MachineFacts {
+                host: "bench".to_owned(),
+                device: "cpu".to_owned(),
+                threads: 1,
+                libtorch: "2.13.0".to_owned(),
+                trainer: "0.1.0".to_owned(),
+            },
+            data: DataFacts {
+                users: 3,
+                items: 7,
+                interactions: 20,
+                sequences_sha256: "5e9".to_owned(),
+                head_item: 4,
+                long_user: 5,
+            },
+            parameters: 1_234,
+        },
+        RunEvent::Epoch {
+            epoch: 1,
+            max_epochs: 2,
+            loss: 1.25,
+            train_seconds: 0.5,
+            valid: Some(0.125),
+            best: true,
+        },
+        RunEvent::Metrics {
+            epoch: Some(1),
+            split: Split::Valid,
+            protocol: Protocol::Full,
+            rows,
+        },
+        RunEvent::Epoch {
+            epoch: 2,
+            max_epochs: 2,
+            loss: 1.0,
+            train_seconds: 0.5,
+            valid: None,
+            best: false,
+        },
+        result(Split::Valid, 0.25),
+        result(Split::Test, test_ndcg),
+        RunEvent::Ranks {
+            split: Split::Test,
+            protocol: Protocol::Full,
+            ranks: vec![0, 6, 2],
+        },
+        RunEvent::Artefact {
+            kind: ArtefactKind::Checkpoint,
+            path: "best.safetensors".to_owned(),
+            sha256: "c4e".to_owned(),
+            bytes: 4_096,
+        },
+        RunEvent::Finished(RunTotals {
+            best_epoch: 1,
+            epochs: 2,
+            seconds: 2.5,
+            train_seconds: 1.0,
+            cpu_seconds: Some(2.0),
+            peak_memory_bytes: None,
+        }),
+    ]
+}
+
+fn failed() -> RunEvent {
+    RunEvent::Failed(RunFailure {
+        kind: FailureKind::PluginFailed,
+        phase: RunPhase::Training,
+        message: "plugin `sasrec` panicked".to_owned(),
+        hint: Some("see its log".to_owned()),
+    })
+}

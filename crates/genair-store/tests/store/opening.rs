@@ -1,0 +1,188 @@
+//! Files of every kind, opened by one or many.
+
+use std::path::Path;
+use std::sync::Barrier;
+
+use genair_store::{Store, StoreError, StoreErrorKind};
+use serde_json::json;
+use sqlx::{ConnectOptions, Connection};
+
+use crate::Lab;
+
+/// Runs SQL on a file behind the store's back.
+fn execute(path: &Path, sql: &'static str) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true);
+        let mut connection = options.connect().await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    });
+}
+
+fn check(result: Result<Store, StoreError>, expected: &str) {
+    let error = result.unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.starts_with(&format!("database {}: ", error.path.display())),
+        "{message}"
+    );
+    assert!(message.ends_with(expected), "{message}");
+}
+
+#[test]
+fn a_store_may_move_to_another_thread() {
+    fn may_move<T: Send>() {}
+    may_move::<Store>();
+}
+
+#[test]
+fn a_new_database_is_made_with_its_folder_and_opens_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/folder/results.db");
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.schema_version().unwrap(), 1);
+    let pragma = |store: &mut Store, sql: &str| store.query(sql).unwrap().rows[0][0].clone();
+    assert_eq!(pragma(&mut store, "PRAGMA journal_mode"), "wal");
+    store.close().unwrap();
+    assert_eq!(Store::open(&path).unwrap().schema_version().unwrap(), 1);
+}
+
+#[test]
+fn closing_leaves_one_file() {
+    let Lab { folder, store } = Lab::new();
+    store.close().unwrap();
+    let files: Vec<_> = folder
+        .path()
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(files, ["results.db"]);
+}
+
+#[test]
+fn many_may_make_the_database_at_once() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.db");
+        let barrier = Barrier::new(6);
+        std::thread::scope(|scope| {
+            for number in 0..6 {
+                let (path, barrier) = (&path, &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    let mut store = Store::open(path).unwrap();
+                    store
+                        .begin_sweep(&format!("sweep {number}"), "s.toml", "")
+                        .unwrap();
+                });
+            }
+        });
+        let sweeps = Store::open(&path)
+            .unwrap()
+            .query("SELECT count(*) FROM sweeps")
+            .unwrap();
+        assert_eq!(sweeps.rows, [[json!(6)]]);
+    }
+}
+
+#[test]
+fn what_is_no_results_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let text = folder.path().join("notes.txt");
+    let content = "Certainly not a database, but longer than the header of one: a hundred bytes are enough for that.\n";
+    std::fs::write(&text, content).unwrap();
+    check(
+        Store::open(&text),
+        "the file is not an SQLite database; choose another with `--db`",
+    );
+    check(
+        Store::open_read_only(&text),
+        "the file is not an SQLite database; choose another with `--db`",
+    );
+    assert_eq!(std::fs::read_to_string(&text).unwrap(), content);
+
+    let foreign = folder.path().join("browser.db");
+    execute(&foreign, "CREATE TABLE bookmarks (url TEXT)");
+    let before = std::fs::read(&foreign).unwrap();
+    check(
+        Store::open(&foreign),
+        "the file is an SQLite database of another program; choose another with `--db`",
+    );
+    check(
+        Store::open_read_only(&foreign),
+        "the file is an SQLite database of another program; choose another with `--db`",
+    );
+    assert_eq!(std::fs::read(&foreign).unwrap(), before);
+
+    check(
+        Store::open(folder.path()),
+        "this is a folder; name a file in it",
+    );
+    check(
+        Store::open_read_only(folder.path()),
+        "this is a folder; name a file in it",
+    );
+}
+
+#[test]
+fn a_database_of_a_newer_program_is_refused() {
+    let Lab { folder, store } = Lab::new();
+    store.close().unwrap();
+    let path = folder.path().join("results.db");
+    execute(
+        &path,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (7, 'from the future', 1, x'00', 0)",
+    );
+    let expected =
+        "written by a newer genair (migration 7); update this one or choose another with `--db`";
+    check(Store::open(&path), expected);
+    check(Store::open_read_only(&path), expected);
+}
+
+#[test]
+fn a_folder_that_takes_no_files_is_named() {
+    // Not even root creates files in /proc.
+    check(
+        Store::open("/proc/genair.db"),
+        "check that its folder may be written to",
+    );
+    check(
+        Store::open("/proc/genair/results.db"),
+        "its folder cannot be created; choose another place with `--db`",
+    );
+}
+
+#[test]
+fn reading_needs_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("results.db");
+    check(
+        Store::open_read_only(&path),
+        "there is no such file; `genair sweep` creates it, `--db` names another",
+    );
+    assert!(!path.exists());
+    std::fs::write(&path, "").unwrap();
+    check(
+        Store::open_read_only(&path),
+        "(before migration 1); any `genair sweep` into it updates it",
+    );
+}
+
+#[test]
+fn a_reader_sees_what_is_in_the_log_and_writes_nothing() {
+    let mut lab = Lab::new();
+    let mut reader = lab.reader();
+    lab.claimed_run();
+    assert_eq!(reader.run_counts().unwrap().running, 1);
+    assert_eq!(lab.reader().run_counts().unwrap().running, 1);
+    let error = reader.begin_sweep("main", "main.toml", "").unwrap_err();
+    assert!(matches!(error.kind, StoreErrorKind::ReadOnly(_)), "{error}");
+}

@@ -1,0 +1,261 @@
+//! A run from claim to end, in one process and in many threads.
+
+use std::time::{Duration, Instant};
+
+use genair_eval::{Protocol, Split};
+use genair_protocol::RunEvent;
+use genair_store::{Claim, FailedRuns, Owner, RunId, RunState, StoreErrorKind};
+use serde_json::json;
+
+use crate::{Lab, events, failed, finish, new_run, owner};
+
+fn rows_of(lab: &mut Lab, run: RunId) -> i64 {
+    let count = format!(
+        "SELECT (SELECT count(*) FROM epochs WHERE run_id = {run}) + (SELECT count(*) FROM metrics WHERE run_id = {run})
+              + (SELECT count(*) FROM ranks WHERE run_id = {run}) + (SELECT count(*) FROM artefacts WHERE run_id = {run})"
+    );
+    lab.store.query(&count).unwrap().rows[0][0]
+        .as_i64()
+        .unwrap()
+}
+
+#[test]
+fn a_finished_run_reads_back_as_it_was_told() {
+    let mut lab = Lab::new();
+    let run = lab.register(&[new_run("a1", 44)])[0];
+    // A value whose decimal form is long: it must come back to the last bit.
+    let ndcg = 0.1_f64 + 0.2;
+    finish(&mut lab.store, run, ndcg);
+
+    let details = lab.reader().show_run(run).unwrap();
+    let row = &details.run;
+    assert_eq!(
+        (row.state, row.attempts, row.identity.as_str()),
+        (RunState::Finished, 1, "a1")
+    );
+    assert_eq!(
+        (row.seed, row.code_revision.as_deref(), row.code_dirty),
+        (44, Some("4b825dc"), Some(false))
+    );
+    assert_eq!(
+        (row.host.as_deref(), row.parameters, row.users),
+        (Some("bench"), Some(1_234), Some(3))
+    );
+    assert_eq!((row.head_item, row.long_user), (Some(4), Some(5)));
+    assert_eq!(
+        (row.best_epoch, row.cpu_seconds, row.peak_memory_bytes),
+        (Some(1), Some(2.0), None)
+    );
+    assert!(row.created_at <= row.started_at.clone().unwrap() && row.started_at <= row.finished_at);
+    assert_eq!(details.owner, None);
+    assert_eq!(details.failure, None);
+    assert_eq!(details.sweeps[0].variant, "alpha=1e-4");
+    assert_eq!(
+        details
+            .epochs
+            .iter()
+            .map(|e| (e.loss, e.valid, e.best))
+            .collect::<Vec<_>>(),
+        [(1.25, Some(0.125), true), (1.0, None, false)]
+    );
+    let values: Vec<_> = details
+        .metrics
+        .iter()
+        .map(|m| (m.split, m.metric.as_str(), m.value))
+        .collect();
+    assert_eq!(
+        values,
+        [
+            (Split::Valid, "hr", 0.5),
+            (Split::Valid, "ndcg", 0.25),
+            (Split::Test, "hr", 0.5),
+            (Split::Test, "ndcg", ndcg),
+        ]
+    );
+    assert_eq!(
+        (
+            details.artefacts[0].kind.as_str(),
+            details.artefacts[0].bytes
+        ),
+        ("checkpoint", 4_096)
+    );
+    let ranks = lab
+        .store
+        .query("SELECT user, rank FROM ranks ORDER BY user")
+        .unwrap()
+        .rows;
+    assert_eq!(
+        ranks,
+        [
+            [json!(1), json!(0)],
+            [json!(2), json!(6)],
+            [json!(3), json!(2)]
+        ]
+    );
+
+    assert_eq!(
+        lab.store.claim(run, &owner(), FailedRuns::Retry).unwrap(),
+        Claim::Finished
+    );
+}
+
+#[test]
+fn a_failed_run_says_why_and_is_tried_again_only_when_asked() {
+    let mut lab = Lab::new();
+    let run = lab.claimed_run();
+    for event in events(0.5).iter().take(4) {
+        lab.store.record(run, &owner(), event).unwrap();
+    }
+    lab.store.record(run, &owner(), &failed()).unwrap();
+    let details = lab.store.show_run(run).unwrap();
+    let failure = details.failure.unwrap();
+    assert_eq!(details.run.state, RunState::Failed);
+    assert_eq!(
+        (failure.kind.as_str(), failure.phase.as_str()),
+        ("plugin-failed", "training")
+    );
+    assert_eq!(details.epochs.len(), 2, "what led to the failure stays");
+
+    assert_eq!(
+        lab.store.claim(run, &owner(), FailedRuns::Keep).unwrap(),
+        Claim::Failed(failure)
+    );
+    assert_eq!(
+        lab.store.claim(run, &owner(), FailedRuns::Retry).unwrap(),
+        Claim::Claimed
+    );
+    let details = lab.store.show_run(run).unwrap();
+    assert_eq!(
+        (details.run.state, details.run.attempts, details.failure),
+        (RunState::Running, 2, None)
+    );
+    assert_eq!(details.run.host, None);
+    assert_eq!(rows_of(&mut lab, run), 0);
+}
+
+#[test]
+fn a_released_run_is_pending_with_nothing_left() {
+    let mut lab = Lab::new();
+    let run = lab.claimed_run();
+    for event in events(0.5).iter().take(8) {
+        lab.store.record(run, &owner(), event).unwrap();
+    }
+    assert_eq!(rows_of(&mut lab, run), 2 + 5 + 3 + 1);
+    lab.store.release(run, &owner()).unwrap();
+    assert_eq!(rows_of(&mut lab, run), 0);
+    let row = lab.store.show_run(run).unwrap().run;
+    assert_eq!(
+        (row.state, row.host, row.started_at),
+        (RunState::Pending, None, None)
+    );
+}
+
+#[test]
+fn only_the_holder_records() {
+    let mut lab = Lab::new();
+    let run = lab.register(&[new_run("a1", 44)])[0];
+    let record =
+        |lab: &mut Lab, owner: &Owner| lab.store.record(run, owner, &events(0.5)[1]).unwrap_err();
+    let error = record(&mut lab, &owner());
+    assert!(
+        matches!(error.kind, StoreErrorKind::NotHeld { .. }),
+        "{error}"
+    );
+    finish(&mut lab.store, run, 0.5);
+    let error = record(&mut lab, &owner());
+    assert!(
+        matches!(error.kind, StoreErrorKind::NotHeld { .. }),
+        "{error}"
+    );
+    assert_eq!(lab.store.show_run(run).unwrap().epochs.len(), 2);
+}
+
+#[test]
+fn an_event_is_recorded_whole_or_not_at_all() {
+    let mut lab = Lab::new();
+    let run = lab.claimed_run();
+    let RunEvent::Metrics { rows, .. } = &events(0.5)[5] else {
+        panic!("the order of events changed")
+    };
+    let twice = RunEvent::Metrics {
+        epoch: None,
+        split: Split::Test,
+        protocol: Protocol::Full,
+        rows: [rows.as_slice(), rows.as_slice()].concat(),
+    };
+    let error = lab.store.record(run, &owner(), &twice).unwrap_err();
+    assert!(matches!(error.kind, StoreErrorKind::Sqlite(_)), "{error}");
+    assert_eq!(rows_of(&mut lab, run), 0);
+}
+
+#[test]
+fn a_run_without_results_does_not_finish() {
+    let mut lab = Lab::new();
+    let run = lab.claimed_run();
+    let error = lab
+        .store
+        .record(run, &owner(), events(0.5).last().unwrap())
+        .unwrap_err();
+    assert!(
+        matches!(error.kind, StoreErrorKind::NothingMeasured { .. }),
+        "{error}"
+    );
+    assert_eq!(
+        lab.store.show_run(run).unwrap().run.state,
+        RunState::Running
+    );
+}
+
+#[test]
+fn the_ranks_of_many_users_take_a_moment() {
+    let mut lab = Lab::new();
+    let run = lab.claimed_run();
+    let ranks: Vec<u32> = (0..22_000).rev().collect();
+    let began = Instant::now();
+    let event = RunEvent::Ranks {
+        split: Split::Test,
+        protocol: Protocol::Sampled100,
+        ranks,
+    };
+    lab.store.record(run, &owner(), &event).unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    let sum = lab
+        .store
+        .query("SELECT count(*), sum(user + rank), max(user) FROM ranks")
+        .unwrap();
+    assert_eq!(
+        sum.rows,
+        [[json!(22_000), json!(22_000_u64 * 22_000), json!(22_000)]]
+    );
+}
+
+#[test]
+fn many_threads_write_through_their_own_stores() {
+    let mut lab = Lab::new();
+    let runs: Vec<_> = (0..8)
+        .map(|seed| new_run(&format!("run {seed}"), seed))
+        .collect();
+    let numbers = lab.register(&runs);
+    std::thread::scope(|scope| {
+        for &run in &numbers {
+            let lab = &lab;
+            let mut store = lab.another_store();
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    store.claim(run, &owner(), FailedRuns::Retry).unwrap();
+                    for event in events(0.5).iter().take(8) {
+                        store.record(run, &owner(), event).unwrap();
+                    }
+                    store.heartbeat(&owner()).unwrap();
+                    store.release(run, &owner()).unwrap();
+                }
+                finish(&mut store, run, 0.5);
+            });
+        }
+    });
+    assert_eq!(lab.store.run_counts().unwrap().finished, 8);
+}

@@ -1,0 +1,186 @@
+//! Why a run ended without results.
+
+use std::path::PathBuf;
+
+use genair_data::DataError;
+use genair_eval::EvalError;
+use genair_protocol::{FailureKind, RunFailure, RunPhase};
+
+/// What went wrong, and while doing what.
+#[derive(Debug, thiserror::Error)]
+#[error("while {}: {kind}", phase.as_str())]
+pub struct TrainError {
+    /// Where the run was.
+    pub phase: RunPhase,
+    /// What went wrong.
+    #[source]
+    pub kind: RunErrorKind,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunErrorKind {
+    /// A value of the spec cannot be used.
+    #[error("`{key}` = {value}: {reason}")]
+    Spec {
+        /// Path of the value in the spec.
+        key: &'static str,
+        /// The value as given.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The data cannot be read or leaves nothing to train on.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// No user has two training interactions, so no position has a next item to learn.
+    #[error("none of the {users} users has the two training interactions that one target needs")]
+    NothingToTrainOn {
+        /// Users in the dataset.
+        users: usize,
+    },
+    /// The plugin's file was not accepted.
+    #[error("plugin {path}: {reason}")]
+    PluginRejected {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The plugin accepted the call and failed it.
+    #[error("plugin `{plugin}` {how} in `{call}`: {message}")]
+    PluginFailed {
+        /// The backbone's name.
+        plugin: String,
+        /// The function that was called.
+        call: &'static str,
+        /// `panicked`, or `returned an error`.
+        how: &'static str,
+        /// The plugin's words.
+        message: String,
+    },
+    /// The plugin returned states of the wrong shape or type.
+    #[error("plugin `{plugin}` returned states of {found}, expected {expected}")]
+    WrongStates {
+        /// The backbone's name.
+        plugin: String,
+        /// Shape and type that came back.
+        found: String,
+        /// What was wanted.
+        expected: String,
+    },
+    /// Something became NaN or infinite.
+    #[error("{what} became {value} in epoch {epoch}, step {step}")]
+    NotFinite {
+        /// A loss, the gradient of a named tensor, or states.
+        what: String,
+        /// NaN or infinite.
+        value: f64,
+        /// From 1; 0 outside training.
+        epoch: usize,
+        /// From 1; 0 outside training.
+        step: usize,
+    },
+    /// Scores that cannot be ranked.
+    #[error("user {user}: {source}")]
+    Scores {
+        /// Dense user number, from 1.
+        user: usize,
+        /// What is wrong with the scores.
+        #[source]
+        source: EvalError,
+    },
+    /// Metrics that cannot be computed.
+    #[error(transparent)]
+    Metrics(#[from] EvalError),
+    /// The device is not there.
+    #[error("`train.device` = {device}: {reason}")]
+    Device {
+        /// As the spec says it.
+        device: String,
+        /// What was found instead.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A checkpoint that cannot be written or understood.
+    #[error("checkpoint {path}: {reason}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// libtorch refused an operation.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+}
+
+impl RunErrorKind {
+    /// Adds where it happened.
+    pub fn during(self, phase: RunPhase) -> TrainError {
+        TrainError { phase, kind: self }
+    }
+
+    /// The stable code.
+    pub fn failure_kind(&self) -> FailureKind {
+        match self {
+            Self::Spec { .. } => FailureKind::InvalidSpec,
+            Self::Data(_) | Self::NothingToTrainOn { .. } => FailureKind::InvalidData,
+            Self::PluginRejected { .. } => FailureKind::PluginRejected,
+            Self::PluginFailed { .. } | Self::WrongStates { .. } => FailureKind::PluginFailed,
+            Self::NotFinite { .. } | Self::Scores { .. } => FailureKind::NonFinite,
+            Self::Device { .. } => FailureKind::Device,
+            Self::Io { .. } | Self::Checkpoint { .. } => FailureKind::Io,
+            Self::Torch(error) if error.to_string().contains("CUDA out of memory") => {
+                FailureKind::Device
+            }
+            Self::Metrics(_) | Self::Torch(_) => FailureKind::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotFinite { .. } => {
+                "lower train.optimizer.lr, or look at the backbone's settings"
+            }
+            Self::PluginFailed { .. } | Self::WrongStates { .. } => {
+                "this is the plugin's fault: tell its author, or leave the backbone out of the sweep"
+            }
+            Self::NothingToTrainOn { .. } => "loosen k_core, or bring longer histories",
+            Self::Device { .. } => "use `auto` or `cpu`; `genair doctor` lists the devices",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl From<&TrainError> for RunFailure {
+    fn from(error: &TrainError) -> Self {
+        Self {
+            kind: error.kind.failure_kind(),
+            phase: error.phase,
+            message: error.kind.to_string(),
+            hint: error.kind.hint(),
+        }
+    }
+}
+
+/// Adds the phase to an error on its way up.
+pub(crate) trait During<T> {
+    fn during(self, phase: RunPhase) -> Result<T, TrainError>;
+}
+
+impl<T, E: Into<RunErrorKind>> During<T> for Result<T, E> {
+    fn during(self, phase: RunPhase) -> Result<T, TrainError> {
+        self.map_err(|error| error.into().during(phase))
+    }
+}

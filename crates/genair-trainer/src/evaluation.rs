@@ -1,0 +1,159 @@
+//! Ranks of targets: scores of users against the whole catalogue, block by block.
+
+use std::ops::Range;
+
+use genair_data::{Dataset, ItemId};
+use genair_eval::{
+    CohortThresholds, EvalSpec, Membership, MetricRow, Protocol, Split, evaluate, rank,
+    sampled_negatives, sampled_rank,
+};
+
+use crate::RunErrorKind;
+
+/// Scores held at once: 64 MiB, whatever the catalogue.
+const MAX_SCORES: usize = 1 << 24;
+/// Users scored at once at the most.
+const MAX_USERS: usize = 256;
+
+/// Scores items for users.
+pub(crate) trait Scorer {
+    /// Scores of all items for `users` given their input of `split`, `[users, I + 1]` row by row;
+    /// row entry 0 is meaningless.
+    ///
+    /// # Errors
+    /// What the model or libtorch refuses.
+    fn score(
+        &self,
+        users: Range<usize>,
+        split: Split,
+        scores: &mut Vec<f32>,
+    ) -> Result<(), RunErrorKind>;
+}
+
+/// What a model gets to see of a user, and must name, in one split.
+pub(crate) fn input_and_target(
+    dataset: &Dataset,
+    user: usize,
+    split: Split,
+) -> (&[ItemId], ItemId) {
+    match split {
+        Split::Valid => (dataset.train(user), dataset.valid_target(user)),
+        Split::Test => (dataset.history(user), dataset.test_target(user)),
+    }
+}
+
+/// Evaluates any scorer on one dataset, always against the same candidates.
+pub(crate) struct Evaluator<'a> {
+    dataset: &'a Dataset,
+    spec: &'a EvalSpec,
+    seed: u64,
+    thresholds: CohortThresholds,
+    /// Each user's items of all splits, ascending, without duplicates.
+    known: Vec<Vec<u32>>,
+}
+
+impl<'a> Evaluator<'a> {
+    pub(crate) fn new(dataset: &'a Dataset, spec: &'a EvalSpec, seed: u64) -> Self {
+        let statistics = dataset.statistics();
+        let thresholds = CohortThresholds {
+            long_user: u64::from(statistics.long_user),
+            head_item: u64::from(statistics.head_item),
+        };
+        let known = (0..dataset.num_users())
+            .map(|user| ascending(dataset.sequence(user)))
+            .collect();
+        Self {
+            dataset,
+            spec,
+            seed,
+            thresholds,
+            known,
+        }
+    }
+
+    /// Ranks of every user's target, from 0, one list per protocol.
+    ///
+    /// # Errors
+    /// [`RunErrorKind::Scores`] for scores that cannot be ranked; what the scorer refuses.
+    pub(crate) fn ranks(
+        &self,
+        scorer: &dyn Scorer,
+        split: Split,
+        protocols: &[Protocol],
+    ) -> Result<Vec<Vec<u32>>, RunErrorKind> {
+        let (users, columns) = (self.dataset.num_users(), self.dataset.num_items() + 1);
+        let block = (MAX_SCORES / columns).clamp(1, MAX_USERS);
+        let mut ranks = vec![Vec::with_capacity(users); protocols.len()];
+        let mut scores = Vec::new();
+        for first in (0..users).step_by(block) {
+            let block = first..(first + block).min(users);
+            scorer.score(block.clone(), split, &mut scores)?;
+            for (user, scores) in block.zip(scores.chunks_exact(columns)) {
+                for (protocol, ranks) in protocols.iter().zip(&mut ranks) {
+                    let rank = self.rank(user, split, *protocol, scores);
+                    ranks.push(rank.map_err(|source| RunErrorKind::Scores {
+                        user: user + 1,
+                        source,
+                    })?);
+                }
+            }
+        }
+        Ok(ranks)
+    }
+
+    /// Metrics of ranks from [`Self::ranks`], for the cohorts of `split`.
+    ///
+    /// # Errors
+    /// [`RunErrorKind::Metrics`].
+    pub(crate) fn metrics(
+        &self,
+        ranks: &[u32],
+        split: Split,
+    ) -> Result<Vec<MetricRow>, RunErrorKind> {
+        self.metrics_of(ranks, split, self.spec)
+    }
+
+    /// [`Self::metrics`] by another list of metrics and cut-offs.
+    pub(crate) fn metrics_of(
+        &self,
+        ranks: &[u32],
+        split: Split,
+        spec: &EvalSpec,
+    ) -> Result<Vec<MetricRow>, RunErrorKind> {
+        let memberships: Vec<Membership> = (0..self.dataset.num_users())
+            .map(|user| {
+                let (input, target) = input_and_target(self.dataset, user, split);
+                let popularity = self.dataset.train_popularity()[target.row()];
+                self.thresholds
+                    .membership(input.len() as u64, u64::from(popularity))
+            })
+            .collect();
+        Ok(evaluate(ranks, &memberships, spec)?)
+    }
+
+    fn rank(
+        &self,
+        user: usize,
+        split: Split,
+        protocol: Protocol,
+        scores: &[f32],
+    ) -> Result<u32, genair_eval::EvalError> {
+        let (input, target) = input_and_target(self.dataset, user, split);
+        match protocol {
+            Protocol::Full => rank(scores, target.row(), &ascending(input)),
+            Protocol::Sampled100 => {
+                let items = self.dataset.num_items() as u32;
+                let negatives =
+                    sampled_negatives(items, &self.known[user], self.seed, user as u32, split);
+                sampled_rank(scores, target.row(), &negatives)
+            }
+        }
+    }
+}
+
+fn ascending(items: &[ItemId]) -> Vec<u32> {
+    let mut items: Vec<u32> = items.iter().map(|item| item.get()).collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}

@@ -1,0 +1,309 @@
+//! A run's trainable tensors: names, start values, best-epoch copies and checkpoints.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use genair_abi::InitKind;
+use genair_protocol::Initialisation;
+use rand::RngExt;
+use rand_distr::{Distribution, StandardNormal};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use tch::{Device, Kind, Tensor};
+
+use crate::RunErrorKind;
+use crate::random::Streams;
+
+/// Standard deviation of [`Initialisation::TruncatedNormal`].
+const TRUNCATED_DEVIATION: f64 = 0.02;
+
+/// How one tensor starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Start {
+    pub(crate) kind: InitKind,
+    /// Standard deviation, bound or constant, as the kind says.
+    pub(crate) value: f64,
+}
+
+/// Every trainable tensor of a run, in order of creation.
+pub(crate) struct Parameters {
+    named: Vec<(String, Tensor)>,
+    initialisation: Initialisation,
+    streams: Streams,
+    device: Device,
+}
+
+/// Why a tensor cannot be created.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ParameterError {
+    #[error("there is a tensor of this name already")]
+    Duplicate,
+    #[error("the name is empty")]
+    NoName,
+    #[error("the shape {0:?} has no elements")]
+    Shape(Vec<i64>),
+    #[error(transparent)]
+    Torch(#[from] tch::TchError),
+}
+
+impl Parameters {
+    pub(crate) fn new(initialisation: Initialisation, streams: Streams, device: Device) -> Self {
+        Self {
+            named: Vec::new(),
+            initialisation,
+            streams,
+            device,
+        }
+    }
+
+    /// Creates a float tensor. Its start value depends on the run's seed and its name alone.
+    pub(crate) fn create(
+        &mut self,
+        name: &str,
+        shape: &[i64],
+        start: Start,
+    ) -> Result<Tensor, ParameterError> {
+        if name.is_empty() {
+            return Err(ParameterError::NoName);
+        }
+        if self.named.iter().any(|(taken, _)| taken == name) {
+            return Err(ParameterError::Duplicate);
+        }
+        let elements = shape
+            .iter()
+            .try_fold(1i64, |product, &side| {
+                if side < 1 {
+                    None
+                } else {
+                    product.checked_mul(side)
+                }
+            })
+            .filter(|&elements| elements < i64::from(u32::MAX))
+            .ok_or_else(|| ParameterError::Shape(shape.to_vec()))?;
+        let mut stream = self.streams.at(&format!("start of {name}"), 0, 0);
+        let values = self.start_values(shape, elements as usize, start, &mut stream);
+        let tensor = Tensor::f_from_slice(&values)?
+            .f_view(shape)?
+            .f_to_device(self.device)?;
+        let tensor = tensor.f_set_requires_grad(true)?;
+        self.named.push((name.to_owned(), tensor.shallow_clone()));
+        Ok(tensor)
+    }
+
+    fn start_values(
+        &self,
+        shape: &[i64],
+        elements: usize,
+        start: Start,
+        stream: &mut Xoshiro256PlusPlus,
+    ) -> Vec<f32> {
+        let mut normal = |deviation: f64, cut: f64| -> Vec<f32> {
+            let draw = |_| loop {
+                let z: f64 = StandardNormal.sample(stream);
+                if z.abs() <= cut {
+                    break (z * deviation) as f32;
+                }
+            };
+            (0..elements).map(draw).collect()
+        };
+        match (start.kind, self.initialisation) {
+            (InitKind::Constant, _) => vec![start.value as f32; elements],
+            (InitKind::Normal, _) => normal(start.value, f64::INFINITY),
+            (InitKind::Uniform, _) => {
+                let draw = |_| stream.random_range(-start.value..=start.value) as f32;
+                (0..elements).map(draw).collect()
+            }
+            (InitKind::Weight, Initialisation::XavierNormal) => {
+                let (fan_in, fan_out) = fans(shape);
+                normal((2.0 / (fan_in + fan_out)).sqrt(), f64::INFINITY)
+            }
+            (InitKind::Weight, Initialisation::TruncatedNormal) => normal(TRUNCATED_DEVIATION, 2.0),
+        }
+    }
+
+    /// Tensors by name, in order of creation.
+    pub(crate) fn named(&self) -> &[(String, Tensor)] {
+        &self.named
+    }
+
+    /// Number of trainable scalars.
+    pub(crate) fn count(&self) -> u64 {
+        self.named
+            .iter()
+            .map(|(_, tensor)| tensor.numel() as u64)
+            .sum()
+    }
+
+    /// A copy of every value.
+    pub(crate) fn snapshot(&self) -> Result<Vec<Tensor>, tch::TchError> {
+        self.named
+            .iter()
+            .map(|(_, tensor)| tensor.f_detach_copy())
+            .collect()
+    }
+
+    /// Puts the values of a [`Self::snapshot`] back.
+    pub(crate) fn restore(&mut self, snapshot: &[Tensor]) -> Result<(), tch::TchError> {
+        let _guard = tch::no_grad_guard();
+        for ((_, tensor), value) in self.named.iter_mut().zip(snapshot) {
+            tensor.f_copy_(value)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a safetensors file with the tensors' names and `metadata`; the file appears whole or
+    /// not at all.
+    pub(crate) fn save(
+        &self,
+        path: &Path,
+        metadata: HashMap<String, String>,
+    ) -> Result<(), RunErrorKind> {
+        let bytes: Vec<(String, Vec<u8>, Vec<usize>)> = self
+            .named
+            .iter()
+            .map(|(name, tensor)| {
+                let values = Vec::<f32>::try_from(
+                    tensor.f_detach()?.f_to_device(Device::Cpu)?.f_view([-1])?,
+                )?;
+                let bytes = values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect();
+                let shape = tensor.size().iter().map(|&side| side as usize).collect();
+                Ok((name.clone(), bytes, shape))
+            })
+            .collect::<Result<_, tch::TchError>>()?;
+        let broken = |error: safetensors::SafeTensorError| RunErrorKind::Checkpoint {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let views = bytes
+            .iter()
+            .map(|(name, bytes, shape)| {
+                let view = safetensors::tensor::TensorView::new(
+                    safetensors::Dtype::F32,
+                    shape.clone(),
+                    bytes,
+                );
+                Ok((name.as_str(), view.map_err(broken)?))
+            })
+            .collect::<Result<Vec<_>, RunErrorKind>>()?;
+        let file = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
+        let failed = |source| RunErrorKind::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let partial = path.with_extension("partial");
+        std::fs::write(&partial, file).map_err(failed)?;
+        std::fs::rename(&partial, path).map_err(failed)
+    }
+
+    /// The name of the first tensor whose gradient is not finite, with the gradient's sum.
+    pub(crate) fn non_finite_gradient(&self) -> Result<Option<(&str, f64)>, tch::TchError> {
+        for (name, tensor) in &self.named {
+            let gradient = tensor.f_grad()?;
+            if gradient.defined() {
+                let sum = f64::try_from(gradient.f_sum(Kind::Float)?)?;
+                // A sum may overflow where no element does, so look again before saying so.
+                if !sum.is_finite() && !bool::try_from(gradient.f_isfinite()?.f_all()?)? {
+                    return Ok(Some((name, sum)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Inputs and outputs of a weight as PyTorch counts them: columns and rows, times the elements of a
+/// kernel beyond the first two dimensions.
+fn fans(shape: &[i64]) -> (f64, f64) {
+    let kernel: i64 = shape.iter().skip(2).product();
+    let side = |dimension: usize| (shape.get(dimension).copied().unwrap_or(1) * kernel) as f64;
+    (side(1), side(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(initialisation: Initialisation) -> Parameters {
+        Parameters::new(initialisation, Streams::new(5), Device::Cpu)
+    }
+
+    const WEIGHT: Start = Start {
+        kind: InitKind::Weight,
+        value: 0.0,
+    };
+
+    #[test]
+    fn start_values_have_the_deviation_they_should() {
+        for (initialisation, shape, expected) in [
+            (
+                Initialisation::XavierNormal,
+                &[300, 200][..],
+                (2.0f64 / 500.0).sqrt(),
+            ),
+            (
+                Initialisation::XavierNormal,
+                &[50, 30, 4, 5],
+                (2.0f64 / (80.0 * 20.0)).sqrt(),
+            ),
+            // Cutting a normal at two deviations leaves 0.8796 of its deviation.
+            (Initialisation::TruncatedNormal, &[300, 200], 0.02 * 0.8796),
+        ] {
+            let tensor = parameters(initialisation)
+                .create("w", shape, WEIGHT)
+                .unwrap();
+            let deviation = f64::try_from(tensor.std(true)).unwrap();
+            assert!(
+                (deviation / expected - 1.0).abs() < 0.02,
+                "{deviation}, expected {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_start_value_depends_on_its_name_and_not_on_what_came_before() {
+        let mut one = parameters(Initialisation::XavierNormal);
+        let _ = one.create("a", &[3, 4], WEIGHT).unwrap();
+        let b = one.create("b", &[3, 4], WEIGHT).unwrap();
+        let mut other = parameters(Initialisation::XavierNormal);
+        assert_eq!(other.create("b", &[3, 4], WEIGHT).unwrap(), b);
+        assert_ne!(other.create("a", &[3, 4], WEIGHT).unwrap(), b);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let mut parameters = parameters(Initialisation::XavierNormal);
+        let _ = parameters.create("a", &[2], WEIGHT).unwrap();
+        assert!(matches!(
+            parameters.create("a", &[2], WEIGHT),
+            Err(ParameterError::Duplicate)
+        ));
+        assert!(matches!(
+            parameters.create("", &[2], WEIGHT),
+            Err(ParameterError::NoName)
+        ));
+        for shape in [&[-1, 3][..], &[0], &[1 << 40, 1 << 40]] {
+            assert!(matches!(
+                parameters.create("b", shape, WEIGHT),
+                Err(ParameterError::Shape(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn checkpoints_hold_every_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        let mut parameters = parameters(Initialisation::XavierNormal);
+        let a = parameters.create("a.weight", &[3, 2], WEIGHT).unwrap();
+        parameters
+            .save(&path, HashMap::from([("seed".to_owned(), "5".to_owned())]))
+            .unwrap();
+        let read = Tensor::read_safetensors(&path).unwrap();
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].0, "a.weight");
+        assert_eq!(read[0].1, a);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

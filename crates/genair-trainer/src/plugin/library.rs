@@ -1,0 +1,224 @@
+//! Opening one plugin file. Nothing of it is called before its handshake matches.
+
+#![expect(unsafe_code, reason = "plugin boundary")]
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use genair_abi::{
+    ABI_VERSION, BackboneDescriptor, Capabilities, HANDSHAKE_MAGIC, HANDSHAKE_SYMBOL, Handshake,
+    OwnedStr, Status, StatusCode, Str, VTable,
+};
+use libloading::Library;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::{RunErrorKind, device};
+
+/// A plugin that speaks this trainer's language.
+pub struct Plugin {
+    pub(super) vtable: VTable,
+    descriptor: BackboneDescriptor,
+}
+
+/// What the handshake says, matching or not.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HandshakeFacts {
+    pub(super) abi: Option<u32>,
+    pub(super) libtorch: Option<String>,
+    pub(super) rustc: Option<String>,
+}
+
+impl Plugin {
+    /// Opens a plugin whose file must have the given SHA-256 (lower-case hex), if one is given.
+    ///
+    /// # Errors
+    /// [`RunErrorKind::PluginRejected`] where the file is not the one that was planned, does not
+    /// load, or was built against another ABI or libtorch; [`RunErrorKind::PluginFailed`] where it
+    /// cannot describe itself.
+    pub fn open(path: &Path, sha256: Option<&str>) -> Result<Self, RunErrorKind> {
+        if let Some(expected) = sha256 {
+            let found = file_sha256(path)?;
+            if found != expected {
+                let reason = format!(
+                    "the file has changed since the sweep was planned (SHA-256 {found}, planned \
+                     {expected}); start the sweep again"
+                );
+                return Err(RunErrorKind::PluginRejected {
+                    path: path.to_owned(),
+                    reason,
+                });
+            }
+        }
+        Self::open_reporting(path, &mut HandshakeFacts::default())
+    }
+
+    /// [`Self::open`], leaving behind what the handshake said even where it does not match.
+    pub(super) fn open_reporting(
+        path: &Path,
+        facts: &mut HandshakeFacts,
+    ) -> Result<Self, RunErrorKind> {
+        let vtable = handshake(path, facts).map_err(|reason| RunErrorKind::PluginRejected {
+            path: path.to_owned(),
+            reason,
+        })?;
+        let mut plugin = Self {
+            vtable,
+            descriptor: unnamed(),
+        };
+        plugin.descriptor = plugin.ask("describe", |out| {
+            // SAFETY: `out` is writable; the function comes from a matching handshake.
+            unsafe { (vtable.describe)(out) }
+        })?;
+        Ok(plugin)
+    }
+
+    /// What the plugin says of itself.
+    pub fn descriptor(&self) -> &BackboneDescriptor {
+        &self.descriptor
+    }
+
+    /// What one configuration needs and gives.
+    ///
+    /// # Errors
+    /// [`RunErrorKind::PluginFailed`], where the plugin refuses the parameters.
+    pub fn capabilities(
+        &self,
+        params: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Capabilities, RunErrorKind> {
+        let params = json(params);
+        self.ask("capabilities", |out| {
+            // SAFETY: `out` is writable and the text outlives the call.
+            unsafe { (self.vtable.capabilities)(Str::new(&params), out) }
+        })
+    }
+
+    /// A failed call of this plugin, as an error of the run.
+    pub(super) fn failed(
+        &self,
+        call: &'static str,
+        (code, message): (StatusCode, String),
+    ) -> RunErrorKind {
+        let how = match code {
+            StatusCode::Panic => "panicked",
+            StatusCode::Ok | StatusCode::Error => "returned an error",
+        };
+        RunErrorKind::PluginFailed {
+            plugin: self.descriptor.name.clone(),
+            call,
+            how,
+            message,
+        }
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        function: impl FnOnce(*mut OwnedStr) -> Status,
+    ) -> Result<T, RunErrorKind> {
+        let mut out = OwnedStr::empty();
+        function(&mut out)
+            .into_result()
+            .map_err(|failure| self.failed(call, failure))?;
+        serde_json::from_str(&out.to_string_lossy())
+            .map_err(|error| self.failed(call, (StatusCode::Error, error.to_string())))
+    }
+}
+
+/// SHA-256 of a file, lower-case hex.
+pub(crate) fn file_sha256(path: &Path) -> Result<String, RunErrorKind> {
+    let failed = |source| RunErrorKind::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => break,
+            read => digest.update(&buffer[..read]),
+        }
+    }
+    Ok(digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+/// Parameters as the JSON text that crosses the boundary.
+pub(super) fn json(params: &serde_json::Map<String, serde_json::Value>) -> String {
+    serde_json::Value::Object(params.clone()).to_string()
+}
+
+/// Stands in until a plugin has told its name.
+fn unnamed() -> BackboneDescriptor {
+    BackboneDescriptor {
+        name: "(not yet described)".to_owned(),
+        version: String::new(),
+        summary: String::new(),
+        reference: String::new(),
+        parameters: serde_json::Value::Null,
+    }
+}
+
+/// Opens the library for good and compares its handshake with what this process is.
+fn handshake(path: &Path, facts: &mut HandshakeFacts) -> Result<VTable, String> {
+    let absolute: PathBuf = std::path::absolute(path).map_err(|error| error.to_string())?;
+    // SAFETY: opening a library runs its initialisers; that is what loading a plugin means. A file
+    // that crashes here takes one worker process with it and no more.
+    let library = unsafe { Library::new(&absolute) }.map_err(|error| {
+        format!("it does not load: {error}; build it again with `just build`, or remove it")
+    })?;
+    // A library whose threads or tensors may be alive must never be unloaded.
+    let library: &'static Library = Box::leak(Box::new(library));
+    // SAFETY: the symbol is read as a pointer to memory of the library, which stays loaded.
+    let symbol = unsafe { library.get::<*const Handshake>(HANDSHAKE_SYMBOL.as_bytes()) };
+    let Ok(symbol) = symbol else {
+        return Err(format!(
+            "it exports no {HANDSHAKE_SYMBOL}, so it is no backbone plugin"
+        ));
+    };
+    let handshake: *const Handshake = *symbol;
+    // SAFETY: magic, ABI version and size come first in every version of the structure.
+    let (magic, abi, size) = unsafe {
+        (
+            (*handshake).magic,
+            (*handshake).abi,
+            (*handshake).size as usize,
+        )
+    };
+    if magic != HANDSHAKE_MAGIC {
+        return Err(format!(
+            "its {HANDSHAKE_SYMBOL} is no handshake (magic number {magic:#x})"
+        ));
+    }
+    facts.abi = Some(abi);
+    if abi != ABI_VERSION || size != size_of::<Handshake>() {
+        return Err(format!(
+            "it speaks plugin ABI {abi} ({size} bytes), this trainer speaks {ABI_VERSION} ({} \
+             bytes); build it against this version's genair-plugin-sdk",
+            size_of::<Handshake>()
+        ));
+    }
+    // SAFETY: the ABI version and the size match, so the layout is the one compiled here.
+    let handshake = unsafe { &*handshake };
+    // SAFETY: texts of a handshake are statics of the library.
+    let (libtorch, rustc) = unsafe {
+        (
+            handshake.libtorch.to_string_lossy(),
+            handshake.rustc.to_string_lossy(),
+        )
+    };
+    facts.libtorch = Some(libtorch.clone());
+    facts.rustc = Some(rustc);
+    let loaded = device::loaded_version().unwrap_or_else(|| "unknown".to_owned());
+    if libtorch != loaded {
+        return Err(format!(
+            "it was built against libtorch {libtorch}, this process has loaded {loaded}; build it \
+             again against libtorch {loaded}"
+        ));
+    }
+    Ok(handshake.vtable)
+}

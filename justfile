@@ -1,0 +1,51 @@
+# One recipe for each thing CI does; `just` alone lists them. Every recipe that builds runs `setup`
+# first, which takes milliseconds once it is done.
+
+set positional-arguments
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+export PATH := justfile_directory() / ".tools/bin" + ":" + env("PATH")
+genair := env("CARGO_TARGET_DIR", "target") / "release/genair"
+
+[private]
+default:
+    @"{{ just_executable() }}" --list --unsorted
+
+# Get a C++ compiler and libtorch 2.13.0, where they are missing
+setup:
+    @scripts/setup.sh
+
+# Build the command, the workers and the plugins, in target/release/
+build: setup
+    @cargo build --release --workspace
+
+# Train what a spec asks for and is not done: just sweep [SPEC.toml] [--set PATH=VALUE] [-j N]
+sweep *ARGS: build
+    @scripts/sweep.sh "{{ genair }}" "$@"
+
+# Say what is here, what is missing, and what to do about it
+doctor: build
+    @"{{ genair }}" doctor
+
+# Format, lints, and licences where cargo-deny is installed
+check: setup
+    @cargo fmt --all --check
+    @cargo clippy --release --workspace --all-targets -- -D warnings
+    @if command -v cargo-deny >/dev/null; then "{{ just_executable() }}" deny; fi
+
+# All tests; arguments go to cargo test: just test -p genair-data k_core
+test *ARGS: build
+    @cargo test --release --workspace "$@"
+
+# What CI runs
+ci: check test
+
+# Accept every changed snapshot; read the diff before committing it
+bless *ARGS: build
+    @command -v cargo-insta >/dev/null || cargo install cargo-insta --locked --root .tools
+    @cargo insta test --accept --release --workspace "$@"
+
+# Licences, bans and sources; `just deny advisories` needs GitHub
+deny *CHECKS="bans licenses sources":
+    @command -v cargo-deny >/dev/null || cargo install cargo-deny --version 0.20.2 --locked --root .tools
+    @cargo deny --log-level error check {{ CHECKS }}

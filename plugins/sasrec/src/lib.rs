@@ -1,0 +1,5 @@
+//! The SASRec plugin.
+
+mod model;
+
+genair_plugin_sdk::export_backbone!(model::SasRec);

@@ -1,0 +1,329 @@
+//! The dependency arrows of ARCHITECTURE.md, as tests: what `cargo metadata` says must fit the tables below.
+//!
+//! A failure names the edge and the reason. A new crate or a new arrow is a decision, taken here first.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+
+/// Each crate of ours and the crates of ours it may use, apart from dev-dependencies.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("genair-abi", &[]),
+    ("genair-data", &[]),
+    ("genair-eval", &[]),
+    ("genair-plugin-sdk", &["genair-abi"]),
+    (
+        "genair-protocol",
+        &["genair-abi", "genair-data", "genair-eval"],
+    ),
+    ("genair-store", &["genair-eval", "genair-protocol"]),
+    (
+        "genair-runner",
+        &[
+            "genair-data",
+            "genair-eval",
+            "genair-protocol",
+            "genair-store",
+        ],
+    ),
+    (
+        "genair-cli",
+        &[
+            "genair-data",
+            "genair-eval",
+            "genair-protocol",
+            "genair-runner",
+            "genair-store",
+        ],
+    ),
+    (
+        "genair-trainer",
+        &[
+            "genair-abi",
+            "genair-data",
+            "genair-eval",
+            "genair-protocol",
+        ],
+    ),
+    (
+        "genair-test-support",
+        &[
+            "genair-abi",
+            "genair-data",
+            "genair-eval",
+            "genair-plugin-sdk",
+            "genair-protocol",
+            "genair-store",
+        ],
+    ),
+    ("genair-system-tests", &[]),
+    (
+        "genair-backbone-misbehaving",
+        &["genair-abi", "genair-plugin-sdk"],
+    ),
+];
+
+/// What every other crate in `plugins/` may use, so that a new backbone needs no line here.
+const PLUGIN_ARROWS: &[&str] = &["genair-plugin-sdk"];
+
+/// Libraries that only the crates named may depend on, in any kind of dependency, and why.
+const OWNERS: &[(&str, &[&str], &str)] = &[
+    (
+        "sqlx",
+        &["genair-store"],
+        "the database has one owner; ask genair-store for a query",
+    ),
+    (
+        "libloading",
+        &["genair-trainer", "genair-test-support"],
+        "plugins are loaded in worker processes only",
+    ),
+    (
+        "clap",
+        &["genair-cli", "genair-trainer"],
+        "only a binary reads arguments",
+    ),
+];
+
+/// Crates that must never link libtorch, not even through another crate.
+const TENSOR_FREE: &[&str] = &[
+    "genair-abi",
+    "genair-cli",
+    "genair-data",
+    "genair-eval",
+    "genair-protocol",
+    "genair-runner",
+    "genair-store",
+];
+const TENSOR_LIBRARIES: &[&str] = &["tch", "torch-sys"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// What the lock file resolves to on this platform; other platforms' crates need not be here.
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .other_options(["--locked", "--filter-platform=host-tuple"].map(String::from))
+        .exec()
+        .unwrap()
+}
+
+fn manifest(path: impl AsRef<Path>) -> toml::Table {
+    fs::read_to_string(path).unwrap().parse().unwrap()
+}
+
+fn assert_none(violations: &[String]) {
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+/// Says why the crate `from`, whose folder is `folder`, must not use the crate of ours `to`.
+fn arrow_violation(from: &str, folder: &str, to: &str) -> Option<String> {
+    let row = ARROWS
+        .iter()
+        .find(|(name, _)| *name == from)
+        .map(|(_, allowed)| *allowed);
+    let Some(allowed) = row.or((folder == "plugins").then_some(PLUGIN_ARROWS)) else {
+        return Some(format!(
+            "{from} is not in ARROWS: decide there what it may use"
+        ));
+    };
+    let list = if allowed.is_empty() {
+        "no crate of ours".to_owned()
+    } else {
+        allowed.join(", ")
+    };
+    (!allowed.contains(&to)).then(|| format!("{from} -> {to} is forbidden: {from} may use {list}"))
+}
+
+/// Says why the crate `from` must not name the library `to`.
+fn owner_violation(from: &str, to: &str) -> Option<String> {
+    let (_, owners, reason) = OWNERS.iter().find(|(library, ..)| *library == to)?;
+    (!owners.contains(&from)).then(|| format!("{from} -> {to} is forbidden: {reason}"))
+}
+
+/// The folder, `crates` or `plugins`, that a package of ours lies in.
+fn folder(package: &Package) -> &str {
+    let group = package
+        .manifest_path
+        .parent()
+        .and_then(|package| package.parent());
+    group
+        .and_then(|group| group.file_name())
+        .unwrap_or_default()
+}
+
+/// The shortest chain of normal and build dependencies from `from` to one of `targets`, as names.
+fn chain(metadata: &Metadata, from: &PackageId, targets: &[&str]) -> Option<Vec<String>> {
+    let resolve = metadata.resolve.as_ref().unwrap();
+    let nodes: HashMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let mut seen = HashSet::from([from]);
+    let mut queue = VecDeque::from([(from, Vec::new())]);
+    while let Some((id, mut path)) = queue.pop_front() {
+        let name = metadata[id].name.to_string();
+        let is_target = targets.contains(&name.as_str());
+        path.push(name);
+        if is_target {
+            return Some(path);
+        }
+        for dependency in &nodes[id].deps {
+            let is_linked = dependency
+                .dep_kinds
+                .iter()
+                .any(|info| info.kind != DependencyKind::Development);
+            if is_linked && seen.insert(&dependency.pkg) {
+                queue.push_back((&dependency.pkg, path.clone()));
+            }
+        }
+    }
+    None
+}
+
+/// The profiles of a manifest or a cargo configuration that abort on panic.
+fn aborting_profiles(table: &toml::Table) -> Vec<String> {
+    let profiles = table.get("profile").and_then(toml::Value::as_table);
+    let aborts =
+        |profile: &toml::Value| profile.get("panic").and_then(toml::Value::as_str) == Some("abort");
+    profiles
+        .into_iter()
+        .flatten()
+        .filter(|(_, profile)| aborts(profile))
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// What a member's manifest writes out where it should inherit from the workspace.
+fn written_out(manifest: &toml::Table) -> Vec<&'static str> {
+    let inherits = |value: Option<&toml::Value>| {
+        let workspace = value.and_then(|value| value.get("workspace"));
+        workspace.and_then(toml::Value::as_bool) == Some(true)
+    };
+    let package = manifest.get("package");
+    let mut keys = vec!["version", "edition", "rust-version", "license"];
+    keys.retain(|key| !inherits(package.and_then(|package| package.get(key))));
+    if !inherits(manifest.get("lints")) {
+        keys.push("lints");
+    }
+    keys
+}
+
+#[test]
+fn crates_use_each_other_only_along_the_arrows() {
+    let metadata = metadata();
+    let ours = metadata.workspace_packages();
+    let mut violations = Vec::new();
+    for package in &ours {
+        for dependency in &package.dependencies {
+            let is_ours = ours.iter().any(|other| other.name == dependency.name);
+            if is_ours && dependency.kind != DependencyKind::Development {
+                violations.extend(arrow_violation(
+                    &package.name,
+                    folder(package),
+                    &dependency.name,
+                ));
+            }
+        }
+    }
+    assert_none(&violations);
+}
+
+#[test]
+fn each_dangerous_library_stays_with_its_owners() {
+    let metadata = metadata();
+    let mut violations = Vec::new();
+    for package in metadata.workspace_packages() {
+        for dependency in &package.dependencies {
+            violations.extend(owner_violation(&package.name, &dependency.name));
+        }
+    }
+    assert_none(&violations);
+}
+
+#[test]
+fn the_orchestrator_links_no_tensor_library() {
+    let metadata = metadata();
+    let mut violations = Vec::new();
+    for name in TENSOR_FREE {
+        let package = metadata
+            .workspace_packages()
+            .into_iter()
+            .find(|package| package.name == *name);
+        let package = package
+            .unwrap_or_else(|| panic!("TENSOR_FREE names {name}, which is no crate of ours"));
+        if let Some(path) = chain(&metadata, &package.id, TENSOR_LIBRARIES) {
+            violations.push(format!(
+                "{} is forbidden: {name} must start without libtorch",
+                path.join(" -> ")
+            ));
+        }
+    }
+    assert_none(&violations);
+}
+
+#[test]
+fn no_profile_aborts_on_panic() {
+    let mut violations = Vec::new();
+    for file in ["Cargo.toml", ".cargo/config.toml"] {
+        for profile in aborting_profiles(&manifest(root().join(file))) {
+            violations.push(format!(
+                "{file}: [profile.{profile}] panic = \"abort\" would let a plugin's panic end the worker without an error"
+            ));
+        }
+    }
+    assert_none(&violations);
+}
+
+#[test]
+fn every_crate_inherits_lints_and_package_facts() {
+    let metadata = metadata();
+    let mut violations = Vec::new();
+    for package in metadata.workspace_packages() {
+        for key in written_out(&manifest(&package.manifest_path)) {
+            violations.push(format!(
+                "{}: `{key}` must be inherited: {key}.workspace = true",
+                package.manifest_path
+            ));
+        }
+    }
+    assert_none(&violations);
+}
+
+/// The rules themselves: each says no to an edge that breaks it.
+#[test]
+fn the_rules_refuse_what_they_are_for() {
+    let refused = [
+        arrow_violation("genair-protocol", "crates", "genair-store"),
+        arrow_violation("genair-cli", "crates", "genair-trainer"),
+        arrow_violation("genair-runner", "crates", "genair-test-support"),
+        arrow_violation("genair-backbone-new", "plugins", "genair-abi"),
+        arrow_violation("genair-new", "crates", "genair-data"),
+        owner_violation("genair-runner", "sqlx"),
+    ];
+    assert!(refused.iter().all(Option::is_some), "{refused:?}");
+    let allowed = [
+        arrow_violation("genair-backbone-new", "plugins", "genair-plugin-sdk"),
+        owner_violation("genair-runner", "serde"),
+    ];
+    assert!(allowed.iter().all(Option::is_none), "{allowed:?}");
+
+    let metadata = metadata();
+    let trainer = metadata
+        .workspace_packages()
+        .into_iter()
+        .find(|package| package.name == "genair-trainer");
+    let path = chain(&metadata, &trainer.unwrap().id, TENSOR_LIBRARIES).unwrap();
+    assert_eq!(path.first().map(String::as_str), Some("genair-trainer"));
+
+    let aborting = "[profile.release]\npanic = \"abort\"\n[profile.dev]\npanic = \"unwind\"\n";
+    assert_eq!(aborting_profiles(&aborting.parse().unwrap()), ["release"]);
+    let member = "[package]\nversion = \"1.0.0\"\nedition.workspace = true\nrust-version.workspace = true\nlicense.workspace = true\n";
+    assert_eq!(written_out(&member.parse().unwrap()), ["version", "lints"]);
+}

@@ -1,0 +1,1 @@
+//! Whole-system tests live in this crate; see `architecture.rs` and `cli/`.
