@@ -1,0 +1,255 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::environment;
+
+const EXIT_CODES: &str = "\
+Environment: GENAIR_DB (database), GENAIR_PLUGIN_PATH (folders of plugins, separated by colons),
+  GENAIR_TRAINER (worker binary), GENAIR_DEVICE (train.device)
+Exit codes: 0 done, 1 bug, 2 bad input, 3 some runs failed, 4 nothing to run, 130 interrupted
+JSON output keeps its keys from release to release; new ones may be added.";
+
+/// Run sequential-recommendation experiments described in TOML
+#[derive(Debug, Parser)]
+#[command(name = "genair", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Standard output: tables, one JSON document, or nothing (and no progress either)
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Say more on standard error; twice, even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say less on standard error
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) quiet: u8,
+    /// How log messages on standard error look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+    Quiet,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Validate specs and plugins; train nothing
+    ///
+    /// JSON: an array of {spec, sweep, runs, problems, warnings}; a problem is {place, key, message, hint}.
+    Check {
+        /// Spec files
+        #[arg(required = true)]
+        specs: Vec<PathBuf>,
+        #[command(flatten)]
+        set: SetArgs,
+        #[command(flatten)]
+        plugins: PluginArgs,
+    },
+    /// List the runs a spec expands to, and which are done
+    ///
+    /// JSON: an array of {dataset, backbone, representation, variant, seed, state, identity, spec}; `state` is
+    /// new, pending, running, finished or failed.
+    Plan {
+        #[command(flatten)]
+        spec: SpecArgs,
+        #[command(flatten)]
+        plugins: PluginArgs,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Train every run of a spec that has no result yet
+    ///
+    /// Ctrl-C stops cleanly, twice at once; the same command goes on. JSON: {sweep, interrupted, runs, leaderboard};
+    /// a run is {run_id, dataset, backbone, representation, variant, seed, outcome, failure}, `outcome` is finished,
+    /// finished-before, failed, failed-before or left; the leaderboard is that of `results leaderboard`.
+    Sweep {
+        #[command(flatten)]
+        spec: SpecArgs,
+        /// Runs at once [default: cores over `train.threads`]
+        #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
+        jobs: Option<u16>,
+        /// Try runs again that failed before
+        #[arg(long)]
+        retry_failed: bool,
+        #[command(flatten)]
+        plugins: PluginArgs,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Query, compare, and export recorded runs
+    #[command(subcommand)]
+    Results(Results),
+    /// List and inspect backbone plugins
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Get and describe data sets
+    #[command(subcommand)]
+    Data(Data),
+    /// Say what is there, what is missing, and what to do about it
+    ///
+    /// JSON: {ready, findings}; a finding is {topic, fine, found, fix}.
+    Doctor {
+        #[command(flatten)]
+        plugins: PluginArgs,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Results {
+    /// List recorded runs
+    ///
+    /// JSON: an array of runs, one for each sweep a run belongs to.
+    List {
+        /// Only this sweep's runs
+        #[arg(long)]
+        sweep: Option<String>,
+        /// Also runs that a newer one of the same labels has replaced
+        #[arg(long)]
+        superseded: bool,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Show everything about one run but its ranks
+    Show {
+        /// The run's number
+        run: i64,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Compare finished runs on the test split: mean and standard deviation over seeds
+    ///
+    /// JSON: an array of {sweep, dataset, backbone, representation, variant, seeds, scores}; a score is
+    /// {protocol, metric, k, mean, std}, `std` is null for one seed.
+    Leaderboard {
+        /// Only this sweep
+        #[arg(long)]
+        sweep: Option<String>,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Run one reading SQL statement
+    ///
+    /// Tables: sweeps, runs, sweep_runs, epochs, metrics, ranks, artefacts; view: leaderboard.
+    /// JSON: {columns, rows}.
+    Sql {
+        /// The statement
+        #[arg(required_unless_present = "file")]
+        statement: Option<String>,
+        /// Read the statement from a file
+        #[arg(long, conflicts_with = "statement")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// List the plugins found, usable or not
+    ///
+    /// JSON: an array of {name, path, sha256, abi, libtorch, rustc, descriptor, capabilities, error}.
+    List {
+        #[command(flatten)]
+        plugins: PluginArgs,
+    },
+    /// Show one plugin: its settings with defaults and ranges, its handshake, its capabilities
+    Inspect {
+        /// Name in specs, such as sasrec
+        name: String,
+        #[command(flatten)]
+        plugins: PluginArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// Download a public data set and check it
+    Fetch {
+        /// Which one
+        dataset: PublicDataset,
+        /// Folder to put it in [default: data/NAME]
+        #[arg(long)]
+        dest: Option<PathBuf>,
+        /// Another address of the official file
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Read the data sets of a spec and describe them
+    ///
+    /// JSON: an array of {dataset, variant, statistics}.
+    Stats {
+        #[command(flatten)]
+        spec: SpecArgs,
+        /// Only this data set of the spec
+        #[arg(long)]
+        dataset: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PublicDataset {
+    /// MovieLens-100k, 943 users and 1,682 films
+    #[value(name = "ml-100k")]
+    Ml100k,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpecArgs {
+    /// The spec file
+    pub(crate) spec: PathBuf,
+    #[command(flatten)]
+    pub(crate) set: SetArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    /// Override one setting, e.g. train.optimizer.lr=1e-4; a list makes an axis
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginArgs {
+    /// A folder with plugins, searched before all others; may be repeated
+    #[arg(long = "plugin-dir", value_name = "FOLDER")]
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArgs {
+    /// The results database [default: GENAIR_DB, or else results/genair.db]
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+}
+
+impl DatabaseArgs {
+    /// The database to use.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.db
+            .clone()
+            .or_else(environment::database)
+            .unwrap_or_else(|| "results/genair.db".into())
+    }
+}

@@ -1,0 +1,104 @@
+//! `genair data`: getting data sets and describing them.
+
+use std::path::PathBuf;
+
+use genair_data::fetch::{self, Progress, Source};
+use genair_data::{DatasetSpec, Statistics};
+use genair_runner::spec::SpecFile;
+use indicatif::MultiProgress;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::{Data, Format, PublicDataset};
+use crate::exit::Exit;
+use crate::output::{facts, note};
+
+#[derive(Serialize)]
+struct Described {
+    dataset: String,
+    variant: String,
+    statistics: Statistics,
+}
+
+pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyhow::Result<Exit> {
+    match command {
+        Data::Fetch {
+            dataset: PublicDataset::Ml100k,
+            dest,
+            url,
+        } => {
+            let dest = dest
+                .clone()
+                .unwrap_or_else(|| PathBuf::from("data/ml-100k"));
+            let source = url.clone().map_or(Source::Auto, Source::Url);
+            let report = fetch::ml_100k(&dest, &source, &mut |progress| tell(bars, &progress))?;
+            let (folder, origin) = (&report.folder, &report.origin);
+            let value = json!({ "folder": folder, "already_there": report.already_there, "origin": origin });
+            format.show(&value, || {
+                let how = if report.already_there {
+                    "is there already, verified"
+                } else {
+                    "fetched"
+                };
+                format!("{}: {how} (from {origin})", folder.display())
+            })?;
+        }
+        Data::Stats { spec, dataset } => {
+            let datasets = SpecFile::read(&spec.spec, &spec.set.overrides)?.datasets()?;
+            let wanted = |name: &String| dataset.as_ref().is_none_or(|wanted| wanted == name);
+            let names: Vec<&str> = datasets.iter().map(|(name, ..)| name.as_str()).collect();
+            anyhow::ensure!(
+                datasets.iter().any(|(name, ..)| wanted(name)),
+                "no such dataset in {}; there are: {}",
+                spec.spec.display(),
+                names.join(", ")
+            );
+            let described = datasets
+                .into_iter()
+                .filter(|(name, ..)| wanted(name))
+                .map(describe);
+            let described = described.collect::<anyhow::Result<Vec<_>>>()?;
+            let mut text = String::new();
+            for Described {
+                dataset,
+                variant,
+                statistics,
+            } in &described
+            {
+                text += &format!(
+                    "{}\n{}\n\n",
+                    format!("{dataset} {variant}").trim_end(),
+                    facts(statistics)?
+                );
+            }
+            format.show(&described, || text)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn describe((dataset, variant, spec): (String, String, DatasetSpec)) -> anyhow::Result<Described> {
+    let statistics = genair_data::load(&spec)?.statistics().clone();
+    Ok(Described {
+        dataset,
+        variant,
+        statistics,
+    })
+}
+
+fn tell(bars: &MultiProgress, progress: &Progress) {
+    match progress {
+        Progress::Connecting { url } => note(bars, format!("asking {url}")),
+        Progress::Retrying { reason, wait } => {
+            note(bars, format!("{reason}; again in {} s", wait.as_secs()))
+        }
+        Progress::FallingBack { reason } => {
+            note(
+                bars,
+                format!("{reason}\ntaking it from the PyPI package recbole instead"),
+            );
+        }
+        // Five megabytes need no bar.
+        _ => {}
+    }
+}

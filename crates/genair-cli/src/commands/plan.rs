@@ -1,0 +1,111 @@
+//! `genair plan`: the runs of a spec, and how they stand in the database.
+
+use genair_protocol::RunSpec;
+use genair_runner::Plan;
+use genair_runner::spec::Labels;
+use genair_store::{RunState, Store};
+use indicatif::MultiProgress;
+use serde::Serialize;
+
+use super::{Workshop, warn};
+use crate::args::{DatabaseArgs, Format, PluginArgs, SpecArgs};
+use crate::exit::Exit;
+use crate::output::table;
+
+#[derive(Serialize)]
+struct Row<'a> {
+    dataset: &'a str,
+    backbone: &'a str,
+    representation: &'a str,
+    variant: &'a str,
+    seed: u64,
+    state: &'static str,
+    identity: &'a str,
+    spec: &'a RunSpec,
+}
+
+pub(super) fn plan(
+    format: Format,
+    bars: &MultiProgress,
+    spec: &SpecArgs,
+    plugins: &PluginArgs,
+    database: &DatabaseArgs,
+) -> anyhow::Result<Exit> {
+    let plan = Plan::new(Workshop::open(plugins)?.expand(&spec.spec, &spec.set)?)?;
+    warn(bars, &plan.warnings);
+    let path = database.path();
+    let identities: Vec<String> = plan.runs.iter().map(|run| run.identity.clone()).collect();
+    let states = if path.exists() {
+        Store::open_read_only(&path)?.run_states(&identities)?
+    } else {
+        vec![None; identities.len()]
+    };
+    let rows = plan.runs.iter().zip(states).map(|(run, state)| {
+        let Labels {
+            dataset,
+            backbone,
+            representation,
+            variant,
+            seed,
+        } = &run.labels;
+        let state = state.map_or("new", RunState::as_str);
+        Row {
+            dataset,
+            backbone,
+            representation,
+            variant,
+            seed: *seed,
+            state,
+            identity: &run.identity,
+            spec: &run.spec,
+        }
+    });
+    let rows: Vec<Row<'_>> = rows.collect();
+    format.show(&rows, || text(&plan, &rows))?;
+    Ok(if rows.is_empty() {
+        Exit::NothingToRun
+    } else {
+        Exit::Done
+    })
+}
+
+fn text(plan: &Plan, rows: &[Row<'_>]) -> String {
+    if rows.is_empty() {
+        return format!(
+            "{}: nothing to run; the spec has no [dataset.NAME]",
+            plan.spec_path.display()
+        );
+    }
+    let headers = [
+        "state",
+        "dataset",
+        "backbone",
+        "representation",
+        "variant",
+        "seed",
+        "identity",
+    ];
+    let cells = rows.iter().map(|row| {
+        let identity = &row.identity[..12];
+        let seed = row.seed.to_string();
+        [
+            row.state,
+            row.dataset,
+            row.backbone,
+            row.representation,
+            row.variant,
+            &seed,
+            identity,
+        ]
+        .map(str::to_owned)
+    });
+    let finished = rows
+        .iter()
+        .filter(|row| row.state == RunState::Finished.as_str())
+        .count();
+    format!(
+        "{}\n\n{} runs, {finished} finished",
+        table(&headers, &["seed"], cells),
+        rows.len()
+    )
+}

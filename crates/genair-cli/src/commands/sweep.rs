@@ -1,0 +1,171 @@
+//! `genair sweep`: trains what has no result yet, then shows the leaderboard.
+
+use genair_runner::{Execution, Interrupt, Outcome, Plan, SweepReport, Urgency};
+use genair_store::{FailedRuns, Store};
+use indicatif::MultiProgress;
+use serde::Serialize;
+
+use super::{Workshop, results, warn};
+use crate::args::{DatabaseArgs, Format, PluginArgs, SpecArgs};
+use crate::exit::Exit;
+use crate::output::note;
+use crate::progress::Progress;
+use crate::standings::{self, Standing};
+
+pub(super) struct How {
+    pub(super) jobs: Option<usize>,
+    pub(super) retry_failed: bool,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    sweep: &'a str,
+    interrupted: bool,
+    runs: Vec<RunSummary<'a>>,
+    leaderboard: &'a [Standing],
+}
+
+#[derive(Serialize)]
+struct RunSummary<'a> {
+    run_id: i64,
+    dataset: &'a str,
+    backbone: &'a str,
+    representation: &'a str,
+    variant: &'a str,
+    seed: u64,
+    outcome: &'static str,
+    failure: Option<serde_json::Value>,
+}
+
+pub(super) fn sweep(
+    format: Format,
+    bars: &MultiProgress,
+    spec: &SpecArgs,
+    how: How,
+    plugins: &PluginArgs,
+    database: &DatabaseArgs,
+) -> anyhow::Result<Exit> {
+    let workshop = Workshop::open(plugins)?;
+    let plan = Plan::new(workshop.expand(&spec.spec, &spec.set)?)?;
+    warn(bars, &plan.warnings);
+    if plan.runs.is_empty() {
+        note(
+            bars,
+            format!(
+                "{}: nothing to run; the spec has no [dataset.NAME]",
+                spec.spec.display()
+            ),
+        );
+        return Ok(Exit::NothingToRun);
+    }
+    let store = Store::open(database.path())?;
+    let told = bars.clone();
+    let interrupt = Interrupt::on_signals(move |urgency| match urgency {
+        Urgency::Kill => note(&told, "killing the workers"),
+        _ => note(&told, "stopping; once more kills the workers at once"),
+    })?;
+    let progress = (format != Format::Quiet).then(|| Progress::new(bars.clone()));
+    let execution = Execution {
+        trainer: &workshop.trainer,
+        jobs: how.jobs.unwrap_or_else(|| plan.default_jobs()),
+        failed: if how.retry_failed {
+            FailedRuns::Retry
+        } else {
+            FailedRuns::Keep
+        },
+        observer: match &progress {
+            Some(progress) => progress,
+            None => &(),
+        },
+        interrupt: &interrupt,
+    };
+    let (mut store, report) = genair_runner::sweep(&plan, store, &execution)?;
+    drop(progress);
+    let leaderboard = results::standings_of(&mut store, Some(plan.name.clone()))?;
+    store.close()?;
+    format.show(&summary(&plan, &report, &leaderboard)?, || {
+        standings::text(&leaderboard)
+    })?;
+    tell_failures(bars, &report);
+    let left = report.left();
+    if report.interrupted && left > 0 {
+        note(
+            bars,
+            format!("interrupted: {left} runs left; the same command continues"),
+        );
+        return Ok(Exit::Interrupted);
+    }
+    Ok(if report.failed().next().is_some() {
+        Exit::SomeFailed
+    } else {
+        Exit::Done
+    })
+}
+
+fn summary<'a>(
+    plan: &'a Plan,
+    report: &'a SweepReport,
+    leaderboard: &'a [Standing],
+) -> anyhow::Result<Summary<'a>> {
+    let runs = report.runs.iter().map(|(id, labels, outcome)| {
+        let (name, failure) = match outcome {
+            Outcome::Finished => ("finished", None),
+            Outcome::FinishedBefore => ("finished-before", None),
+            Outcome::Failed(failure) => ("failed", Some(serde_json::to_value(failure)?)),
+            Outcome::FailedBefore(failure) => {
+                ("failed-before", Some(serde_json::to_value(failure)?))
+            }
+            Outcome::Left => ("left", None),
+        };
+        Ok(RunSummary {
+            run_id: id.0,
+            dataset: &labels.dataset,
+            backbone: &labels.backbone,
+            representation: &labels.representation,
+            variant: &labels.variant,
+            seed: labels.seed,
+            outcome: name,
+            failure,
+        })
+    });
+    let runs = runs.collect::<anyhow::Result<_>>()?;
+    Ok(Summary {
+        sweep: &plan.name,
+        interrupted: report.interrupted,
+        runs,
+        leaderboard,
+    })
+}
+
+fn tell_failures(bars: &MultiProgress, report: &SweepReport) {
+    for (id, labels, outcome) in report.failed() {
+        let (when, phase, message, hint) = match outcome {
+            Outcome::Failed(failure) => {
+                ("", failure.phase.as_str(), &failure.message, &failure.hint)
+            }
+            Outcome::FailedBefore(failure) => (
+                " before",
+                failure.phase.as_str(),
+                &failure.message,
+                &failure.hint,
+            ),
+            _ => continue,
+        };
+        note(
+            bars,
+            format!("error: run {id} ({labels}) failed{when} while {phase}: {message}"),
+        );
+        if let Some(hint) = hint {
+            note(bars, format!("hint: {hint}"));
+        }
+    }
+    if report
+        .failed()
+        .any(|(_, _, outcome)| matches!(outcome, Outcome::FailedBefore(_)))
+    {
+        note(
+            bars,
+            "hint: `--retry-failed` tries runs again that failed before",
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! Exit codes, and errors as the user sees them.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use genair_runner::spec::SpecError;
+use genair_runner::{SweepError, WriterGone};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done = 0,
+    /// A mistake of this program.
+    Bug = 1,
+    /// Specs, files or arguments that cannot be used.
+    BadInput = 2,
+    SomeFailed = 3,
+    NothingToRun = 4,
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Writes an error to stderr and says how to end.
+pub(crate) fn report(error: &anyhow::Error) -> Exit {
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        // Whoever reads, such as `head`, has seen enough.
+        return Exit::Done;
+    }
+    let text = match error.downcast_ref::<SpecError>() {
+        Some(error) => error
+            .problems
+            .iter()
+            .map(|problem| format!("error: {problem}\n"))
+            .collect(),
+        None => format!("error: {error:#}\n"),
+    };
+    // Without a stderr there is nobody to tell.
+    let _ = io::stderr().write_all(text.as_bytes());
+    let bug = matches!(
+        error.downcast_ref(),
+        Some(SweepError::Writer(WriterGone) | SweepError::Json { .. })
+    );
+    if bug { Exit::Bug } else { Exit::BadInput }
+}

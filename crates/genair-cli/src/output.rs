@@ -1,0 +1,141 @@
+//! Standard output and the log.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::MultiProgress;
+use serde::Serialize;
+use serde_json::Value;
+use tracing::level_filters::LevelFilter;
+
+use crate::args::{Format, Global, LogFormat};
+
+impl Format {
+    /// Writes a result: `text` for people, `value` as JSON, or nothing.
+    pub(crate) fn show(
+        self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
+        let text = match self {
+            Self::Quiet => return Ok(()),
+            Self::Json => serde_json::to_string_pretty(value)?,
+            Self::Text => text(),
+        };
+        let text = text.trim_end();
+        let mut out = io::stdout().lock();
+        if !text.is_empty() {
+            writeln!(out, "{text}")?;
+        }
+        Ok(out.flush()?)
+    }
+}
+
+/// Writes a line to standard error, above progress bars.
+pub(crate) fn note(bars: &MultiProgress, text: impl Display) {
+    // Without a stderr there is nobody to tell.
+    bars.suspend(|| drop(writeln!(io::stderr(), "{text}")));
+}
+
+/// Aligned columns; those named in `right` to the right.
+pub(crate) fn table<R: IntoIterator<Item = String>>(
+    headers: &[&str],
+    right: &[&str],
+    rows: impl IntoIterator<Item = R>,
+) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(headers.iter().copied());
+    for row in rows {
+        table.add_row(row.into_iter().map(|cell| {
+            if cell.is_empty() {
+                "-".to_owned()
+            } else {
+                cell
+            }
+        }));
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if headers.get(at).is_some_and(|header| right.contains(header)) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+/// A line `key  value` for each entry of a flat JSON object that has a value; nested ones stay JSON.
+pub(crate) fn facts(value: &impl Serialize) -> anyhow::Result<String> {
+    let value = serde_json::to_value(value)?;
+    let entries: Vec<_> = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null())
+        .collect();
+    let width = entries
+        .iter()
+        .map(|(key, _)| key.len())
+        .max()
+        .unwrap_or_default();
+    let lines = entries
+        .iter()
+        .map(|(key, value)| format!("{:width$}  {}", key.replace('_', " "), rounded(value)));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// A JSON value as a table cell.
+pub(crate) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// As [`cell`], but with at most six decimals.
+fn rounded(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) if value.is_f64() => ((number * 1e6).round() / 1e6).to_string(),
+        _ => cell(value),
+    }
+}
+
+/// A metric's value with four places, or nothing.
+pub(crate) fn metric(value: Option<f64>) -> String {
+    value.map(|value| format!("{value:.4}")).unwrap_or_default()
+}
+
+/// Sends log messages to standard error, above progress bars.
+pub(crate) fn start_logging(global: &Global, bars: &MultiProgress) {
+    let level = match i16::from(global.verbose) - i16::from(global.quiet) {
+        ..=-2 => LevelFilter::OFF,
+        -1 => LevelFilter::ERROR,
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        3.. => LevelFilter::TRACE,
+    };
+    let bars = bars.clone();
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(move || AboveBars(bars.clone()));
+    match global.log_format {
+        LogFormat::Text => log.without_time().with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+struct AboveBars(MultiProgress);
+
+impl Write for AboveBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

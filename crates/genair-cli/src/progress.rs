@@ -1,0 +1,212 @@
+//! Progress of a sweep: bars on a terminal, plain lines in a log.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use genair_protocol::RunEvent;
+use genair_runner::{Notice, Observer, Outcome, PlannedRun};
+use genair_store::RunId;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::output::note;
+
+/// In a log, a run's epochs are told at most this often.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Draws what a sweep tells.
+pub(crate) struct Progress {
+    bars: MultiProgress,
+    terminal: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Of the whole sweep; on a terminal only.
+    sweep: Option<ProgressBar>,
+    runs: HashMap<RunId, RunProgress>,
+    ended: usize,
+    total: usize,
+}
+
+struct RunProgress {
+    bar: Option<ProgressBar>,
+    begin: Instant,
+    /// When this run last had a line in the log.
+    told: Instant,
+    /// Last value of the early-stopping metric.
+    valid: Option<f64>,
+}
+
+impl Progress {
+    pub(crate) fn new(bars: MultiProgress) -> Self {
+        Self {
+            bars,
+            terminal: std::io::stderr().is_terminal(),
+            state: Mutex::default(),
+        }
+    }
+
+    fn begin(&self, state: &mut State, total: usize, finished: usize, failed: usize, jobs: usize) {
+        let open = total - finished - failed;
+        let mut line =
+            format!("{total} runs: {finished} finished before, {open} to run, {jobs} at once");
+        if failed > 0 {
+            line = format!(
+                "{line}; {failed} failed before and are left alone (`--retry-failed` tries them again)"
+            );
+        }
+        note(&self.bars, line);
+        state.total = open;
+        if self.terminal && open > 0 {
+            let style = style("{bar:30} {pos}/{len} runs, {per_sec}, {elapsed} gone, {eta} to go");
+            let bar = self
+                .bars
+                .add(ProgressBar::new(open as u64).with_style(style));
+            bar.enable_steady_tick(Duration::from_secs(1));
+            state.sweep = Some(bar);
+        }
+    }
+
+    fn started(&self, state: &mut State, id: RunId, run: &PlannedRun) {
+        let bar = self.terminal.then(|| {
+            let bar = ProgressBar::new_spinner().with_style(style("{spinner} {prefix}: {msg}"));
+            let bar = self.bars.add(
+                bar.with_prefix(run.labels.to_string())
+                    .with_message("starting"),
+            );
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        if !self.terminal {
+            note(&self.bars, format!("run {id} ({}): starting", run.labels));
+        }
+        let now = Instant::now();
+        state.runs.insert(
+            id,
+            RunProgress {
+                bar,
+                begin: now,
+                told: now,
+                valid: None,
+            },
+        );
+    }
+
+    fn event(&self, state: &mut State, id: RunId, run: &PlannedRun, event: &RunEvent) {
+        let Some(progress) = state.runs.get_mut(&id) else {
+            return;
+        };
+        let message = match event {
+            RunEvent::Started { data, .. } => format!("{} users, {} items", data.users, data.items),
+            RunEvent::Epoch {
+                epoch,
+                max_epochs,
+                loss,
+                valid,
+                ..
+            } => {
+                progress.valid = valid.or(progress.valid);
+                let metric = run.spec.train.stop.metric;
+                let valid = progress
+                    .valid
+                    .map(|value| format!(", valid {metric} {value:.4}"))
+                    .unwrap_or_default();
+                let left = max_epochs.saturating_sub(*epoch) as f64 / *epoch as f64;
+                let eta = progress.begin.elapsed().mul_f64(left.max(0.0));
+                format!(
+                    "epoch {epoch}/{max_epochs}, loss {loss:.4}{valid}, at most {} to go",
+                    duration(eta)
+                )
+            }
+            RunEvent::Metrics { epoch: None, .. } => "testing".to_owned(),
+            _ => return,
+        };
+        match &progress.bar {
+            Some(bar) => bar.set_message(message),
+            None if progress.told.elapsed() >= LOG_INTERVAL => {
+                progress.told = Instant::now();
+                note(&self.bars, format!("run {id} ({}): {message}", run.labels));
+            }
+            None => {}
+        }
+    }
+
+    fn ended(&self, state: &mut State, id: RunId, run: &PlannedRun, outcome: &Outcome) {
+        let progress = state.runs.remove(&id);
+        let took = progress
+            .as_ref()
+            .map(|progress| format!(" after {}", duration(progress.begin.elapsed())));
+        if let Some(bar) = progress.and_then(|progress| progress.bar) {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
+        if let Some(bar) = &state.sweep {
+            bar.inc(1);
+        }
+        let how = match outcome {
+            Outcome::Finished => "finished".to_owned(),
+            Outcome::Failed(failure) => format!("failed ({})", failure.kind.code()),
+            Outcome::FinishedBefore => "finished by another process".to_owned(),
+            // Told at the beginning.
+            Outcome::FailedBefore(_) => return,
+            Outcome::Left => "stopped".to_owned(),
+        };
+        state.ended += 1;
+        let (ended, total, took) = (state.ended, state.total, took.unwrap_or_default());
+        note(
+            &self.bars,
+            format!("[{ended}/{total}] run {id} ({}): {how}{took}", run.labels),
+        );
+    }
+}
+
+impl Observer for Progress {
+    fn observe(&self, notice: Notice<'_>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match notice {
+            Notice::Begin {
+                total,
+                finished,
+                failed,
+                jobs,
+            } => self.begin(&mut state, total, finished, failed, jobs),
+            Notice::RunStarted { id, run } => self.started(&mut state, id, run),
+            Notice::RunEvent { id, run, event } => self.event(&mut state, id, run, event),
+            Notice::RunEnded {
+                id, run, outcome, ..
+            } => self.ended(&mut state, id, run, outcome),
+            Notice::Waiting { runs, owner } => {
+                let (pid, host) = (owner.pid, &owner.host);
+                note(
+                    &self.bars,
+                    format!("waiting for {runs} runs that process {pid} on {host} is at"),
+                );
+            }
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // An error may end the sweep with bars on the screen.
+        let _ = self.bars.clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are constants of this file; a wrong one still shows progress.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// `1h02m`, `3m05s`, `7s`.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m{s:02}s"),
+        (h, m, _) => format!("{h}h{m:02}m"),
+    }
+}

@@ -1,0 +1,215 @@
+//! The leaderboard for people: one line per configuration, mean and deviation over its seeds.
+
+use std::collections::BTreeMap;
+
+use genair_eval::{Metric, Protocol};
+use genair_store::LeaderboardRow;
+use serde::Serialize;
+
+use crate::output::table;
+
+/// One configuration's results over its seeds.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Standing {
+    sweep: String,
+    dataset: String,
+    backbone: String,
+    representation: String,
+    variant: String,
+    seeds: usize,
+    scores: Vec<Score>,
+}
+
+/// One metric over the seeds.
+#[derive(Debug, PartialEq, Serialize)]
+struct Score {
+    protocol: Protocol,
+    metric: Metric,
+    k: u32,
+    mean: f64,
+    /// Of the sample; none for a single seed.
+    std: Option<f64>,
+}
+
+/// Columns of the text form.
+const COLUMNS: [(&str, Protocol, Metric); 4] = [
+    ("NDCG@10", Protocol::Full, Metric::Ndcg),
+    ("HR@10", Protocol::Full, Metric::Hr),
+    ("NDCG@10 of 100", Protocol::Sampled100, Metric::Ndcg),
+    ("HR@10 of 100", Protocol::Sampled100, Metric::Hr),
+];
+
+/// Values over the seeds of each protocol, metric and cut-off.
+type Measured = BTreeMap<(Protocol, Metric, u32), Vec<f64>>;
+
+/// Groups rows of one split and cohort by configuration; best full NDCG@10 of a dataset first.
+pub(crate) fn standings(rows: Vec<LeaderboardRow>) -> Vec<Standing> {
+    let mut groups: BTreeMap<[String; 5], Measured> = BTreeMap::new();
+    for row in rows {
+        let key = [
+            row.sweep,
+            row.dataset,
+            row.backbone,
+            row.representation,
+            row.variant,
+        ];
+        groups
+            .entry(key)
+            .or_default()
+            .entry((row.protocol, row.metric, row.k))
+            .or_default()
+            .push(row.value);
+    }
+    let mut standings: Vec<Standing> = groups
+        .into_iter()
+        .map(
+            |([sweep, dataset, backbone, representation, variant], scores)| Standing {
+                sweep,
+                dataset,
+                backbone,
+                representation,
+                variant,
+                seeds: scores.values().map(Vec::len).max().unwrap_or_default(),
+                scores: scores
+                    .into_iter()
+                    .map(|((protocol, metric, k), values)| score(protocol, metric, k, &values))
+                    .collect(),
+            },
+        )
+        .collect();
+    standings.sort_by(|a, b| {
+        let best_first = b
+            .mean(Protocol::Full, Metric::Ndcg)
+            .total_cmp(&a.mean(Protocol::Full, Metric::Ndcg));
+        (&a.sweep, &a.dataset)
+            .cmp(&(&b.sweep, &b.dataset))
+            .then(best_first)
+    });
+    standings
+}
+
+fn score(protocol: Protocol, metric: Metric, k: u32, values: &[f64]) -> Score {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>()
+        / (n - 1.0);
+    Score {
+        protocol,
+        metric,
+        k,
+        mean,
+        std: (values.len() > 1).then(|| variance.sqrt()),
+    }
+}
+
+impl Standing {
+    fn at_10(&self, protocol: Protocol, metric: Metric) -> Option<&Score> {
+        self.scores
+            .iter()
+            .find(|score| (score.protocol, score.metric, score.k) == (protocol, metric, 10))
+    }
+
+    fn mean(&self, protocol: Protocol, metric: Metric) -> f64 {
+        self.at_10(protocol, metric)
+            .map_or(f64::NEG_INFINITY, |score| score.mean)
+    }
+}
+
+/// The standings as a table.
+pub(crate) fn text(standings: &[Standing]) -> String {
+    if standings.is_empty() {
+        return "no finished runs".to_owned();
+    }
+    let mut headers = vec!["dataset", "backbone", "representation", "variant", "seeds"];
+    headers.extend(COLUMNS.map(|(name, ..)| name));
+    let several_sweeps = standings
+        .iter()
+        .any(|standing| standing.sweep != standings[0].sweep);
+    if several_sweeps {
+        headers.insert(0, "sweep");
+    }
+    let rows = standings.iter().map(|standing| {
+        let names = [
+            &standing.dataset,
+            &standing.backbone,
+            &standing.representation,
+            &standing.variant,
+        ]
+        .map(Clone::clone);
+        let scores = COLUMNS.map(
+            |(_, protocol, metric)| match standing.at_10(protocol, metric) {
+                Some(Score {
+                    mean,
+                    std: Some(std),
+                    ..
+                }) => format!("{mean:.4} ± {std:.4}"),
+                Some(Score { mean, .. }) => format!("{mean:.4}"),
+                None => String::new(),
+            },
+        );
+        let sweep = several_sweeps.then(|| standing.sweep.clone());
+        sweep
+            .into_iter()
+            .chain(names)
+            .chain([standing.seeds.to_string()])
+            .chain(scores)
+            .collect::<Vec<_>>()
+    });
+    let right = [
+        "seeds",
+        COLUMNS[0].0,
+        COLUMNS[1].0,
+        COLUMNS[2].0,
+        COLUMNS[3].0,
+    ];
+    let table = table(&headers, &right, rows);
+    format!(
+        "{table}\n\nTest split, all users; \"of 100\": against 100 sampled negatives, otherwise among all items."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use genair_eval::{Cohort, Split};
+    use genair_store::RunId;
+
+    use super::*;
+
+    fn row(backbone: &str, seed: u64, value: f64) -> LeaderboardRow {
+        LeaderboardRow {
+            sweep: "s".to_owned(),
+            run_id: RunId(1),
+            dataset: "d".to_owned(),
+            backbone: backbone.to_owned(),
+            representation: "id".to_owned(),
+            variant: String::new(),
+            seed,
+            split: Split::Test,
+            protocol: Protocol::Full,
+            cohort: Cohort::All,
+            metric: Metric::Ndcg,
+            k: 10,
+            value,
+        }
+    }
+
+    #[test]
+    fn seeds_are_averaged_and_the_best_comes_first() {
+        let rows = vec![
+            row("a", 1, 0.1),
+            row("b", 1, 0.2),
+            row("b", 2, 0.3),
+            row("b", 3, 0.4),
+        ];
+        insta::assert_snapshot!(text(&standings(rows)), @r#"
+        dataset  backbone  representation  variant  seeds          NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
+        d        b         id              -            3  0.3000 ± 0.1000      -               -             -
+        d        a         id              -            1           0.1000      -               -             -
+
+        Test split, all users; "of 100": against 100 sampled negatives, otherwise among all items.
+        "#);
+    }
+}

@@ -1,0 +1,305 @@
+//! The `genair` program as a whole, with a shell script in the trainer's place.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// What a good worker of the popularity baseline says.
+const EVENTS: &str = concat!(
+    r#"{"event":"started","machine":{"host":"here","device":"cpu","threads":1,"libtorch":"2.13.0","trainer":"0.1.0"},"#,
+    r#""data":{"users":2,"items":3,"interactions":8,"sequences_sha256":"00","head_item":2,"long_user":3},"parameters":0}"#,
+    "\n",
+    r#"{"event":"metrics","epoch":null,"split":"test","protocol":"full","#,
+    r#""rows":[{"cohort":"all","metric":"ndcg","k":10,"value":0.25,"users":2}]}"#,
+    "\n",
+    r#"{"event":"finished","best_epoch":0,"epochs":0,"seconds":0.5,"train_seconds":0.0,"cpu_seconds":null,"peak_memory_bytes":null}"#,
+    "\n",
+);
+
+const SPEC: &str = "[sweep]\nname = \"t\"\nbackbone = \"popularity\"\nseeds = [1, 2, 3, 4]\n[dataset.made]\nkind = \"synthetic\"\n";
+
+/// A folder to run the program in.
+struct Lab(TempDir);
+
+impl Lab {
+    /// `run` is what the worker does; `$here` is the folder, `$here/starts` gets a line per start.
+    fn new(run: &str) -> Self {
+        let lab = Self(tempfile::tempdir().unwrap());
+        lab.write("events", EVENTS);
+        lab.write("s.toml", SPEC);
+        lab.write(
+            "trainer",
+            &format!(
+                "#!/bin/sh\nhere={}\ncase $1 in\nplugins) echo '[]';;\nrun) echo x >> $here/starts\n{run};;\nesac\n",
+                lab.0.path().display()
+            ),
+        );
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(lab.0.path().join("trainer"), executable).unwrap();
+        lab
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn lines(&self, name: &str) -> usize {
+        std::fs::read_to_string(self.0.path().join(name))
+            .unwrap_or_default()
+            .lines()
+            .count()
+    }
+
+    fn wait_for_lines(&self, name: &str, lines: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.lines(name) < lines {
+            assert!(Instant::now() < deadline, "{name} never got {lines} lines");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_genair"));
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("GENAIR_TRAINER", self.0.path().join("trainer"));
+        for variable in ["GENAIR_DB", "GENAIR_PLUGIN_PATH", "GENAIR_DEVICE"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// Exit code, standard output and standard error.
+    fn genair(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        said(self.command(arguments).output().unwrap())
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Run states and attempts, as the database has them.
+    fn states(&self) -> String {
+        let sql = "SELECT state || ' ' || attempts FROM runs ORDER BY run_id";
+        let (_, json, _) = self.genair(&["results", "sql", sql, "--format", "json"]);
+        let result: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let rows = result["rows"].as_array().unwrap().iter();
+        rows.map(|row| row[0].as_str().unwrap())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+fn said(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_sweep_ends_with_the_leaderboard_and_a_second_one_does_nothing() {
+    let lab = Lab::new("cat $here/events");
+    let (code, out, err) = lab.genair(&["sweep", "s.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    insta::assert_snapshot!(out, @r#"
+    dataset  backbone    representation  variant  seeds          NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
+    made     popularity  none            -            4  0.2500 ± 0.0000      -               -             -
+
+    Test split, all users; "of 100": against 100 sampled negatives, otherwise among all items.
+    "#);
+    let (code, out, _) = lab.genair(&["sweep", "s.toml", "--format", "json"]);
+    let summary: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(code, Some(0));
+    assert_eq!(summary["runs"][3]["outcome"], "finished-before");
+    assert_eq!(summary["leaderboard"][0]["scores"][0]["mean"], 0.25);
+    assert_eq!(lab.lines("starts"), 4);
+    let (code, out, _) = lab.genair(&["plan", "s.toml", "--set", "sweep.seeds=[4, 5]"]);
+    assert_eq!(code, Some(0));
+    insta::with_settings!({filters => vec![(r"[0-9a-f]{12}", "[identity]")]}, {
+        insta::assert_snapshot!(out, @r"
+        state     dataset  backbone    representation  variant  seed  identity
+        finished  made     popularity  none            -           4  [identity]
+        new       made     popularity  none            -           5  [identity]
+
+        2 runs, 1 finished
+        ");
+    });
+}
+
+#[test]
+fn exit_codes_say_what_happened() {
+    let lab = Lab::new("exit 3");
+    lab.write("bad.toml", &SPEC.replace("seeds", "seds"));
+    lab.write(
+        "empty.toml",
+        "[sweep]\nname = \"e\"\nbackbone = \"popularity\"\n",
+    );
+    for (arguments, code, complaint) in [
+        (&["check", "s.toml"][..], 0, ""),
+        (
+            &["check", "s.toml", "bad.toml"],
+            2,
+            "bad.toml:4: unknown key `sweep.seds`\nhint: did you mean `seeds`?",
+        ),
+        (
+            &["sweep", "none.toml"],
+            2,
+            "none.toml: cannot read the spec",
+        ),
+        (&["plan", "empty.toml"], 4, ""),
+        (&["sweep", "empty.toml"], 4, "nothing to run"),
+        (&["results", "list"], 2, "there is no such file"),
+        (
+            &["sweep", "s.toml", "--plugin-dir", "nowhere"],
+            2,
+            "nowhere for plugins",
+        ),
+        (
+            &["sweep", "s.toml"],
+            3,
+            "ended with exit code 3 without a result",
+        ),
+        (&["sweep", "s.toml"], 3, "`--retry-failed` tries runs again"),
+        (
+            &["results", "sql", "DELETE FROM runs"],
+            2,
+            "queries may only read",
+        ),
+        (&["plugin", "inspect", "sasrec"], 2, "no plugin `sasrec`"),
+    ] {
+        let (found, _, err) = lab.genair(arguments);
+        assert_eq!(found, Some(code), "{arguments:?}: {err}");
+        assert!(err.contains(complaint), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn two_sweeps_on_one_database_share_the_runs() {
+    let lab = Lab::new("while [ ! -e $here/go ]; do sleep 0.05; done; cat $here/events");
+    let first = lab.start(&["sweep", "s.toml", "-j", "4"]);
+    lab.wait_for_lines("starts", 4);
+    let log = std::fs::File::create(lab.0.path().join("second")).unwrap();
+    let second = lab
+        .command(&["sweep", "s.toml", "-j", "4"])
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    lab.wait_for_lines("second", 2);
+    let told = std::fs::read_to_string(lab.0.path().join("second")).unwrap();
+    assert!(
+        told.contains(&format!(
+            "waiting for 4 runs that process {} on ",
+            first.id()
+        )),
+        "{told}"
+    );
+    lab.write("go", "");
+    let [first, second] = [first, second].map(|sweep| said(sweep.wait_with_output().unwrap()));
+    assert_eq!((first.0, second.0), (Some(0), Some(0)), "{}", first.2);
+    assert_eq!(first.1, second.1);
+    assert_eq!(lab.lines("starts"), 4);
+    assert_eq!(
+        lab.states(),
+        "finished 1, finished 1, finished 1, finished 1"
+    );
+}
+
+#[test]
+fn ctrl_c_leaves_runs_that_the_same_command_continues() {
+    let lab = Lab::new("[ -e $here/go ] || { cat > /dev/null; exit 3; }; cat $here/events");
+    let sweep = lab.start(&["sweep", "s.toml", "-j", "2"]);
+    lab.wait_for_lines("starts", 2);
+    signal(&sweep, "INT");
+    let (code, _, err) = said(sweep.wait_with_output().unwrap());
+    assert_eq!(code, Some(130), "{err}");
+    assert!(
+        err.ends_with("interrupted: 4 runs left; the same command continues\n"),
+        "{err}"
+    );
+    assert_eq!(lab.states(), "pending 1, pending 1, pending 0, pending 0");
+    lab.write("go", "");
+    assert_eq!(lab.genair(&["sweep", "s.toml", "-j", "2"]).0, Some(0));
+    assert_eq!(
+        lab.states(),
+        "finished 2, finished 2, finished 1, finished 1"
+    );
+}
+
+#[test]
+fn a_killed_sweep_takes_its_workers_along_and_is_taken_over() {
+    let lab = Lab::new(
+        "[ -e $here/go ] || { cat > /dev/null; echo x >> $here/ended; exit 3; }; cat $here/events",
+    );
+    let mut sweep = lab.start(&["sweep", "s.toml", "-j", "2"]);
+    lab.wait_for_lines("starts", 2);
+    signal(&sweep, "KILL");
+    sweep.wait().unwrap();
+    lab.wait_for_lines("ended", 2);
+    assert_eq!(lab.states(), "running 1, running 1, pending 0, pending 0");
+    lab.write("go", "");
+    let (code, _, err) = lab.genair(&["sweep", "s.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(
+        lab.states(),
+        "finished 2, finished 2, finished 1, finished 1"
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let lab = Lab::new("cat $here/events");
+    assert_eq!(
+        lab.genair(&["sweep", "s.toml", "--format", "quiet"]),
+        (Some(0), String::new(), String::new())
+    );
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n";
+    let mut reader = lab.start(&["results", "sql", sql]);
+    drop(reader.stdout.take());
+    let (code, _, err) = said(reader.wait_with_output().unwrap());
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_trainer_that_dies_of_a_plugin_still_tells_of_the_others() {
+    let lab = Lab::new("");
+    let report = r#"[{"name":"good","path":"/good.so","sha256":"00","abi":1,"libtorch":null,"rustc":null,"descriptor":null,"capabilities":null,"error":null}]"#;
+    lab.write("deadly.so", "not a library");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*--list-files*) echo '[[\"deadly\", \"{0}/deadly.so\"], [\"good\", \"/good.so\"]]';;\n\
+         *good.so*) echo '{report}';;\n*) echo 'symbol lookup error' >&2; kill -SEGV $$;;\nesac\n",
+        lab.0.path().display()
+    );
+    lab.write("trainer", &script);
+    let (code, out, err) = lab.genair(&["plugin", "list", "--format", "json"]);
+    assert_eq!(code, Some(0), "{err}");
+    let reports: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(reports[1]["name"], "good");
+    let error = reports[0]["error"].as_str().unwrap();
+    assert!(
+        error.contains("was ended by SIGSEGV") && error.contains("symbol lookup error"),
+        "{error}"
+    );
+    assert!(Path::new(reports[0]["path"].as_str().unwrap()).ends_with("deadly.so"));
+}

@@ -1,0 +1,65 @@
+//! Being asked to stop: once politely, twice at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How urgently a sweep is asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Not at all.
+    None,
+    /// Start nothing new and let workers end.
+    Stop,
+    /// Kill the workers.
+    Kill,
+}
+
+/// Shared by whoever may ask a sweep to stop and whoever has to.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicUsize>);
+
+impl Interrupt {
+    /// One that Ctrl-C, SIGTERM and SIGHUP request; `told` is called at each. May be called once per
+    /// process.
+    ///
+    /// # Errors
+    /// The signal handlers cannot be installed.
+    pub fn on_signals(told: impl Fn(Urgency) + Send + 'static) -> Result<Self, ctrlc::Error> {
+        let interrupt = Self::default();
+        let requested = interrupt.clone();
+        // Called on a thread of its own, not in the signal handler.
+        ctrlc::set_handler(move || {
+            requested.request();
+            told(requested.urgency());
+        })?;
+        Ok(interrupt)
+    }
+
+    /// Asks to stop; the second time more urgently.
+    pub fn request(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// What has been asked for so far.
+    pub fn urgency(&self) -> Urgency {
+        match self.0.load(Ordering::SeqCst) {
+            0 => Urgency::None,
+            1 => Urgency::Stop,
+            _ => Urgency::Kill,
+        }
+    }
+
+    /// Whether stopping was asked for at all.
+    pub fn requested(&self) -> bool {
+        self.urgency() > Urgency::None
+    }
+
+    /// Sleeps, but not past a request to stop.
+    pub(crate) fn sleep(&self, duration: Duration) {
+        let end = Instant::now() + duration;
+        while !self.requested() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(50).min(duration));
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The core runner: a spec becomes a plan, a plan becomes worker processes, their events become rows.
+//!
+//! Start with [`spec::SpecFile`], [`Plan`] and [`sweep`]. Never links libtorch: a run is a process of
+//! `genair-trainer`, so that a crash costs one run.
+
+mod code;
+mod identity;
+mod interrupt;
+mod observer;
+mod plan;
+pub mod plugins;
+mod schedule;
+pub mod spec;
+mod trainer;
+mod worker;
+mod writer;
+
+pub use code::{CODE_DIRTY, CODE_REVISION};
+pub use identity::identity;
+pub use interrupt::{Interrupt, Urgency};
+pub use observer::{Notice, Observer, Outcome};
+pub use plan::{Plan, PlanError, PlannedRun};
+pub use schedule::{Execution, SweepError, SweepReport, artefacts_folder, sweep};
+pub use trainer::{Trainer, TrainerError};
+pub use writer::WriterGone;

@@ -1,0 +1,84 @@
+//! What a sweep tells about itself while it goes on. Drawing it is the caller's business.
+
+use std::path::Path;
+
+use genair_protocol::{RunEvent, RunFailure};
+use genair_store::{Failure, OwnerInfo, RunId};
+
+use crate::plan::PlannedRun;
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Notice<'a> {
+    /// The sweep begins.
+    Begin {
+        /// Runs of the plan.
+        total: usize,
+        /// Of these, runs finished earlier.
+        finished: usize,
+        /// Of these, runs that failed earlier and are left alone.
+        failed: usize,
+        /// Workers at once.
+        jobs: usize,
+    },
+    /// A worker starts.
+    RunStarted {
+        /// Its number.
+        id: RunId,
+        /// The run.
+        run: &'a PlannedRun,
+    },
+    /// A worker said something.
+    RunEvent {
+        /// Its number.
+        id: RunId,
+        /// The run.
+        run: &'a PlannedRun,
+        /// What it said.
+        event: &'a RunEvent,
+    },
+    /// A run has ended.
+    RunEnded {
+        /// Its number.
+        id: RunId,
+        /// The run.
+        run: &'a PlannedRun,
+        /// How it ended.
+        outcome: &'a Outcome,
+        /// Its worker's log, if it had a worker of this process.
+        log: Option<&'a Path>,
+    },
+    /// Only runs in other processes' hands are left; this process waits for them.
+    Waiting {
+        /// Runs waited for.
+        runs: usize,
+        /// The process that holds the first of them.
+        owner: &'a OwnerInfo,
+    },
+}
+
+/// How a run stands after a sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It has its results.
+    Finished,
+    /// It has none, for this reason.
+    Failed(RunFailure),
+    /// It had its results before, or another process has got them meanwhile.
+    FinishedBefore,
+    /// It had failed before, or in another process, and was not to be tried again.
+    FailedBefore(Failure),
+    /// It was stopped or never begun, and is pending.
+    Left,
+}
+
+/// Watches a sweep. Called from several threads.
+pub trait Observer: Sync {
+    /// Takes note.
+    fn observe(&self, notice: Notice<'_>);
+}
+
+/// Watches without a word.
+impl Observer for () {
+    fn observe(&self, _: Notice<'_>) {}
+}

@@ -1,0 +1,439 @@
+//! Checks of a spec's tables, one by one: names that are known, keys and values that fit.
+
+use std::collections::{BTreeSet, HashMap};
+
+use genair_data::DatasetSpec;
+use genair_eval::EvalSpec;
+use genair_protocol::{BUILTIN_BACKBONES, PluginReport, RepresentationKind, TrainSpec};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::PluginFile;
+use super::axes::{Axis, find_axes, value_label};
+use super::data_path::absolute;
+use super::key_path::KeyPath;
+use super::load::SpecFile;
+use super::params::{self, Params};
+use super::problem::{Problems, nearest, suggestion};
+use super::ranges::train_problems;
+use super::section::read_section;
+use super::settings::is_list;
+
+/// A plugin's own judgement of a complete configuration, beyond its schema; the reason if it refuses.
+pub type Accepts<'a> = dyn Fn(&PluginReport, &Params) -> Result<(), String> + 'a;
+
+/// What a spec's backbones are checked against.
+pub struct Backbones<'a> {
+    /// Plugins found on this machine, usable or not.
+    pub plugins: &'a [PluginReport],
+    /// Asks a plugin about one configuration.
+    pub accepts: &'a Accepts<'a>,
+}
+
+/// `[sweep]`, lists where a single name was written.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SweepSection {
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) seeds: Vec<u64>,
+    pub(super) backbone: Vec<String>,
+    pub(super) representation: Vec<String>,
+    pub(super) dataset: Option<Vec<String>>,
+}
+
+/// `[representation.NAME]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RepresentationSection {
+    #[serde(default = "learned_table")]
+    kind: RepresentationKind,
+}
+
+fn learned_table() -> RepresentationKind {
+    RepresentationKind::Id
+}
+
+/// One pass over a spec.
+pub(super) struct Checker<'s> {
+    pub(super) file: &'s SpecFile,
+    /// The merged spec, less what was reported as no axis.
+    pub(super) tree: Table,
+    backbones: &'s Backbones<'s>,
+    pub(super) problems: Problems<'s>,
+    /// Configurations already put to their plugin, by JSON: a plugin is asked once about each.
+    accepted: HashMap<(String, String), bool>,
+}
+
+impl<'s> Checker<'s> {
+    pub(super) fn new(file: &'s SpecFile, backbones: &'s Backbones<'s>) -> Self {
+        let problems = Problems::new(&file.sources);
+        Self {
+            file,
+            tree: file.tree.clone(),
+            backbones,
+            problems,
+            accepted: HashMap::new(),
+        }
+    }
+
+    pub(super) fn axes(&mut self) -> Vec<Axis> {
+        let plugins = self.backbones.plugins;
+        let is_list = |path: &KeyPath| match path.keys() {
+            [section, _, name, ..] if section == "dataset" => name == "columns",
+            [section, plugin, name, ..] if section == "backbone" => {
+                let report = plugins.iter().find(|report| report.name == *plugin);
+                let descriptor = report.and_then(|report| report.descriptor.as_ref());
+                descriptor.is_some_and(|descriptor| is_list(descriptor, name))
+            }
+            _ => false,
+        };
+        find_axes(
+            &mut self.tree,
+            &self.file.sources,
+            &is_list,
+            &mut self.problems,
+        )
+    }
+
+    pub(super) fn sweep_section(&mut self) -> SweepSection {
+        let at = KeyPath::new(["sweep"]);
+        let mut table = at.table(&self.tree);
+        for required in ["name", "backbone"] {
+            if !table.contains_key(required) {
+                let key = at.child(required);
+                self.problems
+                    .report(&key, format!("`{key}` is missing"), None);
+            }
+        }
+        for name in ["seeds", "backbone", "representation", "dataset"] {
+            let Some(value) = table.get_mut(name) else {
+                continue;
+            };
+            if !value.is_array() {
+                *value = Value::Array(vec![value.clone()]);
+            }
+            let key = at.child(name);
+            let values = value.as_array().map(Vec::as_slice).unwrap_or_default();
+            if values.is_empty() {
+                self.problems
+                    .report(&key, format!("`{key}` is empty; name at least one"), None);
+            }
+            let mut seen = BTreeSet::new();
+            for label in values.iter().map(value_label) {
+                if !seen.insert(label.clone()) {
+                    self.problems.report(
+                        &key,
+                        format!("`{key}` lists `{label}` twice; list it once"),
+                        None,
+                    );
+                }
+            }
+        }
+        let mut section: SweepSection =
+            read_section(&at, &table, &mut self.problems).unwrap_or_default();
+        if section.name.trim().is_empty() && table.contains_key("name") {
+            let key = at.child("name");
+            self.problems.report(
+                &key,
+                format!("`{key}` is empty; results are listed under it"),
+                None,
+            );
+        }
+        if section.seeds.is_empty() {
+            // Reported above; one seed is enough to find the other problems.
+            section.seeds = vec![0];
+        }
+        section
+    }
+
+    /// Datasets to use that have a table.
+    pub(super) fn datasets(&mut self, section: &SweepSection) -> Vec<String> {
+        let tables = self.tables("dataset");
+        let Some(names) = &section.dataset else {
+            return tables;
+        };
+        let key = KeyPath::new(["sweep", "dataset"]);
+        self.keep_known(
+            &key,
+            names,
+            |name| tables.iter().any(|table| table == name),
+            |name| {
+                let known: Vec<&str> = tables.iter().map(String::as_str).collect();
+                (
+                    format!("`{key}` names `{name}`, but there is no [dataset.{name}]"),
+                    suggestion(name, &known),
+                )
+            },
+        )
+    }
+
+    /// Backbones to use that are built in or have a usable plugin.
+    pub(super) fn known_backbones(&mut self, section: &SweepSection) -> Vec<String> {
+        let plugins = self.backbones.plugins;
+        let usable = |name: &str| {
+            plugins
+                .iter()
+                .any(|report| report.name == name && report.error.is_none())
+        };
+        let mut found: Vec<&str> = plugins.iter().map(|report| report.name.as_str()).collect();
+        found.extend(BUILTIN_BACKBONES);
+        let key = KeyPath::new(["sweep", "backbone"]);
+        let known = self.keep_known(
+            &key,
+            &section.backbone,
+            |name| is_builtin(name) || usable(name),
+            |name| {
+                let broken = plugins
+                    .iter()
+                    .find(|report| report.name == name)
+                    .and_then(|r| Some((r, r.error.as_ref()?)));
+                match broken {
+                    Some((report, error)) => {
+                        let file = report.path.display();
+                        (
+                            format!("plugin `{name}` ({file}) cannot be used: {error}"),
+                            Some("rebuild the plugin with this version".to_owned()),
+                        )
+                    }
+                    None => {
+                        let hint = nearest(name, found.iter().copied())
+                            .map(|near| format!("did you mean `{near}`?"));
+                        (
+                            format!("no backbone `{name}`; there are {}", found.join(", ")),
+                            hint,
+                        )
+                    }
+                }
+            },
+        );
+        for name in known.iter().filter(|name| is_builtin(name)) {
+            let key = KeyPath::new(["backbone", name]);
+            if !key.table(&self.tree).is_empty() {
+                self.problems.report(
+                    &key,
+                    format!("`{name}` is built in and has no settings; remove [{key}]"),
+                    None,
+                );
+            }
+        }
+        known
+    }
+
+    /// Representations to use that are `id` or have a table.
+    pub(super) fn known_representations(&mut self, section: &SweepSection) -> Vec<String> {
+        let mut known = self.tables("representation");
+        if !known.iter().any(|name| name == "id") {
+            known.insert(0, "id".to_owned());
+        }
+        let key = KeyPath::new(["sweep", "representation"]);
+        self.keep_known(
+            &key,
+            &section.representation,
+            |name| known.iter().any(|table| table == name),
+            |name| {
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                (
+                    format!("`{key}` names `{name}`, but there is no [representation.{name}]"),
+                    suggestion(name, &known),
+                )
+            },
+        )
+    }
+
+    /// The names that are known, once each; the others are reported.
+    fn keep_known(
+        &mut self,
+        key: &KeyPath,
+        names: &[String],
+        known: impl Fn(&str) -> bool,
+        unknown: impl Fn(&str) -> (String, Option<String>),
+    ) -> Vec<String> {
+        let mut kept: Vec<String> = Vec::new();
+        for name in names {
+            if !known(name) {
+                let (message, hint) = unknown(name);
+                self.problems.report(key, message, hint);
+            } else if !kept.contains(name) {
+                kept.push(name.clone());
+            }
+        }
+        kept
+    }
+
+    /// Names of the tables under `[SECTION.*]`, in the order of the file.
+    pub(super) fn tables(&mut self, section: &str) -> Vec<String> {
+        let at = KeyPath::new([section]);
+        let mut names = Vec::new();
+        for name in self.file.sources.names(&at) {
+            let key = at.child(&name);
+            match key.get(&self.tree) {
+                Some(Value::Table(_)) => names.push(name),
+                Some(value) => {
+                    let message =
+                        format!("`{key}` is {value}; it must be a table, [{section}.NAME]");
+                    self.problems.report(&key, message, None);
+                }
+                None => {}
+            }
+        }
+        names
+    }
+
+    pub(super) fn warn_of_unused(&mut self, section: &str, used: &[String]) {
+        for name in self
+            .tables(section)
+            .into_iter()
+            .filter(|name| !used.contains(name))
+        {
+            let key = KeyPath::new([section, &name]);
+            let hint = nearest(&name, used.iter().map(String::as_str))
+                .map(|near| format!("did you mean [{section}.{near}]?"));
+            self.problems.warn(
+                &key,
+                format!("[{key}] is not used: `sweep.{section}` does not name it"),
+                hint,
+            );
+        }
+    }
+
+    /// The table at `at` with the chosen values in place of the axes.
+    fn table(&self, at: &KeyPath, chosen: &[(&Axis, &Value)]) -> Table {
+        let mut table = at.table(&self.tree);
+        for (axis, value) in chosen {
+            if let Some(inner) = axis.path.keys().strip_prefix(at.keys()) {
+                KeyPath::new(inner).set(&mut table, (*value).clone());
+            }
+        }
+        table
+    }
+
+    pub(super) fn train(&mut self, chosen: &[(&Axis, &Value)]) -> Option<TrainSpec> {
+        let at = KeyPath::new(["train"]);
+        let train: TrainSpec = read_section(&at, &self.table(&at, chosen), &mut self.problems)?;
+        let found = train_problems(&train);
+        let valid = found.is_empty();
+        for (key, value, must) in found {
+            let key = at.join(key);
+            self.problems
+                .report(&key, format!("`{key}` is {value}; it must be {must}"), None);
+        }
+        valid.then_some(train)
+    }
+
+    pub(super) fn eval(&mut self) -> EvalSpec {
+        let at = KeyPath::new(["eval"]);
+        let eval: EvalSpec =
+            read_section(&at, &at.table(&self.tree), &mut self.problems).unwrap_or_default();
+        for problem in eval.validate() {
+            let key = at.child(problem.key);
+            self.problems
+                .report(&key, format!("`{key}`: {}", problem.message), None);
+        }
+        eval
+    }
+
+    pub(super) fn representation(
+        &mut self,
+        name: &str,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<RepresentationKind> {
+        let at = KeyPath::new(["representation", name]);
+        let section: RepresentationSection =
+            read_section(&at, &self.table(&at, chosen), &mut self.problems)?;
+        if section.kind == RepresentationKind::None {
+            let key = at.child("kind");
+            self.problems.report(
+                &key,
+                format!("`{key}` is \"none\"; only built-in backbones go without item vectors"),
+                None,
+            );
+            return None;
+        }
+        Some(section.kind)
+    }
+
+    pub(super) fn dataset(
+        &mut self,
+        name: &str,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<DatasetSpec> {
+        let at = KeyPath::new(["dataset", name]);
+        let mut spec: DatasetSpec =
+            read_section(&at, &self.table(&at, chosen), &mut self.problems)?;
+        let found = spec.validate();
+        let mut valid = found.is_empty();
+        for problem in found {
+            let key = at.join(
+                &problem
+                    .key
+                    .split('.')
+                    .filter(|key| !key.is_empty())
+                    .collect::<Vec<_>>(),
+            );
+            let colon = if problem.message.starts_with('`') {
+                ":"
+            } else {
+                ""
+            };
+            self.problems
+                .report(&key, format!("`{key}`{colon} {}", problem.message), None);
+        }
+        if let Some(path) = &spec.path {
+            let key = at.child("path");
+            match absolute(path, &self.file.folder()) {
+                Ok(path) => spec.path = Some(path),
+                Err((message, hint)) => {
+                    self.problems
+                        .report(&key, format!("`{key}`: {message}"), hint);
+                    valid = false;
+                }
+            }
+        }
+        valid.then_some(spec)
+    }
+
+    pub(super) fn backbone(
+        &mut self,
+        name: &str,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<(Params, Option<PluginFile>)> {
+        let at = KeyPath::new(["backbone", name]);
+        let report = self
+            .backbones
+            .plugins
+            .iter()
+            .find(|report| report.name == name)?;
+        let descriptor = report.descriptor.as_ref()?;
+        let params = params::check_params(
+            descriptor,
+            &at,
+            &self.table(&at, chosen),
+            &mut self.problems,
+        )?;
+        let question = (
+            name.to_owned(),
+            serde_json::Value::Object(params.clone()).to_string(),
+        );
+        if !self.accepted.contains_key(&question) {
+            let answer = (self.backbones.accepts)(report, &params);
+            if let Err(reason) = &answer {
+                self.problems.report(
+                    &at,
+                    format!("plugin `{name}` rejects [{at}]: {reason}"),
+                    None,
+                );
+            }
+            self.accepted.insert(question.clone(), answer.is_ok());
+        }
+        let plugin = PluginFile {
+            path: report.path.clone(),
+            sha256: report.sha256.clone(),
+        };
+        self.accepted[&question].then_some((params, Some(plugin)))
+    }
+}
+
+pub(super) fn is_builtin(backbone: &str) -> bool {
+    BUILTIN_BACKBONES.contains(&backbone)
+}

@@ -1,0 +1,60 @@
+//! A dataset's `path`: variables filled in, made absolute, and there.
+
+use std::path::{Path, PathBuf};
+
+/// A dataset's folder as an absolute path: `${VAR}` filled in, relative ones from the spec's folder.
+pub(crate) fn absolute(path: &Path, folder: &Path) -> Result<PathBuf, (String, Option<String>)> {
+    let text = path.to_string_lossy();
+    let text = fill_in_variables(&text).map_err(|message| (message, None))?;
+    let path = folder.join(text);
+    path.canonicalize().map_err(|error| {
+        let shown = path.display();
+        match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                let hint = "relative paths start from the spec's folder; `genair data fetch` gets public data sets";
+                (format!("there is no {shown}"), Some(hint.to_owned()))
+            }
+            _ => (format!("cannot open {shown}: {error}"), None),
+        }
+    })
+}
+
+fn fill_in_variables(text: &str) -> Result<String, String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (name, after) = after
+            .split_once('}')
+            .ok_or_else(|| format!("`{text}` lacks the `}}` of a `${{`"))?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that fills in a path's `${VAR}`"
+        )]
+        let value = std::env::var(name)
+            .map_err(|_| format!("the environment variable `{name}` is not set"))?;
+        filled.push_str(before);
+        filled.push_str(&value);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_start_from_the_spec_and_take_variables() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let found = absolute(Path::new("data"), folder.path()).unwrap();
+        assert!(found.is_absolute() && found.ends_with("data"));
+        let here = env!("CARGO_MANIFEST_DIR");
+        assert_eq!(
+            fill_in_variables("${CARGO_MANIFEST_DIR}/x").unwrap(),
+            format!("{here}/x")
+        );
+        assert!(fill_in_variables("${OPEN").is_err());
+    }
+}

@@ -1,0 +1,289 @@
+//! From a merged spec to the runs it describes, or to everything that is wrong with it.
+
+use std::collections::BTreeSet;
+
+use genair_data::DatasetSpec;
+use genair_eval::EvalSpec;
+use genair_protocol::{BackboneSpec, RepresentationKind, RepresentationSpec, RunSpec, TrainSpec};
+use toml::Value;
+
+use super::axes::{Axis, combinations, variant};
+use super::check::{Backbones, Checker, SweepSection, is_builtin};
+use super::key_path::KeyPath;
+use super::load::SpecFile;
+use super::params::Params;
+use super::problem::{SpecError, suggestion};
+use super::{Labels, PluginFile, Sweep, SweepRun};
+
+/// More runs than this are taken for a slip in an axis.
+const MAX_RUNS: usize = 100_000;
+
+/// Top-level tables of a spec.
+const SECTIONS: [&str; 6] = [
+    "sweep",
+    "dataset",
+    "backbone",
+    "representation",
+    "train",
+    "eval",
+];
+
+impl SpecFile {
+    /// Checks everything and lists the runs. Reads no data; only that the folders are there.
+    ///
+    /// # Errors
+    /// Every problem of the spec at once.
+    pub fn expand(&self, backbones: &Backbones<'_>) -> Result<Sweep, SpecError> {
+        let mut checker = Checker::new(self, backbones);
+        let (section, runs) = checker.run();
+        let warnings = checker.problems.finish()?;
+        Ok(Sweep {
+            name: section.name,
+            description: section.description,
+            spec_path: self.sources.path().to_owned(),
+            spec_text: self.sources.text().to_owned(),
+            runs,
+            warnings,
+        })
+    }
+
+    /// The datasets alone, whatever else the spec says: name, variant where an axis varies it, spec.
+    ///
+    /// # Errors
+    /// Every problem of the datasets at once.
+    pub fn datasets(&self) -> Result<Vec<(String, String, DatasetSpec)>, SpecError> {
+        let backbones = Backbones {
+            plugins: &[],
+            accepts: &|_, _| Ok(()),
+        };
+        let mut checker = Checker::new(self, &backbones);
+        checker.tree.retain(|section, _| section == "dataset");
+        let axes = checker.axes();
+        let mut datasets = Vec::new();
+        for name in checker.tables("dataset") {
+            let own: Vec<&Axis> = axes
+                .iter()
+                .filter(|axis| axis.path.starts_with(&["dataset", &name]))
+                .collect();
+            for chosen in combinations(&own).take(MAX_RUNS) {
+                let spec = checker.dataset(&name, &chosen);
+                datasets.extend(spec.map(|spec| (name.clone(), variant(&chosen), spec)));
+            }
+        }
+        checker.problems.finish()?;
+        Ok(datasets)
+    }
+}
+
+/// Names a sweep uses, those that are known.
+struct Names {
+    datasets: Vec<String>,
+    backbones: Vec<String>,
+    representations: Vec<String>,
+}
+
+/// One dataset, backbone and representation together.
+struct Cell<'n> {
+    dataset: &'n str,
+    backbone: &'n str,
+    representation: &'n str,
+}
+
+impl Names {
+    /// All cells; a built-in backbone has one per dataset, whatever the representations.
+    fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        let pairs = self.datasets.iter().flat_map(|dataset| {
+            self.backbones
+                .iter()
+                .map(move |backbone| (dataset, backbone))
+        });
+        pairs.flat_map(|(dataset, backbone)| {
+            let representations = if is_builtin(backbone) {
+                vec!["none"]
+            } else {
+                self.representations.iter().map(String::as_str).collect()
+            };
+            representations.into_iter().map(move |representation| Cell {
+                dataset,
+                backbone,
+                representation,
+            })
+        })
+    }
+}
+
+impl Cell<'_> {
+    /// Whether an axis varies this cell's runs.
+    fn has(&self, axis: &Axis) -> bool {
+        let trains = !is_builtin(self.backbone);
+        let path = &axis.path;
+        path.starts_with(&["dataset", self.dataset])
+            || trains
+                && (path.starts_with(&["train"])
+                    || path.starts_with(&["backbone", self.backbone])
+                    || path.starts_with(&["representation", self.representation]))
+    }
+}
+
+impl Checker<'_> {
+    fn run(&mut self) -> (SweepSection, Vec<SweepRun>) {
+        let unknown: Vec<String> = self
+            .tree
+            .keys()
+            .filter(|name| !SECTIONS.contains(&name.as_str()))
+            .cloned()
+            .collect();
+        for name in unknown {
+            let key = KeyPath::new([&name]);
+            self.problems.report(
+                &key,
+                format!("unknown table or key `{key}`"),
+                suggestion(&name, &SECTIONS),
+            );
+        }
+        let section = self.sweep_section();
+        let names = Names {
+            datasets: self.datasets(&section),
+            backbones: self.known_backbones(&section),
+            representations: self.known_representations(&section),
+        };
+        self.warn_of_unused("backbone", &section.backbone);
+        self.warn_of_unused("representation", &section.representation);
+        let axes = self.axes();
+        let eval = self.eval();
+        let runs = match self.count(&names, &axes, section.seeds.len()) {
+            Some(_) => {
+                self.check_sections(&names, &axes);
+                self.runs(&names, &axes, &eval, &section.seeds)
+            }
+            None => {
+                let message =
+                    format!("the axes multiply to more than {MAX_RUNS} runs; shorten some");
+                self.problems
+                    .report(&KeyPath::new(["sweep"]), message, None);
+                Vec::new()
+            }
+        };
+        (section, runs)
+    }
+
+    /// Runs the sweep comes to, `None` above [`MAX_RUNS`].
+    fn count(&self, names: &Names, axes: &[Axis], seeds: usize) -> Option<usize> {
+        names.cells().try_fold(0_usize, |total, cell| {
+            let axes = axes.iter().filter(|axis| cell.has(axis));
+            let runs = axes.fold(seeds, |runs, axis| runs.saturating_mul(axis.values.len()));
+            Some(total.saturating_add(runs)).filter(|total| *total <= MAX_RUNS)
+        })
+    }
+
+    /// Checks each table by itself with every combination of its own axes, so that a mistake in one
+    /// hides none in another.
+    fn check_sections(&mut self, names: &Names, axes: &[Axis]) {
+        let within = |keys: &[&str]| {
+            let axes = axes.iter().filter(|axis| axis.path.starts_with(keys));
+            // Tables that no cell uses are not in the count.
+            combinations(&axes.collect::<Vec<_>>()).take(MAX_RUNS)
+        };
+        within(&["train"]).for_each(|chosen| drop(self.train(&chosen)));
+        for name in &names.datasets {
+            within(&["dataset", name]).for_each(|chosen| drop(self.dataset(name, &chosen)));
+        }
+        for name in names.backbones.iter().filter(|name| !is_builtin(name)) {
+            within(&["backbone", name]).for_each(|chosen| drop(self.backbone(name, &chosen)));
+        }
+        for name in &names.representations {
+            for chosen in within(&["representation", name]) {
+                self.representation(name, &chosen);
+            }
+        }
+    }
+
+    fn runs(
+        &mut self,
+        names: &Names,
+        axes: &[Axis],
+        eval: &EvalSpec,
+        seeds: &[u64],
+    ) -> Vec<SweepRun> {
+        let mut runs = Vec::new();
+        for cell in names.cells() {
+            let axes: Vec<&Axis> = axes.iter().filter(|axis| cell.has(axis)).collect();
+            for chosen in combinations(&axes) {
+                let Some((spec, plugin)) = self.run_of(&cell, eval, &chosen) else {
+                    continue;
+                };
+                runs.extend(seeds.iter().map(|&seed| SweepRun {
+                    labels: Labels {
+                        dataset: cell.dataset.to_owned(),
+                        backbone: cell.backbone.to_owned(),
+                        representation: cell.representation.to_owned(),
+                        variant: variant(&chosen),
+                        seed,
+                    },
+                    spec: RunSpec {
+                        seed,
+                        ..spec.clone()
+                    },
+                    plugin: plugin.clone(),
+                }));
+            }
+        }
+        self.refuse_equal_labels(&runs);
+        runs
+    }
+
+    /// A cell's run but for its seed; `None` if there was anything to report.
+    fn run_of(
+        &mut self,
+        cell: &Cell<'_>,
+        eval: &EvalSpec,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<(RunSpec, Option<PluginFile>)> {
+        let dataset = self.dataset(cell.dataset, chosen)?;
+        let (train, kind, (params, plugin)) = if is_builtin(cell.backbone) {
+            (
+                TrainSpec::default(),
+                RepresentationKind::None,
+                (Params::new(), None),
+            )
+        } else {
+            let kind = self.representation(cell.representation, chosen)?;
+            (
+                self.train(chosen)?,
+                kind,
+                self.backbone(cell.backbone, chosen)?,
+            )
+        };
+        let spec = RunSpec {
+            dataset_name: cell.dataset.to_owned(),
+            dataset,
+            backbone: BackboneSpec {
+                name: cell.backbone.to_owned(),
+                params,
+            },
+            representation: RepresentationSpec {
+                name: cell.representation.to_owned(),
+                kind,
+            },
+            train,
+            eval: eval.clone(),
+            seed: 0,
+        };
+        Some((spec, plugin))
+    }
+
+    /// A safety net: results are told apart by labels, so no two runs may share them.
+    fn refuse_equal_labels(&mut self, runs: &[SweepRun]) {
+        let mut seen = BTreeSet::new();
+        for run in runs {
+            if !seen.insert(&run.labels) {
+                let message = format!("two runs have the same labels: {}", run.labels);
+                self.problems
+                    .report(&KeyPath::new(["sweep"]), message, None);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

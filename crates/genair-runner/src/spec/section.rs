@@ -1,0 +1,110 @@
+//! Reading one table of a spec as a Rust type, without stopping at the first mistake.
+
+use figment::error::Kind;
+use serde::de::DeserializeOwned;
+use toml::Table;
+
+use super::key_path::KeyPath;
+use super::problem::{Problems, suggestion};
+
+/// Reads `table`, which stands at `at` in the spec, as a `T`.
+///
+/// A key that does not fit is reported, taken out, and the rest is read again, so that one pass
+/// finds every mistake. `None` if a key without a default is missing or wrong.
+pub(crate) fn read_section<T: DeserializeOwned>(
+    at: &KeyPath,
+    table: &Table,
+    problems: &mut Problems<'_>,
+) -> Option<T> {
+    let mut rest = table.clone();
+    loop {
+        let error = match figment::value::Value::serialize(&rest) {
+            Ok(value) => match value.deserialize::<T>() {
+                Ok(section) => return Some(section),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        let mut removed = false;
+        for error in error {
+            let inner = KeyPath::new(error.path.clone());
+            let wrong = report(at, &inner, error.kind, table, problems);
+            // A path may lead into a list: then the whole list goes.
+            removed |= (1..=wrong.keys().len())
+                .rev()
+                .any(|n| KeyPath::new(&wrong.keys()[..n]).remove(&mut rest).is_some());
+        }
+        if !removed {
+            return None;
+        }
+    }
+}
+
+/// Reports one error of serde's at `inner` within the section and returns the key to take out.
+fn report(
+    at: &KeyPath,
+    inner: &KeyPath,
+    kind: Kind,
+    table: &Table,
+    problems: &mut Problems<'_>,
+) -> KeyPath {
+    let key = at.join(inner.keys());
+    match kind {
+        Kind::UnknownField(name, known) => {
+            problems.report(
+                &key,
+                format!("unknown key `{key}`"),
+                suggestion(&name, known),
+            );
+        }
+        Kind::MissingField(name) => {
+            let key = key.child(&name);
+            problems.report(&key, format!("`{key}` is missing"), None);
+            return inner.child(&name);
+        }
+        Kind::UnknownVariant(name, known) => {
+            let message = format!("`{key}` is \"{name}\"; it can be {}", quoted(known));
+            problems.report(
+                &key,
+                message,
+                suggestion(&name, known).filter(|hint| hint.starts_with("did")),
+            );
+        }
+        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
+            let found = inner
+                .get(table)
+                .map_or_else(|| actual.to_string(), ToString::to_string);
+            problems.report(
+                &key,
+                format!("`{key}` is {found}; it must be {}", plain(&expected)),
+                None,
+            );
+        }
+        other => problems.report(&key, format!("`{key}`: {other}"), None),
+    }
+    inner.clone()
+}
+
+fn quoted(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|name| format!("\"{name}\""))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Serde's name of a type in a spec's words.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number, not negative",
+        "i64" | "i32" => "a whole number",
+        "f64" | "f32" => "a number",
+        "a string" | "string" | "path string" => "a string",
+        "a boolean" | "bool" => "true or false",
+        "a sequence" | "sequence" => "a list",
+        "a map" | "map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other if other.starts_with("enum ") || other == "string or map" => "a name",
+        other => other,
+    }
+}
