@@ -37,6 +37,14 @@ check: setup
 test *ARGS: build
     @cargo test --release --workspace "$@"
 
+# Ranks by the reference's trained weights on MovieLens-100k; GENAIR_GOLDENS says where the weights are
+test-data: build
+    @scripts/test-data.sh "{{ genair }}"
+
+# A plugin made from the template, outside the workspace, passes the conformance suite (minutes)
+test-template: build
+    @cargo test --release -p genair-system-tests --test plugin_template
+
 # What CI runs
 ci: check test
 

@@ -13,6 +13,16 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 /// Each crate of ours and the crates of ours it may use, apart from dev-dependencies.
 const ARROWS: &[(&str, &[&str])] = &[
     ("genair-abi", &[]),
+    (
+        "genair-conformance",
+        &[
+            "genair-abi",
+            "genair-data",
+            "genair-eval",
+            "genair-protocol",
+            "genair-trainer",
+        ],
+    ),
     ("genair-data", &[]),
     ("genair-eval", &[]),
     ("genair-plugin-sdk", &["genair-abi"]),

@@ -167,8 +167,10 @@ pub struct Batch {
     pub sequences: usize,
     /// User of each sequence, int64 `[B]`; null unless the plugin wants users.
     pub users: TensorPtr,
-    /// Tokens whose states are wanted, ascending int64 `[M]`; null for all of them.
-    pub wanted: TensorPtr,
+    /// Tokens whose states are wanted, ascending; null for all of them.
+    pub wanted: *const i64,
+    /// How many are wanted, `M`, where `wanted` is not null.
+    pub wanted_count: usize,
     /// 1 while training (dropout applies), 0 otherwise.
     pub training: u32,
     /// Seeds every random draw of this call (dropout), so that a step does not depend on what ran before it.

@@ -206,6 +206,19 @@ pub(crate) enum Data {
         #[arg(long)]
         dataset: Option<String>,
     },
+    /// Write a data set of a spec, as filtered, for other programs: interactions.tsv and items.jsonl
+    ///
+    /// JSON: {dataset, folder, users, items, interactions}.
+    Export {
+        #[command(flatten)]
+        spec: SpecArgs,
+        /// Which data set of the spec
+        #[arg(long)]
+        dataset: String,
+        /// Folder to put the files in; created if it is not there
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

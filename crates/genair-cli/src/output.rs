@@ -86,6 +86,12 @@ pub(crate) fn facts(value: &impl Serialize) -> anyhow::Result<String> {
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
+/// `1 run`, `2 runs`.
+pub(crate) fn count(n: usize, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {noun}{plural}")
+}
+
 /// A JSON value as a table cell.
 pub(crate) fn cell(value: &Value) -> String {
     match value {

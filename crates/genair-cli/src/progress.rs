@@ -10,7 +10,7 @@ use genair_runner::{Notice, Observer, Outcome, PlannedRun};
 use genair_store::RunId;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::output::note;
+use crate::output::{count, note};
 
 /// In a log, a run's epochs are told at most this often.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ impl Progress {
     fn begin(&self, state: &mut State, total: usize, finished: usize, failed: usize, jobs: usize) {
         let open = total - finished - failed;
         let mut line =
-            format!("{total} runs: {finished} finished before, {open} to run, {jobs} at once");
+            format!("{}: {finished} finished before, {open} to run, {jobs} at once", count(total, "run"));
         if failed > 0 {
             line = format!(
                 "{line}; {failed} failed before and are left alone (`--retry-failed` tries them again)"
@@ -182,7 +182,7 @@ impl Observer for Progress {
                 let (pid, host) = (owner.pid, &owner.host);
                 note(
                     &self.bars,
-                    format!("waiting for {runs} runs that process {pid} on {host} is at"),
+                    format!("waiting for {} that process {pid} on {host} is at", count(runs, "run")),
                 );
             }
         }

@@ -7,6 +7,7 @@
 mod dataset;
 mod digest;
 mod error;
+mod export;
 pub mod fetch;
 mod filter;
 mod interactions;
@@ -18,6 +19,7 @@ mod synthetic;
 
 pub use dataset::{Dataset, ItemId};
 pub use error::{DataError, LineProblem};
+pub use export::{ExportError, export};
 pub use interactions::{Interaction, Interactions, Metadata, Removed};
 pub use load::{fingerprint, load};
 pub use spec::{

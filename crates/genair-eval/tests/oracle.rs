@@ -74,6 +74,30 @@ fn metrics_are_the_fixtures() {
     }
 }
 
+/// The cut-offs that the published code reports, and a reciprocal rank that nothing cuts off.
+#[test]
+fn reports_are_the_fixtures() {
+    let fixture = fixture();
+    let ranks = ranks(&fixture);
+    let beyond_all = ranks.iter().max().unwrap() + 1;
+    let spec = EvalSpec { k: vec![5, 10, 20, 50, beyond_all], ..EvalSpec::default() };
+    let everyone = vec![Membership { long_user: true, head_item: true }; ranks.len()];
+    let rows = evaluate(&ranks, &everyone, &spec).unwrap();
+    let mut checked = 0;
+    for row in rows.iter().filter(|row| row.cohort == Cohort::All) {
+        let name = format!("{}@{}", row.metric.as_str().to_uppercase(), row.k);
+        let expected = match (row.metric, row.k) {
+            (Metric::Mrr, k) if k == beyond_all => &fixture["MRR_full"],
+            (Metric::Mrr, _) => continue,
+            (_, k) if k == beyond_all => continue,
+            _ => &fixture["reference_metric_report"][&name],
+        };
+        assert_close(row.value, expected, &name);
+        checked += 1;
+    }
+    assert_eq!(checked, 2 * 4 + 1);
+}
+
 #[test]
 fn cohorts_are_the_fixtures() {
     let fixture = fixture();

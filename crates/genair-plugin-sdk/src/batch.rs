@@ -1,10 +1,11 @@
-//! A batch of sequences, packed, and the way to padded form and back.
+//! A batch of sequences, packed, and the ways to padded form and back.
 
 use std::cell::OnceCell;
 
 use genair_abi::Batch;
 use tch::{Device, Kind, Tensor};
 
+use crate::groups::LengthGroups;
 use crate::{Error, Result};
 
 /// The valid tokens of `B` sequences, one sequence after another; there is no padding in it.
@@ -16,35 +17,32 @@ pub struct SequenceBatch {
     pub positions_n: Tensor,
     /// User of each sequence, int64 `[B]`, where the backbone wants users.
     pub users_b: Option<Tensor>,
-    /// Tokens whose states are wanted, ascending int64 `[M]`; all of them where absent.
-    wanted_m: Option<Tensor>,
+    /// Tokens whose states are wanted, ascending `[M]`; all of them where absent.
+    wanted: Option<Vec<i64>>,
     lengths: Vec<i64>,
     longest: i64,
-    /// Where each token stands in the padded `[B * L]` grid, int64 `[N]`.
-    slots_n: OnceCell<Tensor>,
+    wanted_m: OnceCell<Tensor>,
+    groups: OnceCell<LengthGroups>,
 }
 
 impl SequenceBatch {
     /// A batch of sequences with the given numbers of tokens.
     ///
     /// # Errors
-    /// [`Error::Batch`] where shapes and lengths contradict each other.
+    /// [`Error::Batch`] where shapes, lengths and wanted tokens contradict each other.
     pub fn new(
         items_nd: Tensor,
         positions_n: Tensor,
         lengths: Vec<i64>,
         users_b: Option<Tensor>,
-        wanted_m: Option<Tensor>,
+        wanted: Option<Vec<i64>>,
     ) -> Result<Self> {
         let tokens: i64 = lengths.iter().sum();
         if lengths.iter().any(|&length| length < 1) {
             return Err(Error::Batch("a sequence has no token".to_owned()));
         }
         let &[rows, _] = items_nd.size().as_slice() else {
-            return Err(Error::Batch(format!(
-                "item vectors have the shape {:?}",
-                items_nd.size()
-            )));
+            return Err(Error::Batch(format!("item vectors have the shape {:?}", items_nd.size())));
         };
         if rows != tokens || positions_n.size() != [tokens] {
             return Err(Error::Batch(format!(
@@ -52,17 +50,16 @@ impl SequenceBatch {
                 positions_n.size()
             )));
         }
+        if let Some(wanted) = &wanted
+            && !(wanted.is_sorted_by(|a, b| a < b)
+                && wanted.first().is_none_or(|&first| first >= 0)
+                && wanted.last().is_none_or(|&last| last < tokens))
+        {
+            return Err(Error::Batch(format!("wanted tokens are not ascending within 0..{tokens}")));
+        }
         let longest = lengths.iter().copied().max().unwrap_or(0);
-        let slots_n = OnceCell::new();
-        Ok(Self {
-            items_nd,
-            positions_n,
-            users_b,
-            wanted_m,
-            lengths,
-            longest,
-            slots_n,
-        })
+        let (wanted_m, groups) = (OnceCell::new(), OnceCell::new());
+        Ok(Self { items_nd, positions_n, users_b, wanted, lengths, longest, wanted_m, groups })
     }
 
     /// Takes a batch from the other side of the boundary; tensors are shared, not copied.
@@ -78,12 +75,15 @@ impl SequenceBatch {
         let missing = |what: &str| Error::Batch(format!("it has no {what}"));
         // SAFETY: the caller's promise.
         let lengths = unsafe { std::slice::from_raw_parts(batch.lengths, batch.sequences) };
+        let wanted = (!batch.wanted.is_null())
+            // SAFETY: the caller's promise.
+            .then(|| unsafe { std::slice::from_raw_parts(batch.wanted, batch.wanted_count) });
         Self::new(
             shared(batch.items).ok_or_else(|| missing("item vectors"))?,
             shared(batch.positions).ok_or_else(|| missing("positions"))?,
             lengths.to_vec(),
             shared(batch.users),
-            shared(batch.wanted),
+            wanted.map(<[i64]>::to_vec),
         )
     }
 
@@ -112,48 +112,45 @@ impl SequenceBatch {
         self.items_nd.device()
     }
 
-    /// `[N, D]` to `[B, L, D]`: each sequence starts at column 0, zeros follow its last token.
+    /// The sequences in groups of similar length: the cheap way to padded form.
     ///
     /// # Errors
     /// What libtorch refuses.
-    pub fn pad(&self, x_nd: &Tensor) -> Result<Tensor> {
-        let (slots, width) = (self.sequences() * self.longest, x_nd.size()[1]);
-        let shape = [self.sequences(), self.longest, width];
-        if slots == self.tokens() {
-            return Ok(x_nd.f_view(shape)?);
+    pub fn groups(&self) -> Result<&LengthGroups> {
+        if let Some(groups) = self.groups.get() {
+            return Ok(groups);
         }
-        let grid = Tensor::f_zeros([slots, width], (x_nd.kind(), x_nd.device()))?;
-        Ok(grid.f_index_copy(0, self.slots_n()?, x_nd)?.f_view(shape)?)
+        let groups = LengthGroups::new(&self.lengths, self.device())?;
+        Ok(self.groups.get_or_init(|| groups))
     }
 
-    /// `[B, L, D]` to `[N, D]`: the inverse of [`Self::pad`]; what stands in padding is dropped.
+    /// How many states are wanted, `M`.
+    pub fn wanted(&self) -> i64 {
+        self.wanted.as_ref().map_or_else(|| self.tokens(), |wanted| wanted.len() as i64)
+    }
+
+    /// The wanted tokens as int64 `[M]`, where not all are.
     ///
     /// # Errors
     /// What libtorch refuses.
-    pub fn unpad(&self, x_bld: &Tensor) -> Result<Tensor> {
-        let flat = x_bld.f_reshape([self.sequences() * self.longest, -1])?;
-        if flat.size()[0] == self.tokens() {
-            return Ok(flat);
+    pub fn wanted_m(&self) -> Result<Option<&Tensor>> {
+        let Some(wanted) = &self.wanted else { return Ok(None) };
+        if let Some(wanted_m) = self.wanted_m.get() {
+            return Ok(Some(wanted_m));
         }
-        Ok(flat.f_index_select(0, self.slots_n()?)?)
+        let wanted_m = Tensor::f_from_slice(wanted)?.f_to_device(self.device())?;
+        Ok(Some(self.wanted_m.get_or_init(|| wanted_m)))
     }
 
-    /// Which places of the padded form hold a token, bool `[B, L]`.
-    ///
-    /// # Errors
-    /// What libtorch refuses.
-    pub fn valid_bl(&self) -> Result<Tensor> {
-        let columns = Tensor::f_arange(self.longest, (Kind::Int64, self.device()))?;
-        let lengths = self.lengths_b()?.f_unsqueeze(1)?;
-        Ok(columns.f_unsqueeze(0)?.f_lt_tensor(&lengths)?)
-    }
-
-    /// Tokens of each sequence as a tensor, int64 `[B]`.
-    ///
-    /// # Errors
-    /// What libtorch refuses.
-    pub fn lengths_b(&self) -> Result<Tensor> {
-        Ok(Tensor::f_from_slice(&self.lengths)?.f_to_device(self.device())?)
+    /// Whether exactly the last token of every sequence is wanted, as in prediction.
+    pub fn wants_last_tokens(&self) -> bool {
+        let Some(wanted) = &self.wanted else { return self.longest == 1 };
+        let mut end = 0;
+        wanted.len() == self.lengths.len()
+            && wanted.iter().zip(&self.lengths).all(|(&token, &length)| {
+                end += length;
+                token == end - 1
+            })
     }
 
     /// The rows of the wanted tokens: `[N, S]` to `[M, S]`.
@@ -161,17 +158,10 @@ impl SequenceBatch {
     /// # Errors
     /// What libtorch refuses.
     pub fn select_wanted(&self, x_ns: &Tensor) -> Result<Tensor> {
-        match &self.wanted_m {
-            Some(wanted_m) => Ok(x_ns.f_index_select(0, wanted_m)?),
+        match self.wanted_m()? {
+            Some(wanted_m) => gather_rows(x_ns, wanted_m),
             None => Ok(x_ns.shallow_clone()),
         }
-    }
-
-    /// How many states are wanted, `M`.
-    pub fn wanted(&self) -> i64 {
-        self.wanted_m
-            .as_ref()
-            .map_or_else(|| self.tokens(), |wanted_m| wanted_m.size()[0])
     }
 
     /// For each wanted token, the tokens of the window of `width` that ends with it, oldest first,
@@ -190,12 +180,16 @@ impl SequenceBatch {
             owners.extend(std::iter::repeat_n(sequence as i64, length as usize));
             start += length;
         }
-        let wanted: Vec<i64> = match &self.wanted_m {
-            Some(wanted_m) => Vec::<i64>::try_from(wanted_m)?,
-            None => (0..tokens).collect(),
+        let all: Vec<i64>;
+        let wanted = match &self.wanted {
+            Some(wanted) => wanted,
+            None => {
+                all = (0..tokens).collect();
+                &all
+            }
         };
         let mut rows = Vec::with_capacity(wanted.len() * width as usize);
-        for &token in &wanted {
+        for &token in wanted {
             let first = starts[token as usize];
             rows.extend(
                 (token - width + 1..=token).map(|row| if row < first { tokens } else { row }),
@@ -204,63 +198,41 @@ impl SequenceBatch {
         let owners: Vec<i64> = wanted.iter().map(|&token| owners[token as usize]).collect();
         let rows = Tensor::f_from_slice(&rows)?.f_view([wanted.len() as i64, width])?;
         let owners = Tensor::f_from_slice(&owners)?;
-        Ok((
-            rows.f_to_device(self.device())?,
-            owners.f_to_device(self.device())?,
-        ))
+        Ok((rows.f_to_device(self.device())?, owners.f_to_device(self.device())?))
     }
+}
 
-    fn slots_n(&self) -> Result<&Tensor> {
-        if let Some(slots) = self.slots_n.get() {
-            return Ok(slots);
-        }
-        let mut slots = Vec::with_capacity(self.tokens() as usize);
-        for (sequence, &length) in self.lengths.iter().enumerate() {
-            let first = sequence as i64 * self.longest;
-            slots.extend(first..first + length);
-        }
-        let slots = Tensor::f_from_slice(&slots)?.f_to_device(self.device())?;
-        Ok(self.slots_n.get_or_init(|| slots))
-    }
+/// Rows of `x` by number, int64 of any shape: `[R, S]` to `[.., S]`. An embedding look-up: its
+/// gradient is several times as fast as that of an index.
+///
+/// # Errors
+/// What libtorch refuses.
+pub fn gather_rows(x: &Tensor, rows: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::f_embedding(x, rows, -1, false, false)?)
+}
+
+/// Which places of sequences padded to `longest` hold a token, bool `[sequences, longest]`.
+pub(crate) fn valid_places(lengths: &[i64], longest: i64, device: Device) -> Result<Tensor> {
+    let columns = Tensor::f_arange(longest, (Kind::Int64, device))?.f_unsqueeze(0)?;
+    let lengths = Tensor::f_from_slice(lengths)?.f_to_device(device)?.f_unsqueeze(1)?;
+    Ok(columns.f_lt_tensor(&lengths)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn batch(lengths: &[i64], wanted: Option<&[i64]>) -> SequenceBatch {
+    fn batch(lengths: &[i64], wanted: Option<&[i64]>) -> Result<SequenceBatch> {
         let tokens: i64 = lengths.iter().sum();
         let items = Tensor::arange(tokens * 2, (Kind::Float, Device::Cpu)).view([tokens, 2]);
         let positions: Vec<i64> = lengths.iter().flat_map(|&length| 0..length).collect();
-        SequenceBatch::new(
-            items,
-            Tensor::from_slice(&positions),
-            lengths.to_vec(),
-            None,
-            wanted.map(Tensor::from_slice),
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn padding_and_back_is_the_identity() {
-        for lengths in [&[3, 1, 2][..], &[2, 2], &[1], &[5, 4, 3, 2, 1]] {
-            let batch = batch(lengths, None);
-            let padded = batch.pad(&batch.items_nd).unwrap();
-            assert_eq!(padded.size(), [batch.sequences(), batch.longest(), 2]);
-            assert_eq!(batch.unpad(&padded).unwrap(), batch.items_nd);
-            let held = batch.valid_bl().unwrap().unsqueeze(2);
-            assert_eq!(padded.where_self(&held, &padded.zeros_like()), padded);
-            assert_eq!(
-                i64::try_from(held.sum(Kind::Int64)).unwrap(),
-                batch.tokens()
-            );
-        }
+        let (positions, wanted) = (Tensor::from_slice(&positions), wanted.map(<[i64]>::to_vec));
+        SequenceBatch::new(items, positions, lengths.to_vec(), None, wanted)
     }
 
     #[test]
     fn windows_end_with_the_wanted_token_and_stay_in_its_sequence() {
-        let batch = batch(&[3, 2], Some(&[0, 2, 4]));
+        let batch = batch(&[3, 2], Some(&[0, 2, 4])).unwrap();
         let (rows, owners) = batch.wanted_windows(3).unwrap();
         let rows: Vec<i64> = Vec::try_from(rows.view([-1])).unwrap();
         assert_eq!(rows, [5, 5, 0, 0, 1, 2, 5, 3, 4]);
@@ -268,22 +240,26 @@ mod tests {
     }
 
     #[test]
+    fn last_tokens_are_recognised() {
+        assert!(batch(&[3, 2], Some(&[2, 4])).unwrap().wants_last_tokens());
+        assert!(batch(&[1, 1], None).unwrap().wants_last_tokens());
+        for wanted in [Some(&[1, 4][..]), Some(&[4]), None] {
+            assert!(!batch(&[3, 2], wanted).unwrap().wants_last_tokens());
+        }
+    }
+
+    #[test]
     fn contradictions_are_refused() {
         let tensor = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
-        for (items, positions, lengths) in [
-            (4, 3, vec![3]),
-            (3, 4, vec![3]),
-            (3, 3, vec![3, 0]),
-            (3, 3, vec![2, 2]),
-        ] {
-            let result = SequenceBatch::new(
-                tensor(&[items, 2]),
-                tensor(&[positions]),
-                lengths,
-                None,
-                None,
-            );
+        for (items, positions, lengths) in
+            [(4, 3, vec![3]), (3, 4, vec![3]), (3, 3, vec![3, 0]), (3, 3, vec![2, 2])]
+        {
+            let result =
+                SequenceBatch::new(tensor(&[items, 2]), tensor(&[positions]), lengths, None, None);
             assert!(matches!(result, Err(Error::Batch(_))));
+        }
+        for wanted in [&[1, 1][..], &[2, 1], &[-1], &[5]] {
+            assert!(matches!(batch(&[3, 2], Some(wanted)), Err(Error::Batch(_))));
         }
     }
 }

@@ -14,14 +14,16 @@ mod batch;
 mod builder;
 mod error;
 mod export;
+mod groups;
 pub mod layers;
 mod mode;
 mod schema;
 
 pub use backbone::Backbone;
-pub use batch::SequenceBatch;
+pub use batch::{SequenceBatch, gather_rows};
 pub use builder::{Builder, Init};
 pub use error::{Error, Result};
+pub use groups::{LengthGroup, LengthGroups};
 pub use genair_abi::{Capabilities, MaskedTraining, OutputItems, TrainsOn};
 pub use mode::Mode;
 
@@ -29,5 +31,5 @@ pub use mode::Mode;
 #[doc(hidden)]
 pub mod private {
     pub use crate::export::{capabilities, create, describe, drop_model, encode, handshake};
-    pub use genair_abi::{Handshake, VTable};
+pub use genair_abi::{Handshake, VTable};
 }

@@ -81,6 +81,8 @@ pub struct TrainSpec {
     pub stop: StopSpec,
     /// How weight matrices start; vectors (biases, norms) start as in PyTorch.
     pub init: Initialisation,
+    /// What stands where a window has no item.
+    pub padding: Padding,
     /// `auto` (CUDA when there is one), `cpu`, or `cuda:N`.
     pub device: String,
     /// Threads of the one worker process. Part of the run's identity: sums depend on it.
@@ -95,6 +97,7 @@ impl Default for TrainSpec {
             optimizer: OptimizerSpec::default(),
             stop: StopSpec::default(),
             init: Initialisation::XavierNormal,
+            padding: Padding::Packed,
             device: "auto".to_owned(),
             threads: 1,
         }
@@ -107,10 +110,14 @@ impl Default for TrainSpec {
 pub struct LossSpec {
     /// Its form.
     pub kind: LossKind,
-    /// Negatives per positive, at least 1.
+    /// Negatives per positive, at least 1; cross-entropy has none and takes only the default.
     pub negatives: usize,
     /// Where negatives come from.
     pub sampler: NegativeSampler,
+    /// Who they are for.
+    pub negatives_for: NegativesFor,
+    /// gBCE's `t` in [0, 1]: 0 is BCE, 1 corrects all of the overconfidence that sampling causes.
+    pub calibration: f64,
 }
 
 impl Default for LossSpec {
@@ -119,16 +126,27 @@ impl Default for LossSpec {
             kind: LossKind::Bce,
             negatives: 1,
             sampler: NegativeSampler::Uniform,
+            negatives_for: NegativesFor::Position,
+            calibration: 0.75,
         }
     }
 }
 
-/// The form of the loss.
+/// The form of the loss; `s+` is a target's score, `s-` a negative's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossKind {
-    /// Binary cross-entropy: mean softplus(-positive) + mean softplus(negative).
+    /// Binary cross-entropy: mean softplus(-s+) + mean softplus(s-).
     Bce,
+    /// BCE whose positive is calibrated for the sampling rate (gSASRec, arXiv:2308.07192).
+    Gbce,
+    /// Softmax over all items.
+    CrossEntropy,
+    /// Softmax over the target and its negatives, scores corrected by the log of the sampling
+    /// probability.
+    SampledSoftmax,
+    /// Bayesian personalised ranking: mean softplus(s- - s+) (Rendle et al. 2009).
+    Bpr,
 }
 
 /// Where training negatives come from.
@@ -137,6 +155,19 @@ pub enum LossKind {
 pub enum NegativeSampler {
     /// Uniform over the items outside the user's training sequence.
     Uniform,
+    /// In proportion to training popularity, outside the user's training sequence.
+    Popularity,
+}
+
+/// Which positives share a draw of negatives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NegativesFor {
+    /// Each position has its own, outside its user's training sequence.
+    Position,
+    /// All positions of a batch share theirs; they are drawn from all items, and a position's own
+    /// target among them is left out for it.
+    Batch,
 }
 
 /// The optimiser.
@@ -243,6 +274,19 @@ pub enum Initialisation {
     XavierNormal,
     /// Normal with standard deviation 0.02, cut at two standard deviations.
     TruncatedNormal,
+}
+
+/// What stands where a sequence is shorter than the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Padding {
+    /// Nothing: sequences are packed, and padding never reaches a layer.
+    Packed,
+    /// Row 0 of the item table, as an input like any other on the window's left; it is read and
+    /// never trained. A trap of the published code (METHOD.md, section 8), where it feeds noise to
+    /// the GRU: here only to reproduce that code's GRU4Rec, in training and in prediction.
+    /// Attention backbones have `key_padding_mask = false` for theirs.
+    Input,
 }
 
 /// What the runner hands a worker process, as a JSON file.

@@ -2,11 +2,12 @@
 
 use genair_abi::{MaskedTraining, TrainsOn};
 use genair_data::{Dataset, ItemId};
+use genair_protocol::{LossKind, LossSpec, NegativesFor, Padding, TrainSpec};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::negatives::NegativeSampler;
+use crate::negatives::{ItemDistribution, NegativeSampler};
 use crate::random::Streams;
 
 /// One sequence of an epoch.
@@ -20,7 +21,8 @@ struct Sample {
 /// A batch without tensors. Items are named by their place among the batch's distinct items.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrainingBatch {
-    /// Distinct items, `U` ids; place `U` itself stands for the mask token.
+    /// Distinct items, `U` ids (0 where padding is an input); place `U` itself stands for the mask
+    /// token.
     pub(crate) distinct: Vec<i64>,
     /// Place of each token, `N`.
     pub(crate) tokens: Vec<i64>,
@@ -34,8 +36,10 @@ pub(crate) struct TrainingBatch {
     pub(crate) wanted: Option<Vec<i64>>,
     /// Place of each target, `M`.
     pub(crate) targets: Vec<i64>,
-    /// Places of each target's negatives, `M * n`.
+    /// Places of negatives: `M * n`, or `n` where all targets share them.
     pub(crate) negatives: Vec<i64>,
+    /// Logarithm of each distinct item's probability to be drawn, where the loss corrects for it.
+    pub(crate) log_probability: Option<Vec<f32>>,
 }
 
 /// Makes the batches of every epoch, the same ones for the same seed.
@@ -43,7 +47,9 @@ pub(crate) struct Batches<'a> {
     dataset: &'a Dataset,
     trains_on: TrainsOn,
     batch_size: usize,
-    negatives: usize,
+    loss: LossSpec,
+    distribution: ItemDistribution,
+    padding: Padding,
     streams: Streams,
     samples: Vec<Sample>,
     /// Each user's training items, ascending, without duplicates.
@@ -58,8 +64,7 @@ impl<'a> Batches<'a> {
     pub(crate) fn new(
         dataset: &'a Dataset,
         trains_on: TrainsOn,
-        batch_size: usize,
-        negatives: usize,
+        spec: &TrainSpec,
         streams: Streams,
     ) -> Self {
         let users = 0..dataset.num_users();
@@ -90,8 +95,10 @@ impl<'a> Batches<'a> {
         Self {
             dataset,
             trains_on,
-            batch_size,
-            negatives,
+            batch_size: spec.batch_size,
+            distribution: ItemDistribution::new(spec.loss.sampler, dataset.train_popularity()),
+            loss: spec.loss.clone(),
+            padding: spec.padding,
             streams,
             samples,
             seen,
@@ -125,27 +132,45 @@ impl<'a> Batches<'a> {
         let mut masks = self.streams.at("masked items", epoch, step);
         let mut negatives = self.streams.at("training negatives", epoch, step);
         let mut batch = TrainingBatch {
-            wanted: match self.trains_on {
-                TrainsOn::EveryPosition => None,
-                TrainsOn::MaskedPositions(_) | TrainsOn::LastPosition => Some(Vec::new()),
+            wanted: match (self.trains_on, self.padding) {
+                (TrainsOn::EveryPosition, Padding::Packed) => None,
+                _ => Some(Vec::new()),
             },
             ..TrainingBatch::default()
         };
         self.places.clear();
+        if self.loss.kind == LossKind::CrossEntropy {
+            // Every item is a candidate, in id order.
+            for item in self.dataset.items() {
+                self.places.of(item);
+            }
+        }
         for index in first..last {
             let sample = self.samples[index];
             let targets = self.add_tokens(sample, &mut batch, &mut masks);
-            let seen = &self.seen[sample.user as usize];
-            let sampler = NegativeSampler::new(seen, self.dataset.num_items() as u32);
-            for target in targets {
+            for &target in &targets {
                 batch.targets.push(self.places.of(target));
-                for _ in 0..self.negatives {
-                    let negative = sampler.draw(target.get(), &mut negatives);
-                    batch.negatives.push(self.places.of(ItemId::new(negative)));
-                }
+            }
+            if self.loss.kind != LossKind::CrossEntropy
+                && self.loss.negatives_for == NegativesFor::Position
+            {
+                self.add_negatives(sample.user, &targets, &mut batch, &mut negatives);
+            }
+        }
+        if self.loss.kind != LossKind::CrossEntropy
+            && self.loss.negatives_for == NegativesFor::Batch
+        {
+            for _ in 0..self.loss.negatives {
+                let negative = ItemId::new(self.distribution.draw(&mut negatives));
+                batch.negatives.push(self.places.of(negative));
             }
         }
         batch.distinct = self.places.items().to_vec();
+        if self.loss.kind == LossKind::SampledSoftmax {
+            // Padding, row 0, is no candidate; any number will do for it.
+            let of = |&item: &i64| self.distribution.log_probability((item as usize).max(1));
+            batch.log_probability = batch.distinct.iter().map(of).collect();
+        }
         let mask = batch.distinct.len() as i64;
         for token in &mut batch.tokens {
             if *token == Places::MASK {
@@ -153,6 +178,24 @@ impl<'a> Batches<'a> {
             }
         }
         batch
+    }
+
+    /// Draws the negatives of one sequence's targets.
+    fn add_negatives(
+        &mut self,
+        user: u32,
+        targets: &[ItemId],
+        batch: &mut TrainingBatch,
+        rng: &mut Xoshiro256PlusPlus,
+    ) {
+        let items = self.dataset.num_items() as u32;
+        let sampler = NegativeSampler::new(&self.seen[user as usize], items, &self.distribution);
+        for target in targets {
+            for _ in 0..self.loss.negatives {
+                let negative = ItemId::new(sampler.draw(target.get(), rng));
+                batch.negatives.push(self.places.of(negative));
+            }
+        }
     }
 
     /// Adds one sequence's tokens to the batch and returns its targets.
@@ -168,20 +211,23 @@ impl<'a> Batches<'a> {
         let targets = match self.trains_on {
             TrainsOn::EveryPosition | TrainsOn::LastPosition => {
                 let window = tail(train, max_len + 1);
-                let (inputs, targets) = (&window[..window.len() - 1], &window[1..]);
+                let (inputs, mut targets) = (&window[..window.len() - 1], &window[1..]);
+                self.add_padding(inputs.len(), batch);
                 batch
                     .tokens
                     .extend(inputs.iter().map(|&item| self.places.of(item)));
-                match &mut batch.wanted {
-                    None => targets.to_vec(),
-                    Some(wanted) => {
-                        wanted.push(batch.tokens.len() as i64 - 1);
-                        targets[targets.len() - 1..].to_vec()
-                    }
+                if self.trains_on == TrainsOn::LastPosition {
+                    targets = tail(targets, 1);
                 }
+                if let Some(wanted) = &mut batch.wanted {
+                    let end = batch.tokens.len() as i64;
+                    wanted.extend(end - targets.len() as i64..end);
+                }
+                targets.to_vec()
             }
             TrainsOn::MaskedPositions(masked) => {
                 let window = tail(train, max_len);
+                self.add_padding(window.len(), batch);
                 let mut targets = Vec::new();
                 for (position, choice) in choose(window.len(), sample, masked, masks).enumerate() {
                     let item = window[position];
@@ -209,6 +255,21 @@ impl<'a> Batches<'a> {
         batch.lengths.push(length);
         batch.users.push(i64::from(sample.user));
         targets
+    }
+
+    /// Adds the padding that comes before a window of `items` items.
+    fn add_padding(&mut self, items: usize, batch: &mut TrainingBatch) {
+        for _ in 0..padding_places(self.padding, self.dataset.max_len(), items) {
+            batch.tokens.push(self.places.of(ItemId::PADDING));
+        }
+    }
+}
+
+/// Places of padding that a backbone gets to see before `items` items of a window.
+pub(crate) fn padding_places(padding: Padding, window: usize, items: usize) -> usize {
+    match padding {
+        Padding::Packed => 0,
+        Padding::Input => window - items,
     }
 }
 
@@ -306,6 +367,7 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use genair_data::DatasetSpec;
+    use genair_protocol::LossSpec;
 
     use super::*;
 
@@ -324,8 +386,16 @@ mod tests {
         last_item_copies: 1,
     };
 
+    fn spec(negatives: usize) -> TrainSpec {
+        TrainSpec {
+            batch_size: 16,
+            loss: LossSpec { negatives, ..LossSpec::default() },
+            ..TrainSpec::default()
+        }
+    }
+
     fn epoch(dataset: &Dataset, trains_on: TrainsOn, epoch: usize) -> Vec<TrainingBatch> {
-        let mut batches = Batches::new(dataset, trains_on, 16, 2, Streams::new(9));
+        let mut batches = Batches::new(dataset, trains_on, &spec(2), Streams::new(9));
         batches.start_epoch(epoch);
         (0..batches.steps())
             .map(|step| batches.batch(epoch, step))
@@ -446,13 +516,40 @@ mod tests {
     }
 
     #[test]
+    fn padding_that_is_an_input_fills_every_window_on_its_left_and_is_no_target() {
+        let dataset = dataset(20);
+        let spec = TrainSpec { padding: Padding::Input, ..spec(1) };
+        for trains_on in [TrainsOn::EveryPosition, TrainsOn::LastPosition] {
+            let mut batches = Batches::new(&dataset, trains_on, &spec, Streams::new(9));
+            batches.start_epoch(1);
+            let batch = batches.batch(1, 0);
+            let tokens = items(&batch, &batch.tokens);
+            assert!(batch.lengths.iter().all(|&length| length == 20));
+            let mut padding = 0;
+            for window in tokens.chunks_exact(20) {
+                let first = window.iter().position(|&item| item != 0).unwrap();
+                assert!(window[first..].iter().all(|&item| item != 0));
+                padding += first;
+            }
+            assert!(padding > 0);
+            let wanted = batch.wanted.clone().unwrap();
+            assert!(wanted.iter().all(|&at| tokens[at as usize] != 0));
+            assert_eq!(wanted.len(), batch.targets.len());
+            assert!(!items(&batch, &batch.targets).contains(&0));
+            if trains_on == TrainsOn::EveryPosition {
+                assert_eq!(wanted.len(), tokens.len() - padding);
+            }
+        }
+    }
+
+    #[test]
     fn an_epoch_is_the_same_whatever_came_before() {
         let dataset = dataset(10);
-        let mut batches = Batches::new(&dataset, TrainsOn::EveryPosition, 16, 1, Streams::new(9));
+        let mut batches = Batches::new(&dataset, TrainsOn::EveryPosition, &spec(1), Streams::new(9));
         batches.start_epoch(1);
         batches.start_epoch(2);
         let after = batches.batch(2, 1);
-        let mut fresh = Batches::new(&dataset, TrainsOn::EveryPosition, 16, 1, Streams::new(9));
+        let mut fresh = Batches::new(&dataset, TrainsOn::EveryPosition, &spec(1), Streams::new(9));
         fresh.start_epoch(2);
         let alone = fresh.batch(2, 1);
         assert_eq!(after.tokens, alone.tokens);

@@ -120,7 +120,7 @@ pub enum RunErrorKind {
         reason: String,
     },
     /// libtorch refused an operation.
-    #[error("libtorch: {0}")]
+    #[error("libtorch: {}", without_backtrace(.0))]
     Torch(#[from] tch::TchError),
 }
 
@@ -172,6 +172,13 @@ impl From<&TrainError> for RunFailure {
             hint: error.kind.hint(),
         }
     }
+}
+
+/// libtorch's words without the forty lines of C++ frames that follow them.
+fn without_backtrace(error: &tch::TchError) -> String {
+    let text = error.to_string();
+    let end = text.find("Exception raised from").unwrap_or(text.len());
+    text[..end].trim_end().to_owned()
 }
 
 /// Adds the phase to an error on its way up.

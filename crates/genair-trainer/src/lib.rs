@@ -5,13 +5,17 @@
 //! as events.
 
 mod batch;
+mod checkpoint;
 mod device;
 mod error;
 mod evaluation;
+pub mod harness;
 mod loss;
 mod machine;
 mod negatives;
 mod optimizer;
+#[cfg(test)]
+mod oracles;
 mod parameters;
 pub mod plugin;
 mod popularity;
@@ -23,4 +27,4 @@ mod training;
 
 pub use device::{LibtorchFacts, libtorch_facts};
 pub use error::{RunErrorKind, TrainError};
-pub use run::run;
+pub use run::{evaluate, run};

@@ -1,13 +1,14 @@
 //! The worker: trains one run, or answers what plugins there are. Meant to be started by `genair`.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::panic::UnwindSafe;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use genair_protocol::{FailureKind, RunEvent, RunFailure, RunPhase, WorkerRequest};
-use genair_trainer::{libtorch_facts, plugin, run};
+use genair_trainer::{TrainError, evaluate, libtorch_facts, plugin, run};
 
 /// Trains one run in a process of its own, and looks into plugins; started by `genair`.
 #[derive(Parser)]
@@ -24,6 +25,14 @@ enum Command {
     Run {
         /// A request as the runner writes it (JSON).
         request: PathBuf,
+    },
+    /// Rank with the weights of a file instead of training; events as those of `run`.
+    Evaluate {
+        /// A request as the runner writes it (JSON).
+        request: PathBuf,
+        /// A checkpoint of a run, or PyTorch weights of the published code (safetensors).
+        #[arg(long)]
+        checkpoint: PathBuf,
     },
     /// Open every plugin of the given folders and say what it is, as a JSON array.
     Plugins {
@@ -64,12 +73,13 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run { request } => {
-            let text = std::fs::read_to_string(&request)
-                .with_context(|| format!("cannot read {}", request.display()))?;
-            let request: WorkerRequest = serde_json::from_str(&text)
-                .with_context(|| format!("{} is no request", request.display()))?;
+            let request = read_request(&request)?;
             end_with_standard_input();
-            return Ok(run_and_report(&request));
+            return Ok(report_outcome(|| run(&request, &mut say)));
+        }
+        Command::Evaluate { request, checkpoint } => {
+            let request = read_request(&request)?;
+            return Ok(report_outcome(|| evaluate(&request, &checkpoint, &mut say)));
         }
         Command::Plugins {
             folders,
@@ -109,9 +119,15 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Does the run; whatever goes wrong, a panic included, is said as its last event.
-fn run_and_report(request: &WorkerRequest) -> ExitCode {
-    let outcome = std::panic::catch_unwind(|| run(request, &mut say));
+fn read_request(path: &Path) -> anyhow::Result<WorkerRequest> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no request", path.display()))
+}
+
+/// Does the work; whatever goes wrong, a panic included, is said as its last event.
+fn report_outcome(work: impl FnOnce() -> Result<(), TrainError> + UnwindSafe) -> ExitCode {
+    let outcome = std::panic::catch_unwind(work);
     let failure = match outcome {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(error)) => RunFailure::from(&error),
@@ -152,6 +168,7 @@ fn end_with_standard_input() {
         let mut sink = [0u8; 64];
         while matches!(std::io::stdin().read(&mut sink), Ok(read) if read > 0) {}
         tracing::warn!("standard input is closed; ending");
-        std::process::exit(3);
+        // Not `exit`: the other thread is inside libtorch, whose destructors it must not meet.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     });
 }

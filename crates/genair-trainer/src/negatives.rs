@@ -2,22 +2,70 @@
 
 use rand::{Rng, RngExt};
 
+/// How often a drawn item may turn out to be known before the draw becomes uniform.
+const MAX_REJECTIONS: usize = 100;
+
+/// With which probability each item is drawn, before a user's own items are excluded.
+pub(crate) enum ItemDistribution {
+    /// Items 1 to this, all alike.
+    Uniform(u32),
+    /// In proportion to training popularity: sums of the popularities up to each item, from row 0.
+    Popularity(Vec<u64>),
+}
+
+impl ItemDistribution {
+    pub(crate) fn new(sampler: genair_protocol::NegativeSampler, popularity: &[u32]) -> Self {
+        match sampler {
+            genair_protocol::NegativeSampler::Uniform => Self::Uniform(popularity.len() as u32 - 1),
+            genair_protocol::NegativeSampler::Popularity => {
+                let mut sum = 0;
+                let sums = popularity.iter().map(|&count| {
+                    sum += u64::from(count);
+                    sum
+                });
+                Self::Popularity(sums.collect())
+            }
+        }
+    }
+
+    /// One item.
+    pub(crate) fn draw(&self, rng: &mut impl Rng) -> u32 {
+        match self {
+            Self::Uniform(items) => rng.random_range(1..=*items),
+            Self::Popularity(sums) => {
+                let total = sums.last().copied().unwrap_or(0);
+                let drawn = rng.random_range(0..total);
+                sums.partition_point(|&sum| sum <= drawn) as u32
+            }
+        }
+    }
+
+    /// Natural logarithm of an item's probability, where items differ.
+    pub(crate) fn log_probability(&self, item: usize) -> Option<f32> {
+        let Self::Popularity(sums) = self else { return None };
+        let count = sums[item] - sums[item - 1];
+        // An item that is never drawn is as rare as one could see: its target score must be finite.
+        Some((count.max(1) as f64 / sums.last().copied().unwrap_or(1) as f64).ln() as f32)
+    }
+}
+
 /// Draws training negatives of one user.
 pub(crate) struct NegativeSampler<'a> {
     /// The user's training items, ascending, without duplicates.
     seen: &'a [u32],
     /// Items are 1 to this.
     items: u32,
+    distribution: &'a ItemDistribution,
 }
 
 impl<'a> NegativeSampler<'a> {
-    pub(crate) fn new(seen: &'a [u32], items: u32) -> Self {
-        Self { seen, items }
+    pub(crate) fn new(seen: &'a [u32], items: u32, distribution: &'a ItemDistribution) -> Self {
+        Self { seen, items, distribution }
     }
 
-    /// One item, uniform over those outside the user's training sequence; uniform over all items
+    /// One item from the distribution, outside the user's training sequence; uniform over all items
     /// but `target` for a user who has met every item, and the target itself where it is the only
-    /// item there is.
+    /// item there is. Ends on any catalogue.
     pub(crate) fn draw(&self, target: u32, rng: &mut impl Rng) -> u32 {
         let unseen = self.items - self.seen.len() as u32;
         if unseen == 0 {
@@ -27,9 +75,10 @@ impl<'a> NegativeSampler<'a> {
             let drawn = rng.random_range(1..self.items);
             return if drawn < target { drawn } else { drawn + 1 };
         }
-        if unseen >= self.items / 2 {
-            loop {
-                let drawn = rng.random_range(1..=self.items);
+        let uniform = matches!(self.distribution, ItemDistribution::Uniform(_));
+        if !uniform || unseen >= self.items / 2 {
+            for _ in 0..MAX_REJECTIONS {
+                let drawn = self.distribution.draw(rng);
                 if self.seen.binary_search(&drawn).is_err() {
                     return drawn;
                 }
@@ -56,6 +105,7 @@ impl<'a> NegativeSampler<'a> {
 
 #[cfg(test)]
 mod tests {
+    use genair_protocol::NegativeSampler as Kind;
     use proptest::prelude::*;
     use rand::SeedableRng;
     use rand_xoshiro::Xoshiro256PlusPlus;
@@ -67,7 +117,8 @@ mod tests {
         fn the_nth_unseen_item_is_that_of_a_list(items in 1u32..60, picks in prop::collection::btree_set(1u32..60, 0..50)) {
             let seen: Vec<u32> = picks.into_iter().filter(|&item| item <= items).collect();
             let unseen: Vec<u32> = (1..=items).filter(|item| !seen.contains(item)).collect();
-            let sampler = NegativeSampler::new(&seen, items);
+            let uniform = ItemDistribution::Uniform(items);
+            let sampler = NegativeSampler::new(&seen, items, &uniform);
             for (index, &item) in unseen.iter().enumerate() {
                 prop_assert_eq!(sampler.nth_unseen(index as u32 + 1), item);
             }
@@ -75,11 +126,15 @@ mod tests {
 
         #[test]
         fn a_negative_is_never_a_training_item_unless_all_are(
-            items in 1u32..40, picks in prop::collection::btree_set(1u32..40, 0..40), seed: u64
+            items in 1u32..40, picks in prop::collection::btree_set(1u32..40, 0..40), seed: u64, by_popularity: bool
         ) {
             let seen: Vec<u32> = picks.into_iter().filter(|&item| item <= items).collect();
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-            let drawn = NegativeSampler::new(&seen, items).draw(1, &mut rng);
+            let popularity: Vec<u32> = (0..=items).map(|item| item % 7).collect();
+            let kind = if by_popularity { Kind::Popularity } else { Kind::Uniform };
+            prop_assume!(items > 6 || !by_popularity);
+            let distribution = ItemDistribution::new(kind, &popularity);
+            let drawn = NegativeSampler::new(&seen, items, &distribution).draw(1, &mut rng);
             prop_assert!((1..=items).contains(&drawn));
             if seen.len() < items as usize {
                 prop_assert!(!seen.contains(&drawn));
@@ -93,7 +148,8 @@ mod tests {
     fn draws_are_uniform_whether_few_or_many_items_are_seen() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
         for seen in [vec![2, 5], (1..=16).collect::<Vec<u32>>()] {
-            let sampler = NegativeSampler::new(&seen, 20);
+            let uniform = ItemDistribution::Uniform(20);
+            let sampler = NegativeSampler::new(&seen, 20, &uniform);
             let mut counts = [0u32; 21];
             let draws = 40_000;
             for _ in 0..draws {
@@ -105,5 +161,21 @@ mod tests {
                 assert!((share - 1.0).abs() < 0.1, "item {item}: {share}");
             }
         }
+    }
+
+    #[test]
+    fn popular_items_are_drawn_in_proportion() {
+        let distribution = ItemDistribution::new(Kind::Popularity, &[0, 6, 0, 1, 3]);
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(2);
+        let mut counts = [0u32; 5];
+        for _ in 0..20_000 {
+            counts[distribution.draw(&mut rng) as usize] += 1;
+        }
+        for (count, expected) in counts.iter().zip([0.0, 0.6, 0.0, 0.1, 0.3]) {
+            assert!((f64::from(*count) / 20_000.0 - expected).abs() < 0.02, "{counts:?}");
+        }
+        let probability = distribution.log_probability(4).unwrap();
+        assert!((probability - 0.3f32.ln()).abs() < 1e-6);
+        assert_eq!(ItemDistribution::Uniform(4).log_probability(1), None);
     }
 }

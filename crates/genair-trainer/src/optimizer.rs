@@ -1,13 +1,33 @@
-//! Adam (Kingma & Ba 2015, arXiv:1412.6980).
+//! Adam (Kingma & Ba 2015, arXiv:1412.6980), in one pass over memory where parameters are on the
+//! CPU.
+
+mod fused;
 
 use genair_protocol::OptimizerSpec;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
+use crate::RunErrorKind;
 use crate::parameters::Parameters;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
+
+/// The gradient of one parameter.
+#[derive(Debug)]
+pub(crate) enum Gradient {
+    /// The loss does not depend on it.
+    None,
+    /// One number for each of its elements.
+    Dense(Tensor),
+    /// Distinct rows of a table, and the gradients of these rows; zero elsewhere.
+    Rows {
+        /// `U` row numbers.
+        rows: Vec<i64>,
+        /// `[U, D]`.
+        values: Tensor,
+    },
+}
 
 /// Adam over every parameter of a run. Its moments are plain tensors of this program, so that a
 /// checkpoint can hold them.
@@ -18,91 +38,150 @@ pub(crate) struct Adam {
     steps: i32,
 }
 
+/// The numbers of one step.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    /// Learning rate over the first moment's bias correction.
+    rate: f64,
+    /// Root of the second moment's bias correction.
+    correction: f64,
+    weight_decay: f64,
+}
+
 impl Adam {
     pub(crate) fn new(spec: OptimizerSpec, parameters: &Parameters) -> Self {
         let moments = parameters.named().iter().map(|_| None).collect();
-        Self {
-            spec,
-            moments,
-            steps: 0,
-        }
+        Self { spec, moments, steps: 0 }
     }
 
-    /// Moves every parameter that has a gradient, then clears the gradients.
-    pub(crate) fn step(&mut self, parameters: &Parameters) -> Result<(), tch::TchError> {
+    /// Moves every parameter that has a gradient; `gradients` are in the order of the parameters.
+    /// A table's rows without a gradient move too, by their moments, as in dense Adam.
+    ///
+    /// # Errors
+    /// [`NotFinite`] for a gradient with a NaN or infinity; the parameters are of no use then.
+    pub(crate) fn step(
+        &mut self,
+        parameters: &Parameters,
+        gradients: &[Gradient],
+    ) -> Result<(), StepError> {
         let _guard = tch::no_grad_guard();
         self.steps += 1;
-        let correction_1 = 1.0 - BETA_1.powi(self.steps);
-        let correction_2 = (1.0 - BETA_2.powi(self.steps)).sqrt();
-        for ((_, tensor), moments) in parameters.named().iter().zip(&mut self.moments) {
-            let mut tensor = tensor.shallow_clone();
-            let gradient = tensor.f_grad()?;
-            if !gradient.defined() {
+        let step = Step {
+            rate: self.spec.lr / (1.0 - BETA_1.powi(self.steps)),
+            correction: (1.0 - BETA_2.powi(self.steps)).sqrt(),
+            weight_decay: self.spec.weight_decay,
+        };
+        let named = parameters.named().iter().zip(&mut self.moments).zip(gradients);
+        for (((name, tensor), moments), gradient) in named {
+            if matches!(gradient, Gradient::None) {
                 continue;
             }
-            let gradient = if self.spec.weight_decay > 0.0 {
-                gradient.f_add(&tensor.f_mul_scalar(self.spec.weight_decay)?)?
-            } else {
-                gradient
-            };
             let (first, second) = match moments {
                 Some(moments) => moments,
                 None => moments.insert((tensor.f_zeros_like()?, tensor.f_zeros_like()?)),
             };
-            let _ = first.f_lerp_(&gradient, 1.0 - BETA_1)?;
-            let square = gradient.f_square()?;
-            let _ = second.f_lerp_(&square, 1.0 - BETA_2)?;
-            let scale = second
-                .f_sqrt()?
-                .f_divide_scalar_(correction_2)?
-                .f_add_scalar_(EPSILON)?;
-            let change = first
-                .f_div(&scale)?
-                .f_mul_scalar_(-self.spec.lr / correction_1)?;
-            let _ = tensor.f_add_(&change)?;
-            // Gradients are added to, so each step starts from zero.
-            let _ = tensor.f_grad()?.f_zero_()?;
+            let mut tensor = tensor.shallow_clone();
+            let finite = match tensor.device() {
+                Device::Cpu => fused::step(step, &mut tensor, first, second, gradient)?,
+                _ => composed_step(step, &mut tensor, first, second, gradient)?,
+            };
+            if !finite {
+                return Err(StepError::NotFinite { tensor: name.clone() });
+            }
         }
         Ok(())
     }
+}
+
+/// Why a step came to nothing.
+#[derive(Debug)]
+pub(crate) enum StepError {
+    /// A gradient that is not a number.
+    NotFinite { tensor: String },
+    Torch(tch::TchError),
+}
+
+impl From<tch::TchError> for StepError {
+    fn from(error: tch::TchError) -> Self {
+        Self::Torch(error)
+    }
+}
+
+impl StepError {
+    /// As an error of the run.
+    pub(crate) fn at(self, epoch: usize, step: usize) -> RunErrorKind {
+        match self {
+            Self::NotFinite { tensor } => RunErrorKind::NotFinite {
+                what: format!("the gradient of `{tensor}`"),
+                value: f64::NAN,
+                epoch,
+                step,
+            },
+            Self::Torch(error) => error.into(),
+        }
+    }
+}
+
+/// The step by libtorch's operations, for any device. Whether the gradient was finite.
+fn composed_step(
+    step: Step,
+    tensor: &mut Tensor,
+    first: &mut Tensor,
+    second: &mut Tensor,
+    gradient: &Gradient,
+) -> Result<bool, tch::TchError> {
+    let mut gradient = match gradient {
+        Gradient::None => return Ok(true),
+        Gradient::Dense(gradient) => gradient.shallow_clone(),
+        Gradient::Rows { rows, values } => {
+            let rows = Tensor::f_from_slice(rows)?.f_to_device(tensor.device())?;
+            tensor.f_zeros_like()?.f_index_add(0, &rows, values)?
+        }
+    };
+    let finite = bool::try_from(gradient.f_isfinite()?.f_all()?)?;
+    if step.weight_decay > 0.0 {
+        gradient = gradient.f_add(&tensor.f_mul_scalar(step.weight_decay)?)?;
+    }
+    let _ = first.f_lerp_(&gradient, 1.0 - BETA_1)?;
+    let _ = second.f_lerp_(&gradient.f_square()?, 1.0 - BETA_2)?;
+    let scale = second.f_sqrt()?.f_divide_scalar_(step.correction)?.f_add_scalar_(EPSILON)?;
+    let _ = tensor.f_add_(&first.f_div(&scale)?.f_mul_scalar_(-step.rate)?)?;
+    Ok(finite)
 }
 
 #[cfg(test)]
 mod tests {
     use genair_abi::InitKind;
     use genair_protocol::Initialisation;
-    use tch::{Device, Kind};
+    use tch::Kind;
 
     use super::*;
     use crate::parameters::Start;
     use crate::random::Streams;
 
+    fn parameters(shape: &[i64]) -> (Parameters, Tensor) {
+        let mut parameters =
+            Parameters::new(Initialisation::XavierNormal, Streams::new(1), Device::Cpu);
+        let start = Start { kind: InitKind::Weight, value: 0.0 };
+        let tensor = parameters.create("p", shape, start).unwrap();
+        (parameters, tensor)
+    }
+
     /// torch 2.13: `p = torch.tensor([1., -2., 3.], requires_grad=True)`, Adam(lr=0.1), three
     /// steps on `(p ** 2 * torch.tensor([1., 2., 0.5])).sum()`.
     #[test]
     fn three_steps_are_those_of_pytorch() {
-        let mut parameters =
-            Parameters::new(Initialisation::XavierNormal, Streams::new(1), Device::Cpu);
-        let start = Start {
-            kind: InitKind::Constant,
-            value: 0.0,
-        };
-        let mut p = parameters.create("p", &[3], start).unwrap();
+        const EXPECTED: [f32; 3] = [0.701_586_3, -1.700_623_4, 2.700_381_5];
+        let (parameters, mut p) = parameters(&[3]);
         {
             let _guard = tch::no_grad_guard();
             p.copy_(&Tensor::from_slice(&[1.0f32, -2.0, 3.0]));
         }
-        let mut adam = Adam::new(
-            OptimizerSpec {
-                lr: 0.1,
-                ..OptimizerSpec::default()
-            },
-            &parameters,
-        );
+        let mut adam = Adam::new(OptimizerSpec { lr: 0.1, ..OptimizerSpec::default() }, &parameters);
         for _ in 0..3 {
             let loss = (p.square() * Tensor::from_slice(&[1.0f32, 2.0, 0.5])).sum(Kind::Float);
-            loss.backward();
-            adam.step(&parameters).unwrap();
+            let gradient = Tensor::run_backward(&[loss], &[&p], false, false).remove(0);
+            adam.step(&parameters, &[Gradient::Dense(gradient)]).unwrap();
         }
         let values = Vec::<f32>::try_from(&p).unwrap();
         for (value, expected) in values.iter().zip(EXPECTED) {
@@ -110,5 +189,57 @@ mod tests {
         }
     }
 
-    const EXPECTED: [f32; 3] = [0.701_586_3, -1.700_623_4, 2.700_381_5];
+    /// The fused step, by rows and dense, against libtorch's operations.
+    #[test]
+    fn every_form_of_the_step_agrees() {
+        for weight_decay in [0.0, 0.1] {
+            let spec = OptimizerSpec { lr: 0.01, weight_decay, ..OptimizerSpec::default() };
+            let shape = [7, 5];
+            let (by_rows, rows_tensor) = parameters(&shape);
+            let (dense, dense_tensor) = parameters(&shape);
+            let mut composed = rows_tensor.detach_copy();
+            let (mut first, mut second) = (composed.zeros_like(), composed.zeros_like());
+            let (mut rows_adam, mut dense_adam) =
+                (Adam::new(spec.clone(), &by_rows), Adam::new(spec.clone(), &dense));
+            for number in 1..=4 {
+                let rows = vec![3, 1, 4 + i64::from(number % 3)];
+                let values = Tensor::arange(15, (Kind::Float, Device::Cpu)).view([3, 5]) / 10.0
+                    - f64::from(number) / 5.0;
+                let full = Tensor::zeros(shape, (Kind::Float, Device::Cpu)).index_add(
+                    0,
+                    &Tensor::from_slice(&rows),
+                    &values,
+                );
+                let rows = Gradient::Rows { rows, values };
+                let step = Step {
+                    rate: spec.lr / (1.0 - BETA_1.powi(number)),
+                    correction: (1.0 - BETA_2.powi(number)).sqrt(),
+                    weight_decay,
+                };
+                composed_step(step, &mut composed, &mut first, &mut second, &rows).unwrap();
+                rows_adam.step(&by_rows, &[rows]).unwrap();
+                dense_adam.step(&dense, &[Gradient::Dense(full)]).unwrap();
+            }
+            assert_eq!(rows_tensor, dense_tensor);
+            assert!(composed.allclose(&rows_tensor, 1e-5, 1e-7, false), "{weight_decay}");
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_not_a_number_is_named() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![0.5f32; 20];
+            values[13] = bad;
+            let gradient = Tensor::from_slice(&values).view([4, 5]);
+            for gradient in [
+                Gradient::Dense(gradient.shallow_clone()),
+                Gradient::Rows { rows: vec![0, 3, 2, 1], values: gradient },
+            ] {
+                let (parameters, _p) = parameters(&[4, 5]);
+                let mut adam = Adam::new(OptimizerSpec::default(), &parameters);
+                let error = adam.step(&parameters, &[gradient]).unwrap_err().at(2, 7).to_string();
+                assert_eq!(error, "the gradient of `p` became NaN in epoch 2, step 7");
+            }
+        }
+    }
 }

@@ -1,16 +1,12 @@
-//! A run's trainable tensors: names, start values, best-epoch copies and checkpoints.
-
-use std::collections::HashMap;
-use std::path::Path;
+//! A run's trainable tensors: names, start values and best-epoch copies.
 
 use genair_abi::InitKind;
 use genair_protocol::Initialisation;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-use crate::RunErrorKind;
 use crate::random::Streams;
 
 /// Standard deviation of [`Initialisation::TruncatedNormal`].
@@ -149,68 +145,6 @@ impl Parameters {
         }
         Ok(())
     }
-
-    /// Writes a safetensors file with the tensors' names and `metadata`; the file appears whole or
-    /// not at all.
-    pub(crate) fn save(
-        &self,
-        path: &Path,
-        metadata: HashMap<String, String>,
-    ) -> Result<(), RunErrorKind> {
-        let bytes: Vec<(String, Vec<u8>, Vec<usize>)> = self
-            .named
-            .iter()
-            .map(|(name, tensor)| {
-                let values = Vec::<f32>::try_from(
-                    tensor.f_detach()?.f_to_device(Device::Cpu)?.f_view([-1])?,
-                )?;
-                let bytes = values
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect();
-                let shape = tensor.size().iter().map(|&side| side as usize).collect();
-                Ok((name.clone(), bytes, shape))
-            })
-            .collect::<Result<_, tch::TchError>>()?;
-        let broken = |error: safetensors::SafeTensorError| RunErrorKind::Checkpoint {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let views = bytes
-            .iter()
-            .map(|(name, bytes, shape)| {
-                let view = safetensors::tensor::TensorView::new(
-                    safetensors::Dtype::F32,
-                    shape.clone(),
-                    bytes,
-                );
-                Ok((name.as_str(), view.map_err(broken)?))
-            })
-            .collect::<Result<Vec<_>, RunErrorKind>>()?;
-        let file = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
-        let failed = |source| RunErrorKind::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let partial = path.with_extension("partial");
-        std::fs::write(&partial, file).map_err(failed)?;
-        std::fs::rename(&partial, path).map_err(failed)
-    }
-
-    /// The name of the first tensor whose gradient is not finite, with the gradient's sum.
-    pub(crate) fn non_finite_gradient(&self) -> Result<Option<(&str, f64)>, tch::TchError> {
-        for (name, tensor) in &self.named {
-            let gradient = tensor.f_grad()?;
-            if gradient.defined() {
-                let sum = f64::try_from(gradient.f_sum(Kind::Float)?)?;
-                // A sum may overflow where no element does, so look again before saying so.
-                if !sum.is_finite() && !bool::try_from(gradient.f_isfinite()?.f_all()?)? {
-                    return Ok(Some((name, sum)));
-                }
-            }
-        }
-        Ok(None)
-    }
 }
 
 /// Inputs and outputs of a weight as PyTorch counts them: columns and rows, times the elements of a
@@ -289,21 +223,5 @@ mod tests {
                 Err(ParameterError::Shape(_))
             ));
         }
-    }
-
-    #[test]
-    fn checkpoints_hold_every_value() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("weights.safetensors");
-        let mut parameters = parameters(Initialisation::XavierNormal);
-        let a = parameters.create("a.weight", &[3, 2], WEIGHT).unwrap();
-        parameters
-            .save(&path, HashMap::from([("seed".to_owned(), "5".to_owned())]))
-            .unwrap();
-        let read = Tensor::read_safetensors(&path).unwrap();
-        assert_eq!(read.len(), 1);
-        assert_eq!(read[0].0, "a.weight");
-        assert_eq!(read[0].1, a);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -20,6 +20,10 @@ const MASK: Start = Start {
     value: 0.01,
 };
 
+const TABLE: &str = "items.table";
+const OUTPUT_TABLE: &str = "outputs.table";
+const OUTPUT_BIAS: &str = "outputs.bias";
+
 /// A trainable table of item vectors: the `id` representation.
 pub(crate) struct ItemVectors {
     /// `[I + 1, D]`.
@@ -29,7 +33,7 @@ pub(crate) struct ItemVectors {
     separate: Option<SeparateOutputs>,
 }
 
-/// An output table of its own: `[I + 1, S]` and a bias per item `[I + 1]`.
+/// An output table of its own: `[I + 1, S]` and a bias per item `[I + 1, 1]`.
 struct SeparateOutputs {
     table: Tensor,
     bias: Tensor,
@@ -41,6 +45,29 @@ pub(crate) struct Outputs {
     pub(crate) vectors: Tensor,
     /// `[rows]`.
     pub(crate) bias: Option<Tensor>,
+}
+
+/// The vectors of a batch's distinct items.
+pub(crate) struct GatheredItems {
+    /// `[U, D]`, followed by the mask token's where there is one, so that row `U` is the mask.
+    pub(crate) inputs: Tensor,
+    /// One row for each distinct item.
+    pub(crate) outputs: Outputs,
+    /// Rows taken from tables, by the table's name.
+    leaves: Vec<(&'static str, Tensor)>,
+}
+
+impl GatheredItems {
+    /// The rows that stand for a table in this batch's graph, where `name` is a table's.
+    pub(crate) fn rows_of(&self, name: &str) -> Option<&Tensor> {
+        self.leaves.iter().find(|(table, _)| *table == name).map(|(_, rows)| rows)
+    }
+}
+
+/// Rows of `x` by number: an embedding look-up, whose gradient is several times as fast as that of
+/// an index.
+pub(crate) fn gather(x: &Tensor, rows: &Tensor) -> Result<Tensor, tch::TchError> {
+    Tensor::f_embedding(x, rows, -1, false, false)
 }
 
 impl ItemVectors {
@@ -71,12 +98,12 @@ impl ItemVectors {
                     value: 0.0,
                 };
                 Some(SeparateOutputs {
-                    table: create(parameters, "outputs.table", &[rows, states], WEIGHT)?,
-                    bias: create(parameters, "outputs.bias", &[rows], zero)?,
+                    table: create(parameters, OUTPUT_TABLE, &[rows, states], WEIGHT)?,
+                    bias: create(parameters, OUTPUT_BIAS, &[rows, 1], zero)?,
                 })
             }
         };
-        let table = create(parameters, "items.table", &[rows, width], WEIGHT)?;
+        let table = create(parameters, TABLE, &[rows, width], WEIGHT)?;
         let mask = capabilities
             .predicts_at_mask
             .then(|| create(parameters, "items.mask", &[1, width], MASK))
@@ -88,47 +115,49 @@ impl ItemVectors {
         })
     }
 
-    /// Vectors of the given distinct items, `[U, D]`, followed by the mask token's where there is
-    /// one, so that row `U` is the mask.
-    pub(crate) fn inputs(&self, distinct_u: &Tensor) -> Result<Tensor, tch::TchError> {
-        let vectors = self.table.f_index_select(0, distinct_u)?;
-        match &self.mask {
-            Some(mask) => Tensor::f_cat(&[&vectors, mask], 0),
-            None => Ok(vectors),
-        }
+    /// Items, `I`.
+    pub(crate) fn len(&self) -> usize {
+        self.table.size()[0] as usize - 1
     }
 
-    /// What states are scored against, one row for each of the distinct items; `inputs` is
-    /// [`Self::inputs`] of the same items.
-    pub(crate) fn outputs(
-        &self,
-        distinct_u: &Tensor,
-        inputs: &Tensor,
-    ) -> Result<Outputs, tch::TchError> {
-        Ok(match &self.separate {
-            Some(own) => Outputs {
-                vectors: own.table.f_index_select(0, distinct_u)?,
-                bias: Some(own.bias.f_index_select(0, distinct_u)?),
-            },
-            None => Outputs {
-                vectors: inputs.shallow_clone(),
-                bias: None,
-            },
-        })
+    /// Vectors of a batch's distinct items.
+    ///
+    /// Rows of tables are taken out of the graph and become leaves of their own, so that their
+    /// gradients are as small as the batch.
+    pub(crate) fn gather(&self, distinct_u: &Tensor) -> Result<GatheredItems, tch::TchError> {
+        let leaf = |table: &Tensor| {
+            table.f_detach()?.f_index_select(0, distinct_u)?.f_set_requires_grad(true)
+        };
+        let rows = leaf(&self.table)?;
+        let inputs = match &self.mask {
+            Some(mask) => Tensor::f_cat(&[&rows, mask], 0)?,
+            None => rows.shallow_clone(),
+        };
+        let mut leaves = vec![(TABLE, rows)];
+        let outputs = match &self.separate {
+            Some(own) => {
+                let (vectors, bias) = (leaf(&own.table)?, leaf(&own.bias)?);
+                leaves.push((OUTPUT_TABLE, vectors.shallow_clone()));
+                leaves.push((OUTPUT_BIAS, bias.shallow_clone()));
+                Outputs { vectors, bias: Some(bias.f_squeeze_dim(1)?) }
+            }
+            None => Outputs { vectors: inputs.shallow_clone(), bias: None },
+        };
+        Ok(GatheredItems { inputs, outputs, leaves })
     }
 
     /// What states are scored against, for the whole catalogue: `I + 1` rows, row 0 meaningless.
-    pub(crate) fn all_outputs(&self) -> Outputs {
-        match &self.separate {
+    pub(crate) fn all_outputs(&self) -> Result<Outputs, tch::TchError> {
+        Ok(match &self.separate {
             Some(own) => Outputs {
                 vectors: own.table.shallow_clone(),
-                bias: Some(own.bias.shallow_clone()),
+                bias: Some(own.bias.f_squeeze_dim(1)?),
             },
             None => Outputs {
                 vectors: self.table.shallow_clone(),
                 bias: None,
             },
-        }
+        })
     }
 
     /// Input vectors for the whole catalogue, `[I + 1 (+ 1 with a mask), D]`: row `i` is item `i`,

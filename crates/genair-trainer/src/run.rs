@@ -1,9 +1,9 @@
 //! The life of one run: data, plugin, model, epochs, best weights, ranks.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Instant;
 
-use genair_abi::CreateContext;
 use genair_data::Dataset;
 use genair_eval::{EvalSpec, Protocol, Split};
 use genair_protocol::{
@@ -17,13 +17,12 @@ use crate::error::During;
 use crate::evaluation::{Evaluator, Scorer};
 use crate::optimizer::Adam;
 use crate::parameters::Parameters;
-use crate::plugin::{Model, Plugin, device_number, file_sha256};
+use crate::plugin::{Plugin, file_sha256};
 use crate::popularity::Popularity;
 use crate::random::Streams;
-use crate::representation::ItemVectors;
 use crate::stopping::EarlyStopping;
 use crate::training::{ModelScorer, SequenceModel};
-use crate::{RunErrorKind, TrainError, device, machine};
+use crate::{RunErrorKind, TrainError, checkpoint, device, machine};
 
 /// Where a run's events go.
 type Emit<'a> = &'a mut dyn FnMut(RunEvent);
@@ -33,6 +32,33 @@ type Emit<'a> = &'a mut dyn FnMut(RunEvent);
 /// # Errors
 /// Why there are no results.
 pub fn run(request: &WorkerRequest, emit: Emit<'_>) -> Result<(), TrainError> {
+    work(request, None, emit)
+}
+
+/// Does the run with the weights of a file instead of training: the same events but for epochs
+/// and the checkpoint.
+///
+/// The file is a checkpoint of a run, or PyTorch weights of the published GenAIR code, RecBole's
+/// Caser or the original one, recognised by their names. Every tensor must fit the model, and the
+/// model must get every tensor. Rows of such weights that have no meaning here are left out: row 0
+/// (padding) of position and user tables, position rows beyond the window, and the row after the
+/// last item where the model has no mask token.
+///
+/// # Errors
+/// Why there are no results.
+pub fn evaluate(
+    request: &WorkerRequest,
+    checkpoint: &Path,
+    emit: Emit<'_>,
+) -> Result<(), TrainError> {
+    work(request, Some(checkpoint), emit)
+}
+
+fn work(
+    request: &WorkerRequest,
+    checkpoint: Option<&Path>,
+    emit: Emit<'_>,
+) -> Result<(), TrainError> {
     let started = Instant::now();
     let spec = &request.run;
     let device = device::choose(&spec.train.device).during(RunPhase::Starting)?;
@@ -44,7 +70,45 @@ pub fn run(request: &WorkerRequest, emit: Emit<'_>) -> Result<(), TrainError> {
         Some(path) => {
             let plugin = Plugin::open(path, request.plugin_sha256.as_deref())
                 .during(RunPhase::LoadingPlugin)?;
-            train(request, &plugin, &dataset, &evaluator, device, emit)?
+            let (model, mut parameters) = SequenceModel::create(
+                &plugin,
+                &spec.backbone.params,
+                &dataset,
+                &spec.train,
+                spec.seed,
+                device,
+            )
+            .during(RunPhase::Building)?;
+            if let Some(file) = checkpoint {
+                checkpoint::load(file, &mut parameters).during(RunPhase::Building)?;
+            }
+            let start = || RunEvent::Started {
+                machine: machine_facts(spec, device),
+                data: data_facts(&dataset),
+                parameters: parameters.count(),
+            };
+            match checkpoint {
+                Some(_) => {
+                    emit(start());
+                    let scorer = ModelScorer::new(&model, &dataset).during(RunPhase::Validating)?;
+                    report(&scorer, &evaluator, &spec.eval, emit)?;
+                    Trained::default()
+                }
+                None => {
+                    let batches = batches(spec, &model, &dataset).during(RunPhase::LoadingData)?;
+                    emit(start());
+                    train(request, &model, &mut parameters, batches, &dataset, &evaluator, emit)?
+                }
+            }
+        }
+        None if checkpoint.is_some() => {
+            return Err(RunErrorKind::Spec {
+                key: "backbone.name",
+                value: format!("`{}`", spec.backbone.name),
+                reason: "no plugin was given, so there is no model to load a checkpoint into"
+                    .to_owned(),
+            }
+            .during(RunPhase::LoadingPlugin));
         }
         None if BUILTIN_BACKBONES.contains(&spec.backbone.name.as_str()) => {
             emit(RunEvent::Started {
@@ -83,53 +147,33 @@ struct Trained {
     train_seconds: f64,
 }
 
-/// Trains a plugin's model, restores its best epoch, saves it and reports its metrics and ranks.
+/// The run's training batches.
+fn batches<'a>(
+    spec: &RunSpec,
+    model: &SequenceModel<'_>,
+    dataset: &'a Dataset,
+) -> Result<Batches<'a>, RunErrorKind> {
+    let trains_on = model.backbone.capabilities().trains_on;
+    let batches = Batches::new(dataset, trains_on, &spec.train, Streams::new(spec.seed));
+    if batches.is_empty() {
+        return Err(RunErrorKind::NothingToTrainOn { users: dataset.num_users() });
+    }
+    Ok(batches)
+}
+
+/// Trains a model, restores its best epoch, saves it and reports its metrics and ranks.
 fn train(
     request: &WorkerRequest,
-    plugin: &Plugin,
+    model: &SequenceModel<'_>,
+    parameters: &mut Parameters,
+    mut batches: Batches<'_>,
     dataset: &Dataset,
     evaluator: &Evaluator<'_>,
-    device: Device,
     emit: Emit<'_>,
 ) -> Result<Trained, TrainError> {
     let spec = &request.run;
     let streams = Streams::new(spec.seed);
-    let mut parameters = Parameters::new(spec.train.init, streams, device);
-    let context = CreateContext {
-        max_len: dataset.max_len(),
-        users: dataset.num_users(),
-        device: device_number(device),
-    };
-    let backbone = Model::create(plugin, &spec.backbone.params, context, &mut parameters)
-        .during(RunPhase::Building)?;
-    let capabilities = backbone.capabilities();
-    let items = ItemVectors::create(dataset.num_items(), capabilities, &mut parameters)
-        .during(RunPhase::Building)?;
-    let mut batches = Batches::new(
-        dataset,
-        capabilities.trains_on,
-        spec.train.batch_size,
-        spec.train.loss.negatives,
-        streams,
-    );
-    if batches.is_empty() {
-        return Err(RunErrorKind::NothingToTrainOn {
-            users: dataset.num_users(),
-        }
-        .during(RunPhase::LoadingData));
-    }
-    let model = SequenceModel {
-        backbone,
-        items,
-        device,
-    };
-    emit(RunEvent::Started {
-        machine: machine_facts(spec, device),
-        data: data_facts(dataset),
-        parameters: parameters.count(),
-    });
-
-    let mut optimizer = Adam::new(spec.train.optimizer.clone(), &parameters);
+    let mut optimizer = Adam::new(spec.train.optimizer.clone(), parameters);
     let mut stopping = EarlyStopping::new(&spec.train.stop);
     let mut best = parameters.snapshot().during(RunPhase::Building)?;
     let mut trained = Trained::default();
@@ -142,7 +186,7 @@ fn train(
                 &mut batches,
                 &spec.train,
                 streams,
-                &parameters,
+                parameters,
                 &mut optimizer,
             )
             .during(RunPhase::Training)?;
@@ -157,7 +201,7 @@ fn train(
             best: false,
         };
         if epoch % stop.eval_every == 0 || epoch == stop.max_epochs {
-            let scorer = ModelScorer::new(&model, dataset).during(RunPhase::Validating)?;
+            let scorer = ModelScorer::new(model, dataset).during(RunPhase::Validating)?;
             let value = validate(&scorer, evaluator, stop.metric).during(RunPhase::Validating)?;
             let verdict = stopping.observe(epoch, value);
             event = EpochEvent {
@@ -178,9 +222,9 @@ fn train(
     }
     trained.best_epoch = stopping.best_epoch();
     parameters.restore(&best).during(RunPhase::Testing)?;
-    let scorer = ModelScorer::new(&model, dataset).during(RunPhase::Testing)?;
+    let scorer = ModelScorer::new(model, dataset).during(RunPhase::Testing)?;
     report(&scorer, evaluator, &spec.eval, emit)?;
-    save(request, &parameters, trained.best_epoch, emit).during(RunPhase::Saving)?;
+    save(request, parameters, trained.best_epoch, emit).during(RunPhase::Saving)?;
     Ok(trained)
 }
 
@@ -275,11 +319,10 @@ fn save(
     })?;
     let path = folder.join("best.safetensors");
     let metadata = HashMap::from([
-        ("format".to_owned(), "genair-checkpoint-1".to_owned()),
         ("run".to_owned(), serde_json::json!(request.run).to_string()),
         ("epoch".to_owned(), best_epoch.to_string()),
     ]);
-    parameters.save(&path, metadata)?;
+    checkpoint::save(parameters, &path, metadata)?;
     let bytes = std::fs::metadata(&path)
         .map_err(|source| RunErrorKind::Io {
             path: path.clone(),

@@ -5,29 +5,55 @@
 
 use std::ops::Range;
 
+use genair_abi::CreateContext;
 use genair_data::Dataset;
 use genair_eval::Split;
-use genair_protocol::{LossSpec, TrainSpec};
+use genair_protocol::{LossSpec, NegativesFor, Padding, TrainSpec};
 use tch::{Device, Kind, Tensor};
 
 use crate::RunErrorKind;
-use crate::batch::{Batches, TrainingBatch, tail};
+use crate::batch::{Batches, TrainingBatch, padding_places, tail};
 use crate::evaluation::{Scorer, input_and_target};
-use crate::loss::loss;
-use crate::optimizer::Adam;
+use crate::loss::{Loss, LossInput, loss};
+use crate::optimizer::{Adam, Gradient};
 use crate::parameters::Parameters;
-use crate::plugin::{BatchTensors, Model};
+use crate::plugin::{BatchTensors, Model, Plugin, device_number};
 use crate::random::Streams;
-use crate::representation::{ItemVectors, Outputs};
+use crate::representation::{GatheredItems, ItemVectors, Outputs, gather};
 
 /// A backbone with its item vectors, on one device.
 pub(crate) struct SequenceModel<'a> {
     pub(crate) backbone: Model<'a>,
     pub(crate) items: ItemVectors,
     pub(crate) device: Device,
+    pub(crate) padding: Padding,
 }
 
-impl SequenceModel<'_> {
+impl<'a> SequenceModel<'a> {
+    /// Builds a backbone and its item vectors for a dataset; also every parameter of both.
+    ///
+    /// # Errors
+    /// The plugin's refusals; widths that contradict each other.
+    pub(crate) fn create(
+        plugin: &'a Plugin,
+        params: &serde_json::Map<String, serde_json::Value>,
+        dataset: &Dataset,
+        spec: &TrainSpec,
+        seed: u64,
+        device: Device,
+    ) -> Result<(Self, Parameters), RunErrorKind> {
+        let mut parameters = Parameters::new(spec.init, Streams::new(seed), device);
+        let context = CreateContext {
+            max_len: dataset.max_len(),
+            users: dataset.num_users(),
+            device: device_number(device),
+        };
+        let backbone = Model::create(plugin, params, context, &mut parameters)?;
+        let items =
+            ItemVectors::create(dataset.num_items(), backbone.capabilities(), &mut parameters)?;
+        Ok((Self { backbone, items, device, padding: spec.padding }, parameters))
+    }
+
     /// One epoch of training; the mean loss of its steps.
     ///
     /// # Errors
@@ -47,85 +73,113 @@ impl SequenceModel<'_> {
         for step in 0..batches.steps() {
             let batch = batches.batch(epoch, step);
             let seed = streams.number("dropout", epoch, step);
-            let (loss, states) = self.loss(&batch, &spec.loss, seed)?;
-            let value = f64::try_from(&loss)?;
-            let not_finite = |what: String, value| RunErrorKind::NotFinite {
-                what,
+            let forward = self.forward(&batch, &spec.loss, seed)?;
+            let value = forward.loss.value;
+            let not_finite = |what: &str, value| RunErrorKind::NotFinite {
+                what: what.to_owned(),
                 value,
                 epoch,
                 step: step + 1,
             };
             if !value.is_finite() {
-                let states_sum = f64::try_from(states.f_sum(Kind::Float)?)?;
-                if !states_sum.is_finite() {
-                    return Err(not_finite(
-                        "the sum of the backbone's states".to_owned(),
-                        states_sum,
-                    ));
-                }
-                return Err(not_finite("the loss".to_owned(), value));
+                let states = f64::try_from(forward.states_ms.f_sum(Kind::Float)?)?;
+                return Err(if states.is_finite() {
+                    not_finite("the loss", value)
+                } else {
+                    not_finite("the sum of the backbone's states", states)
+                });
             }
-            loss.f_backward()?;
-            if let Some((name, value)) = parameters.non_finite_gradient()? {
-                return Err(not_finite(format!("the gradient of `{name}`"), value));
-            }
-            optimizer.step(parameters)?;
+            let gradients = forward.gradients(&batch, parameters)?;
+            optimizer.step(parameters, &gradients).map_err(|error| error.at(epoch, step + 1))?;
             sum += value;
         }
         Ok(sum / batches.steps() as f64)
     }
 
-    /// The loss of one batch, and the states `[M, S]` behind it.
-    fn loss(
+    /// The loss of one batch.
+    pub(crate) fn forward(
         &self,
         batch: &TrainingBatch,
         spec: &LossSpec,
         seed: u64,
-    ) -> Result<(Tensor, Tensor), RunErrorKind> {
+    ) -> Result<Forward, RunErrorKind> {
         let ids = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(self.device);
-        let distinct_u = ids(&batch.distinct)?;
         // Every vector is computed once per distinct item, then gathered.
-        let inputs = self.items.inputs(&distinct_u)?;
-        let outputs = self.items.outputs(&distinct_u, &inputs)?;
-        let users = self
-            .backbone
-            .capabilities()
-            .wants_users
-            .then(|| ids(&batch.users))
-            .transpose()?;
-        let wanted = batch.wanted.as_deref().map(ids).transpose()?;
+        let items = self.items.gather(&ids(&batch.distinct)?)?;
+        let users = self.backbone.capabilities().wants_users.then(|| ids(&batch.users)).transpose()?;
         let states_ms = self.backbone.encode(&BatchTensors {
-            items: &inputs.f_index_select(0, &ids(&batch.tokens)?)?,
+            items: &gather_tokens(&items.inputs, batch, &ids(&batch.tokens)?)?,
             positions: &ids(&batch.positions)?,
             lengths: &batch.lengths,
             users: users.as_ref(),
-            wanted: wanted.as_ref(),
+            wanted: batch.wanted.as_deref(),
             training: Some(seed),
         })?;
-        let positives =
-            scores_of(&states_ms, &outputs, &ids(&batch.targets)?, 1)?.f_squeeze_dim(1)?;
-        let per_target = spec.negatives as i64;
-        let negatives = scores_of(&states_ms, &outputs, &ids(&batch.negatives)?, per_target)?;
-        Ok((loss(spec, &positives, &negatives)?, states_ms))
+        let rows = if spec.negatives_for == NegativesFor::Batch { 1 } else { states_ms.size()[0] };
+        let log_probability = batch.log_probability.as_deref().map(|values| {
+            Tensor::f_from_slice(values)?.f_to_device(self.device)
+        });
+        let negatives = ids(&batch.negatives)?;
+        let loss = loss(
+            spec,
+            &LossInput {
+                states_ms: &states_ms,
+                outputs: &items.outputs,
+                targets_m: &ids(&batch.targets)?,
+                negatives: &negatives.f_view([rows, negatives.numel() as i64 / rows.max(1)])?,
+                log_probability_u: log_probability.transpose()?.as_ref(),
+                items: self.items.len(),
+            },
+        )?;
+        Ok(Forward { loss, states_ms, items })
     }
 }
 
-/// Scores of `per_state` chosen items for each state, `[M, per_state]`.
-fn scores_of(
-    states_ms: &Tensor,
-    outputs: &Outputs,
-    places: &Tensor,
-    per_state: i64,
-) -> Result<Tensor, tch::TchError> {
-    let shape = [-1, per_state, states_ms.size()[1]];
-    let vectors = outputs.vectors.f_index_select(0, places)?.f_view(shape)?;
-    let scores = vectors
-        .f_mul(&states_ms.f_unsqueeze(1)?)?
-        .f_sum_dim_intlist(-1, false, Kind::Float)?;
-    match &outputs.bias {
-        Some(bias) => scores.f_add(&bias.f_index_select(0, places)?.f_view([-1, per_state])?),
-        None => Ok(scores),
+/// One forward pass, ready to be differentiated.
+pub(crate) struct Forward {
+    pub(crate) loss: Loss,
+    pub(crate) states_ms: Tensor,
+    pub(crate) items: GatheredItems,
+}
+
+impl Forward {
+    /// The gradient of every parameter, in their order. Tables get theirs by row: a dense gradient
+    /// would be as large as the catalogue and almost all zero.
+    pub(crate) fn gradients(
+        &self,
+        batch: &TrainingBatch,
+        parameters: &Parameters,
+    ) -> Result<Vec<Gradient>, tch::TchError> {
+        let inputs: Vec<&Tensor> = parameters
+            .named()
+            .iter()
+            .map(|(name, tensor)| self.items.rows_of(name).unwrap_or(tensor))
+            .collect();
+        let gradients = Tensor::f_run_backward(&[&self.loss.differentiable], &inputs, false, false)?;
+        let named = parameters.named().iter().zip(gradients);
+        Ok(named
+            .map(|((name, _), gradient)| {
+                if !gradient.defined() {
+                    Gradient::None
+                } else if self.items.rows_of(name).is_some() {
+                    Gradient::Rows { rows: batch.distinct.clone(), values: gradient }
+                } else {
+                    Gradient::Dense(gradient)
+                }
+            })
+            .collect())
     }
+}
+
+/// Item vectors of a batch's tokens, `[N, D]`. Padding, where it is an input, gets no gradient.
+pub(crate) fn gather_tokens(
+    inputs: &Tensor,
+    batch: &TrainingBatch,
+    tokens_n: &Tensor,
+) -> Result<Tensor, tch::TchError> {
+    let padding = batch.distinct.iter().position(|&item| item == 0);
+    let padding = padding.map_or(-1, |place| place as i64);
+    Tensor::f_embedding(inputs, tokens_n, padding, false, false)
 }
 
 /// A model's scores, with the item vectors of this moment.
@@ -144,7 +198,7 @@ impl<'a> ModelScorer<'a> {
         dataset: &'a Dataset,
     ) -> Result<Self, tch::TchError> {
         let _guard = tch::no_grad_guard();
-        let (inputs, outputs) = (model.items.all_inputs()?, model.items.all_outputs());
+        let (inputs, outputs) = (model.items.all_inputs()?, model.items.all_outputs()?);
         Ok(Self {
             model,
             dataset,
@@ -170,10 +224,12 @@ impl Scorer for ModelScorer<'_> {
         for user in users.clone() {
             let (input, _) = input_and_target(self.dataset, user, split);
             let input = tail(input, window);
+            let padding = padding_places(self.model.padding, window, input.len());
+            tokens.extend(std::iter::repeat_n(0, padding));
             tokens.extend(input.iter().map(|&item| i64::from(item)));
             // The mask token's vector is the row after the last item's.
             tokens.extend((0..mask).map(|_| self.dataset.num_items() as i64 + 1));
-            let length = input.len() as i64 + mask;
+            let length = (padding + input.len()) as i64 + mask;
             positions.extend(0..length);
             lengths.push(length);
             last.push(tokens.len() as i64 - 1);
@@ -186,11 +242,11 @@ impl Scorer for ModelScorer<'_> {
             .then(|| ids(&numbers))
             .transpose()?;
         let states_bs = self.model.backbone.encode(&BatchTensors {
-            items: &self.inputs.f_index_select(0, &ids(&tokens)?)?,
+            items: &gather(&self.inputs, &ids(&tokens)?)?,
             positions: &ids(&positions)?,
             lengths: &lengths,
             users: numbers.as_ref(),
-            wanted: Some(&ids(&last)?),
+            wanted: Some(&last),
             training: None,
         })?;
         let mut all = states_bs.f_linear(&self.outputs.vectors, self.outputs.bias.as_ref())?;

@@ -1,11 +1,13 @@
 //! Caser: convolutions over the last few items.
 //!
 //! Tang & Wang, "Personalized Top-N Sequential Recommendation via Convolutional Sequence
-//! Embedding", WSDM 2018, arXiv:1809.07426, in RecBole's form: the user vector joins in the second
-//! fully connected layer, whose output is scored against the item vectors. Deviations: every
-//! position predicts from the window that ends with it (the paper slides the window over the
-//! sequence, which is the same set of samples), and a window that reaches before the sequence's
-//! start is filled with zeros on its left, so that the newest item always meets the same weights.
+//! Embedding", WSDM 2018, arXiv:1809.07426, in two forms. The original: the state is the convolved
+//! sequence next to the user vector, scored against an output table of its own with a bias for each
+//! item. RecBole's: a second fully connected layer joins the two, and its output is scored against
+//! the item vectors. Deviations from both: every position predicts from the window that ends with it
+//! (the paper slides the window over the sequence, which is the same set of samples), and a window
+//! that reaches before the sequence's start is filled with zeros on its left, so that the newest
+//! item always meets the same weights.
 //! Shapes: `M` wanted tokens, `W` window, `D` hidden size, `V` vertical and `H` horizontal filters.
 
 use genair_plugin_sdk::layers::Linear;
@@ -26,11 +28,23 @@ pub(crate) enum Positions {
     Last,
 }
 
+/// What becomes of the convolved sequence `z` and the user vector `p`, both of width D.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Form {
+    /// States are relu(join [z ; p]), scored against the item vectors.
+    Recbole,
+    /// States are [z ; p], scored against an output table of its own (Tang & Wang).
+    Original,
+}
+
 /// Settings under `[backbone.caser]`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CaserConfig {
-    /// Width of item vectors, user vectors and states.
+    /// How states are made of the sequence and the user, and what they are scored against.
+    form: Form,
+    /// Width of item vectors and user vectors.
     #[schemars(range(min = 1))]
     hidden_size: i64,
     /// How many of the last items a state sees: `L` in the paper.
@@ -54,6 +68,7 @@ pub(crate) struct CaserConfig {
 impl Default for CaserConfig {
     fn default() -> Self {
         Self {
+            form: Form::Recbole,
             hidden_size: 64,
             window: 5,
             vertical_filters: 4,
@@ -61,6 +76,17 @@ impl Default for CaserConfig {
             dropout: 0.5,
             user_vectors: true,
             trains_on: Positions::Every,
+        }
+    }
+}
+
+impl CaserConfig {
+    /// Width of `z`, followed by the user vector where there is one.
+    fn joined_size(&self) -> i64 {
+        if self.user_vectors {
+            2 * self.hidden_size
+        } else {
+            self.hidden_size
         }
     }
 }
@@ -74,7 +100,8 @@ pub(crate) struct Caser {
     /// For heights 1 to W: `[H, 1, height, D]` and `[H]`.
     horizontal: Vec<(Tensor, Tensor)>,
     compress: Linear,
-    join: Linear,
+    /// In RecBole's form.
+    join: Option<Linear>,
     users: Option<Tensor>,
 }
 
@@ -87,9 +114,13 @@ impl Backbone for Caser {
     const REFERENCE: &'static str = "Tang & Wang, Personalized Top-N Sequential Recommendation via Convolutional Sequence Embedding, WSDM 2018, arXiv:1809.07426";
 
     fn capabilities(config: &CaserConfig) -> Result<Capabilities> {
+        let (state_size, output) = match config.form {
+            Form::Recbole => (config.hidden_size, OutputItems::Shared),
+            Form::Original => (config.joined_size(), OutputItems::Separate),
+        };
         Ok(Capabilities {
             hidden_size: config.hidden_size as usize,
-            state_size: config.hidden_size as usize,
+            state_size: state_size as usize,
             trains_on: match config.trains_on {
                 Positions::Every => TrainsOn::EveryPosition,
                 Positions::Last => TrainsOn::LastPosition,
@@ -97,7 +128,7 @@ impl Backbone for Caser {
             causal: true,
             wants_users: config.user_vectors,
             predicts_at_mask: false,
-            output: OutputItems::Shared,
+            output,
         })
     }
 
@@ -119,8 +150,10 @@ impl Backbone for Caser {
             })
             .collect::<Result<_>>()?;
         let compress = Linear::build(&builder.scope("compress"), v * d + h * window, d)?;
-        let joined = if config.user_vectors { 2 * d } else { d };
-        let join = Linear::build(&builder.scope("join"), joined, d)?;
+        let join = match config.form {
+            Form::Recbole => Some(Linear::build(&builder.scope("join"), config.joined_size(), d)?),
+            Form::Original => None,
+        };
         let users = config
             .user_vectors
             .then(|| builder.parameter("users", &[builder.users(), d], Init::Weight))
@@ -169,6 +202,9 @@ impl Backbone for Caser {
                 .f_index_select(0, &owners_m)?;
             z_md = Tensor::f_cat(&[z_md, users.f_index_select(0, &user_m)?], 1)?;
         }
-        Ok(self.join.forward(&z_md)?.f_relu()?)
+        match &self.join {
+            Some(join) => Ok(join.forward(&z_md)?.f_relu()?),
+            None => Ok(z_md),
+        }
     }
 }

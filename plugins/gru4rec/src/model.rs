@@ -4,10 +4,11 @@
 //! arXiv:1511.06939, in the form of the published GenAIR code: no biases, the hidden state is the
 //! user state. Deviations from the paper: sequences are users' histories, not parallel sessions,
 //! and the loss is the trainer's.
-//! Shapes: `N` valid tokens, `B` sequences, `L` longest, `D` hidden size, `M` wanted tokens.
+//! Shapes: `N` valid tokens, `L` tokens of the longest sequence, `D` hidden size.
 
 use genair_plugin_sdk::{
     Backbone, Builder, Capabilities, Init, Mode, OutputItems, Result, SequenceBatch, TrainsOn,
+    gather_rows,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,30 +106,61 @@ impl Backbone for Gru4Rec {
     }
 
     fn encode(&self, batch: &SequenceBatch, mode: &Mode) -> Result<Tensor> {
-        // Padding follows each sequence, so no state of a valid token ever sees it.
-        let mut x_bld = batch.pad(&mode.dropout(&batch.items_nd, self.dropout)?)?;
-        for (number, layer) in self.layers.iter().enumerate() {
-            if number > 0 {
-                x_bld = mode.dropout(&x_bld, self.dropout)?;
-            }
-            let width = x_bld.size()[2];
-            let start = Tensor::f_zeros(
-                [1, batch.sequences(), width],
-                (x_bld.kind(), x_bld.device()),
-            )?;
+        let order = StepOrder::new(batch)?;
+        let mut x_nd = gather_rows(&batch.items_nd, &order.tokens_n)?;
+        for layer in &self.layers {
+            x_nd = mode.dropout(&x_nd, self.dropout)?;
+            let start = [1, batch.sequences(), x_nd.size()[1]];
+            let start = Tensor::f_zeros(start, (x_nd.kind(), x_nd.device()))?;
             let weights = [&layer.input_weight, &layer.hidden_weight];
-            let (states, _last) = x_bld.f_gru(
-                &start,
-                &weights,
-                false,
-                1,
-                0.0,
-                mode.is_training(),
-                false,
-                true,
+            let training = mode.is_training();
+            let (states_nd, _last) = Tensor::f_gru_data(
+                &x_nd, &order.sizes_l, &start, &weights, false, 1, 0.0, training, false,
             )?;
-            x_bld = states;
+            x_nd = states_nd;
         }
-        batch.select_wanted(&batch.unpad(&x_bld)?)
+        match batch.wanted_m()? {
+            Some(wanted_m) => gather_rows(&x_nd, &order.places_n.f_index_select(0, wanted_m)?),
+            None => gather_rows(&x_nd, &order.places_n),
+        }
+    }
+}
+
+/// Tokens in the order in which a recurrent network takes them: the first tokens of all sequences,
+/// longest sequence first, then the second tokens, and so on. No step computes padding.
+struct StepOrder {
+    /// Token at each place, int64 `[N]`.
+    tokens_n: Tensor,
+    /// Place of each token, int64 `[N]`.
+    places_n: Tensor,
+    /// Sequences that have a token in each step, int64 `[L]`, on the CPU.
+    sizes_l: Tensor,
+}
+
+impl StepOrder {
+    fn new(batch: &SequenceBatch) -> Result<Self> {
+        let mut start = 0;
+        let mut sequences: Vec<(i64, i64)> = Vec::with_capacity(batch.lengths().len());
+        for &length in batch.lengths() {
+            sequences.push((length, start));
+            start += length;
+        }
+        sequences.sort_by_key(|&(length, _)| std::cmp::Reverse(length));
+        let mut tokens = Vec::with_capacity(start as usize);
+        let mut sizes = Vec::with_capacity(batch.longest() as usize);
+        for step in 0..batch.longest() {
+            sequences.truncate(sequences.partition_point(|&(length, _)| length > step));
+            tokens.extend(sequences.iter().map(|&(_, start)| start + step));
+            sizes.push(sequences.len() as i64);
+        }
+        let mut places = vec![0; tokens.len()];
+        for (place, &token) in tokens.iter().enumerate() {
+            places[token as usize] = place as i64;
+        }
+        Ok(Self {
+            tokens_n: Tensor::f_from_slice(&tokens)?.f_to_device(batch.device())?,
+            places_n: Tensor::f_from_slice(&places)?.f_to_device(batch.device())?,
+            sizes_l: Tensor::f_from_slice(&sizes)?,
+        })
     }
 }

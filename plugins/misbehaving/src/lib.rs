@@ -4,7 +4,7 @@
 
 use genair_plugin_sdk::{
     Backbone, Builder, Capabilities, Error, Init, Mode, OutputItems, Result, SequenceBatch,
-    TrainsOn,
+    TrainsOn, gather_rows,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,22 @@ enum Fault {
     WrongCount,
     /// Returns integers.
     WrongKind,
+    /// Claims to be causal, and lets each state see the next item.
+    LooksAhead,
+    /// Claims not to be causal, and is.
+    ClaimsToLookAhead,
+    /// Lets each state see all sequences of the batch.
+    MixesSequences,
+    /// Returns the first states instead of the wanted ones.
+    IgnoresWanted,
+    /// Has a parameter that no state depends on.
+    UnusedParameter,
+    /// Draws dropout masks from libtorch's own generator.
+    OwnRandomness,
+    /// Drops out while predicting, too.
+    DropsInPrediction,
+    /// Cuts its states off from every gradient.
+    DetachesStates,
     /// Ends the whole process.
     Abort,
     /// Never comes back; whoever waits must be able to end it.
@@ -85,7 +101,7 @@ impl Backbone for Misbehaving {
             hidden_size: config.hidden_size as usize,
             state_size: config.hidden_size as usize,
             trains_on: TrainsOn::EveryPosition,
-            causal: true,
+            causal: config.fault != Fault::ClaimsToLookAhead,
             wants_users: false,
             predicts_at_mask: false,
             output: OutputItems::Shared,
@@ -101,6 +117,9 @@ impl Backbone for Misbehaving {
             }
             Fault::DuplicateParameter => {
                 let _ = builder.parameter("weight", &[d, d], Init::Weight)?;
+            }
+            Fault::UnusedParameter => {
+                let _ = builder.parameter("unused", &[d], Init::Constant(1.0))?;
             }
             _ => {}
         }
@@ -122,6 +141,17 @@ impl Backbone for Misbehaving {
             (Fault::WrongWidth, _) => states.f_narrow(1, 0, states.size()[1] - 1)?,
             (Fault::WrongCount, _) => states.f_narrow(0, 0, states.size()[0] - 1)?,
             (Fault::WrongKind, _) => states.f_to_kind(tch::Kind::Int64)?,
+            (Fault::LooksAhead, _) => states.f_add(&batch.select_wanted(&next_items(batch)?)?)?,
+            (Fault::MixesSequences, _) => {
+                states.f_add(&batch.items_nd.f_mean_dim(0, true, None)?)?
+            }
+            (Fault::IgnoresWanted, _) => {
+                batch.items_nd.f_matmul(&self.weight)?.f_narrow(0, 0, batch.wanted())?
+            }
+            (Fault::OwnRandomness, true) | (Fault::DropsInPrediction, false) => {
+                states.f_dropout(0.5, true)?
+            }
+            (Fault::DetachesStates, _) => states.f_detach()?,
             (Fault::Abort, true) => std::process::abort(),
             (Fault::Hang, true) => loop {
                 std::thread::sleep(std::time::Duration::from_secs(1));
@@ -129,4 +159,15 @@ impl Backbone for Misbehaving {
             _ => states,
         })
     }
+}
+
+/// The vector of the item after each token in its sequence, or its own at the end, `[N, D]`.
+fn next_items(batch: &SequenceBatch) -> Result<Tensor> {
+    let mut next: Vec<i64> = (1..=batch.tokens()).collect();
+    let mut end = 0;
+    for &length in batch.lengths() {
+        end += length;
+        next[end as usize - 1] = end - 1;
+    }
+    gather_rows(&batch.items_nd, &Tensor::f_from_slice(&next)?)
 }

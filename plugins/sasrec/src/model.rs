@@ -27,6 +27,9 @@ pub(crate) struct SasRecConfig {
     /// Heads of each attention.
     #[schemars(range(min = 1))]
     num_heads: i64,
+    /// Width of the feed-forward layers' inside, in hidden sizes.
+    #[schemars(range(min = 1))]
+    feed_forward_ratio: i64,
     /// Drop probability of inputs, attention weights and feed-forward outputs.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     dropout: f64,
@@ -46,6 +49,7 @@ impl Default for SasRecConfig {
             hidden_size: 64,
             num_blocks: 2,
             num_heads: 1,
+            feed_forward_ratio: 1,
             dropout: 0.5,
             activation: Activation::Relu,
             causal: true,
@@ -61,6 +65,7 @@ impl SasRecConfig {
             hidden_size: self.hidden_size,
             num_blocks: self.num_blocks,
             num_heads: self.num_heads,
+            feed_forward_ratio: self.feed_forward_ratio,
             dropout: self.dropout,
             activation: self.activation,
             causal: self.causal,

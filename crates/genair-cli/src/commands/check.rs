@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Workshop, warn};
 use crate::args::{Format, PluginArgs, SetArgs};
 use crate::exit::Exit;
-use crate::output::note;
+use crate::output::{count, note};
 
 #[derive(Serialize)]
 struct Checked<'a> {
@@ -63,11 +63,11 @@ pub(super) fn check(
         problems
             .iter()
             .for_each(|problem| note(bars, format!("error: {problem}")));
-        text += &match problems.len() {
-            0 => format!("{}: fine, {runs} runs\n", spec.display()),
-            1 => format!("{}: 1 problem\n", spec.display()),
-            n => format!("{}: {n} problems\n", spec.display()),
+        let verdict = match problems.len() {
+            0 => format!("fine, {}", count(*runs, "run")),
+            n => count(n, "problem"),
         };
+        text += &format!("{}: {verdict}\n", spec.display());
     }
     format.show(&checked, || text)?;
     let fine = checked.iter().all(|checked| checked.problems.is_empty());

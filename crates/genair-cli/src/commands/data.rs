@@ -9,7 +9,7 @@ use indicatif::MultiProgress;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::{Data, Format, PublicDataset};
+use crate::args::{Data, Format, PublicDataset, SpecArgs};
 use crate::exit::Exit;
 use crate::output::{facts, note};
 
@@ -44,19 +44,7 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
             })?;
         }
         Data::Stats { spec, dataset } => {
-            let datasets = SpecFile::read(&spec.spec, &spec.set.overrides)?.datasets()?;
-            let wanted = |name: &String| dataset.as_ref().is_none_or(|wanted| wanted == name);
-            let names: Vec<&str> = datasets.iter().map(|(name, ..)| name.as_str()).collect();
-            anyhow::ensure!(
-                datasets.iter().any(|(name, ..)| wanted(name)),
-                "no such dataset in {}; there are: {}",
-                spec.spec.display(),
-                names.join(", ")
-            );
-            let described = datasets
-                .into_iter()
-                .filter(|(name, ..)| wanted(name))
-                .map(describe);
+            let described = datasets(spec, dataset.as_deref())?.into_iter().map(describe);
             let described = described.collect::<anyhow::Result<Vec<_>>>()?;
             let mut text = String::new();
             for Described {
@@ -73,8 +61,45 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
             }
             format.show(&described, || text)?;
         }
+        Data::Export { spec, dataset, out } => {
+            let found = datasets(spec, Some(dataset))?;
+            let [(_, _, of_dataset)] = found.as_slice() else {
+                let variants: Vec<&str> = found.iter().map(|(_, variant, _)| variant.as_str()).collect();
+                anyhow::bail!(
+                    "`{dataset}` has several variants ({}); choose one with --set",
+                    variants.join("; ")
+                );
+            };
+            let loaded = genair_data::load(of_dataset)?;
+            genair_data::export(&loaded, out)?;
+            let (users, items) = (loaded.num_users(), loaded.num_items());
+            let interactions = loaded.num_interactions();
+            let value = json!({
+                "dataset": dataset, "folder": out, "users": users, "items": items, "interactions": interactions,
+            });
+            format.show(&value, || {
+                format!("{}: {users} users, {items} items, {interactions} interactions", out.display())
+            })?;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// The data sets of a spec with this name, or all; at least one.
+fn datasets(
+    spec: &SpecArgs,
+    wanted: Option<&str>,
+) -> anyhow::Result<Vec<(String, String, DatasetSpec)>> {
+    let mut datasets = SpecFile::read(&spec.spec, &spec.set.overrides)?.datasets()?;
+    let names: Vec<String> = datasets.iter().map(|(name, ..)| name.clone()).collect();
+    datasets.retain(|(name, ..)| wanted.is_none_or(|wanted| wanted == name));
+    anyhow::ensure!(
+        !datasets.is_empty(),
+        "no such dataset in {}; there are: {}",
+        spec.spec.display(),
+        names.join(", ")
+    );
+    Ok(datasets)
 }
 
 fn describe((dataset, variant, spec): (String, String, DatasetSpec)) -> anyhow::Result<Described> {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Workshop, warn};
 use crate::args::{DatabaseArgs, Format, PluginArgs, SpecArgs};
 use crate::exit::Exit;
-use crate::output::table;
+use crate::output::{count, table};
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -104,8 +104,8 @@ fn text(plan: &Plan, rows: &[Row<'_>]) -> String {
         .filter(|row| row.state == RunState::Finished.as_str())
         .count();
     format!(
-        "{}\n\n{} runs, {finished} finished",
+        "{}\n\n{}, {finished} finished",
         table(&headers, &["seed"], cells),
-        rows.len()
+        count(rows.len(), "run")
     )
 }

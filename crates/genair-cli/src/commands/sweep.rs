@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Workshop, results, warn};
 use crate::args::{DatabaseArgs, Format, PluginArgs, SpecArgs};
 use crate::exit::Exit;
-use crate::output::note;
+use crate::output::{count, note};
 use crate::progress::Progress;
 use crate::standings::{self, Standing};
 
@@ -91,7 +91,7 @@ pub(super) fn sweep(
     if report.interrupted && left > 0 {
         note(
             bars,
-            format!("interrupted: {left} runs left; the same command continues"),
+            format!("interrupted: {} left; the same command continues", count(left, "run")),
         );
         return Ok(Exit::Interrupted);
     }

@@ -2,15 +2,16 @@
 //!
 //! Kang & McAuley 2018 (arXiv:1808.09781), section III, in the form of the published GenAIR and
 //! LLM-ESR code: the query is normed, key and value are not, and both residuals start from the
-//! normed value. Everything works on valid tokens `[N, D]`; only attention itself sees the padded
-//! form. `H` heads, `A` channels of one head.
+//! normed value. Everything works on valid tokens `[N, D]`; only attention itself sees a padded
+//! form, group by group of similar length. `H` heads, `A` channels of one head, `G` and `L` as in a
+//! [`LengthGroup`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::{LayerNorm, Linear};
-use crate::{Builder, Error, Init, Mode, Result, SequenceBatch};
+use crate::{Builder, Error, Init, LengthGroup, Mode, Result, SequenceBatch, gather_rows};
 
 /// Added to variances, as in the published code.
 const NORM_EPSILON: f64 = 1e-8;
@@ -35,6 +36,8 @@ pub struct TransformerConfig {
     pub num_blocks: i64,
     /// `H`.
     pub num_heads: i64,
+    /// Width of the feed-forward layers' inside, in hidden sizes.
+    pub feed_forward_ratio: i64,
     /// Drop probability of inputs, attention weights and feed-forward outputs, in `[0, 1)`.
     pub dropout: f64,
     /// Feed-forward non-linearity.
@@ -103,13 +106,28 @@ impl TransformerEncoder {
         if self.config.scale_items {
             x_nd = x_nd.f_mul_scalar((self.config.hidden_size as f64).sqrt())?;
         }
-        x_nd = x_nd.f_add(&self.positions.f_index_select(0, &batch.positions_n)?)?;
+        x_nd = x_nd.f_add(&gather_rows(&self.positions, &batch.positions_n)?)?;
         x_nd = mode.dropout(&x_nd, self.config.dropout)?;
-        for block in &self.blocks {
-            x_nd = block.forward(&x_nd, batch, mode)?;
+        let Some((last, earlier)) = self.blocks.split_last() else {
+            return self.norm.forward(&batch.select_wanted(&x_nd)?);
+        };
+        for block in earlier {
+            x_nd = block.forward(&x_nd, batch, Queries::All, mode)?;
         }
-        self.norm.forward(&batch.select_wanted(&x_nd)?)
+        let queries = if batch.wants_last_tokens() { Queries::Last } else { Queries::Wanted };
+        self.norm.forward(&last.forward(&x_nd, batch, queries, mode)?)
     }
+}
+
+/// Which tokens a block computes new values for. Only keys and values are needed of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queries {
+    /// Every token.
+    All,
+    /// The batch's wanted tokens.
+    Wanted,
+    /// The wanted tokens, which are the last of each sequence.
+    Last,
 }
 
 /// One block: attention on a normed query, then the feed-forward layer.
@@ -144,125 +162,192 @@ impl Block {
                 d,
                 NORM_EPSILON,
             )?,
-            expand: Linear::build(&builder.scope("expand"), d, d)?,
-            contract: Linear::build(&builder.scope("contract"), d, d)?,
+            expand: Linear::build(&builder.scope("expand"), d, config.feed_forward_ratio * d)?,
+            contract: Linear::build(&builder.scope("contract"), config.feed_forward_ratio * d, d)?,
             max_len: builder.max_len(),
         })
     }
 
-    fn forward(&self, x_nd: &Tensor, batch: &SequenceBatch, mode: &Mode) -> Result<Tensor> {
-        let query_nd = self.attention_norm.forward(x_nd)?;
-        let attended_nd = self.attention(&query_nd, x_nd, batch, mode)?;
-        let x_nd = self
-            .feed_forward_norm
-            .forward(&query_nd.f_add(&attended_nd)?)?;
-        let mut inner_nd = mode.dropout(&self.expand.forward(&x_nd)?, self.config.dropout)?;
-        inner_nd = match self.config.activation {
-            Activation::Relu => inner_nd.f_relu()?,
-            Activation::Gelu => inner_nd.f_gelu("none")?,
+    /// New values of the chosen tokens, `[N or M, D]`.
+    fn forward(
+        &self,
+        x_nd: &Tensor,
+        batch: &SequenceBatch,
+        queries: Queries,
+        mode: &Mode,
+    ) -> Result<Tensor> {
+        let (query, attended) = match queries {
+            Queries::All => {
+                let query_nd = self.attention_norm.forward(x_nd)?;
+                let attended_nd = self.attend(&query_nd, x_nd, batch, None, mode)?;
+                (query_nd, attended_nd)
+            }
+            Queries::Wanted => {
+                let query_nd = self.attention_norm.forward(x_nd)?;
+                let attended_md = self.attend(&query_nd, x_nd, batch, batch.wanted_m()?, mode)?;
+                (batch.select_wanted(&query_nd)?, attended_md)
+            }
+            Queries::Last => {
+                let query_bd = self.attention_norm.forward(&batch.select_wanted(x_nd)?)?;
+                let attended_bd = self.attend_from_last(&query_bd, x_nd, batch, mode)?;
+                (query_bd, attended_bd)
+            }
         };
-        let inner_nd = mode.dropout(&self.contract.forward(&inner_nd)?, self.config.dropout)?;
-        Ok(x_nd.f_add(&inner_nd)?)
+        let attended = attended.f_linear(&self.out_weight, Some(&self.out_bias))?;
+        let x = self.feed_forward_norm.forward(&query.f_add(&attended)?)?;
+        let mut inner = mode.dropout(&self.expand.forward(&x)?, self.config.dropout)?;
+        inner = match self.config.activation {
+            Activation::Relu => inner.f_relu()?,
+            Activation::Gelu => inner.f_gelu("none")?,
+        };
+        let inner = mode.dropout(&self.contract.forward(&inner)?, self.config.dropout)?;
+        Ok(x.f_add(&inner)?)
     }
 
-    fn attention(
+    /// Attention of every token (or of the chosen ones), `[N or M, D]`, before the output map.
+    fn attend(
         &self,
         query_nd: &Tensor,
+        x_nd: &Tensor,
+        batch: &SequenceBatch,
+        chosen: Option<&Tensor>,
+        mode: &Mode,
+    ) -> Result<Tensor> {
+        let d = self.config.hidden_size;
+        let query = self.project(query_nd, 0, d)?;
+        let joined = Tensor::f_cat(&[query, self.project(x_nd, d, 2 * d)?], 1)?;
+        let groups = batch.groups()?;
+        let attended = groups
+            .iter()
+            .map(|group| {
+                let joined = group.pad(&joined)?;
+                let part = |number: i64| self.heads(&joined.f_narrow(2, number * d, d)?);
+                let mask = self.mask(group, batch)?;
+                self.weigh(&part(0)?, &part(1)?, &part(2)?, mask.as_ref(), group, mode)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        groups.pack(&attended, chosen)
+    }
+
+    /// Attention of the last token of every sequence, `[B, D]`, before the output map.
+    fn attend_from_last(
+        &self,
+        query_bd: &Tensor,
         x_nd: &Tensor,
         batch: &SequenceBatch,
         mode: &Mode,
     ) -> Result<Tensor> {
         let d = self.config.hidden_size;
-        let part = |x: &Tensor, first: i64, width: i64| {
-            let weight = self.in_weight.f_narrow(0, first, width)?;
-            let bias = self.in_bias.f_narrow(0, first, width)?;
-            Ok::<_, Error>(x.f_linear(&weight, Some(&bias))?)
-        };
-        let query = self.heads(&batch.pad(&part(query_nd, 0, d)?)?)?;
-        let key_value = batch.pad(&part(x_nd, d, 2 * d)?)?;
-        let key = self.heads(&key_value.f_narrow(2, 0, d)?)?;
-        let value = self.heads(&key_value.f_narrow(2, d, d)?)?;
-
-        let scale = ((d / self.config.num_heads) as f64).sqrt().recip();
-        let query = query.f_mul_scalar(scale)?;
-        let mut logits_bhll = query.f_matmul(&key.f_transpose(2, 3)?)?;
-        logits_bhll = logits_bhll.f_add(&self.mask(batch)?)?;
-        let attended_bhla = if self.config.key_padding_mask {
-            let weights = mode.dropout(&logits_bhll.f_softmax(-1, None)?, self.config.dropout)?;
-            weights.f_matmul(&value)?
-        } else {
-            self.attend_with_padding(&query, &logits_bhll, &value, batch, mode)?
-        };
-        let attended_bld =
-            attended_bhla
-                .f_transpose(1, 2)?
-                .f_reshape([batch.sequences(), batch.longest(), d])?;
-        let attended_nd = batch.unpad(&attended_bld)?;
-        Ok(attended_nd.f_linear(&self.out_weight, Some(&self.out_bias))?)
+        let query_bd = self.project(query_bd, 0, d)?;
+        let key_value = self.project(x_nd, d, 2 * d)?;
+        let groups = batch.groups()?;
+        let attended = groups
+            .iter()
+            .map(|group| {
+                let query = self.heads(&group.choose_sequences(&query_bd)?.f_unsqueeze(1)?)?;
+                let key_value = group.pad(&key_value)?;
+                let part = |number: i64| self.heads(&key_value.f_narrow(2, number * d, d)?);
+                // The last token may look at every token of its sequence, causal or not.
+                let mask = padding_mask(group, batch)?;
+                self.weigh(&query, &part(0)?, &part(1)?, mask.as_ref(), group, mode)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        groups.join_sequences(&attended)
     }
 
-    /// `[B, L, D]` to `[B, H, L, A]`.
-    fn heads(&self, x_bld: &Tensor) -> Result<Tensor> {
-        let &[sequences, longest, width] = x_bld.size().as_slice() else {
-            return Err(Error::Batch(format!(
-                "expected [B, L, D], got {:?}",
-                x_bld.size()
-            )));
+    /// Rows `first..first + width` of the input map.
+    fn project(&self, x: &Tensor, first: i64, width: i64) -> Result<Tensor> {
+        let weight = self.in_weight.f_narrow(0, first, width)?;
+        let bias = self.in_bias.f_narrow(0, first, width)?;
+        Ok(x.f_linear(&weight, Some(&bias))?)
+    }
+
+    /// `[G, L, D]` to `[G, H, L, A]`.
+    fn heads(&self, x_gld: &Tensor) -> Result<Tensor> {
+        let &[sequences, longest, width] = x_gld.size().as_slice() else {
+            return Err(Error::Batch(format!("expected [G, L, D], got {:?}", x_gld.size())));
         };
         let heads = self.config.num_heads;
-        Ok(x_bld
-            .f_reshape([sequences, longest, heads, width / heads])?
-            .f_transpose(1, 2)?)
+        Ok(x_gld.f_reshape([sequences, longest, heads, width / heads])?.f_transpose(1, 2)?)
     }
 
-    /// What is added to the logits: minus infinity where a query may not look, `[1 or B, 1, 1 or L, L]`.
-    fn mask(&self, batch: &SequenceBatch) -> Result<Tensor> {
-        let hidden = if self.config.causal {
-            // Sequences start at column 0, so what a token may see is never padding.
-            let ones = Tensor::f_ones([batch.longest(); 2], (Kind::Bool, batch.device()))?;
-            ones.f_triu(1)?
-                .f_view([1, 1, batch.longest(), batch.longest()])?
+    /// Softmax of the logits, applied to the values: queries `[G, H, Q, A]`, keys and values
+    /// `[G, H, L, A]` to `[G * Q, D]`.
+    fn weigh(
+        &self,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        mask: Option<&Tensor>,
+        group: &LengthGroup,
+        mode: &Mode,
+    ) -> Result<Tensor> {
+        let d = self.config.hidden_size;
+        let scale = ((d / self.config.num_heads) as f64).sqrt().recip();
+        let query = query.f_mul_scalar(scale)?;
+        let mut logits = query.f_matmul(&key.f_transpose(2, 3)?)?;
+        if let Some(mask) = mask {
+            logits = logits.f_add(mask)?;
+        }
+        let attended = if self.config.key_padding_mask {
+            let weights = mode.dropout(&logits.f_softmax(-1, None)?, self.config.dropout)?;
+            weights.f_matmul(value)?
         } else {
-            let valid = batch.valid_bl()?.f_logical_not()?;
-            valid.f_view([batch.sequences(), 1, 1, batch.longest()])?
+            self.weigh_with_padding(&query, &logits, value, group, mode)?
         };
-        let mask = Tensor::f_zeros(hidden.size(), (batch.items_nd.kind(), batch.device()))?;
-        Ok(mask.f_masked_fill(&hidden, f64::NEG_INFINITY)?)
+        Ok(attended.f_transpose(1, 2)?.f_reshape([-1, d])?)
+    }
+
+    /// What is added to the logits of every token: minus infinity where a query may not look.
+    fn mask(&self, group: &LengthGroup, batch: &SequenceBatch) -> Result<Option<Tensor>> {
+        if !self.config.causal {
+            return padding_mask(group, batch);
+        }
+        // Sequences start at column 0, so what a token may see is never padding.
+        let longest = group.longest();
+        let later = Tensor::f_ones([longest, longest], (Kind::Bool, batch.device()))?.f_triu(1)?;
+        Ok(Some(minus_infinity_where(&later, batch)?))
     }
 
     /// Attention in which the padding of a window counts, as in the published code: a padding
     /// place's vector is zero, so its key and value are the biases, and `max_len - length` equal
     /// keys are one key whose logit is larger by ln(max_len - length).
-    fn attend_with_padding(
+    fn weigh_with_padding(
         &self,
         query: &Tensor,
-        logits_bhll: &Tensor,
+        logits: &Tensor,
         value: &Tensor,
-        batch: &SequenceBatch,
+        group: &LengthGroup,
         mode: &Mode,
     ) -> Result<Tensor> {
         let (d, heads) = (self.config.hidden_size, self.config.num_heads);
         let bias = |first| {
-            Ok::<_, Error>(
-                self.in_bias
-                    .f_narrow(0, first, d)?
-                    .f_view([heads, 1, d / heads])?,
-            )
+            let bias = self.in_bias.f_narrow(0, first, d)?;
+            Ok::<_, Error>(bias.f_view([heads, 1, d / heads])?)
         };
-        let key_ha1 = bias(d)?.f_transpose(1, 2)?;
-        let places = batch.lengths_b()?.f_neg()?.f_add_scalar(self.max_len)?;
-        let places = places
-            .f_to_kind(logits_bhll.kind())?
-            .f_log()?
-            .f_view([-1, 1, 1, 1])?;
-        let padding_bhl1 = query.f_matmul(&key_ha1)?.f_add(&places)?;
-        let weights = Tensor::f_cat(&[logits_bhll, &padding_bhl1], -1)?.f_softmax(-1, None)?;
+        let places: Vec<f32> =
+            group.lengths().iter().map(|&length| ((self.max_len - length) as f32).ln()).collect();
+        let places = Tensor::f_from_slice(&places)?.f_to_device(query.device())?;
+        let padding = query.f_matmul(&bias(d)?.f_transpose(1, 2)?)?;
+        let padding = padding.f_add(&places.f_view([-1, 1, 1, 1])?)?;
+        let weights = Tensor::f_cat(&[logits, &padding], -1)?.f_softmax(-1, None)?;
         let weights = mode.dropout(&weights, self.config.dropout)?;
-        let seen = weights.f_narrow(3, 0, batch.longest())?.f_matmul(value)?;
-        Ok(seen.f_add(
-            &weights
-                .f_narrow(3, batch.longest(), 1)?
-                .f_mul(&bias(2 * d)?)?,
-        )?)
+        let seen = weights.f_narrow(3, 0, group.longest())?.f_matmul(value)?;
+        Ok(seen.f_add(&weights.f_narrow(3, group.longest(), 1)?.f_mul(&bias(2 * d)?)?)?)
     }
+}
+
+/// Hides padding from every query, `[G, 1, 1, L]`; nothing where there is none.
+fn padding_mask(group: &LengthGroup, batch: &SequenceBatch) -> Result<Option<Tensor>> {
+    if group.is_full() {
+        return Ok(None);
+    }
+    let padding = group.valid_gl()?.f_logical_not()?;
+    let padding = padding.f_view([group.sequences(), 1, 1, group.longest()])?;
+    Ok(Some(minus_infinity_where(&padding, batch)?))
+}
+
+fn minus_infinity_where(hidden: &Tensor, batch: &SequenceBatch) -> Result<Tensor> {
+    let mask = Tensor::f_zeros(hidden.size(), (batch.items_nd.kind(), batch.device()))?;
+    Ok(mask.f_masked_fill(hidden, f64::NEG_INFINITY)?)
 }

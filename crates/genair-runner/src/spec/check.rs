@@ -36,6 +36,8 @@ pub struct Backbones<'a> {
 pub(super) struct SweepSection {
     pub(super) name: String,
     pub(super) description: Option<String>,
+    /// Its layer has been merged when the file was read.
+    preset: Option<String>,
     pub(super) seeds: Vec<u64>,
     pub(super) backbone: Vec<String>,
     pub(super) representation: Vec<String>,

@@ -12,9 +12,9 @@ pub(crate) fn absolute(path: &Path, folder: &Path) -> Result<PathBuf, (String, O
         match error.kind() {
             std::io::ErrorKind::NotFound => {
                 let hint = "relative paths start from the spec's folder; `genair data fetch` gets public data sets";
-                (format!("there is no {shown}"), Some(hint.to_owned()))
+                (format!("there is no folder `{shown}`"), Some(hint.to_owned()))
             }
-            _ => (format!("cannot open {shown}: {error}"), None),
+            _ => (format!("cannot open `{shown}`: {error}"), None),
         }
     })
 }

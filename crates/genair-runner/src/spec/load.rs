@@ -8,11 +8,20 @@ use figment::{Figment, Metadata, Profile, Provider};
 use toml::Table;
 
 use super::key_path::KeyPath;
-use super::problem::{Place, Problem, SpecError};
+use super::problem::{Place, Problem, SpecError, suggestion};
 use super::sources::{DEVICE_VARIABLE, Sources};
 
 /// All keys and their defaults, commented: the reference of the format.
 pub const DEFAULT_SPEC: &str = include_str!("../default.toml");
+
+/// Named layers between the defaults and the file, by the name that `sweep.preset` gives.
+const PRESETS: [(&str, &str); 2] = [
+    (
+        "genair-reference",
+        include_str!("../presets/genair-reference.toml"),
+    ),
+    ("recbole", include_str!("../presets/recbole.toml")),
+];
 
 /// A spec file with all layers merged, not yet checked.
 #[derive(Debug)]
@@ -67,8 +76,11 @@ impl SpecFile {
         for (path, value) in set {
             path.set(&mut top, value);
         }
+        let file = Layer::parse(&path.display().to_string(), text)?;
+        let preset = preset(&[&top, &file.tree], &sources)?;
         let tree = Figment::from(Layer::parse("defaults", DEFAULT_SPEC)?)
-            .merge(Layer::parse(&path.display().to_string(), text)?)
+            .merge(preset)
+            .merge(file)
             .merge(environment)
             .merge(Layer {
                 name: "--set".to_owned(),
@@ -86,6 +98,28 @@ impl SpecFile {
             .parent()
             .map(Path::to_owned)
             .unwrap_or_default()
+    }
+}
+
+/// The layer that `sweep.preset` names in the first of the given layers that has it; an empty one
+/// where none does.
+fn preset(layers: &[&Table], sources: &Sources) -> Result<Layer, SpecError> {
+    let key = KeyPath::new(["sweep", "preset"]);
+    let Some(value) = layers.iter().find_map(|layer| key.get(layer)) else {
+        return Layer::parse("no preset", "");
+    };
+    let name = value.as_str().unwrap_or_default();
+    match PRESETS.iter().find(|(known, _)| *known == name) {
+        Some((name, text)) => Layer::parse(name, text),
+        None => {
+            let known: Vec<&str> = PRESETS.iter().map(|&(name, _)| name).collect();
+            Err(SpecError::from(Problem {
+                place: sources.place(&key),
+                key: key.to_string(),
+                message: format!("`{key}` is {value}, which is no preset"),
+                hint: suggestion(name, &known),
+            }))
+        }
     }
 }
 
@@ -182,6 +216,20 @@ mod tests {
 
     fn no_environment() -> Env {
         Env::raw().filter(|_| false)
+    }
+
+    #[test]
+    fn a_preset_stands_between_the_defaults_and_the_file() {
+        let text = "[sweep]\npreset = \"recbole\"\n[train]\nbatch_size = 7\n";
+        let tree = load(text, &["train.stop.patience=3"], no_environment()).unwrap();
+        let train = &tree["train"];
+        assert_eq!(train["batch_size"].as_integer(), Some(7));
+        assert_eq!(train["stop"]["patience"].as_integer(), Some(3));
+        assert_eq!(train["stop"]["max_epochs"].as_integer(), Some(300));
+        assert_eq!(train["optimizer"]["weight_decay"].as_float(), Some(0.0));
+        assert_eq!(tree["backbone"]["sasrec"]["num_heads"].as_integer(), Some(2));
+        let error = load(text, &["sweep.preset=recbol"], no_environment()).unwrap_err();
+        assert!(error.to_string().contains("recbole"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Ranges of `[train]` that its types cannot say. The dataset's and evaluation's are their crates'.
 
-use genair_protocol::TrainSpec;
+use genair_protocol::{LossKind, TrainSpec};
 
 /// What is wrong with the values: key within `[train]`, what the value is, what it must be.
 pub(crate) fn train_problems(
@@ -19,6 +19,15 @@ pub(crate) fn train_problems(
         if value == 0 {
             found.push((key, value.to_string(), "at least 1"));
         }
+    }
+    if !(0.0..=1.0).contains(&train.loss.calibration) {
+        let value = train.loss.calibration.to_string();
+        found.push((&["loss", "calibration"], value, "from 0 to 1"));
+    }
+    if train.loss.kind == LossKind::CrossEntropy && train.loss.negatives > 1 {
+        let value = train.loss.negatives.to_string();
+        let must = "left out: cross-entropy compares with all items";
+        found.push((&["loss", "negatives"], value, must));
     }
     let optimizer = &train.optimizer;
     if !(optimizer.lr.is_finite() && optimizer.lr > 0.0) {
@@ -74,7 +83,11 @@ mod tests {
         train.stop.eval_every = 0;
         train.optimizer.lr = f64::NAN;
         train.optimizer.weight_decay = -1.0;
-        assert_eq!(train_problems(&train).len(), 9);
+        train.loss.calibration = 1.5;
+        assert_eq!(train_problems(&train).len(), 10);
+        train.loss.kind = LossKind::CrossEntropy;
+        train.loss.negatives = 5;
+        assert_eq!(train_problems(&train).len(), 10);
     }
 
     #[test]

@@ -53,12 +53,34 @@ impl Plugin {
         Self::open_reporting(path, &mut HandshakeFacts::default())
     }
 
+    /// A plugin that is linked into this program, such as the one under test: the same checks and
+    /// the same function table as one that is opened from a file.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn from_handshake(handshake: &'static Handshake) -> Result<Self, RunErrorKind> {
+        let path = Path::new("(linked into this program)");
+        Self::accept(path, handshake, &mut HandshakeFacts::default())
+    }
+
     /// [`Self::open`], leaving behind what the handshake said even where it does not match.
     pub(super) fn open_reporting(
         path: &Path,
         facts: &mut HandshakeFacts,
     ) -> Result<Self, RunErrorKind> {
-        let vtable = handshake(path, facts).map_err(|reason| RunErrorKind::PluginRejected {
+        let handshake = exported_handshake(path).map_err(|reason| RunErrorKind::PluginRejected {
+            path: path.to_owned(),
+            reason,
+        })?;
+        Self::accept(path, handshake, facts)
+    }
+
+    fn accept(
+        path: &Path,
+        handshake: *const Handshake,
+        facts: &mut HandshakeFacts,
+    ) -> Result<Self, RunErrorKind> {
+        let vtable = compare(handshake, facts).map_err(|reason| RunErrorKind::PluginRejected {
             path: path.to_owned(),
             reason,
         })?;
@@ -163,13 +185,14 @@ fn unnamed() -> BackboneDescriptor {
     }
 }
 
-/// Opens the library for good and compares its handshake with what this process is.
-fn handshake(path: &Path, facts: &mut HandshakeFacts) -> Result<VTable, String> {
+/// Opens the library for good and finds its handshake.
+fn exported_handshake(path: &Path) -> Result<*const Handshake, String> {
     let absolute: PathBuf = std::path::absolute(path).map_err(|error| error.to_string())?;
     // SAFETY: opening a library runs its initialisers; that is what loading a plugin means. A file
     // that crashes here takes one worker process with it and no more.
     let library = unsafe { Library::new(&absolute) }.map_err(|error| {
-        format!("it does not load: {error}; build it again with `just build`, or remove it")
+        let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        format!("it does not load: {reason}; build it again with `just build`, or remove it")
     })?;
     // A library whose threads or tensors may be alive must never be unloaded.
     let library: &'static Library = Box::leak(Box::new(library));
@@ -180,7 +203,11 @@ fn handshake(path: &Path, facts: &mut HandshakeFacts) -> Result<VTable, String> 
             "it exports no {HANDSHAKE_SYMBOL}, so it is no backbone plugin"
         ));
     };
-    let handshake: *const Handshake = *symbol;
+    Ok(*symbol)
+}
+
+/// Compares a handshake, of whatever version, with what this process is.
+fn compare(handshake: *const Handshake, facts: &mut HandshakeFacts) -> Result<VTable, String> {
     // SAFETY: magic, ABI version and size come first in every version of the structure.
     let (magic, abi, size) = unsafe {
         (

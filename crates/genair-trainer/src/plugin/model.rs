@@ -29,8 +29,8 @@ pub(crate) struct BatchTensors<'a> {
     pub(crate) lengths: &'a [i64],
     /// Users from 0, int64 `[B]`.
     pub(crate) users: Option<&'a Tensor>,
-    /// Tokens whose states are wanted, ascending int64 `[M]`; all where absent.
-    pub(crate) wanted: Option<&'a Tensor>,
+    /// Tokens whose states are wanted, ascending `[M]`; all where absent.
+    pub(crate) wanted: Option<&'a [i64]>,
     /// The step's seed while training.
     pub(crate) training: Option<u64>,
 }
@@ -80,7 +80,8 @@ impl<'a> Model<'a> {
             lengths: batch.lengths.as_ptr(),
             sequences: batch.lengths.len(),
             users: batch.users.map_or(std::ptr::null_mut(), borrowed),
-            wanted: batch.wanted.map_or(std::ptr::null_mut(), borrowed),
+            wanted: batch.wanted.map_or(std::ptr::null(), <[i64]>::as_ptr),
+            wanted_count: batch.wanted.map_or(0, <[i64]>::len),
             training: u32::from(batch.training.is_some()),
             seed: batch.training.unwrap_or_default(),
         };
@@ -91,9 +92,8 @@ impl<'a> Model<'a> {
         status
             .into_result()
             .map_err(|failure| self.plugin.failed("encode", failure))?;
-        let wanted = batch
-            .wanted
-            .map_or_else(|| batch.items.size()[0], |wanted| wanted.size()[0]);
+        let wanted =
+            batch.wanted.map_or_else(|| batch.items.size()[0], |wanted| wanted.len() as i64);
         let shape = [wanted, self.capabilities.state_size as i64];
         let wrong = |found: String| RunErrorKind::WrongStates {
             plugin: self.plugin.descriptor().name.clone(),

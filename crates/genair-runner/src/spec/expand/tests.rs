@@ -265,7 +265,7 @@ fn what_is_missing() {
     "#);
     let text = "[sweep]\nname = \"p\"\nbackbone = \"popularity\"\n[dataset.x]\npath = \"no/such/folder\"\n[dataset.y]\npath = \"${NO_SUCH_VARIABLE}/y\"";
     insta::assert_snapshot!(problems(text), @r#"
-    s.toml:5: `dataset.x.path`: there is no no/such/folder
+    s.toml:5: `dataset.x.path`: there is no folder `no/such/folder`
     hint: relative paths start from the spec's folder; `genair data fetch` gets public data sets
     s.toml:7: `dataset.y.path`: the environment variable `NO_SUCH_VARIABLE` is not set
     "#);

@@ -1,0 +1,5 @@
+//! The {{name}} plugin.
+
+mod model;
+
+genair_plugin_sdk::export_backbone!(model::Model);
