@@ -1,1 +1,1 @@
-//! Whole-system tests live in this crate; see `architecture.rs` and `cli/`.
+//! Whole-system tests live in this package; see `architecture.rs` and `cli/main.rs`.

@@ -12,7 +12,10 @@ use std::process::Command;
 const NAME: &str = "made_from_template";
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// Copies a folder, filling in the template's blanks.
@@ -24,8 +27,14 @@ fn fill_in(from: &Path, to: &Path) {
             fill_in(&source, &target);
         } else {
             let text = fs::read_to_string(&source).unwrap();
-            let text = text.replace("{{name}}", NAME).replace("{{genair}}", root().to_str().unwrap());
-            assert!(!text.contains("{{"), "{} has a blank that nothing fills", source.display());
+            let text = text
+                .replace("{{name}}", NAME)
+                .replace("{{genair}}", root().to_str().unwrap());
+            assert!(
+                !text.contains("{{"),
+                "{} has a blank that nothing fills",
+                source.display()
+            );
             fs::write(target, text).unwrap();
         }
     }
@@ -34,14 +43,21 @@ fn fill_in(from: &Path, to: &Path) {
 /// Runs cargo in the plugin's folder, as its author would.
 fn cargo(folder: &Path, target: &Path, arguments: &[&str]) {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(folder).args(arguments).env("CARGO_TARGET_DIR", target);
+    cargo
+        .current_dir(folder)
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", target);
     // The template says itself where libtorch is, where `just setup` put it there.
     if root().join(".libtorch/torch").exists() {
         cargo.env_remove("LIBTORCH");
     }
     let output = cargo.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&said));
+    assert!(
+        output.status.success(),
+        "{arguments:?}\n{}",
+        String::from_utf8_lossy(&said)
+    );
 }
 
 #[test]
@@ -58,10 +74,18 @@ fn a_plugin_from_the_template_passes_the_suite() {
     cargo(&plugin, &target, &["build", "--release", "--offline"]);
     cargo(&plugin, &target, &["test", "--release", "--offline"]);
 
-    let file = format!("libgenair_backbone_{NAME}.{}", std::env::consts::DLL_EXTENSION);
+    let file = format!(
+        "libgenair_backbone_{NAME}.{}",
+        std::env::consts::DLL_EXTENSION
+    );
     let tests = std::env::current_exe().unwrap();
-    let trainer = tests.ancestors().map(|folder| folder.join("genair-trainer"));
-    let trainer = trainer.into_iter().find(|path| path.is_file()).expect("run `just build` first");
+    let trainer = tests
+        .ancestors()
+        .map(|folder| folder.join("genair-trainer"));
+    let trainer = trainer
+        .into_iter()
+        .find(|path| path.is_file())
+        .expect("run `just build` first");
     let report = Command::new(trainer)
         .args(["plugins", "--plugin"])
         .arg(target.join("release").join(file))

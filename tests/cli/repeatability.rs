@@ -20,11 +20,16 @@ fn numbers(lab: &Lab) -> Vec<Vec<Vec<Value>>> {
     ];
     let restricted = |sql: &str| match sql.split_once(" ORDER BY ") {
         Some((select, order)) => {
-            format!("{select} WHERE backbone IN ('sasrec', 'bert4rec', 'gru4rec', 'caser') ORDER BY {order}")
+            format!(
+                "{select} WHERE backbone IN ('sasrec', 'bert4rec', 'gru4rec', 'caser') ORDER BY {order}"
+            )
         }
         None => sql.to_owned(),
     };
-    measured.iter().map(|sql| lab.rows(&restricted(sql))).collect()
+    measured
+        .iter()
+        .map(|sql| lab.rows(&restricted(sql)))
+        .collect()
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Capabilities {
     pub predicts_at_mask: bool,
     /// Which vectors states are scored against.
     pub output: OutputItems,
+    /// What stands where a window has no item.
+    pub padding: Padding,
 }
 
 /// Which positions of a training sequence have a target.
@@ -59,6 +61,19 @@ pub struct MaskedTraining {
     pub random_share: f64,
     /// Copies of each sequence per epoch with only the last item masked.
     pub last_item_copies: usize,
+}
+
+/// What stands where a sequence is shorter than the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Padding {
+    /// Nothing: sequences are packed, and padding never reaches a layer.
+    #[default]
+    Packed,
+    /// Row 0 of the item table, as an input like any other on the window's left; it is read and
+    /// never trained. A trap of the published code (METHOD.md, section 8), where it feeds noise to
+    /// the GRU: here only to reproduce that code's GRU4Rec.
+    Input,
 }
 
 /// Which vectors a state is scored against.

@@ -14,7 +14,9 @@ mod description;
 mod strings;
 mod table;
 
-pub use description::{BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, TrainsOn};
+pub use description::{
+    BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, Padding, TrainsOn,
+};
 pub use strings::{OwnedStr, Str};
 pub use table::{
     Batch, CreateContext, Handshake, Host, Init, InitKind, LogLevel, Status, StatusCode, TensorPtr,

@@ -51,8 +51,10 @@ impl Progress {
 
     fn begin(&self, state: &mut State, total: usize, finished: usize, failed: usize, jobs: usize) {
         let open = total - finished - failed;
-        let mut line =
-            format!("{}: {finished} finished before, {open} to run, {jobs} at once", count(total, "run"));
+        let mut line = format!(
+            "{}: {finished} finished before, {open} to run, {jobs} at once",
+            count(total, "run")
+        );
         if failed > 0 {
             line = format!(
                 "{line}; {failed} failed before and are left alone (`--retry-failed` tries them again)"
@@ -182,7 +184,10 @@ impl Observer for Progress {
                 let (pid, host) = (owner.pid, &owner.host);
                 note(
                     &self.bars,
-                    format!("waiting for {} that process {pid} on {host} is at", count(runs, "run")),
+                    format!(
+                        "waiting for {} that process {pid} on {host} is at",
+                        count(runs, "run")
+                    ),
                 );
             }
         }

@@ -110,8 +110,9 @@ fn said(output: Output) -> (Option<i32>, String, String) {
 }
 
 fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill")
-        .args([&format!("-{name}"), &child.id().to_string()])
+    // The shell's own `kill`: a bare Debian has no program of that name.
+    let status = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {}", child.id())])
         .status()
         .unwrap();
     assert!(status.success());

@@ -27,15 +27,26 @@ pub fn the_handshake_is_complete(subject: &Subject) -> Result<()> {
         ensure!(!text.trim().is_empty(), "the descriptor has no {what}");
     }
     for (name, declared) in subject.declared()? {
-        let described = declared["description"].as_str().is_some_and(|text| !text.is_empty());
-        ensure!(described, "parameter `{name}` has no description: write a doc comment");
-        ensure!(declared.get("default").is_some(), "parameter `{name}` has no default: #[serde(default)]");
+        let described = declared["description"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty());
+        ensure!(
+            described,
+            "parameter `{name}` has no description: write a doc comment"
+        );
+        ensure!(
+            declared.get("default").is_some(),
+            "parameter `{name}` has no default: #[serde(default)]"
+        );
     }
     ensure!(
         descriptor.parameters["additionalProperties"] == json!(false),
         "the schema allows unknown parameters: #[serde(deny_unknown_fields)]"
     );
-    subject.plugin.capabilities(&Map::new()).context("the defaults do not work")?;
+    subject
+        .plugin
+        .capabilities(&Map::new())
+        .context("the defaults do not work")?;
     Ok(())
 }
 
@@ -54,12 +65,19 @@ pub fn unknown_parameters_are_refused(subject: &Subject) -> Result<()> {
 pub fn parameters_out_of_range_are_refused(subject: &Subject) -> Result<()> {
     for (name, declared) in subject.declared()? {
         let integer = declared["type"] == json!("integer");
-        for (bound, step) in
-            [("minimum", -1.0), ("exclusiveMinimum", 0.0), ("maximum", 1.0), ("exclusiveMaximum", 0.0)]
-        {
+        for (bound, step) in [
+            ("minimum", -1.0),
+            ("exclusiveMinimum", 0.0),
+            ("maximum", 1.0),
+            ("exclusiveMaximum", 0.0),
+        ] {
             if let Some(limit) = declared.get(bound).and_then(Value::as_f64) {
                 let beyond = limit + step;
-                let beyond = if integer { json!(beyond as i64) } else { json!(beyond) };
+                let beyond = if integer {
+                    json!(beyond as i64)
+                } else {
+                    json!(beyond)
+                };
                 ensure_refused(subject, name, beyond)?;
             }
         }
@@ -82,11 +100,17 @@ pub fn parameters_of_a_wrong_type_are_refused(subject: &Subject) -> Result<()> {
 }
 
 fn ensure_refused(subject: &Subject, name: &str, value: Value) -> Result<()> {
-    match subject.plugin.capabilities(&subject.with(name, value.clone())) {
+    match subject
+        .plugin
+        .capabilities(&subject.with(name, value.clone()))
+    {
         Ok(_) => bail!("`{name}` = {value} is taken"),
         Err(error) => {
             let message = error.to_string();
-            ensure!(message.contains(name), "the refusal of `{name}` = {value} does not name it: {message}");
+            ensure!(
+                message.contains(name),
+                "the refusal of `{name}` = {value} does not name it: {message}"
+            );
             Ok(())
         }
     }

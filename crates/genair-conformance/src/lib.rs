@@ -28,8 +28,8 @@ pub use sequences::{
     states_belong_to_their_tokens, states_have_the_declared_shape,
 };
 pub use training::{
-    checkpoints_bring_a_model_back, dropout_is_for_training_alone,
-    gradients_reach_every_parameter, it_overfits_eight_users, the_seed_decides_every_number,
+    checkpoints_bring_a_model_back, dropout_is_for_training_alone, gradients_reach_every_parameter,
+    it_overfits_eight_users, the_seed_decides_every_number,
 };
 
 /// Longest sequence of the suite's dataset.
@@ -54,7 +54,11 @@ impl Subject {
     ///
     /// # Errors
     /// A handshake that the trainer would refuse, or parameters that are no object.
-    pub fn new(handshake: &'static Handshake, package: &'static str, params: Value) -> Result<Self> {
+    pub fn new(
+        handshake: &'static Handshake,
+        package: &'static str,
+        params: Value,
+    ) -> Result<Self> {
         let Value::Object(params) = params else {
             anyhow::bail!("parameters must be a JSON object, not {params}");
         };
@@ -62,13 +66,20 @@ impl Subject {
         let spec: DatasetSpec = serde_json::from_value(serde_json::json!({
             "kind": "synthetic", "users": 8, "catalogue": 40, "mean_length": 12, "max_len": MAX_LEN,
         }))?;
-        Ok(Self { plugin, package, params, dataset: genair_data::load(&spec)? })
+        Ok(Self {
+            plugin,
+            package,
+            params,
+            dataset: genair_data::load(&spec)?,
+        })
     }
 
     /// The schema's entry for each parameter.
     pub(crate) fn declared(&self) -> Result<&Map<String, Value>> {
         let schema = &self.plugin.descriptor().parameters;
-        schema["properties"].as_object().context("the parameter schema has no `properties`")
+        schema["properties"]
+            .as_object()
+            .context("the parameter schema has no `properties`")
     }
 
     /// The subject's parameters with one replaced.
@@ -81,29 +92,53 @@ impl Subject {
     /// The subject's parameters without dropout, where it has any.
     pub(crate) fn calm(&self) -> Result<Map<String, Value>> {
         let drops = self.declared()?.contains_key("dropout");
-        Ok(if drops { self.with("dropout", 0.0.into()) } else { self.params.clone() })
+        Ok(if drops {
+            self.with("dropout", 0.0.into())
+        } else {
+            self.params.clone()
+        })
     }
 
     /// A model with the given parameters.
-    pub(crate) fn model(&self, params: &Map<String, Value>, seed: u64) -> Result<ModelUnderTest<'_>> {
+    pub(crate) fn model(
+        &self,
+        params: &Map<String, Value>,
+        seed: u64,
+    ) -> Result<ModelUnderTest<'_>> {
         let train = TrainSpec {
-            optimizer: OptimizerSpec { lr: 3e-3, ..OptimizerSpec::default() },
+            optimizer: OptimizerSpec {
+                lr: 3e-3,
+                ..OptimizerSpec::default()
+            },
             ..TrainSpec::default()
         };
-        Ok(ModelUnderTest::create(&self.plugin, params, &self.dataset, &train, seed)?)
+        Ok(ModelUnderTest::create(
+            &self.plugin,
+            params,
+            &self.dataset,
+            &train,
+            seed,
+        )?)
     }
 
     /// A sequence of `user` with `length` different items, other ones for another `shift`.
     pub(crate) fn sequence(&self, user: usize, length: usize, shift: usize) -> Sequence {
         let items = self.dataset.num_items();
-        let items = (0..length).map(|place| ((place + shift) % items) as u32 + 1).collect();
+        let items = (0..length)
+            .map(|place| ((place + shift) % items) as u32 + 1)
+            .collect();
         Sequence { user, items }
     }
 }
 
 /// That two lists of states are the same but for rounding.
 pub(crate) fn ensure_same(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) -> Result<()> {
-    ensure!(found.len() == expected.len(), "{what}: {} states, not {}", found.len(), expected.len());
+    ensure!(
+        found.len() == expected.len(),
+        "{what}: {} states, not {}",
+        found.len(),
+        expected.len()
+    );
     for (token, (found, expected)) in found.iter().zip(expected).enumerate() {
         for (found, expected) in found.iter().zip(expected) {
             ensure!(

@@ -20,7 +20,11 @@ pub fn states_have_the_declared_shape(subject: &Subject) -> Result<()> {
         }
         for dropout_seed in [None, Some(1)] {
             let states = model.states(std::slice::from_ref(&sequence), None, dropout_seed)?;
-            ensure!(states.len() == length, "{length} tokens have {} states", states.len());
+            ensure!(
+                states.len() == length,
+                "{length} tokens have {} states",
+                states.len()
+            );
             for state in &states {
                 ensure!(
                     state.len() == capabilities.state_size,
@@ -55,9 +59,13 @@ pub fn causality_is_as_declared(subject: &Subject) -> Result<()> {
         let difference = largest_difference(&states[..edited], &changed[..edited]);
         seen = seen.max(difference);
         let itself = largest_difference(&states[edited..=edited], &changed[edited..=edited]);
-        ensure!(itself > CHANGE, "state {edited} does not depend on item {edited}");
+        ensure!(
+            itself > CHANGE,
+            "state {edited} does not depend on item {edited}"
+        );
         if model.capabilities().causal {
-            let what = format!("editing item {edited} changes an earlier state of a causal backbone");
+            let what =
+                format!("editing item {edited} changes an earlier state of a causal backbone");
             ensure_same(&changed[..edited], &states[..edited], &what)?;
         }
     }
@@ -98,7 +106,10 @@ pub fn states_belong_to_their_tokens(subject: &Subject) -> Result<()> {
     let all = model.states(&batch, None, None)?;
     for first in 1..all.len() {
         let difference = largest_difference(&all[..1], &all[first..=first]);
-        ensure!(difference > CHANGE, "tokens 0 and {first} are different and have the same state");
+        ensure!(
+            difference > CHANGE,
+            "tokens 0 and {first} are different and have the same state"
+        );
     }
     let ends = batch.iter().scan(0, |end, sequence| {
         *end += sequence.items.len();
@@ -113,7 +124,10 @@ pub fn states_belong_to_their_tokens(subject: &Subject) -> Result<()> {
         ("one token", vec![4]),
         ("every token by name", every),
     ] {
-        let expected: Vec<Vec<f32>> = wanted.iter().map(|&token| all[token as usize].clone()).collect();
+        let expected: Vec<Vec<f32>> = wanted
+            .iter()
+            .map(|&token| all[token as usize].clone())
+            .collect();
         ensure_same(&model.states(&batch, Some(&wanted), None)?, &expected, what)?;
     }
 
@@ -124,12 +138,18 @@ pub fn states_belong_to_their_tokens(subject: &Subject) -> Result<()> {
         expected.extend_from_slice(&all[end - sequence.items.len()..end]);
         end -= sequence.items.len();
     }
-    ensure_same(&model.states(&turned, None, None)?, &expected, "sequences in reverse order")
+    ensure_same(
+        &model.states(&turned, None, None)?,
+        &expected,
+        "sequences in reverse order",
+    )
 }
 
 /// Five users' sequences of several lengths, one of them twice.
 fn batch(subject: &Subject) -> Vec<Sequence> {
     let lengths = [4, 1, MAX_LEN, 4, 7];
     let sequences = lengths.iter().enumerate();
-    sequences.map(|(user, &length)| subject.sequence(user, length, 5 * user + 1)).collect()
+    sequences
+        .map(|(user, &length)| subject.sequence(user, length, 5 * user + 1))
+        .collect()
 }

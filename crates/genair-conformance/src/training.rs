@@ -23,11 +23,27 @@ pub fn the_seed_decides_every_number(subject: &Subject) -> Result<()> {
     };
     let (start, losses, states) = trained(SEED)?;
     let again = trained(SEED)?;
-    ensure!(again.0 == start, "two models of one seed start with different states");
-    ensure!(again.1 == losses, "losses of one seed are {losses:?} and {:?}", again.1);
-    ensure!(again.2 == states, "two trainings of one seed end with different states");
-    ensure!(trained(SEED + 1)?.0 != start, "another seed gives the same start");
-    ensure!(largest_difference(&start, &states) > 0.0, "training changes no state");
+    ensure!(
+        again.0 == start,
+        "two models of one seed start with different states"
+    );
+    ensure!(
+        again.1 == losses,
+        "losses of one seed are {losses:?} and {:?}",
+        again.1
+    );
+    ensure!(
+        again.2 == states,
+        "two trainings of one seed end with different states"
+    );
+    ensure!(
+        trained(SEED + 1)?.0 != start,
+        "another seed gives the same start"
+    );
+    ensure!(
+        largest_difference(&start, &states) > 0.0,
+        "training changes no state"
+    );
     Ok(())
 }
 
@@ -39,7 +55,10 @@ pub fn the_seed_decides_every_number(subject: &Subject) -> Result<()> {
 pub fn dropout_is_for_training_alone(subject: &Subject) -> Result<()> {
     let model = subject.model(&subject.params, SEED)?;
     let states = |model: &ModelUnderTest<'_>, seed| probe(subject, model, seed);
-    ensure!(states(&model, None)? == states(&model, None)?, "two predictions of one model differ");
+    ensure!(
+        states(&model, None)? == states(&model, None)?,
+        "two predictions of one model differ"
+    );
     ensure!(
         states(&model, Some(3))? == states(&model, Some(3))?,
         "two training passes with one dropout seed differ"
@@ -47,15 +66,24 @@ pub fn dropout_is_for_training_alone(subject: &Subject) -> Result<()> {
     if subject.declared()?.contains_key("dropout") {
         let drops = subject.model(&subject.with("dropout", 0.5.into()), SEED)?;
         let (one, other) = (states(&drops, Some(3))?, states(&drops, Some(4))?);
-        ensure!(largest_difference(&one, &other) > CHANGE, "two dropout seeds give the same states");
+        ensure!(
+            largest_difference(&one, &other) > CHANGE,
+            "two dropout seeds give the same states"
+        );
         let predicted = states(&drops, None)?;
-        ensure!(largest_difference(&one, &predicted) > CHANGE, "dropout = 0.5 drops nothing in training");
+        ensure!(
+            largest_difference(&one, &predicted) > CHANGE,
+            "dropout = 0.5 drops nothing in training"
+        );
         let calm = subject.model(&subject.with("dropout", 0.0.into()), SEED)?;
         ensure!(
             largest_difference(&states(&calm, Some(3))?, &states(&calm, None)?) < CHANGE,
             "training differs from prediction without dropout"
         );
-        ensure!(states(&calm, None)? == predicted, "dropout changes predictions");
+        ensure!(
+            states(&calm, None)? == predicted,
+            "dropout changes predictions"
+        );
     }
     Ok(())
 }
@@ -70,7 +98,10 @@ pub fn gradients_reach_every_parameter(subject: &Subject) -> Result<()> {
         let Some(largest) = largest else {
             anyhow::bail!("the loss does not depend on `{name}`");
         };
-        ensure!(largest.is_finite() && largest > 0.0, "the gradient of `{name}` is {largest}");
+        ensure!(
+            largest.is_finite() && largest > 0.0,
+            "the gradient of `{name}` is {largest}"
+        );
     }
     Ok(())
 }
@@ -87,11 +118,20 @@ pub fn checkpoints_bring_a_model_back(subject: &Subject) -> Result<()> {
     model.save(&file)?;
     let mut other = subject.model(&subject.params, SEED + 1)?;
     let states = probe(subject, &model, None)?;
-    ensure!(probe(subject, &other, None)? != states, "another seed gives the same model");
+    ensure!(
+        probe(subject, &other, None)? != states,
+        "another seed gives the same model"
+    );
     other.load(&file)?;
-    ensure!(probe(subject, &other, None)? == states, "the model read back has other states");
+    ensure!(
+        probe(subject, &other, None)? == states,
+        "the model read back has other states"
+    );
     for split in [Split::Valid, Split::Test] {
-        ensure!(other.ranks(split)? == model.ranks(split)?, "the model read back has other ranks");
+        ensure!(
+            other.ranks(split)? == model.ranks(split)?,
+            "the model read back has other ranks"
+        );
     }
     Ok(())
 }
@@ -106,7 +146,10 @@ pub fn it_overfits_eight_users(subject: &Subject) -> Result<()> {
     // Negatives are drawn anew in each epoch, so one epoch's loss says little.
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     let (first, last) = (losses[0], mean(&losses[EPOCHS - 10..]));
-    ensure!(last < LEFT * first, "the loss fell from {first:.3} to {last:.3} only");
+    ensure!(
+        last < LEFT * first,
+        "the loss fell from {first:.3} to {last:.3} only"
+    );
     Ok(())
 }
 

@@ -33,7 +33,9 @@ pub enum ExportError {
         source: io::Error,
     },
     /// A raw id that would end its field or line.
-    #[error("the id {id:?} holds a tab or a line break, which a table cannot; change it in the source")]
+    #[error(
+        "the id {id:?} holds a tab or a line break, which a table cannot; change it in the source"
+    )]
     Id {
         /// The raw id.
         id: String,
@@ -61,11 +63,15 @@ pub fn export(dataset: &Dataset, folder: &Path) -> Result<(), ExportError> {
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
         return Err(ExportError::Occupied { path: path.clone() });
     }
-    std::fs::create_dir_all(folder)
-        .map_err(|source| ExportError::Write { path: folder.to_owned(), source })?;
+    std::fs::create_dir_all(folder).map_err(|source| ExportError::Write {
+        path: folder.to_owned(),
+        source,
+    })?;
     for (path, content) in files {
-        write(dataset, &path, content)
-            .map_err(|source| ExportError::Write { path: path.clone(), source })?;
+        write(dataset, &path, content).map_err(|source| ExportError::Write {
+            path: path.clone(),
+            source,
+        })?;
     }
     Ok(())
 }
@@ -76,11 +82,19 @@ type Content = fn(&Dataset, &mut dyn Write) -> io::Result<()>;
 fn refuse_ids(dataset: &Dataset) -> Result<(), ExportError> {
     let users = (0..dataset.num_users()).map(|user| dataset.raw_user(user));
     let items = dataset.items().map(|item| dataset.raw_item(item));
-    if let Some(id) = users.chain(items).find(|id| id.contains(['\t', '\n', '\r'])) {
+    if let Some(id) = users
+        .chain(items)
+        .find(|id| id.contains(['\t', '\n', '\r']))
+    {
         return Err(ExportError::Id { id: id.to_owned() });
     }
-    match dataset.items().find(|&item| dataset.metadata(item).contains_key(ITEM_ID)) {
-        Some(item) => Err(ExportError::Field { item: dataset.raw_item(item).to_owned() }),
+    match dataset
+        .items()
+        .find(|&item| dataset.metadata(item).contains_key(ITEM_ID))
+    {
+        Some(item) => Err(ExportError::Field {
+            item: dataset.raw_item(item).to_owned(),
+        }),
         None => Ok(()),
     }
 }
@@ -119,7 +133,10 @@ fn write_items(dataset: &Dataset, out: &mut dyn Write) -> io::Result<()> {
         metadata: &'a Metadata,
     }
     for item in dataset.items() {
-        let line = Item { item_id: dataset.raw_item(item), metadata: dataset.metadata(item) };
+        let line = Item {
+            item_id: dataset.raw_item(item),
+            metadata: dataset.metadata(item),
+        };
         serde_json::to_writer(&mut *out, &line)?;
         writeln!(out)?;
     }
@@ -132,7 +149,11 @@ mod tests {
     use crate::{DatasetKind, DatasetSpec, Interaction, Interactions};
 
     fn synthetic() -> Dataset {
-        let spec = DatasetSpec { kind: DatasetKind::Synthetic, users: Some(30), ..DatasetSpec::default() };
+        let spec = DatasetSpec {
+            kind: DatasetKind::Synthetic,
+            users: Some(30),
+            ..DatasetSpec::default()
+        };
         crate::load(&spec).unwrap()
     }
 
@@ -141,7 +162,11 @@ mod tests {
         let (folder, written) = (tempfile::tempdir().unwrap(), synthetic());
         let path = folder.path().join("a/b");
         export(&written, &path).unwrap();
-        let read = crate::load(&DatasetSpec { path: Some(path), ..DatasetSpec::default() }).unwrap();
+        let read = crate::load(&DatasetSpec {
+            path: Some(path),
+            ..DatasetSpec::default()
+        })
+        .unwrap();
         assert_eq!(read.sequences_sha256(), written.sequences_sha256());
         for item in written.items() {
             assert_eq!(read.raw_item(item), written.raw_item(item));
@@ -169,7 +194,11 @@ mod tests {
         for (item, id) in ["p", "q\tr", "s"].iter().enumerate() {
             let user = interactions.users.insert_full("u".to_owned()).0 as u32;
             interactions.items.insert((*id).to_owned());
-            interactions.rows.push(Interaction { user, item: item as u32, time: item as f64 });
+            interactions.rows.push(Interaction {
+                user,
+                item: item as u32,
+                time: item as f64,
+            });
         }
         let dataset = Dataset::new(interactions, &DatasetSpec::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -80,8 +80,17 @@ fn reports_are_the_fixtures() {
     let fixture = fixture();
     let ranks = ranks(&fixture);
     let beyond_all = ranks.iter().max().unwrap() + 1;
-    let spec = EvalSpec { k: vec![5, 10, 20, 50, beyond_all], ..EvalSpec::default() };
-    let everyone = vec![Membership { long_user: true, head_item: true }; ranks.len()];
+    let spec = EvalSpec {
+        k: vec![5, 10, 20, 50, beyond_all],
+        ..EvalSpec::default()
+    };
+    let everyone = vec![
+        Membership {
+            long_user: true,
+            head_item: true
+        };
+        ranks.len()
+    ];
     let rows = evaluate(&ranks, &everyone, &spec).unwrap();
     let mut checked = 0;
     for row in rows.iter().filter(|row| row.cohort == Cohort::All) {

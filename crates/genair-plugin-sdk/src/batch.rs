@@ -42,7 +42,10 @@ impl SequenceBatch {
             return Err(Error::Batch("a sequence has no token".to_owned()));
         }
         let &[rows, _] = items_nd.size().as_slice() else {
-            return Err(Error::Batch(format!("item vectors have the shape {:?}", items_nd.size())));
+            return Err(Error::Batch(format!(
+                "item vectors have the shape {:?}",
+                items_nd.size()
+            )));
         };
         if rows != tokens || positions_n.size() != [tokens] {
             return Err(Error::Batch(format!(
@@ -55,11 +58,22 @@ impl SequenceBatch {
                 && wanted.first().is_none_or(|&first| first >= 0)
                 && wanted.last().is_none_or(|&last| last < tokens))
         {
-            return Err(Error::Batch(format!("wanted tokens are not ascending within 0..{tokens}")));
+            return Err(Error::Batch(format!(
+                "wanted tokens are not ascending within 0..{tokens}"
+            )));
         }
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let (wanted_m, groups) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { items_nd, positions_n, users_b, wanted, lengths, longest, wanted_m, groups })
+        Ok(Self {
+            items_nd,
+            positions_n,
+            users_b,
+            wanted,
+            lengths,
+            longest,
+            wanted_m,
+            groups,
+        })
     }
 
     /// Takes a batch from the other side of the boundary; tensors are shared, not copied.
@@ -126,7 +140,9 @@ impl SequenceBatch {
 
     /// How many states are wanted, `M`.
     pub fn wanted(&self) -> i64 {
-        self.wanted.as_ref().map_or_else(|| self.tokens(), |wanted| wanted.len() as i64)
+        self.wanted
+            .as_ref()
+            .map_or_else(|| self.tokens(), |wanted| wanted.len() as i64)
     }
 
     /// The wanted tokens as int64 `[M]`, where not all are.
@@ -134,7 +150,9 @@ impl SequenceBatch {
     /// # Errors
     /// What libtorch refuses.
     pub fn wanted_m(&self) -> Result<Option<&Tensor>> {
-        let Some(wanted) = &self.wanted else { return Ok(None) };
+        let Some(wanted) = &self.wanted else {
+            return Ok(None);
+        };
         if let Some(wanted_m) = self.wanted_m.get() {
             return Ok(Some(wanted_m));
         }
@@ -144,7 +162,9 @@ impl SequenceBatch {
 
     /// Whether exactly the last token of every sequence is wanted, as in prediction.
     pub fn wants_last_tokens(&self) -> bool {
-        let Some(wanted) = &self.wanted else { return self.longest == 1 };
+        let Some(wanted) = &self.wanted else {
+            return self.longest == 1;
+        };
         let mut end = 0;
         wanted.len() == self.lengths.len()
             && wanted.iter().zip(&self.lengths).all(|(&token, &length)| {
@@ -198,7 +218,10 @@ impl SequenceBatch {
         let owners: Vec<i64> = wanted.iter().map(|&token| owners[token as usize]).collect();
         let rows = Tensor::f_from_slice(&rows)?.f_view([wanted.len() as i64, width])?;
         let owners = Tensor::f_from_slice(&owners)?;
-        Ok((rows.f_to_device(self.device())?, owners.f_to_device(self.device())?))
+        Ok((
+            rows.f_to_device(self.device())?,
+            owners.f_to_device(self.device())?,
+        ))
     }
 }
 
@@ -214,7 +237,9 @@ pub fn gather_rows(x: &Tensor, rows: &Tensor) -> Result<Tensor> {
 /// Which places of sequences padded to `longest` hold a token, bool `[sequences, longest]`.
 pub(crate) fn valid_places(lengths: &[i64], longest: i64, device: Device) -> Result<Tensor> {
     let columns = Tensor::f_arange(longest, (Kind::Int64, device))?.f_unsqueeze(0)?;
-    let lengths = Tensor::f_from_slice(lengths)?.f_to_device(device)?.f_unsqueeze(1)?;
+    let lengths = Tensor::f_from_slice(lengths)?
+        .f_to_device(device)?
+        .f_unsqueeze(1)?;
     Ok(columns.f_lt_tensor(&lengths)?)
 }
 
@@ -251,11 +276,19 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         let tensor = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
-        for (items, positions, lengths) in
-            [(4, 3, vec![3]), (3, 4, vec![3]), (3, 3, vec![3, 0]), (3, 3, vec![2, 2])]
-        {
-            let result =
-                SequenceBatch::new(tensor(&[items, 2]), tensor(&[positions]), lengths, None, None);
+        for (items, positions, lengths) in [
+            (4, 3, vec![3]),
+            (3, 4, vec![3]),
+            (3, 3, vec![3, 0]),
+            (3, 3, vec![2, 2]),
+        ] {
+            let result = SequenceBatch::new(
+                tensor(&[items, 2]),
+                tensor(&[positions]),
+                lengths,
+                None,
+                None,
+            );
             assert!(matches!(result, Err(Error::Batch(_))));
         }
         for wanted in [&[1, 1][..], &[2, 1], &[-1], &[5]] {

@@ -54,7 +54,9 @@ impl LengthGroups {
         }
         members.retain(|group| !group.is_empty());
 
-        let on_device = |values: &[i64]| Ok::<_, crate::Error>(Tensor::f_from_slice(values)?.f_to_device(device)?);
+        let on_device = |values: &[i64]| {
+            Ok::<_, crate::Error>(Tensor::f_from_slice(values)?.f_to_device(device)?)
+        };
         let whole = members.len() == 1;
         let mut place_of_token = vec![0; tokens as usize];
         let (mut groups, mut places) = (Vec::with_capacity(members.len()), 0);
@@ -68,22 +70,38 @@ impl LengthGroups {
                     if column < length {
                         place_of_token[(start + column) as usize] = places;
                     }
-                    token_at_place.push(if column < length { start + column } else { start });
+                    token_at_place.push(if column < length {
+                        start + column
+                    } else {
+                        start
+                    });
                     places += 1;
                 }
             }
             let identical = whole && token_at_place.len() == tokens as usize;
             let numbers: Vec<i64> = members.iter().map(|&sequence| sequence as i64).collect();
             groups.push(LengthGroup {
-                sequences: if whole { None } else { Some(on_device(&numbers)?) },
+                sequences: if whole {
+                    None
+                } else {
+                    Some(on_device(&numbers)?)
+                },
                 lengths: own,
                 longest,
-                tokens: if identical { None } else { Some(on_device(&token_at_place)?) },
+                tokens: if identical {
+                    None
+                } else {
+                    Some(on_device(&token_at_place)?)
+                },
                 device,
             });
         }
         let packed = whole && places == tokens;
-        let places_n = if packed { None } else { Some(on_device(&place_of_token)?) };
+        let places_n = if packed {
+            None
+        } else {
+            Some(on_device(&place_of_token)?)
+        };
         Ok(Self { groups, places_n })
     }
 
@@ -106,7 +124,9 @@ impl LengthGroups {
             (None, None) => Ok(joined),
             (None, Some(chosen)) => gather_rows(&joined, chosen),
             (Some(places), None) => gather_rows(&joined, places),
-            (Some(places), Some(chosen)) => gather_rows(&joined, &places.f_index_select(0, chosen)?),
+            (Some(places), Some(chosen)) => {
+                gather_rows(&joined, &places.f_index_select(0, chosen)?)
+            }
         }
     }
 
@@ -119,7 +139,10 @@ impl LengthGroups {
             [only] => only.shallow_clone(),
             several => Tensor::f_cat(several, 0)?,
         };
-        let numbers: Vec<&Tensor> = self.iter().filter_map(|group| group.sequences.as_ref()).collect();
+        let numbers: Vec<&Tensor> = self
+            .iter()
+            .filter_map(|group| group.sequences.as_ref())
+            .collect();
         if numbers.is_empty() {
             return Ok(joined);
         }
@@ -203,26 +226,41 @@ mod tests {
         Tensor::arange(tokens * 2, (Kind::Float, Device::Cpu)).view([tokens, 2])
     }
 
-    const CASES: [&[i64]; 6] =
-        [&[3, 1, 2], &[2, 2], &[1], &[40, 3, 9, 8, 17, 1, 33, 16], &[20, 2], &[2, 20, 20]];
+    const CASES: [&[i64]; 6] = [
+        &[3, 1, 2],
+        &[2, 2],
+        &[1],
+        &[40, 3, 9, 8, 17, 1, 33, 16],
+        &[20, 2],
+        &[2, 20, 20],
+    ];
 
     #[test]
     fn padding_and_back_is_the_identity() {
         for lengths in CASES {
-            let (x_ns, groups) = (tokens(lengths), LengthGroups::new(lengths, Device::Cpu).unwrap());
+            let (x_ns, groups) = (
+                tokens(lengths),
+                LengthGroups::new(lengths, Device::Cpu).unwrap(),
+            );
             let mut held = 0;
             let padded: Vec<Tensor> = groups
                 .iter()
                 .map(|group| {
                     held += i64::try_from(group.valid_gl().unwrap().sum(Kind::Int64)).unwrap();
-                    assert_eq!(group.is_full(), bool::try_from(group.valid_gl().unwrap().all()).unwrap());
+                    assert_eq!(
+                        group.is_full(),
+                        bool::try_from(group.valid_gl().unwrap().all()).unwrap()
+                    );
                     group.pad(&x_ns).unwrap().reshape([-1, 2])
                 })
                 .collect();
             assert_eq!(held, x_ns.size()[0]);
             assert_eq!(groups.pack(&padded, None).unwrap(), x_ns);
             let last = Tensor::from_slice(&[x_ns.size()[0] - 1]);
-            assert_eq!(groups.pack(&padded, Some(&last)).unwrap(), x_ns.index_select(0, &last));
+            assert_eq!(
+                groups.pack(&padded, Some(&last)).unwrap(),
+                x_ns.index_select(0, &last)
+            );
         }
     }
 
@@ -231,7 +269,10 @@ mod tests {
         let lengths = [2, 20, 3];
         let x_ns = tokens(&lengths);
         let groups = LengthGroups::new(&lengths, Device::Cpu).unwrap();
-        let padded: Vec<Tensor> = groups.iter().map(|group| group.pad(&x_ns).unwrap()).collect();
+        let padded: Vec<Tensor> = groups
+            .iter()
+            .map(|group| group.pad(&x_ns).unwrap())
+            .collect();
         assert_eq!(padded.len(), 2);
         assert_eq!(padded[0].select(0, 0).narrow(0, 0, 2), x_ns.narrow(0, 0, 2));
         assert_eq!(padded[0].select(0, 1), x_ns.narrow(0, 22, 3));
@@ -241,10 +282,13 @@ mod tests {
     #[test]
     fn rows_of_sequences_come_back_in_order() {
         for lengths in CASES {
-            let rows = Tensor::arange(lengths.len() as i64, (Kind::Float, Device::Cpu)).view([-1, 1]);
+            let rows =
+                Tensor::arange(lengths.len() as i64, (Kind::Float, Device::Cpu)).view([-1, 1]);
             let groups = LengthGroups::new(lengths, Device::Cpu).unwrap();
-            let chosen: Vec<Tensor> =
-                groups.iter().map(|group| group.choose_sequences(&rows).unwrap()).collect();
+            let chosen: Vec<Tensor> = groups
+                .iter()
+                .map(|group| group.choose_sequences(&rows).unwrap())
+                .collect();
             assert_eq!(groups.join_sequences(&chosen).unwrap(), rows);
         }
     }

@@ -23,13 +23,13 @@ pub use backbone::Backbone;
 pub use batch::{SequenceBatch, gather_rows};
 pub use builder::{Builder, Init};
 pub use error::{Error, Result};
+pub use genair_abi::{Capabilities, MaskedTraining, OutputItems, Padding, TrainsOn};
 pub use groups::{LengthGroup, LengthGroups};
-pub use genair_abi::{Capabilities, MaskedTraining, OutputItems, TrainsOn};
 pub use mode::Mode;
 
 /// What [`export_backbone!`] expands to; not for use by hand.
 #[doc(hidden)]
 pub mod private {
     pub use crate::export::{capabilities, create, describe, drop_model, encode, handshake};
-pub use genair_abi::{Handshake, VTable};
+    pub use genair_abi::{Handshake, VTable};
 }

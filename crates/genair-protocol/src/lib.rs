@@ -12,7 +12,7 @@ pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputIte
 pub use genair_eval::MetricRow;
 pub use plugin::PluginReport;
 pub use run::{
-    BUILTIN_BACKBONES, BackboneSpec, Initialisation, LossKind, LossSpec, NegativeSampler, NegativesFor,
-    OptimizerKind, OptimizerSpec, Padding, RESULTS_VERSION, RepresentationKind, RepresentationSpec, RunSpec,
-    StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
+    BUILTIN_BACKBONES, BackboneSpec, Initialisation, LossKind, LossSpec, NegativeSampler,
+    NegativesFor, OptimizerKind, OptimizerSpec, RESULTS_VERSION, RepresentationKind,
+    RepresentationSpec, RunSpec, StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
 };

@@ -81,8 +81,6 @@ pub struct TrainSpec {
     pub stop: StopSpec,
     /// How weight matrices start; vectors (biases, norms) start as in PyTorch.
     pub init: Initialisation,
-    /// What stands where a window has no item.
-    pub padding: Padding,
     /// `auto` (CUDA when there is one), `cpu`, or `cuda:N`.
     pub device: String,
     /// Threads of the one worker process. Part of the run's identity: sums depend on it.
@@ -97,7 +95,6 @@ impl Default for TrainSpec {
             optimizer: OptimizerSpec::default(),
             stop: StopSpec::default(),
             init: Initialisation::XavierNormal,
-            padding: Padding::Packed,
             device: "auto".to_owned(),
             threads: 1,
         }
@@ -274,19 +271,6 @@ pub enum Initialisation {
     XavierNormal,
     /// Normal with standard deviation 0.02, cut at two standard deviations.
     TruncatedNormal,
-}
-
-/// What stands where a sequence is shorter than the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Padding {
-    /// Nothing: sequences are packed, and padding never reaches a layer.
-    Packed,
-    /// Row 0 of the item table, as an input like any other on the window's left; it is read and
-    /// never trained. A trap of the published code (METHOD.md, section 8), where it feeds noise to
-    /// the GRU: here only to reproduce that code's GRU4Rec, in training and in prediction.
-    /// Attention backbones have `key_padding_mask = false` for theirs.
-    Input,
 }
 
 /// What the runner hands a worker process, as a JSON file.

@@ -42,8 +42,13 @@ impl Lab {
     pub fn new() -> Self {
         let programs = programs();
         let genair = programs.join("genair");
-        assert!(genair.is_file(), "there is no {}: run `just build`", genair.display());
-        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
+        assert!(
+            genair.is_file(),
+            "there is no {}: run `just build`",
+            genair.display()
+        );
+        let folder =
+            tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
         Self { folder, programs }
     }
 
@@ -66,8 +71,12 @@ impl Lab {
         let from = self.programs.join(library);
         let to = self.path(format!("plugins/libgenair_backbone_{name}.so"));
         self.write(&to, []);
-        std::fs::copy(&from, &to)
-            .unwrap_or_else(|error| panic!("cannot copy {}: {error}; run `just test`, which builds it", from.display()));
+        std::fs::copy(&from, &to).unwrap_or_else(|error| {
+            panic!(
+                "cannot copy {}: {error}; run `just test`, which builds it",
+                from.display()
+            )
+        });
         to
     }
 
@@ -89,10 +98,21 @@ impl Lab {
         for variable in ["GENAIR_TRAINER", "GENAIR_PLUGIN_PATH"] {
             command.env_remove(variable);
         }
-        command.env("GENAIR_DB", "genair.db").env("GENAIR_DEVICE", "cpu");
-        command.stdin(Stdio::null()).stdout(sink("stdout")).stderr(sink("stderr"));
-        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start genair: {error}"));
-        Running { child, output, filters: self.filters() }
+        command
+            .env("GENAIR_DB", "genair.db")
+            .env("GENAIR_DEVICE", "cpu");
+        command
+            .stdin(Stdio::null())
+            .stdout(sink("stdout"))
+            .stderr(sink("stderr"));
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start genair: {error}"));
+        Running {
+            child,
+            output,
+            filters: self.filters(),
+        }
     }
 
     /// The database, for reading.
@@ -115,14 +135,21 @@ impl Lab {
     /// The rows of a statement with a single column of text, one a line.
     pub fn lines(&self, sql: &str) -> String {
         let text = |row: Vec<Value>| row[0].as_str().unwrap_or_default().to_owned();
-        self.rows(sql).into_iter().map(text).collect::<Vec<_>>().join("\n")
+        self.rows(sql)
+            .into_iter()
+            .map(text)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Numbers of the living workers that train in this folder, whoever started them.
     pub fn workers(&self) -> Vec<u32> {
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pid = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-        processes.filter_map(pid).filter(|&pid| self.is_worker(pid)).collect()
+        processes
+            .filter_map(pid)
+            .filter(|&pid| self.is_worker(pid))
+            .collect()
     }
 
     fn is_worker(&self, pid: u32) -> bool {
@@ -151,7 +178,9 @@ impl Lab {
     /// Waits until some run has told of an epoch, and returns its worker, or one of several.
     pub fn wait_for_training(&self) -> u32 {
         self.wait_for("a run in training", |lab| {
-            let trains = lab.count("SELECT 1 FROM epochs JOIN runs USING (run_id) WHERE state = 'running'") > 0;
+            let trains = lab
+                .count("SELECT 1 FROM epochs JOIN runs USING (run_id) WHERE state = 'running'")
+                > 0;
             lab.workers().first().copied().filter(|_| trains)
         })
     }
@@ -169,14 +198,23 @@ impl Lab {
         [
             (path(self.folder.path()), "[lab]"),
             (path(&self.programs), "[programs]"),
-            (r"genair-artefacts/[0-9a-f]{16}".to_owned(), "genair-artefacts/[run]"),
+            (
+                r"genair-artefacts/[0-9a-f]{16}".to_owned(),
+                "genair-artefacts/[run]",
+            ),
             (r"\b[0-9a-f]{64}\b".to_owned(), "[sha256]"),
             (r"after (\d+h)?(\d+m)?\d+s".to_owned(), "after [time]"),
             (r"process \d+ on \S+".to_owned(), "process [pid] on [host]"),
+            (r"\b[01]\.\d{4}\b".to_owned(), "[....]"),
             (r"rustc \d+\.\S+( \([^)]*\))?".to_owned(), "rustc [version]"),
         ]
         .into_iter()
-        .map(|(pattern, shown)| (Regex::new(&pattern).unwrap_or_else(|error| panic!("{error}")), shown))
+        .map(|(pattern, shown)| {
+            (
+                Regex::new(&pattern).unwrap_or_else(|error| panic!("{error}")),
+                shown,
+            )
+        })
         .collect()
     }
 }
@@ -208,8 +246,8 @@ max_len = 12
 /// # Panics
 /// There is no such process.
 pub fn send(signal: Signal, pid: u32) {
-    let sent = Pid::from_raw(pid.cast_signed())
-        .map(|pid| rustix::process::kill_process(pid, signal));
+    let sent =
+        Pid::from_raw(pid.cast_signed()).map(|pid| rustix::process::kill_process(pid, signal));
     assert_eq!(sent, Some(Ok(())), "cannot send {signal:?} to {pid}");
 }
 
@@ -318,6 +356,11 @@ impl fmt::Display for Outcome {
 
 /// `target/release`, where the tests themselves are in `target/release/deps`.
 fn programs() -> PathBuf {
-    let tests = std::env::current_exe().unwrap_or_else(|error| panic!("no path of this program: {error}"));
-    tests.ancestors().nth(2).map(Path::to_owned).unwrap_or_default()
+    let tests =
+        std::env::current_exe().unwrap_or_else(|error| panic!("no path of this program: {error}"));
+    tests
+        .ancestors()
+        .nth(2)
+        .map(Path::to_owned)
+        .unwrap_or_default()
 }

@@ -1,8 +1,8 @@
 //! Training batches: which items a backbone sees, which it must name, and against what.
 
-use genair_abi::{MaskedTraining, TrainsOn};
+use genair_abi::{Capabilities, MaskedTraining, Padding, TrainsOn};
 use genair_data::{Dataset, ItemId};
-use genair_protocol::{LossKind, LossSpec, NegativesFor, Padding, TrainSpec};
+use genair_protocol::{LossKind, LossSpec, NegativesFor, TrainSpec};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -63,10 +63,11 @@ const MIN_TRAIN: usize = 2;
 impl<'a> Batches<'a> {
     pub(crate) fn new(
         dataset: &'a Dataset,
-        trains_on: TrainsOn,
+        capabilities: &Capabilities,
         spec: &TrainSpec,
         streams: Streams,
     ) -> Self {
+        let trains_on = capabilities.trains_on;
         let users = 0..dataset.num_users();
         let seen = users
             .clone()
@@ -98,7 +99,7 @@ impl<'a> Batches<'a> {
             batch_size: spec.batch_size,
             distribution: ItemDistribution::new(spec.loss.sampler, dataset.train_popularity()),
             loss: spec.loss.clone(),
-            padding: spec.padding,
+            padding: capabilities.padding,
             streams,
             samples,
             seen,
@@ -386,16 +387,33 @@ mod tests {
         last_item_copies: 1,
     };
 
+    fn capabilities(trains_on: TrainsOn) -> Capabilities {
+        Capabilities {
+            hidden_size: 4,
+            state_size: 4,
+            trains_on,
+            causal: true,
+            wants_users: false,
+            predicts_at_mask: false,
+            output: genair_abi::OutputItems::Shared,
+            padding: Padding::Packed,
+        }
+    }
+
     fn spec(negatives: usize) -> TrainSpec {
         TrainSpec {
             batch_size: 16,
-            loss: LossSpec { negatives, ..LossSpec::default() },
+            loss: LossSpec {
+                negatives,
+                ..LossSpec::default()
+            },
             ..TrainSpec::default()
         }
     }
 
     fn epoch(dataset: &Dataset, trains_on: TrainsOn, epoch: usize) -> Vec<TrainingBatch> {
-        let mut batches = Batches::new(dataset, trains_on, &spec(2), Streams::new(9));
+        let mut batches =
+            Batches::new(dataset, &capabilities(trains_on), &spec(2), Streams::new(9));
         batches.start_epoch(epoch);
         (0..batches.steps())
             .map(|step| batches.batch(epoch, step))
@@ -518,9 +536,12 @@ mod tests {
     #[test]
     fn padding_that_is_an_input_fills_every_window_on_its_left_and_is_no_target() {
         let dataset = dataset(20);
-        let spec = TrainSpec { padding: Padding::Input, ..spec(1) };
         for trains_on in [TrainsOn::EveryPosition, TrainsOn::LastPosition] {
-            let mut batches = Batches::new(&dataset, trains_on, &spec, Streams::new(9));
+            let capabilities = Capabilities {
+                padding: Padding::Input,
+                ..capabilities(trains_on)
+            };
+            let mut batches = Batches::new(&dataset, &capabilities, &spec(1), Streams::new(9));
             batches.start_epoch(1);
             let batch = batches.batch(1, 0);
             let tokens = items(&batch, &batch.tokens);
@@ -545,11 +566,21 @@ mod tests {
     #[test]
     fn an_epoch_is_the_same_whatever_came_before() {
         let dataset = dataset(10);
-        let mut batches = Batches::new(&dataset, TrainsOn::EveryPosition, &spec(1), Streams::new(9));
+        let mut batches = Batches::new(
+            &dataset,
+            &capabilities(TrainsOn::EveryPosition),
+            &spec(1),
+            Streams::new(9),
+        );
         batches.start_epoch(1);
         batches.start_epoch(2);
         let after = batches.batch(2, 1);
-        let mut fresh = Batches::new(&dataset, TrainsOn::EveryPosition, &spec(1), Streams::new(9));
+        let mut fresh = Batches::new(
+            &dataset,
+            &capabilities(TrainsOn::EveryPosition),
+            &spec(1),
+            Streams::new(9),
+        );
         fresh.start_epoch(2);
         let alone = fresh.batch(2, 1);
         assert_eq!(after.tokens, alone.tokens);

@@ -57,7 +57,13 @@ impl<'a> ModelUnderTest<'a> {
         tch::set_num_threads(train.threads as i32);
         let (model, parameters) =
             SequenceModel::create(plugin, params, dataset, train, seed, Device::Cpu)?;
-        Ok(Self { model, parameters, dataset, train: train.clone(), seed })
+        Ok(Self {
+            model,
+            parameters,
+            dataset,
+            train: train.clone(),
+            seed,
+        })
     }
 
     /// What the backbone says of itself.
@@ -79,10 +85,15 @@ impl<'a> ModelUnderTest<'a> {
         let _guard = tch::no_grad_guard();
         let items = sequences.iter().flat_map(|sequence| &sequence.items);
         let items: Vec<i64> = items.map(|&item| i64::from(item)).collect();
-        let lengths: Vec<i64> =
-            sequences.iter().map(|sequence| sequence.items.len() as i64).collect();
+        let lengths: Vec<i64> = sequences
+            .iter()
+            .map(|sequence| sequence.items.len() as i64)
+            .collect();
         let positions: Vec<i64> = lengths.iter().flat_map(|&length| 0..length).collect();
-        let users: Vec<i64> = sequences.iter().map(|sequence| sequence.user as i64).collect();
+        let users: Vec<i64> = sequences
+            .iter()
+            .map(|sequence| sequence.user as i64)
+            .collect();
         let users = Tensor::f_from_slice(&users)?;
         let vectors = self.model.items.all_inputs()?;
         let states_ms = self.model.backbone.encode(&BatchTensors {
@@ -95,7 +106,10 @@ impl<'a> ModelUnderTest<'a> {
         })?;
         let width = states_ms.size()[1] as usize;
         let numbers = Vec::<f32>::try_from(states_ms.f_contiguous()?.f_view([-1])?)?;
-        Ok(numbers.chunks_exact(width.max(1)).map(<[f32]>::to_vec).collect())
+        Ok(numbers
+            .chunks_exact(width.max(1))
+            .map(<[f32]>::to_vec)
+            .collect())
     }
 
     /// The largest absolute value in the gradient of each parameter, by name, in the first batch of
@@ -155,7 +169,9 @@ impl<'a> ModelUnderTest<'a> {
         let spec = EvalSpec::default();
         let scorer = ModelScorer::new(&self.model, self.dataset)?;
         let evaluator = Evaluator::new(self.dataset, &spec, self.seed);
-        Ok(evaluator.ranks(&scorer, split, &[Protocol::Full])?.swap_remove(0))
+        Ok(evaluator
+            .ranks(&scorer, split, &[Protocol::Full])?
+            .swap_remove(0))
     }
 
     /// Scores of all items for each of `users` by their input of a split; number 0 of each list,
@@ -166,7 +182,10 @@ impl<'a> ModelUnderTest<'a> {
     pub fn scores(&self, users: Range<usize>, split: Split) -> Result<Vec<Vec<f32>>, RunErrorKind> {
         let mut scores = Vec::new();
         ModelScorer::new(&self.model, self.dataset)?.score(users, split, &mut scores)?;
-        Ok(scores.chunks_exact(self.dataset.num_items() + 1).map(<[f32]>::to_vec).collect())
+        Ok(scores
+            .chunks_exact(self.dataset.num_items() + 1)
+            .map(<[f32]>::to_vec)
+            .collect())
     }
 
     /// Writes the weights as a run does; the file appears whole or not at all.
@@ -187,7 +206,9 @@ impl<'a> ModelUnderTest<'a> {
 
     fn batches(&self) -> (Batches<'a>, Streams) {
         let streams = Streams::new(self.seed);
-        let trains_on = self.capabilities().trains_on;
-        (Batches::new(self.dataset, trains_on, &self.train, streams), streams)
+        (
+            Batches::new(self.dataset, self.capabilities(), &self.train, streams),
+            streams,
+        )
     }
 }

@@ -43,7 +43,10 @@ pub(crate) struct Loss {
 pub(crate) fn loss(spec: &LossSpec, input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
     let sampled = |of: &dyn Fn(&Tensor, &Tensor) -> Result<Tensor, tch::TchError>| {
         let loss = of(&target_scores(input)?, &negative_scores(input)?)?;
-        Ok(Loss { value: f64::try_from(&loss)?, differentiable: loss })
+        Ok(Loss {
+            value: f64::try_from(&loss)?,
+            differentiable: loss,
+        })
     };
     match spec.kind {
         LossKind::CrossEntropy => cross_entropy(input),
@@ -55,15 +58,26 @@ pub(crate) fn loss(spec: &LossSpec, input: &LossInput<'_>) -> Result<Loss, tch::
             let negatives = negatives_mn.size()[1];
             let power = gbce_power(negatives as f64, input.items as f64, spec.calibration);
             let positive = positives_m.f_neg()?.f_softplus()?.f_mul_scalar(power)?;
-            let negative = negatives_mn.f_softplus()?.f_sum_dim_intlist(-1, false, Kind::Float)?;
-            positive.f_add(&negative)?.f_mean(Kind::Float)?.f_div_scalar(negatives + 1)
+            let negative = negatives_mn
+                .f_softplus()?
+                .f_sum_dim_intlist(-1, false, Kind::Float)?;
+            positive
+                .f_add(&negative)?
+                .f_mean(Kind::Float)?
+                .f_div_scalar(negatives + 1)
         }),
         LossKind::Bpr => sampled(&|positives_m, negatives_mn| {
-            negatives_mn.f_sub(&positives_m.f_unsqueeze(1)?)?.f_softplus()?.f_mean(Kind::Float)
+            negatives_mn
+                .f_sub(&positives_m.f_unsqueeze(1)?)?
+                .f_softplus()?
+                .f_mean(Kind::Float)
         }),
         LossKind::SampledSoftmax => sampled(&|positives_m, negatives_mn| {
             let logits = Tensor::f_cat(&[&positives_m.f_unsqueeze(1)?, negatives_mn], 1)?;
-            logits.f_logsumexp(&[1], false)?.f_sub(positives_m)?.f_mean(Kind::Float)
+            logits
+                .f_logsumexp([1], false)?
+                .f_sub(positives_m)?
+                .f_mean(Kind::Float)
         }),
     }
 }
@@ -79,7 +93,9 @@ fn gbce_power(negatives: f64, items: f64, t: f64) -> f64 {
 /// Scores of the targets, `[M]`.
 fn target_scores(input: &LossInput<'_>) -> Result<Tensor, tch::TchError> {
     let vectors = gather(&input.outputs.vectors, input.targets_m)?;
-    let scores = vectors.f_mul(input.states_ms)?.f_sum_dim_intlist(-1, false, Kind::Float)?;
+    let scores = vectors
+        .f_mul(input.states_ms)?
+        .f_sum_dim_intlist(-1, false, Kind::Float)?;
     corrected(scores, input.targets_m, input)
 }
 
@@ -88,14 +104,19 @@ fn target_scores(input: &LossInput<'_>) -> Result<Tensor, tch::TchError> {
 fn negative_scores(input: &LossInput<'_>) -> Result<Tensor, tch::TchError> {
     let (states, vectors, places) = (input.states_ms, &input.outputs.vectors, input.negatives);
     let &[rows, per_state] = places.size().as_slice() else {
-        return Err(tch::TchError::Shape(format!("negatives have the shape {:?}", places.size())));
+        return Err(tch::TchError::Shape(format!(
+            "negatives have the shape {:?}",
+            places.size()
+        )));
     };
     let scores = if rows == 1 {
         let scores = states.f_linear(&gather(vectors, &places.f_view([-1])?)?, None::<&Tensor>)?;
         let own = places.f_eq_tensor(&input.targets_m.f_unsqueeze(1)?)?;
         scores.f_masked_fill(&own, f64::NEG_INFINITY)?
     } else if per_state >= MANY_NEGATIVES {
-        states.f_linear(vectors, None::<&Tensor>)?.f_gather(1, places, false)?
+        states
+            .f_linear(vectors, None::<&Tensor>)?
+            .f_gather(1, places, false)?
     } else {
         let vectors = gather(vectors, places)?;
         let scores = vectors.f_mul(&states.f_unsqueeze(1)?)?;
@@ -111,7 +132,11 @@ fn corrected(
     places: &Tensor,
     input: &LossInput<'_>,
 ) -> Result<Tensor, tch::TchError> {
-    let of_places = |values_u: &Tensor| values_u.f_unsqueeze(1).and_then(|v| gather(&v, places)?.f_squeeze_dim(-1));
+    let of_places = |values_u: &Tensor| {
+        values_u
+            .f_unsqueeze(1)
+            .and_then(|v| gather(&v, places)?.f_squeeze_dim(-1))
+    };
     if let Some(bias_u) = &input.outputs.bias {
         scores = scores.f_add(&of_places(bias_u)?)?;
     }
@@ -130,14 +155,23 @@ fn cross_entropy(input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
     // Rows after the items', the mask token's among them, are no candidates.
     let outputs = Outputs {
         vectors: input.outputs.vectors.f_narrow(0, 0, items)?,
-        bias: input.outputs.bias.as_ref().map(|bias| bias.f_narrow(0, 0, items)).transpose()?,
+        bias: input
+            .outputs
+            .bias
+            .as_ref()
+            .map(|bias| bias.f_narrow(0, 0, items))
+            .transpose()?,
     };
     let rows = states.size()[0];
     let block = (BLOCK_LOGITS / items.max(1)).max(BLOCK_STATES);
     let mut sum = 0.0;
     let mut state_gradients = Vec::new();
     let mut vector_gradient = outputs.vectors.f_detach()?.f_zeros_like()?;
-    let mut bias_gradient = outputs.bias.as_ref().map(|bias| bias.f_detach()?.f_zeros_like()).transpose()?;
+    let mut bias_gradient = outputs
+        .bias
+        .as_ref()
+        .map(|bias| bias.f_detach()?.f_zeros_like())
+        .transpose()?;
     {
         let _guard = tch::no_grad_guard();
         let vectors = outputs.vectors.f_detach()?;
@@ -147,7 +181,7 @@ fn cross_entropy(input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
             let states = states.f_detach()?.f_narrow(0, first, len)?;
             let targets = input.targets_m.f_narrow(0, first, len)?.f_unsqueeze(1)?;
             let mut logits = states.f_linear(&vectors, bias.as_ref())?;
-            let all = logits.f_logsumexp(&[1], true)?;
+            let all = logits.f_logsumexp([1], true)?;
             let own = logits.f_gather(1, &targets, false)?;
             sum += f64::try_from(all.f_sub(&own)?.f_sum(Kind::Double)?)?;
             let minus_one = own.f_ones_like()?.f_neg()?;
@@ -157,7 +191,8 @@ fn cross_entropy(input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
             state_gradients.push(gradient.f_matmul(&vectors)?);
             let _ = vector_gradient.f_addmm_(&gradient.f_transpose(0, 1)?, &states)?;
             if let Some(bias_gradient) = &mut bias_gradient {
-                let _ = bias_gradient.f_add_(&gradient.f_sum_dim_intlist(0, false, Kind::Float)?)?;
+                let _ =
+                    bias_gradient.f_add_(&gradient.f_sum_dim_intlist(0, false, Kind::Float)?)?;
             }
         }
     }
@@ -167,7 +202,10 @@ fn cross_entropy(input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
     if let (Some(bias), Some(gradient)) = (&outputs.bias, &bias_gradient) {
         differentiable = differentiable.f_add(&inner(bias, gradient)?)?;
     }
-    Ok(Loss { value: sum / rows as f64, differentiable })
+    Ok(Loss {
+        value: sum / rows as f64,
+        differentiable,
+    })
 }
 
 #[cfg(test)]
@@ -189,7 +227,11 @@ mod tests {
             let leaf = |tensor: Tensor| tensor.set_requires_grad(true);
             let vectors = [[0.2f32, -1.0], [0.7, 0.3], [-0.5, 0.9], [1.1, -0.2]];
             Self {
-                states: leaf(Tensor::from_slice2(&[[0.5f32, -0.4], [1.5, 0.8], [-0.3, 0.6]])),
+                states: leaf(Tensor::from_slice2(&[
+                    [0.5f32, -0.4],
+                    [1.5, 0.8],
+                    [-0.3, 0.6],
+                ])),
                 outputs: Outputs {
                     vectors: leaf(Tensor::from_slice2(&vectors)),
                     bias: bias.then(|| leaf(Tensor::from_slice(&[0.1f32, -0.2, 0.3, 0.0]))),
@@ -226,7 +268,12 @@ mod tests {
     }
 
     fn spec(kind: LossKind) -> LossSpec {
-        LossSpec { kind, negatives: 2, calibration: 0.75, ..LossSpec::default() }
+        LossSpec {
+            kind,
+            negatives: 2,
+            calibration: 0.75,
+            ..LossSpec::default()
+        }
     }
 
     fn softplus(x: f64) -> f64 {
@@ -248,14 +295,29 @@ mod tests {
             };
             let power = 0.2 * (0.75 * (1.0 - 5.0) + 5.0);
             let expected = [
-                (LossKind::Bce, mean(&|p, a, b| softplus(-p) + (softplus(a) + softplus(b)) / 2.0)),
-                (LossKind::Gbce, mean(&|p, a, b| (power * softplus(-p) + softplus(a) + softplus(b)) / 3.0)),
-                (LossKind::Bpr, mean(&|p, a, b| (softplus(a - p) + softplus(b - p)) / 2.0)),
-                (LossKind::SampledSoftmax, mean(&|p, a, b| (p.exp() + a.exp() + b.exp()).ln() - p)),
+                (
+                    LossKind::Bce,
+                    mean(&|p, a, b| softplus(-p) + (softplus(a) + softplus(b)) / 2.0),
+                ),
+                (
+                    LossKind::Gbce,
+                    mean(&|p, a, b| (power * softplus(-p) + softplus(a) + softplus(b)) / 3.0),
+                ),
+                (
+                    LossKind::Bpr,
+                    mean(&|p, a, b| (softplus(a - p) + softplus(b - p)) / 2.0),
+                ),
+                (
+                    LossKind::SampledSoftmax,
+                    mean(&|p, a, b| (p.exp() + a.exp() + b.exp()).ln() - p),
+                ),
             ];
             for (kind, expected) in expected {
                 let value = loss(&spec(kind), &case.input()).unwrap().value;
-                assert!((value - expected).abs() < 1e-6, "{kind:?}: {value}, expected {expected}");
+                assert!(
+                    (value - expected).abs() < 1e-6,
+                    "{kind:?}: {value}, expected {expected}"
+                );
             }
         }
     }
@@ -264,13 +326,21 @@ mod tests {
     fn cross_entropy_and_its_gradient_are_those_of_autograd() {
         for bias in [false, true] {
             let case = Case::new(bias);
-            let input = LossInput { items: 4, ..case.input() };
+            let input = LossInput {
+                items: 4,
+                ..case.input()
+            };
             let ours = loss(&spec(LossKind::CrossEntropy), &input).unwrap();
-            let logits = case.states.linear(&case.outputs.vectors, case.outputs.bias.as_ref());
+            let logits = case
+                .states
+                .linear(&case.outputs.vectors, case.outputs.bias.as_ref());
             let theirs = logits.cross_entropy_for_logits(&case.targets);
             let value = f64::try_from(&theirs).unwrap();
             assert!((ours.value - value).abs() < 1e-6);
-            let theirs = Loss { value, differentiable: theirs };
+            let theirs = Loss {
+                value,
+                differentiable: theirs,
+            };
             for (ours, theirs) in case.gradients(&ours).iter().zip(case.gradients(&theirs)) {
                 assert!(ours.allclose(&theirs, 1e-5, 1e-7, false));
             }
@@ -281,7 +351,10 @@ mod tests {
     fn many_negatives_are_scored_like_few_and_shared_ones_like_their_own() {
         let case = Case::new(true);
         let many = case.negatives.repeat([1, MANY_NEGATIVES / 2]);
-        let input = LossInput { negatives: &many, ..case.input() };
+        let input = LossInput {
+            negatives: &many,
+            ..case.input()
+        };
         let few = Vec::<Vec<f64>>::try_from(negative_scores(&case.input()).unwrap()).unwrap();
         let many = Vec::<Vec<f64>>::try_from(negative_scores(&input).unwrap()).unwrap();
         for (few, many) in few.iter().zip(&many) {
@@ -290,7 +363,10 @@ mod tests {
             }
         }
         let shared = Tensor::from_slice2(&[[1i64, 2]]);
-        let input = LossInput { negatives: &shared, ..case.input() };
+        let input = LossInput {
+            negatives: &shared,
+            ..case.input()
+        };
         let shared = Vec::<Vec<f64>>::try_from(negative_scores(&input).unwrap()).unwrap();
         let all = case.scores();
         for (row, scores) in shared.iter().enumerate() {
@@ -298,11 +374,19 @@ mod tests {
         }
         // Item 2 is the third state's target: it does not count against itself.
         assert_eq!(shared[2][1], f64::NEG_INFINITY);
-        for kind in [LossKind::Bce, LossKind::Gbce, LossKind::Bpr, LossKind::SampledSoftmax] {
+        for kind in [
+            LossKind::Bce,
+            LossKind::Gbce,
+            LossKind::Bpr,
+            LossKind::SampledSoftmax,
+        ] {
             let loss = loss(&spec(kind), &input).unwrap();
             assert!(loss.value.is_finite(), "{kind:?}");
             for gradient in case.gradients(&loss) {
-                assert!(bool::try_from(gradient.isfinite().all()).unwrap(), "{kind:?}");
+                assert!(
+                    bool::try_from(gradient.isfinite().all()).unwrap(),
+                    "{kind:?}"
+                );
             }
         }
     }
@@ -311,7 +395,10 @@ mod tests {
     fn the_sampling_probability_is_taken_off() {
         let case = Case::new(false);
         let log_probability = Tensor::from_slice(&[0.4f32, 0.3, 0.2, 0.1]).log();
-        let input = LossInput { log_probability_u: Some(&log_probability), ..case.input() };
+        let input = LossInput {
+            log_probability_u: Some(&log_probability),
+            ..case.input()
+        };
         let scores = Vec::<Vec<f64>>::try_from(negative_scores(&input).unwrap()).unwrap();
         assert!((scores[0][0] - (case.scores()[0][0] - 0.4f64.ln())).abs() < 1e-6);
         assert_eq!(log_probability.device(), Device::Cpu);

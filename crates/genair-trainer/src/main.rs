@@ -77,7 +77,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             end_with_standard_input();
             return Ok(report_outcome(|| run(&request, &mut say)));
         }
-        Command::Evaluate { request, checkpoint } => {
+        Command::Evaluate {
+            request,
+            checkpoint,
+        } => {
             let request = read_request(&request)?;
             return Ok(report_outcome(|| evaluate(&request, &checkpoint, &mut say)));
         }
@@ -120,8 +123,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn read_request(path: &Path) -> anyhow::Result<WorkerRequest> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no request", path.display()))
 }
 
@@ -169,6 +172,7 @@ fn end_with_standard_input() {
         while matches!(std::io::stdin().read(&mut sink), Ok(read) if read > 0) {}
         tracing::warn!("standard input is closed; ending");
         // Not `exit`: the other thread is inside libtorch, whose destructors it must not meet.
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     });
 }

@@ -42,7 +42,9 @@ impl ItemDistribution {
 
     /// Natural logarithm of an item's probability, where items differ.
     pub(crate) fn log_probability(&self, item: usize) -> Option<f32> {
-        let Self::Popularity(sums) = self else { return None };
+        let Self::Popularity(sums) = self else {
+            return None;
+        };
         let count = sums[item] - sums[item - 1];
         // An item that is never drawn is as rare as one could see: its target score must be finite.
         Some((count.max(1) as f64 / sums.last().copied().unwrap_or(1) as f64).ln() as f32)
@@ -60,7 +62,11 @@ pub(crate) struct NegativeSampler<'a> {
 
 impl<'a> NegativeSampler<'a> {
     pub(crate) fn new(seen: &'a [u32], items: u32, distribution: &'a ItemDistribution) -> Self {
-        Self { seen, items, distribution }
+        Self {
+            seen,
+            items,
+            distribution,
+        }
     }
 
     /// One item from the distribution, outside the user's training sequence; uniform over all items
@@ -172,7 +178,10 @@ mod tests {
             counts[distribution.draw(&mut rng) as usize] += 1;
         }
         for (count, expected) in counts.iter().zip([0.0, 0.6, 0.0, 0.1, 0.3]) {
-            assert!((f64::from(*count) / 20_000.0 - expected).abs() < 0.02, "{counts:?}");
+            assert!(
+                (f64::from(*count) / 20_000.0 - expected).abs() < 0.02,
+                "{counts:?}"
+            );
         }
         let probability = distribution.log_probability(4).unwrap();
         assert!((probability - 0.3f32.ln()).abs() < 1e-6);

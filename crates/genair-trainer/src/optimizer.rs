@@ -51,7 +51,11 @@ struct Step {
 impl Adam {
     pub(crate) fn new(spec: OptimizerSpec, parameters: &Parameters) -> Self {
         let moments = parameters.named().iter().map(|_| None).collect();
-        Self { spec, moments, steps: 0 }
+        Self {
+            spec,
+            moments,
+            steps: 0,
+        }
     }
 
     /// Moves every parameter that has a gradient; `gradients` are in the order of the parameters.
@@ -71,7 +75,11 @@ impl Adam {
             correction: (1.0 - BETA_2.powi(self.steps)).sqrt(),
             weight_decay: self.spec.weight_decay,
         };
-        let named = parameters.named().iter().zip(&mut self.moments).zip(gradients);
+        let named = parameters
+            .named()
+            .iter()
+            .zip(&mut self.moments)
+            .zip(gradients);
         for (((name, tensor), moments), gradient) in named {
             if matches!(gradient, Gradient::None) {
                 continue;
@@ -86,7 +94,9 @@ impl Adam {
                 _ => composed_step(step, &mut tensor, first, second, gradient)?,
             };
             if !finite {
-                return Err(StepError::NotFinite { tensor: name.clone() });
+                return Err(StepError::NotFinite {
+                    tensor: name.clone(),
+                });
             }
         }
         Ok(())
@@ -97,7 +107,9 @@ impl Adam {
 #[derive(Debug)]
 pub(crate) enum StepError {
     /// A gradient that is not a number.
-    NotFinite { tensor: String },
+    NotFinite {
+        tensor: String,
+    },
     Torch(tch::TchError),
 }
 
@@ -144,7 +156,10 @@ fn composed_step(
     }
     let _ = first.f_lerp_(&gradient, 1.0 - BETA_1)?;
     let _ = second.f_lerp_(&gradient.f_square()?, 1.0 - BETA_2)?;
-    let scale = second.f_sqrt()?.f_divide_scalar_(step.correction)?.f_add_scalar_(EPSILON)?;
+    let scale = second
+        .f_sqrt()?
+        .f_divide_scalar_(step.correction)?
+        .f_add_scalar_(EPSILON)?;
     let _ = tensor.f_add_(&first.f_div(&scale)?.f_mul_scalar_(-step.rate)?)?;
     Ok(finite)
 }
@@ -162,7 +177,10 @@ mod tests {
     fn parameters(shape: &[i64]) -> (Parameters, Tensor) {
         let mut parameters =
             Parameters::new(Initialisation::XavierNormal, Streams::new(1), Device::Cpu);
-        let start = Start { kind: InitKind::Weight, value: 0.0 };
+        let start = Start {
+            kind: InitKind::Weight,
+            value: 0.0,
+        };
         let tensor = parameters.create("p", shape, start).unwrap();
         (parameters, tensor)
     }
@@ -177,11 +195,18 @@ mod tests {
             let _guard = tch::no_grad_guard();
             p.copy_(&Tensor::from_slice(&[1.0f32, -2.0, 3.0]));
         }
-        let mut adam = Adam::new(OptimizerSpec { lr: 0.1, ..OptimizerSpec::default() }, &parameters);
+        let mut adam = Adam::new(
+            OptimizerSpec {
+                lr: 0.1,
+                ..OptimizerSpec::default()
+            },
+            &parameters,
+        );
         for _ in 0..3 {
             let loss = (p.square() * Tensor::from_slice(&[1.0f32, 2.0, 0.5])).sum(Kind::Float);
             let gradient = Tensor::run_backward(&[loss], &[&p], false, false).remove(0);
-            adam.step(&parameters, &[Gradient::Dense(gradient)]).unwrap();
+            adam.step(&parameters, &[Gradient::Dense(gradient)])
+                .unwrap();
         }
         let values = Vec::<f32>::try_from(&p).unwrap();
         for (value, expected) in values.iter().zip(EXPECTED) {
@@ -193,14 +218,20 @@ mod tests {
     #[test]
     fn every_form_of_the_step_agrees() {
         for weight_decay in [0.0, 0.1] {
-            let spec = OptimizerSpec { lr: 0.01, weight_decay, ..OptimizerSpec::default() };
+            let spec = OptimizerSpec {
+                lr: 0.01,
+                weight_decay,
+                ..OptimizerSpec::default()
+            };
             let shape = [7, 5];
             let (by_rows, rows_tensor) = parameters(&shape);
             let (dense, dense_tensor) = parameters(&shape);
             let mut composed = rows_tensor.detach_copy();
             let (mut first, mut second) = (composed.zeros_like(), composed.zeros_like());
-            let (mut rows_adam, mut dense_adam) =
-                (Adam::new(spec.clone(), &by_rows), Adam::new(spec.clone(), &dense));
+            let (mut rows_adam, mut dense_adam) = (
+                Adam::new(spec.clone(), &by_rows),
+                Adam::new(spec.clone(), &dense),
+            );
             for number in 1..=4 {
                 let rows = vec![3, 1, 4 + i64::from(number % 3)];
                 let values = Tensor::arange(15, (Kind::Float, Device::Cpu)).view([3, 5]) / 10.0
@@ -221,7 +252,10 @@ mod tests {
                 dense_adam.step(&dense, &[Gradient::Dense(full)]).unwrap();
             }
             assert_eq!(rows_tensor, dense_tensor);
-            assert!(composed.allclose(&rows_tensor, 1e-5, 1e-7, false), "{weight_decay}");
+            assert!(
+                composed.allclose(&rows_tensor, 1e-5, 1e-7, false),
+                "{weight_decay}"
+            );
         }
     }
 
@@ -233,11 +267,18 @@ mod tests {
             let gradient = Tensor::from_slice(&values).view([4, 5]);
             for gradient in [
                 Gradient::Dense(gradient.shallow_clone()),
-                Gradient::Rows { rows: vec![0, 3, 2, 1], values: gradient },
+                Gradient::Rows {
+                    rows: vec![0, 3, 2, 1],
+                    values: gradient,
+                },
             ] {
                 let (parameters, _p) = parameters(&[4, 5]);
                 let mut adam = Adam::new(OptimizerSpec::default(), &parameters);
-                let error = adam.step(&parameters, &[gradient]).unwrap_err().at(2, 7).to_string();
+                let error = adam
+                    .step(&parameters, &[gradient])
+                    .unwrap_err()
+                    .at(2, 7)
+                    .to_string();
                 assert_eq!(error, "the gradient of `p` became NaN in epoch 2, step 7");
             }
         }

@@ -60,7 +60,10 @@ pub(crate) struct GatheredItems {
 impl GatheredItems {
     /// The rows that stand for a table in this batch's graph, where `name` is a table's.
     pub(crate) fn rows_of(&self, name: &str) -> Option<&Tensor> {
-        self.leaves.iter().find(|(table, _)| *table == name).map(|(_, rows)| rows)
+        self.leaves
+            .iter()
+            .find(|(table, _)| *table == name)
+            .map(|(_, rows)| rows)
     }
 }
 
@@ -126,7 +129,10 @@ impl ItemVectors {
     /// gradients are as small as the batch.
     pub(crate) fn gather(&self, distinct_u: &Tensor) -> Result<GatheredItems, tch::TchError> {
         let leaf = |table: &Tensor| {
-            table.f_detach()?.f_index_select(0, distinct_u)?.f_set_requires_grad(true)
+            table
+                .f_detach()?
+                .f_index_select(0, distinct_u)?
+                .f_set_requires_grad(true)
         };
         let rows = leaf(&self.table)?;
         let inputs = match &self.mask {
@@ -139,11 +145,21 @@ impl ItemVectors {
                 let (vectors, bias) = (leaf(&own.table)?, leaf(&own.bias)?);
                 leaves.push((OUTPUT_TABLE, vectors.shallow_clone()));
                 leaves.push((OUTPUT_BIAS, bias.shallow_clone()));
-                Outputs { vectors, bias: Some(bias.f_squeeze_dim(1)?) }
+                Outputs {
+                    vectors,
+                    bias: Some(bias.f_squeeze_dim(1)?),
+                }
             }
-            None => Outputs { vectors: inputs.shallow_clone(), bias: None },
+            None => Outputs {
+                vectors: inputs.shallow_clone(),
+                bias: None,
+            },
         };
-        Ok(GatheredItems { inputs, outputs, leaves })
+        Ok(GatheredItems {
+            inputs,
+            outputs,
+            leaves,
+        })
     }
 
     /// What states are scored against, for the whole catalogue: `I + 1` rows, row 0 meaningless.

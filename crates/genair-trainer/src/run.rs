@@ -97,7 +97,15 @@ fn work(
                 None => {
                     let batches = batches(spec, &model, &dataset).during(RunPhase::LoadingData)?;
                     emit(start());
-                    train(request, &model, &mut parameters, batches, &dataset, &evaluator, emit)?
+                    train(
+                        request,
+                        &model,
+                        &mut parameters,
+                        batches,
+                        &dataset,
+                        &evaluator,
+                        emit,
+                    )?
                 }
             }
         }
@@ -153,10 +161,12 @@ fn batches<'a>(
     model: &SequenceModel<'_>,
     dataset: &'a Dataset,
 ) -> Result<Batches<'a>, RunErrorKind> {
-    let trains_on = model.backbone.capabilities().trains_on;
-    let batches = Batches::new(dataset, trains_on, &spec.train, Streams::new(spec.seed));
+    let capabilities = model.backbone.capabilities();
+    let batches = Batches::new(dataset, capabilities, &spec.train, Streams::new(spec.seed));
     if batches.is_empty() {
-        return Err(RunErrorKind::NothingToTrainOn { users: dataset.num_users() });
+        return Err(RunErrorKind::NothingToTrainOn {
+            users: dataset.num_users(),
+        });
     }
     Ok(batches)
 }

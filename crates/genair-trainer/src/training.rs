@@ -8,7 +8,7 @@ use std::ops::Range;
 use genair_abi::CreateContext;
 use genair_data::Dataset;
 use genair_eval::Split;
-use genair_protocol::{LossSpec, NegativesFor, Padding, TrainSpec};
+use genair_protocol::{LossSpec, NegativesFor, TrainSpec};
 use tch::{Device, Kind, Tensor};
 
 use crate::RunErrorKind;
@@ -26,7 +26,6 @@ pub(crate) struct SequenceModel<'a> {
     pub(crate) backbone: Model<'a>,
     pub(crate) items: ItemVectors,
     pub(crate) device: Device,
-    pub(crate) padding: Padding,
 }
 
 impl<'a> SequenceModel<'a> {
@@ -49,9 +48,19 @@ impl<'a> SequenceModel<'a> {
             device: device_number(device),
         };
         let backbone = Model::create(plugin, params, context, &mut parameters)?;
-        let items =
-            ItemVectors::create(dataset.num_items(), backbone.capabilities(), &mut parameters)?;
-        Ok((Self { backbone, items, device, padding: spec.padding }, parameters))
+        let items = ItemVectors::create(
+            dataset.num_items(),
+            backbone.capabilities(),
+            &mut parameters,
+        )?;
+        Ok((
+            Self {
+                backbone,
+                items,
+                device,
+            },
+            parameters,
+        ))
     }
 
     /// One epoch of training; the mean loss of its steps.
@@ -90,7 +99,9 @@ impl<'a> SequenceModel<'a> {
                 });
             }
             let gradients = forward.gradients(&batch, parameters)?;
-            optimizer.step(parameters, &gradients).map_err(|error| error.at(epoch, step + 1))?;
+            optimizer
+                .step(parameters, &gradients)
+                .map_err(|error| error.at(epoch, step + 1))?;
             sum += value;
         }
         Ok(sum / batches.steps() as f64)
@@ -106,7 +117,12 @@ impl<'a> SequenceModel<'a> {
         let ids = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(self.device);
         // Every vector is computed once per distinct item, then gathered.
         let items = self.items.gather(&ids(&batch.distinct)?)?;
-        let users = self.backbone.capabilities().wants_users.then(|| ids(&batch.users)).transpose()?;
+        let users = self
+            .backbone
+            .capabilities()
+            .wants_users
+            .then(|| ids(&batch.users))
+            .transpose()?;
         let states_ms = self.backbone.encode(&BatchTensors {
             items: &gather_tokens(&items.inputs, batch, &ids(&batch.tokens)?)?,
             positions: &ids(&batch.positions)?,
@@ -115,10 +131,15 @@ impl<'a> SequenceModel<'a> {
             wanted: batch.wanted.as_deref(),
             training: Some(seed),
         })?;
-        let rows = if spec.negatives_for == NegativesFor::Batch { 1 } else { states_ms.size()[0] };
-        let log_probability = batch.log_probability.as_deref().map(|values| {
-            Tensor::f_from_slice(values)?.f_to_device(self.device)
-        });
+        let rows = if spec.negatives_for == NegativesFor::Batch {
+            1
+        } else {
+            states_ms.size()[0]
+        };
+        let log_probability = batch
+            .log_probability
+            .as_deref()
+            .map(|values| Tensor::f_from_slice(values)?.f_to_device(self.device));
         let negatives = ids(&batch.negatives)?;
         let loss = loss(
             spec,
@@ -131,7 +152,11 @@ impl<'a> SequenceModel<'a> {
                 items: self.items.len(),
             },
         )?;
-        Ok(Forward { loss, states_ms, items })
+        Ok(Forward {
+            loss,
+            states_ms,
+            items,
+        })
     }
 }
 
@@ -155,14 +180,18 @@ impl Forward {
             .iter()
             .map(|(name, tensor)| self.items.rows_of(name).unwrap_or(tensor))
             .collect();
-        let gradients = Tensor::f_run_backward(&[&self.loss.differentiable], &inputs, false, false)?;
+        let gradients =
+            Tensor::f_run_backward(&[&self.loss.differentiable], &inputs, false, false)?;
         let named = parameters.named().iter().zip(gradients);
         Ok(named
             .map(|((name, _), gradient)| {
                 if !gradient.defined() {
                     Gradient::None
                 } else if self.items.rows_of(name).is_some() {
-                    Gradient::Rows { rows: batch.distinct.clone(), values: gradient }
+                    Gradient::Rows {
+                        rows: batch.distinct.clone(),
+                        values: gradient,
+                    }
                 } else {
                     Gradient::Dense(gradient)
                 }
@@ -224,7 +253,7 @@ impl Scorer for ModelScorer<'_> {
         for user in users.clone() {
             let (input, _) = input_and_target(self.dataset, user, split);
             let input = tail(input, window);
-            let padding = padding_places(self.model.padding, window, input.len());
+            let padding = padding_places(capabilities.padding, window, input.len());
             tokens.extend(std::iter::repeat_n(0, padding));
             tokens.extend(input.iter().map(|&item| i64::from(item)));
             // The mask token's vector is the row after the last item's.

@@ -9,9 +9,15 @@ use genair_protocol::{RunEvent, RunFailure};
 use serde_json::{Value, json};
 
 fn plugin(name: &str) -> PathBuf {
-    let file = format!("libgenair_backbone_{name}.{}", std::env::consts::DLL_EXTENSION);
+    let file = format!(
+        "libgenair_backbone_{name}.{}",
+        std::env::consts::DLL_EXTENSION
+    );
     let tests = std::env::current_exe().unwrap();
-    let built = tests.ancestors().map(|folder| folder.join(&file)).find(|path| path.exists());
+    let built = tests
+        .ancestors()
+        .map(|folder| folder.join(&file))
+        .find(|path| path.exists());
     built.unwrap_or_else(|| panic!("{file} is not built: run `just build` first"))
 }
 
@@ -40,16 +46,25 @@ fn work(request: &Value, checkpoint: Option<&Path>) -> Vec<RunEvent> {
     let mut worker = Command::new(env!("CARGO_BIN_EXE_genair-trainer"));
     match checkpoint {
         None => worker.arg("run").arg(file),
-        Some(checkpoint) => worker.arg("evaluate").arg(file).arg("--checkpoint").arg(checkpoint),
+        Some(checkpoint) => worker
+            .arg("evaluate")
+            .arg(file)
+            .arg("--checkpoint")
+            .arg(checkpoint),
     };
-    worker.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    worker
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut worker = worker.spawn().unwrap();
     // Held until the end: a worker whose standard input is closed stops.
     let stdin = worker.stdin.take();
     let output = worker.wait_with_output().unwrap();
     drop(stdin);
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The failure that is all a worker says.
@@ -78,7 +93,9 @@ fn a_checkpoint_gives_the_events_of_its_run_without_training() {
     };
     assert_eq!(results(&evaluated), results(&trained));
     assert_eq!(results(&evaluated).len() + 1, evaluated.len());
-    let Some(RunEvent::Finished(totals)) = evaluated.last() else { panic!("{evaluated:?}") };
+    let Some(RunEvent::Finished(totals)) = evaluated.last() else {
+        panic!("{evaluated:?}")
+    };
     assert_eq!((totals.epochs, totals.best_epoch), (0, 0));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -95,11 +112,19 @@ fn what_is_not_the_models_checkpoint_is_refused_before_anything_is_said() {
     assert!(failure.message.contains(expected), "{failure:?}");
 
     let failure = refusal(&right, &folder.path().join("missing.safetensors"));
-    assert!(failure.message.contains("missing.safetensors"), "{failure:?}");
+    assert!(
+        failure.message.contains("missing.safetensors"),
+        "{failure:?}"
+    );
 
     let mut popularity = right;
     popularity["plugin"] = Value::Null;
     popularity["run"]["backbone"] = json!({"name": "popularity"});
     let failure = refusal(&popularity, &file);
-    assert!(failure.message.contains("no model to load a checkpoint into"), "{failure:?}");
+    assert!(
+        failure
+            .message
+            .contains("no model to load a checkpoint into"),
+        "{failure:?}"
+    );
 }

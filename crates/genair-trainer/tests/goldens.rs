@@ -3,13 +3,16 @@
 //! says where the weights are; neither is part of this project.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-#![expect(clippy::disallowed_methods, reason = "the environment says where the weights are")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the environment says where the weights are"
+)]
 
 use std::path::{Path, PathBuf};
 
 use genair_data::{Dataset, DatasetSpec};
 use genair_eval::{Split, rank};
-use genair_protocol::{Padding, TrainSpec};
+use genair_protocol::TrainSpec;
 use genair_trainer::harness::ModelUnderTest;
 use genair_trainer::plugin::Plugin;
 use serde_json::{Value, json};
@@ -34,24 +37,38 @@ fn dataset() -> Dataset {
 }
 
 fn plugin(name: &str) -> Plugin {
-    let file = format!("libgenair_backbone_{name}.{}", std::env::consts::DLL_EXTENSION);
+    let file = format!(
+        "libgenair_backbone_{name}.{}",
+        std::env::consts::DLL_EXTENSION
+    );
     let tests = std::env::current_exe().unwrap();
-    let built = tests.ancestors().map(|folder| folder.join(&file)).find(|path| path.exists());
+    let built = tests
+        .ancestors()
+        .map(|folder| folder.join(&file))
+        .find(|path| path.exists());
     let path = built.unwrap_or_else(|| panic!("{file} is not built: run `just build` first"));
     Plugin::open(&path, None).unwrap()
 }
 
-fn check(golden: &str, backbone: &str, params: Value, padding: Padding) {
+fn check(golden: &str, backbone: &str, params: Value) {
     let folder = std::env::var_os("GENAIR_GOLDENS")
         .expect("GENAIR_GOLDENS must name the folder of the weights; `just test-data` sets it");
     let path = PathBuf::from(folder).join(golden);
     let expected = Tensor::read_safetensors(&path).unwrap();
-    let expected = |name: &str| &expected.iter().find(|(theirs, _)| theirs == name).unwrap().1;
+    let expected = |name: &str| {
+        &expected
+            .iter()
+            .find(|(theirs, _)| theirs == name)
+            .unwrap()
+            .1
+    };
     let ranks = |name: &str| -> Vec<i64> { Vec::try_from(expected(name)).unwrap() };
 
     let (dataset, plugin) = (dataset(), plugin(backbone));
-    let Value::Object(params) = params else { panic!("{params} are no parameters") };
-    let train = TrainSpec { padding, ..TrainSpec::default() };
+    let Value::Object(params) = params else {
+        panic!("{params} are no parameters")
+    };
+    let train = TrainSpec::default();
     let mut model = ModelUnderTest::create(&plugin, &params, &dataset, &train, 44).unwrap();
     model.load(&path).unwrap();
 
@@ -62,7 +79,10 @@ fn check(golden: &str, backbone: &str, params: Value, padding: Padding) {
             let reference =
                 expected("test.scores_first5users").double_value(&[user as i64, item as i64 - 1]);
             let difference = scores[item] - reference as f32;
-            assert!(difference.abs() <= SCORE_TOLERANCE, "user {user}, item {item}: {difference:e}");
+            assert!(
+                difference.abs() <= SCORE_TOLERANCE,
+                "user {user}, item {item}: {difference:e}"
+            );
         }
     }
     let among_all: Vec<u32> = (0..users)
@@ -70,7 +90,10 @@ fn check(golden: &str, backbone: &str, params: Value, padding: Padding) {
         .collect();
     for (name, found) in [
         ("test.rank_excl_history", model.ranks(Split::Test).unwrap()),
-        ("valid.rank_excl_history", model.ranks(Split::Valid).unwrap()),
+        (
+            "valid.rank_excl_history",
+            model.ranks(Split::Valid).unwrap(),
+        ),
         ("test.rank_incl_history", among_all),
     ] {
         let different: Vec<String> = ranks(name)
@@ -81,18 +104,23 @@ fn check(golden: &str, backbone: &str, params: Value, padding: Padding) {
             .map(|(user, (reference, found))| format!("user {user}: {found}, not {reference}"))
             .collect();
         assert_eq!(found.len(), users);
-        assert!(different.is_empty(), "{name}: {} of {users} differ: {different:?}", different.len());
+        assert!(
+            different.is_empty(),
+            "{name}: {} of {users} differ: {different:?}",
+            different.len()
+        );
     }
 }
 
 #[test]
 fn sasrec_ranks_as_the_reference() {
     let params = json!({"hidden_size": 64, "key_padding_mask": false});
-    check("sasrec_seq-causal-e20-s44.safetensors", "sasrec", params, Padding::Packed);
+    check("sasrec_seq-causal-e20-s44.safetensors", "sasrec", params);
 }
 
 #[test]
 fn gru4rec_ranks_as_the_reference() {
-    let params = json!({"hidden_size": 64, "num_layers": 1, "trains_on": "last"});
-    check("gru4rec-ref-e20-s44.safetensors", "gru4rec", params, Padding::Input);
+    let params =
+        json!({"hidden_size": 64, "num_layers": 1, "trains_on": "last", "padding": "input"});
+    check("gru4rec-ref-e20-s44.safetensors", "gru4rec", params);
 }

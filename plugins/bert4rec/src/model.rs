@@ -9,7 +9,7 @@
 
 use genair_plugin_sdk::layers::{Activation, TransformerConfig, TransformerEncoder};
 use genair_plugin_sdk::{
-    Backbone, Builder, Capabilities, Error, MaskedTraining, Mode, OutputItems, Result,
+    Backbone, Builder, Capabilities, Error, MaskedTraining, Mode, OutputItems, Padding, Result,
     SequenceBatch, TrainsOn,
 };
 use schemars::JsonSchema;
@@ -127,6 +127,7 @@ impl Backbone for Bert4Rec {
             wants_users: false,
             predicts_at_mask: true,
             output: OutputItems::Shared,
+            padding: Padding::Packed,
         })
     }
 

@@ -12,7 +12,8 @@
 
 use genair_plugin_sdk::layers::Linear;
 use genair_plugin_sdk::{
-    Backbone, Builder, Capabilities, Init, Mode, OutputItems, Result, SequenceBatch, TrainsOn,
+    Backbone, Builder, Capabilities, Init, Mode, OutputItems, Padding, Result, SequenceBatch,
+    TrainsOn,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -129,6 +130,7 @@ impl Backbone for Caser {
             wants_users: config.user_vectors,
             predicts_at_mask: false,
             output,
+            padding: Padding::Packed,
         })
     }
 
@@ -151,7 +153,11 @@ impl Backbone for Caser {
             .collect::<Result<_>>()?;
         let compress = Linear::build(&builder.scope("compress"), v * d + h * window, d)?;
         let join = match config.form {
-            Form::Recbole => Some(Linear::build(&builder.scope("join"), config.joined_size(), d)?),
+            Form::Recbole => Some(Linear::build(
+                &builder.scope("join"),
+                config.joined_size(),
+                d,
+            )?),
             Form::Original => None,
         };
         let users = config

@@ -7,8 +7,8 @@
 //! Shapes: `N` valid tokens, `L` tokens of the longest sequence, `D` hidden size.
 
 use genair_plugin_sdk::{
-    Backbone, Builder, Capabilities, Init, Mode, OutputItems, Result, SequenceBatch, TrainsOn,
-    gather_rows,
+    Backbone, Builder, Capabilities, Init, Mode, OutputItems, Padding, Result, SequenceBatch,
+    TrainsOn, gather_rows,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,16 @@ pub(crate) enum Positions {
     Every,
     /// Only the last one: one target per user and epoch, as in the published GenAIR code.
     Last,
+}
+
+/// What stands where a window has no item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PaddingPlaces {
+    /// Nothing: padding never reaches the network.
+    Packed,
+    /// Row 0 of the item table, an input like any other, as in the published GenAIR code.
+    Input,
 }
 
 /// Settings under `[backbone.gru4rec]`.
@@ -39,6 +49,8 @@ pub(crate) struct Gru4RecConfig {
     dropout: f64,
     /// Which positions of a training sequence predict.
     trains_on: Positions,
+    /// What stands where a window has no item.
+    padding: PaddingPlaces,
 }
 
 impl Default for Gru4RecConfig {
@@ -48,6 +60,7 @@ impl Default for Gru4RecConfig {
             num_layers: 1,
             dropout: 0.2,
             trains_on: Positions::Every,
+            padding: PaddingPlaces::Packed,
         }
     }
 }
@@ -85,6 +98,10 @@ impl Backbone for Gru4Rec {
             wants_users: false,
             predicts_at_mask: false,
             output: OutputItems::Shared,
+            padding: match config.padding {
+                PaddingPlaces::Packed => Padding::Packed,
+                PaddingPlaces::Input => Padding::Input,
+            },
         })
     }
 
@@ -115,7 +132,15 @@ impl Backbone for Gru4Rec {
             let weights = [&layer.input_weight, &layer.hidden_weight];
             let training = mode.is_training();
             let (states_nd, _last) = Tensor::f_gru_data(
-                &x_nd, &order.sizes_l, &start, &weights, false, 1, 0.0, training, false,
+                &x_nd,
+                &order.sizes_l,
+                &start,
+                &weights,
+                false,
+                1,
+                0.0,
+                training,
+                false,
             )?;
             x_nd = states_nd;
         }

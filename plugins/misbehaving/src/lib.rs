@@ -3,8 +3,8 @@
 //! Wrong handshakes cannot be a parameter: those are the examples of this package, one library each.
 
 use genair_plugin_sdk::{
-    Backbone, Builder, Capabilities, Error, Init, Mode, OutputItems, Result, SequenceBatch,
-    TrainsOn, gather_rows,
+    Backbone, Builder, Capabilities, Error, Init, Mode, OutputItems, Padding, Result,
+    SequenceBatch, TrainsOn, gather_rows,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,7 @@ impl Backbone for Misbehaving {
             wants_users: false,
             predicts_at_mask: false,
             output: OutputItems::Shared,
+            padding: Padding::Packed,
         })
     }
 
@@ -146,7 +147,10 @@ impl Backbone for Misbehaving {
                 states.f_add(&batch.items_nd.f_mean_dim(0, true, None)?)?
             }
             (Fault::IgnoresWanted, _) => {
-                batch.items_nd.f_matmul(&self.weight)?.f_narrow(0, 0, batch.wanted())?
+                batch
+                    .items_nd
+                    .f_matmul(&self.weight)?
+                    .f_narrow(0, 0, batch.wanted())?
             }
             (Fault::OwnRandomness, true) | (Fault::DropsInPrediction, false) => {
                 states.f_dropout(0.5, true)?

@@ -7,7 +7,8 @@ use genair_abi::Handshake;
 use genair_conformance::Subject;
 use genair_misbehaving::GENAIR_BACKBONE_HANDSHAKE;
 use genair_plugin_sdk::{
-    Backbone, Builder, Capabilities, Init, Mode, OutputItems, Result, SequenceBatch, TrainsOn,
+    Backbone, Builder, Capabilities, Init, Mode, OutputItems, Padding, Result, SequenceBatch,
+    TrainsOn,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -44,13 +45,21 @@ fn failures(handshake: &'static Handshake, params: Value) -> Vec<(&'static str, 
         checkpoints_bring_a_model_back,
         it_overfits_eight_users,
     ];
-    let results = checks.into_iter().map(|(name, check)| (name, check(&subject)));
-    results.filter_map(|(name, result)| Some((name, result.err()?))).collect()
+    let results = checks
+        .into_iter()
+        .map(|(name, check)| (name, check(&subject)));
+    results
+        .filter_map(|(name, result)| Some((name, result.err()?)))
+        .collect()
 }
 
 fn assert_fails(fault: &str, expected: &[(&str, &str)]) {
-    let found = failures(&GENAIR_BACKBONE_HANDSHAKE, json!({"fault": fault, "hidden_size": 64}));
-    let names = |list: &[(&'static str, String)]| list.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    let found = failures(
+        &GENAIR_BACKBONE_HANDSHAKE,
+        json!({"fault": fault, "hidden_size": 64}),
+    );
+    let names =
+        |list: &[(&'static str, String)]| list.iter().map(|(name, _)| *name).collect::<Vec<_>>();
     let expected_names: Vec<&str> = expected.iter().map(|(name, _)| *name).collect();
     assert_eq!(names(&found), expected_names, "{fault}: {found:#?}");
     for ((name, message), (_, part)) in found.iter().zip(expected) {
@@ -65,8 +74,20 @@ fn without_a_fault_every_check_passes() {
 
 #[test]
 fn a_look_ahead_is_found() {
-    assert_fails("looks-ahead", &[("causality_is_as_declared", "editing item 1 changes an earlier state")]);
-    assert_fails("claims-to-look-ahead", &[("causality_is_as_declared", "no state depends on a later item")]);
+    assert_fails(
+        "looks-ahead",
+        &[(
+            "causality_is_as_declared",
+            "editing item 1 changes an earlier state",
+        )],
+    );
+    assert_fails(
+        "claims-to-look-ahead",
+        &[(
+            "causality_is_as_declared",
+            "no state depends on a later item",
+        )],
+    );
 }
 
 #[test]
@@ -75,20 +96,29 @@ fn sequences_that_mix_are_found() {
         "mixes-sequences",
         &[
             ("causality_is_as_declared", "changes an earlier state"),
-            ("other_sequences_of_a_batch_change_nothing", "sequence 0 in a batch, against alone"),
+            (
+                "other_sequences_of_a_batch_change_nothing",
+                "sequence 0 in a batch, against alone",
+            ),
         ],
     );
 }
 
 #[test]
 fn states_of_other_tokens_are_found() {
-    assert_fails("ignores-wanted", &[("states_belong_to_their_tokens", "the last tokens")]);
+    assert_fails(
+        "ignores-wanted",
+        &[("states_belong_to_their_tokens", "the last tokens")],
+    );
 }
 
 #[test]
 fn parameters_without_a_gradient_are_found() {
     let unused = "the loss does not depend on `backbone.unused`";
-    assert_fails("unused-parameter", &[("gradients_reach_every_parameter", unused)]);
+    assert_fails(
+        "unused-parameter",
+        &[("gradients_reach_every_parameter", unused)],
+    );
     let weight = "the loss does not depend on `backbone.weight`";
     assert_fails(
         "detaches-states",
@@ -105,12 +135,24 @@ fn randomness_that_no_seed_governs_is_found() {
         "own-randomness",
         &[
             ("the_seed_decides_every_number", "losses of one seed"),
-            ("dropout_is_for_training_alone", "with one dropout seed differ"),
+            (
+                "dropout_is_for_training_alone",
+                "with one dropout seed differ",
+            ),
         ],
     );
-    let found = failures(&GENAIR_BACKBONE_HANDSHAKE, json!({"fault": "drops-in-prediction", "hidden_size": 64}));
-    let dropout = found.iter().find(|(name, _)| *name == "dropout_is_for_training_alone").unwrap();
-    assert!(dropout.1.contains("two predictions of one model differ"), "{found:#?}");
+    let found = failures(
+        &GENAIR_BACKBONE_HANDSHAKE,
+        json!({"fault": "drops-in-prediction", "hidden_size": 64}),
+    );
+    let dropout = found
+        .iter()
+        .find(|(name, _)| *name == "dropout_is_for_training_alone")
+        .unwrap();
+    assert!(
+        dropout.1.contains("two predictions of one model differ"),
+        "{found:#?}"
+    );
 }
 
 #[test]
@@ -120,8 +162,14 @@ fn failed_calls_and_states_that_are_no_numbers_are_found() {
         ("panic-in-prediction", "panicked in `encode`: as asked"),
         ("wrong-width", "returned states of shape"),
     ] {
-        let found = failures(&GENAIR_BACKBONE_HANDSHAKE, json!({"fault": fault, "hidden_size": 64}));
-        let shape = found.iter().find(|(name, _)| *name == "states_have_the_declared_shape").unwrap();
+        let found = failures(
+            &GENAIR_BACKBONE_HANDSHAKE,
+            json!({"fault": fault, "hidden_size": 64}),
+        );
+        let shape = found
+            .iter()
+            .find(|(name, _)| *name == "states_have_the_declared_shape")
+            .unwrap();
         assert!(shape.1.contains(message), "{fault}: {found:#?}");
     }
 }
@@ -154,11 +202,14 @@ impl Backbone for Careless {
             wants_users: false,
             predicts_at_mask: false,
             output: OutputItems::Shared,
+            padding: Padding::Packed,
         })
     }
 
     fn build(_config: &CarelessConfig, builder: &Builder<'_>) -> Result<Self> {
-        Ok(Self { weight: builder.parameter("weight", &[1, 8], Init::Constant(0.5))? })
+        Ok(Self {
+            weight: builder.parameter("weight", &[1, 8], Init::Constant(0.5))?,
+        })
     }
 
     fn encode(&self, batch: &SequenceBatch, _mode: &Mode) -> Result<Tensor> {
@@ -180,15 +231,36 @@ fn carelessness_is_found() {
     let found = failures(&CARELESS, json!({}));
     let message = |check: &str| {
         let failure = found.iter().find(|(name, _)| *name == check);
-        failure.unwrap_or_else(|| panic!("{check} passes: {found:#?}")).1.clone()
+        failure
+            .unwrap_or_else(|| panic!("{check} passes: {found:#?}"))
+            .1
+            .clone()
     };
     for (check, part) in [
-        ("the_handshake_is_complete", "its package must be `genair-backbone-careless`"),
-        ("unknown_parameters_are_refused", "`no_such_parameter` = 1 is taken"),
-        ("parameters_of_a_wrong_type_are_refused", "`layers` = \"no such value\" is taken"),
-        ("causality_is_as_declared", "state 1 does not depend on item 1"),
-        ("states_belong_to_their_tokens", "are different and have the same state"),
-        ("the_seed_decides_every_number", "another seed gives the same start"),
+        (
+            "the_handshake_is_complete",
+            "its package must be `genair-backbone-careless`",
+        ),
+        (
+            "unknown_parameters_are_refused",
+            "`no_such_parameter` = 1 is taken",
+        ),
+        (
+            "parameters_of_a_wrong_type_are_refused",
+            "`layers` = \"no such value\" is taken",
+        ),
+        (
+            "causality_is_as_declared",
+            "state 1 does not depend on item 1",
+        ),
+        (
+            "states_belong_to_their_tokens",
+            "are different and have the same state",
+        ),
+        (
+            "the_seed_decides_every_number",
+            "another seed gives the same start",
+        ),
         ("it_overfits_eight_users", "the loss fell from"),
     ] {
         assert!(message(check).contains(part), "{check}: {}", message(check));

@@ -8,7 +8,7 @@
 
 use genair_plugin_sdk::layers::{Activation, TransformerConfig, TransformerEncoder};
 use genair_plugin_sdk::{
-    Backbone, Builder, Capabilities, Mode, OutputItems, Result, SequenceBatch, TrainsOn,
+    Backbone, Builder, Capabilities, Mode, OutputItems, Padding, Result, SequenceBatch, TrainsOn,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,7 @@ impl Backbone for SasRec {
             wants_users: false,
             predicts_at_mask: false,
             output: OutputItems::Shared,
+            padding: Padding::Packed,
         })
     }
 

@@ -7,7 +7,7 @@
 //! Shapes: `N` tokens of a batch, `M` wanted tokens, `B` sequences, `D` hidden size.
 
 use genair_plugin_sdk::{
-    Backbone, Builder, Capabilities, Error, Init, Mode, OutputItems, Result, SequenceBatch,
+    Backbone, Builder, Capabilities, Error, Init, Mode, OutputItems, Padding, Result, SequenceBatch,
     TrainsOn, gather_rows,
 };
 use schemars::JsonSchema;
@@ -60,6 +60,7 @@ impl Backbone for Model {
             wants_users: true,
             predicts_at_mask: false,
             output: OutputItems::Separate,
+            padding: Padding::Packed,
         })
     }
 

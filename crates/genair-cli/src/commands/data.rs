@@ -44,7 +44,9 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
             })?;
         }
         Data::Stats { spec, dataset } => {
-            let described = datasets(spec, dataset.as_deref())?.into_iter().map(describe);
+            let described = datasets(spec, dataset.as_deref())?
+                .into_iter()
+                .map(describe);
             let described = described.collect::<anyhow::Result<Vec<_>>>()?;
             let mut text = String::new();
             for Described {
@@ -64,7 +66,10 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
         Data::Export { spec, dataset, out } => {
             let found = datasets(spec, Some(dataset))?;
             let [(_, _, of_dataset)] = found.as_slice() else {
-                let variants: Vec<&str> = found.iter().map(|(_, variant, _)| variant.as_str()).collect();
+                let variants: Vec<&str> = found
+                    .iter()
+                    .map(|(_, variant, _)| variant.as_str())
+                    .collect();
                 anyhow::bail!(
                     "`{dataset}` has several variants ({}); choose one with --set",
                     variants.join("; ")
@@ -78,7 +83,10 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
                 "dataset": dataset, "folder": out, "users": users, "items": items, "interactions": interactions,
             });
             format.show(&value, || {
-                format!("{}: {users} users, {items} items, {interactions} interactions", out.display())
+                format!(
+                    "{}: {users} users, {items} items, {interactions} interactions",
+                    out.display()
+                )
             })?;
         }
     }

@@ -91,7 +91,10 @@ pub(super) fn sweep(
     if report.interrupted && left > 0 {
         note(
             bars,
-            format!("interrupted: {} left; the same command continues", count(left, "run")),
+            format!(
+                "interrupted: {} left; the same command continues",
+                count(left, "run")
+            ),
         );
         return Ok(Exit::Interrupted);
     }

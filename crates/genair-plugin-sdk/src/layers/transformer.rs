@@ -114,8 +114,13 @@ impl TransformerEncoder {
         for block in earlier {
             x_nd = block.forward(&x_nd, batch, Queries::All, mode)?;
         }
-        let queries = if batch.wants_last_tokens() { Queries::Last } else { Queries::Wanted };
-        self.norm.forward(&last.forward(&x_nd, batch, queries, mode)?)
+        let queries = if batch.wants_last_tokens() {
+            Queries::Last
+        } else {
+            Queries::Wanted
+        };
+        self.norm
+            .forward(&last.forward(&x_nd, batch, queries, mode)?)
     }
 }
 
@@ -265,10 +270,15 @@ impl Block {
     /// `[G, L, D]` to `[G, H, L, A]`.
     fn heads(&self, x_gld: &Tensor) -> Result<Tensor> {
         let &[sequences, longest, width] = x_gld.size().as_slice() else {
-            return Err(Error::Batch(format!("expected [G, L, D], got {:?}", x_gld.size())));
+            return Err(Error::Batch(format!(
+                "expected [G, L, D], got {:?}",
+                x_gld.size()
+            )));
         };
         let heads = self.config.num_heads;
-        Ok(x_gld.f_reshape([sequences, longest, heads, width / heads])?.f_transpose(1, 2)?)
+        Ok(x_gld
+            .f_reshape([sequences, longest, heads, width / heads])?
+            .f_transpose(1, 2)?)
     }
 
     /// Softmax of the logits, applied to the values: queries `[G, H, Q, A]`, keys and values
@@ -325,15 +335,22 @@ impl Block {
             let bias = self.in_bias.f_narrow(0, first, d)?;
             Ok::<_, Error>(bias.f_view([heads, 1, d / heads])?)
         };
-        let places: Vec<f32> =
-            group.lengths().iter().map(|&length| ((self.max_len - length) as f32).ln()).collect();
+        let places: Vec<f32> = group
+            .lengths()
+            .iter()
+            .map(|&length| ((self.max_len - length) as f32).ln())
+            .collect();
         let places = Tensor::f_from_slice(&places)?.f_to_device(query.device())?;
         let padding = query.f_matmul(&bias(d)?.f_transpose(1, 2)?)?;
         let padding = padding.f_add(&places.f_view([-1, 1, 1, 1])?)?;
         let weights = Tensor::f_cat(&[logits, &padding], -1)?.f_softmax(-1, None)?;
         let weights = mode.dropout(&weights, self.config.dropout)?;
         let seen = weights.f_narrow(3, 0, group.longest())?.f_matmul(value)?;
-        Ok(seen.f_add(&weights.f_narrow(3, group.longest(), 1)?.f_mul(&bias(2 * d)?)?)?)
+        Ok(seen.f_add(
+            &weights
+                .f_narrow(3, group.longest(), 1)?
+                .f_mul(&bias(2 * d)?)?,
+        )?)
     }
 }
 

@@ -227,7 +227,10 @@ mod tests {
         assert_eq!(train["stop"]["patience"].as_integer(), Some(3));
         assert_eq!(train["stop"]["max_epochs"].as_integer(), Some(300));
         assert_eq!(train["optimizer"]["weight_decay"].as_float(), Some(0.0));
-        assert_eq!(tree["backbone"]["sasrec"]["num_heads"].as_integer(), Some(2));
+        assert_eq!(
+            tree["backbone"]["sasrec"]["num_heads"].as_integer(),
+            Some(2)
+        );
         let error = load(text, &["sweep.preset=recbol"], no_environment()).unwrap_err();
         assert!(error.to_string().contains("recbole"), "{error}");
     }

@@ -63,7 +63,11 @@ impl Sources {
 
     /// Where the value at `key`, or the deepest table around it that exists, was written.
     pub(crate) fn place(&self, key: &KeyPath) -> Place {
-        let only_there = || self.overrides.iter().any(|path| path.keys().starts_with(key.keys()));
+        let only_there = || {
+            self.overrides
+                .iter()
+                .any(|path| path.keys().starts_with(key.keys()))
+        };
         if self.overridden(key).is_some() || !self.in_file(key) && only_there() {
             return Place::CommandLine;
         }
@@ -198,7 +202,11 @@ mod tests {
         assert_eq!(sources.names(&KeyPath::new(["dataset"])), ["b", "a", "c"]);
         assert_eq!(sources.place(&extra), Place::CommandLine);
         let around = KeyPath::new(["dataset", "c"]);
-        assert_eq!(sources.place(&around), Place::CommandLine, "a table that the file lacks");
+        assert_eq!(
+            sources.place(&around),
+            Place::CommandLine,
+            "a table that the file lacks"
+        );
         assert!(
             sources.position(&extra) > sources.position(&KeyPath::new(["dataset", "a", "path"]))
         );

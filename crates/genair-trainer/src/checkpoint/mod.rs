@@ -59,7 +59,10 @@ pub(crate) fn save(
         .map(|(name, tensor)| {
             let values =
                 Vec::<f32>::try_from(tensor.f_detach()?.f_to_device(Device::Cpu)?.f_view([-1])?)?;
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let bytes = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
             let shape = tensor.size().iter().map(|&side| side as usize).collect();
             Ok((name.as_str(), bytes, shape))
         })
@@ -73,7 +76,10 @@ pub(crate) fn save(
         })
         .collect::<Result<Vec<_>, RunErrorKind>>()?;
     let file = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
-    let failed = |source| RunErrorKind::Io { path: path.to_owned(), source };
+    let failed = |source| RunErrorKind::Io {
+        path: path.to_owned(),
+        source,
+    };
     let partial = path.with_extension("partial");
     std::fs::write(&partial, file).map_err(failed)?;
     std::fs::rename(&partial, path).map_err(failed)
@@ -105,9 +111,15 @@ pub(crate) fn arrange(
             name.drain(.."w.".len());
         }
     }
-    if let Some((name, tensor)) = found.iter().find(|(_, tensor)| tensor.kind() != Kind::Float) {
+    if let Some((name, tensor)) = found
+        .iter()
+        .find(|(_, tensor)| tensor.kind() != Kind::Float)
+    {
         let kind = format!("{:?}", tensor.kind());
-        return Err(Misfit::Kind { name: name.clone(), kind });
+        return Err(Misfit::Kind {
+            name: name.clone(),
+            kind,
+        });
     }
     if !found.iter().any(|(name, _)| name == "items.table") {
         found = reference::translate(found, parameters.named())?;
@@ -119,7 +131,10 @@ pub(crate) fn arrange(
             let place = found.iter().position(|(theirs, _)| theirs == name);
             let shape = tensor.size();
             match place.map(|place| found.swap_remove(place).1) {
-                None => Err(Misfit::Missing { name: name.clone(), shape }),
+                None => Err(Misfit::Missing {
+                    name: name.clone(),
+                    shape,
+                }),
                 Some(value) if value.size() != shape => Err(Misfit::Shape {
                     name: name.clone(),
                     shape: value.size(),
@@ -131,14 +146,20 @@ pub(crate) fn arrange(
         })
         .collect::<Result<_, Misfit>>()?;
     match found.into_iter().next() {
-        Some((name, tensor)) => Err(Misfit::LeftOver { name, shape: tensor.size() }),
+        Some((name, tensor)) => Err(Misfit::LeftOver {
+            name,
+            shape: tensor.size(),
+        }),
         None => Ok(values),
     }
 }
 
 /// Every tensor of a file, on the CPU, in the order of their names.
 fn read(path: &Path) -> Result<Vec<(String, Tensor)>, RunErrorKind> {
-    let failed = |source| RunErrorKind::Io { path: path.to_owned(), source };
+    let failed = |source| RunErrorKind::Io {
+        path: path.to_owned(),
+        source,
+    };
     let bytes = std::fs::read(path).map_err(failed)?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|error| broken(path, format!("it is no safetensors file: {error}")))?;
@@ -166,7 +187,10 @@ fn read(path: &Path) -> Result<Vec<(String, Tensor)>, RunErrorKind> {
 }
 
 fn broken(path: &Path, reason: String) -> RunErrorKind {
-    RunErrorKind::Checkpoint { path: path.to_owned(), reason }
+    RunErrorKind::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    }
 }
 
 #[cfg(test)]
@@ -179,24 +203,38 @@ mod tests {
     use crate::random::Streams;
 
     fn parameters(seed: u64, shapes: &[(&str, &[i64])]) -> Parameters {
-        let mut parameters =
-            Parameters::new(Initialisation::XavierNormal, Streams::new(seed), Device::Cpu);
+        let mut parameters = Parameters::new(
+            Initialisation::XavierNormal,
+            Streams::new(seed),
+            Device::Cpu,
+        );
         for (name, shape) in shapes {
-            let start = Start { kind: InitKind::Normal, value: 1.0 };
+            let start = Start {
+                kind: InitKind::Normal,
+                value: 1.0,
+            };
             let _ = parameters.create(name, shape, start).unwrap();
         }
         parameters
     }
 
-    const OURS: &[(&str, &[i64])] =
-        &[("items.table", &[5, 2]), ("items.mask", &[1, 2]), ("backbone.positions", &[3, 2])];
+    const OURS: &[(&str, &[i64])] = &[
+        ("items.table", &[5, 2]),
+        ("items.mask", &[1, 2]),
+        ("backbone.positions", &[3, 2]),
+    ];
 
     #[test]
     fn a_checkpoint_comes_back_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("weights.safetensors");
         let one = parameters(1, OURS);
-        save(&one, &path, HashMap::from([("seed".to_owned(), "1".to_owned())])).unwrap();
+        save(
+            &one,
+            &path,
+            HashMap::from([("seed".to_owned(), "1".to_owned())]),
+        )
+        .unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         let mut other = parameters(2, OURS);
         load(&path, &mut other).unwrap();
@@ -213,7 +251,10 @@ mod tests {
                 &[OURS[0], OURS[1], ("backbone.positions", &[4, 2])][..],
                 "its tensor `backbone.positions` [3, 2] does not fit the model's `backbone.positions` [4, 2]",
             ),
-            (&OURS[..2], "its tensor `backbone.positions` [3, 2] has no place in the model"),
+            (
+                &OURS[..2],
+                "its tensor `backbone.positions` [3, 2] has no place in the model",
+            ),
             (
                 &[OURS[0], OURS[1], OURS[2], ("backbone.norm", &[2])],
                 "it has no tensor for `backbone.norm` [2], which the model needs",
@@ -232,7 +273,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("weights.safetensors");
         let mut model = parameters(1, OURS);
-        assert!(matches!(load(&path, &mut model), Err(RunErrorKind::Io { .. })));
+        assert!(matches!(
+            load(&path, &mut model),
+            Err(RunErrorKind::Io { .. })
+        ));
         std::fs::write(&path, "not a checkpoint").unwrap();
         let error = load(&path, &mut model).unwrap_err().to_string();
         assert!(error.contains("no safetensors file"), "{error}");
@@ -243,15 +287,25 @@ mod tests {
             let elements: i64 = shape.iter().product();
             Tensor::arange(elements, (Kind::Float, Device::Cpu)).view(shape)
         };
-        shapes.iter().map(|(name, shape)| ((*name).to_owned(), filled(shape))).collect()
+        shapes
+            .iter()
+            .map(|(name, shape)| ((*name).to_owned(), filled(shape)))
+            .collect()
     }
 
     #[test]
     fn reference_rows_go_where_they_belong() {
-        let found = reference(&[("w.item_emb.weight", &[6, 2]), ("w.pos_emb.weight", &[9, 2]), ("out", &[1])]);
+        let found = reference(&[
+            ("w.item_emb.weight", &[6, 2]),
+            ("w.pos_emb.weight", &[9, 2]),
+            ("out", &[1]),
+        ]);
         let values = arrange(found, &parameters(1, OURS)).unwrap();
         let numbers = |tensor: &Tensor| Vec::<f32>::try_from(tensor.reshape([-1])).unwrap();
-        assert_eq!(numbers(&values[0]), (0..10).map(|n| n as f32).collect::<Vec<_>>());
+        assert_eq!(
+            numbers(&values[0]),
+            (0..10).map(|n| n as f32).collect::<Vec<_>>()
+        );
         assert_eq!(numbers(&values[1]), [10.0, 11.0]);
         assert_eq!(numbers(&values[2]), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     }
@@ -261,7 +315,10 @@ mod tests {
         let model = parameters(1, OURS);
         for (shapes, expected) in [
             (
-                &[("item_emb.weight", &[8i64, 2][..]), ("pos_emb.weight", &[9, 2])][..],
+                &[
+                    ("item_emb.weight", &[8i64, 2][..]),
+                    ("pos_emb.weight", &[9, 2]),
+                ][..],
                 "its tensor `item_emb.weight` [8, 2] does not fit the model's `items.table` [5, 2]",
             ),
             (
@@ -269,7 +326,11 @@ mod tests {
                 "its tensor `pos_emb.weight` [3, 2] does not fit the model's `backbone.positions` [3, 2]",
             ),
             (
-                &[("item_emb.weight", &[6, 2]), ("pos_emb.weight", &[9, 2]), ("fc1.bias", &[2])],
+                &[
+                    ("item_emb.weight", &[6, 2]),
+                    ("pos_emb.weight", &[9, 2]),
+                    ("fc1.bias", &[2]),
+                ],
                 "its tensor `fc1.bias` [2] has no place in the model",
             ),
             (
@@ -280,7 +341,10 @@ mod tests {
             let error = arrange(reference(shapes), &model).unwrap_err().to_string();
             assert_eq!(error, expected);
         }
-        let half = vec![("item_emb.weight".to_owned(), Tensor::zeros([6, 2], (Kind::Half, Device::Cpu)))];
+        let half = vec![(
+            "item_emb.weight".to_owned(),
+            Tensor::zeros([6, 2], (Kind::Half, Device::Cpu)),
+        )];
         let error = arrange(half, &model).unwrap_err().to_string();
         assert!(error.contains("holds Half numbers"), "{error}");
     }

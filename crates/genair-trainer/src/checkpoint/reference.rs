@@ -29,13 +29,21 @@ const NAMES: &[(&str, &str, Rows)] = &[
         "backbone.blocks.#.attention_norm.weight",
         Rows::All,
     ),
-    ("backbone.attention_layernorms.#.bias", "backbone.blocks.#.attention_norm.bias", Rows::All),
+    (
+        "backbone.attention_layernorms.#.bias",
+        "backbone.blocks.#.attention_norm.bias",
+        Rows::All,
+    ),
     (
         "backbone.attention_layers.#.in_proj_weight",
         "backbone.blocks.#.attention.in_weight",
         Rows::All,
     ),
-    ("backbone.attention_layers.#.in_proj_bias", "backbone.blocks.#.attention.in_bias", Rows::All),
+    (
+        "backbone.attention_layers.#.in_proj_bias",
+        "backbone.blocks.#.attention.in_bias",
+        Rows::All,
+    ),
     (
         "backbone.attention_layers.#.out_proj.weight",
         "backbone.blocks.#.attention.out_weight",
@@ -51,20 +59,64 @@ const NAMES: &[(&str, &str, Rows)] = &[
         "backbone.blocks.#.feed_forward_norm.weight",
         Rows::All,
     ),
-    ("backbone.forward_layernorms.#.bias", "backbone.blocks.#.feed_forward_norm.bias", Rows::All),
-    ("backbone.forward_layers.#.conv1.weight", "backbone.blocks.#.expand.weight", Rows::All),
-    ("backbone.forward_layers.#.conv1.bias", "backbone.blocks.#.expand.bias", Rows::All),
-    ("backbone.forward_layers.#.conv2.weight", "backbone.blocks.#.contract.weight", Rows::All),
-    ("backbone.forward_layers.#.conv2.bias", "backbone.blocks.#.contract.bias", Rows::All),
-    ("backbone.last_layernorm.weight", "backbone.norm.weight", Rows::All),
-    ("backbone.last_layernorm.bias", "backbone.norm.bias", Rows::All),
-    ("backbone.gru.weight_ih_l#", "backbone.layers.#.input_weight", Rows::All),
-    ("backbone.gru.weight_hh_l#", "backbone.layers.#.hidden_weight", Rows::All),
+    (
+        "backbone.forward_layernorms.#.bias",
+        "backbone.blocks.#.feed_forward_norm.bias",
+        Rows::All,
+    ),
+    (
+        "backbone.forward_layers.#.conv1.weight",
+        "backbone.blocks.#.expand.weight",
+        Rows::All,
+    ),
+    (
+        "backbone.forward_layers.#.conv1.bias",
+        "backbone.blocks.#.expand.bias",
+        Rows::All,
+    ),
+    (
+        "backbone.forward_layers.#.conv2.weight",
+        "backbone.blocks.#.contract.weight",
+        Rows::All,
+    ),
+    (
+        "backbone.forward_layers.#.conv2.bias",
+        "backbone.blocks.#.contract.bias",
+        Rows::All,
+    ),
+    (
+        "backbone.last_layernorm.weight",
+        "backbone.norm.weight",
+        Rows::All,
+    ),
+    (
+        "backbone.last_layernorm.bias",
+        "backbone.norm.bias",
+        Rows::All,
+    ),
+    (
+        "backbone.gru.weight_ih_l#",
+        "backbone.layers.#.input_weight",
+        Rows::All,
+    ),
+    (
+        "backbone.gru.weight_hh_l#",
+        "backbone.layers.#.hidden_weight",
+        Rows::All,
+    ),
     ("item_embedding.weight", "items.table", Rows::Items),
-    ("user_embedding.weight", "backbone.users", Rows::AfterPadding),
+    (
+        "user_embedding.weight",
+        "backbone.users",
+        Rows::AfterPadding,
+    ),
     ("conv_v.weight", "backbone.vertical.weight", Rows::All),
     ("conv_v.bias", "backbone.vertical.bias", Rows::All),
-    ("conv_h.#.weight", "backbone.horizontal.#+1.weight", Rows::All),
+    (
+        "conv_h.#.weight",
+        "backbone.horizontal.#+1.weight",
+        Rows::All,
+    ),
     ("conv_h.#.bias", "backbone.horizontal.#+1.bias", Rows::All),
     ("fc1.weight", "backbone.compress.weight", Rows::All),
     ("fc1.bias", "backbone.compress.bias", Rows::All),
@@ -83,7 +135,10 @@ pub(super) fn translate(
     parameters: &[(String, Tensor)],
 ) -> Result<Vec<(String, Tensor)>, Misfit> {
     let shape_of = |name: &str| {
-        parameters.iter().find(|(ours, _)| ours == name).map(|(_, tensor)| tensor.size())
+        parameters
+            .iter()
+            .find(|(ours, _)| ours == name)
+            .map(|(_, tensor)| tensor.size())
     };
     let mut translated = Vec::with_capacity(found.len() + 1);
     for (name, tensor) in found {
@@ -92,10 +147,18 @@ pub(super) fn translate(
             Some((shape_of(&ours)?, ours, rows))
         });
         let Some((expected, ours, rows)) = target else {
-            return Err(Misfit::LeftOver { name, shape: tensor.size() });
+            return Err(Misfit::LeftOver {
+                name,
+                shape: tensor.size(),
+            });
         };
         let Some(taken) = take_rows(&tensor, rows, &expected)? else {
-            return Err(Misfit::Shape { name, shape: tensor.size(), ours, expected });
+            return Err(Misfit::Shape {
+                name,
+                shape: tensor.size(),
+                ours,
+                expected,
+            });
         };
         let last = expected[0];
         if rows == Rows::Items && tensor.size()[0] > last && shape_of("items.mask").is_some() {
@@ -111,7 +174,11 @@ fn counterpart(name: &str, theirs: &str, ours: &str) -> Option<String> {
     let Some((before, after)) = theirs.split_once('#') else {
         return (name == theirs).then(|| ours.to_owned());
     };
-    let number: u16 = name.strip_prefix(before)?.strip_suffix(after)?.parse().ok()?;
+    let number: u16 = name
+        .strip_prefix(before)?
+        .strip_suffix(after)?
+        .parse()
+        .ok()?;
     let next = (u32::from(number) + 1).to_string();
     Some(ours.replace("#+1", &next).replace('#', &number.to_string()))
 }

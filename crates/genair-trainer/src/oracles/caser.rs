@@ -26,23 +26,41 @@ fn params(form: &str) -> Value {
 /// Whole windows, of whose last token the state is wanted.
 fn batch(fixture: &Fixture) -> TrainingBatch {
     let mut batch = full(&fixture.ids("in.seq"));
-    batch.users = fixture.ids("in.user").concat().iter().map(|user| user - 1).collect();
+    batch.users = fixture
+        .ids("in.user")
+        .concat()
+        .iter()
+        .map(|user| user - 1)
+        .collect();
     batch.wanted = Some(vec![4, 9, 14]);
     batch
 }
 
 /// States and item vectors, ready for a loss: these fixtures' are not a run's.
 fn encode(subject: &Subject, batch: &TrainingBatch) -> (Tensor, GatheredItems) {
-    let items = subject.model.items.gather(&Tensor::from_slice(&batch.distinct)).unwrap();
+    let items = subject
+        .model
+        .items
+        .gather(&Tensor::from_slice(&batch.distinct))
+        .unwrap();
     (subject.encode(batch, &items.inputs, Some(1)), items)
 }
 
 /// RecBole's penalty: the norms, not squared, of these weights. The item table is the rows taken
 /// from it, which in these tests are all of them.
 fn penalty(subject: &Subject, items: &GatheredItems) -> Tensor {
-    let weights = subject.parameters.named().iter().filter(|(name, _)| !name.ends_with("bias"));
+    let weights = subject
+        .parameters
+        .named()
+        .iter()
+        .filter(|(name, _)| !name.ends_with("bias"));
     let norms = weights.map(|(name, tensor)| {
-        items.rows_of(name).unwrap_or(tensor).square().sum(Kind::Float).sqrt()
+        items
+            .rows_of(name)
+            .unwrap_or(tensor)
+            .square()
+            .sum(Kind::Float)
+            .sqrt()
     });
     norms.sum::<Tensor>() * REGULARISATION
 }
@@ -60,7 +78,11 @@ fn recbole_form() {
     for (kind, name) in [(LossKind::CrossEntropy, "ce"), (LossKind::Bpr, "bpr")] {
         let (states_ms, items) = encode(&subject, &batch);
         let penalty = penalty(&subject, &items);
-        assert_near(penalty.double_value(&[]), fixture.number("out.reg"), "penalty");
+        assert_near(
+            penalty.double_value(&[]),
+            fixture.number("out.reg"),
+            "penalty",
+        );
         let input = LossInput {
             states_ms: &states_ms,
             outputs: &items.outputs,
@@ -70,12 +92,25 @@ fn recbole_form() {
             // RecBole's softmax goes over the padding row, too.
             items: ITEMS as usize + 1,
         };
-        let spec = LossSpec { kind, ..LossSpec::default() };
-        let Loss { value, differentiable } = loss(&spec, &input).unwrap();
+        let spec = LossSpec {
+            kind,
+            ..LossSpec::default()
+        };
+        let Loss {
+            value,
+            differentiable,
+        } = loss(&spec, &input).unwrap();
         let value = value + penalty.double_value(&[]);
         assert_near(value, fixture.number(&format!("out.loss_{name}")), name);
-        let loss = Loss { value, differentiable: differentiable + penalty };
-        let forward = Forward { loss, states_ms, items };
+        let loss = Loss {
+            value,
+            differentiable: differentiable + penalty,
+        };
+        let forward = Forward {
+            loss,
+            states_ms,
+            items,
+        };
         let gradients = forward.gradients(&batch, &subject.parameters).unwrap();
         subject.assert_gradients(&gradients, fixture.below(&format!("g_{name}.")));
     }
@@ -88,20 +123,43 @@ fn original_form() {
     let batch = batch(&fixture);
     let states = subject.states(&batch);
     assert_close(&states, fixture.get("out.x"), 0.0, "states");
-    assert_close(&states.narrow(1, 0, 8), fixture.get("out.z"), 0.0, "convolved sequences");
+    assert_close(
+        &states.narrow(1, 0, 8),
+        fixture.get("out.z"),
+        0.0,
+        "convolved sequences",
+    );
     let all = subject.scores(&states);
     let chosen = |name: &str| all.gather(1, &(fixture.get(name) - 1), false);
-    assert_close(&chosen("in.pos"), fixture.get("out.pos_scores"), 0.0, "scores of targets");
-    assert_close(&chosen("in.neg"), fixture.get("out.neg_scores"), 0.0, "scores of negatives");
+    assert_close(
+        &chosen("in.pos"),
+        fixture.get("out.pos_scores"),
+        0.0,
+        "scores of targets",
+    );
+    assert_close(
+        &chosen("in.neg"),
+        fixture.get("out.neg_scores"),
+        0.0,
+        "scores of negatives",
+    );
 
     // Two targets and three negatives for each state; the trainer's losses take one target.
     let (states_ms, items) = encode(&subject, &batch);
     let all = states_ms.linear(&items.outputs.vectors, items.outputs.bias.as_ref());
     let of = |name: &str| all.gather(1, fixture.get(name), false);
-    let loss = (-of("in.pos")).softplus().mean(Kind::Float) + of("in.neg").softplus().mean(Kind::Float);
-    let loss = Loss { value: loss.double_value(&[]), differentiable: loss };
+    let loss =
+        (-of("in.pos")).softplus().mean(Kind::Float) + of("in.neg").softplus().mean(Kind::Float);
+    let loss = Loss {
+        value: loss.double_value(&[]),
+        differentiable: loss,
+    };
     assert_near(loss.value, fixture.number("out.loss"), "loss");
-    let forward = Forward { loss, states_ms, items };
+    let forward = Forward {
+        loss,
+        states_ms,
+        items,
+    };
     let gradients = forward.gradients(&batch, &subject.parameters).unwrap();
     subject.assert_gradients(&gradients, fixture.below("g."));
 }

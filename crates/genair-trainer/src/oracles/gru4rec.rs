@@ -14,7 +14,12 @@ fn subject(fixture: &Fixture, layers: usize) -> Subject {
 
 fn assert_predictions(fixture: &Fixture, subject: &Subject) {
     let states = subject.states(&full(&fixture.ids("in.seq")));
-    assert_close(&states.view([3, WINDOW, 8]), fixture.get("out.feats"), 0.0, "features");
+    assert_close(
+        &states.view([3, WINDOW, 8]),
+        fixture.get("out.feats"),
+        0.0,
+        "features",
+    );
     let mut batch = full(&fixture.ids("in.eval_seq"));
     batch.wanted = Some(vec![6, 13, 20]);
     let all = subject.scores(&subject.states(&batch));
@@ -41,7 +46,10 @@ fn every_position_and_two_layers() {
     let subject = subject(&fixture, 2);
     assert_predictions(&fixture, &subject);
     let mut batch = full(&fixture.ids("in.seq"));
-    let (targets, negatives) = (fixture.ids("in.pos").concat(), fixture.ids("in.neg").concat());
+    let (targets, negatives) = (
+        fixture.ids("in.pos").concat(),
+        fixture.ids("in.neg").concat(),
+    );
     let wanted = (0..targets.len()).filter(|&token| targets[token] != 0);
     batch.wanted = Some(wanted.clone().map(|token| token as i64).collect());
     batch.targets = wanted.clone().map(|token| targets[token]).collect();

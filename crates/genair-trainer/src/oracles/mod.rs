@@ -39,12 +39,16 @@ impl Fixture {
     fn read(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
         let path = folder.join(format!("{name}.safetensors"));
-        Self { tensors: Tensor::read_safetensors(path).unwrap() }
+        Self {
+            tensors: Tensor::read_safetensors(path).unwrap(),
+        }
     }
 
     fn get(&self, name: &str) -> &Tensor {
         let found = self.tensors.iter().find(|(theirs, _)| theirs == name);
-        &found.unwrap_or_else(|| panic!("the fixture has no {name}")).1
+        &found
+            .unwrap_or_else(|| panic!("the fixture has no {name}"))
+            .1
     }
 
     fn number(&self, name: &str) -> f64 {
@@ -54,14 +58,21 @@ impl Fixture {
     /// A matrix of ids, row by row.
     fn ids(&self, name: &str) -> Vec<Vec<i64>> {
         let tensor = self.get(name);
-        let tensor = if tensor.dim() == 1 { tensor.unsqueeze(1) } else { tensor.shallow_clone() };
+        let tensor = if tensor.dim() == 1 {
+            tensor.unsqueeze(1)
+        } else {
+            tensor.shallow_clone()
+        };
         Vec::try_from(tensor).unwrap()
     }
 
     /// Tensors whose names start with `prefix`, under the rest of their names.
     fn below(&self, prefix: &str) -> Vec<(String, Tensor)> {
         let below = self.tensors.iter().filter_map(|(name, tensor)| {
-            Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()))
+            Some((
+                name.strip_prefix(prefix)?.to_owned(),
+                tensor.shallow_clone(),
+            ))
         });
         below.collect()
     }
@@ -77,7 +88,9 @@ impl Subject {
     fn new(plugin: &str, params: Value, max_len: usize, fixture: &Fixture) -> Self {
         let plugin: &'static Plugin = Box::leak(Box::new(open(plugin)));
         let dataset = dataset(max_len);
-        let Value::Object(params) = params else { panic!("{params} are no parameters") };
+        let Value::Object(params) = params else {
+            panic!("{params} are no parameters")
+        };
         let spec = TrainSpec::default();
         tch::set_num_threads(1);
         let (model, mut parameters) =
@@ -113,18 +126,26 @@ impl Subject {
     fn scores(&self, states: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
         let outputs = self.model.items.all_outputs().unwrap();
-        states.linear(&outputs.vectors, outputs.bias.as_ref()).narrow(1, 1, ITEMS)
+        states
+            .linear(&outputs.vectors, outputs.bias.as_ref())
+            .narrow(1, 1, ITEMS)
     }
 
     /// Loss and gradients of a batch, then five steps of Adam, against the fixture.
     fn assert_training(&self, fixture: &Fixture, batch: &TrainingBatch, negatives: usize) {
-        let loss = LossSpec { negatives, ..LossSpec::default() };
+        let loss = LossSpec {
+            negatives,
+            ..LossSpec::default()
+        };
         let forward = self.model.forward(batch, &loss, 1).unwrap();
         assert_near(forward.loss.value, fixture.number("out.loss"), "loss");
         let gradients = forward.gradients(batch, &self.parameters).unwrap();
         self.assert_gradients(&gradients, fixture.below("g."));
 
-        let spec = OptimizerSpec { lr: 1e-2, ..OptimizerSpec::default() };
+        let spec = OptimizerSpec {
+            lr: 1e-2,
+            ..OptimizerSpec::default()
+        };
         let mut adam = Adam::new(spec, &self.parameters);
         for step in 0..5 {
             let forward = self.model.forward(batch, &loss, 1).unwrap();
@@ -147,10 +168,17 @@ impl Subject {
                 Gradient::None => panic!("{name} has no gradient"),
                 Gradient::Dense(gradient) => gradient.shallow_clone(),
                 Gradient::Rows { rows, values } => {
-                    tensor.zeros_like().index_add(0, &Tensor::from_slice(rows), values)
+                    tensor
+                        .zeros_like()
+                        .index_add(0, &Tensor::from_slice(rows), values)
                 }
             };
-            assert_close(&gradient, expected, RELATIVE, &format!("gradient of {name}"));
+            assert_close(
+                &gradient,
+                expected,
+                RELATIVE,
+                &format!("gradient of {name}"),
+            );
         }
     }
 }
@@ -163,15 +191,18 @@ fn open(name: &str) -> Plugin {
         std::env::consts::DLL_EXTENSION
     );
     let tests = std::env::current_exe().unwrap();
-    let built: Option<PathBuf> =
-        tests.ancestors().map(|folder| folder.join(&file)).find(|path| path.exists());
+    let built: Option<PathBuf> = tests
+        .ancestors()
+        .map(|folder| folder.join(&file))
+        .find(|path| path.exists());
     let path = built.unwrap_or_else(|| panic!("{file} is not built: run `just build` first"));
     Plugin::open(&path, None).unwrap()
 }
 
 /// A dataset with the fixtures' sizes: three users, twenty items. Its contents do not matter.
 fn dataset(max_len: usize) -> Dataset {
-    let rows = (0..3).flat_map(|user| (0..ITEMS).map(move |item| (user, (item * 7 + user) % ITEMS)));
+    let rows =
+        (0..3).flat_map(|user| (0..ITEMS).map(move |item| (user, (item * 7 + user) % ITEMS)));
     let folder = tempfile::tempdir().unwrap();
     let mut table = "user_id\titem_id\ttimestamp\n".to_owned();
     for (time, (user, item)) in rows.enumerate() {
@@ -179,12 +210,20 @@ fn dataset(max_len: usize) -> Dataset {
     }
     std::fs::write(folder.path().join("interactions.tsv"), table).unwrap();
     let path = Some(folder.path().to_owned());
-    genair_data::load(&DatasetSpec { path, max_len, ..DatasetSpec::default() }).unwrap()
+    genair_data::load(&DatasetSpec {
+        path,
+        max_len,
+        ..DatasetSpec::default()
+    })
+    .unwrap()
 }
 
 /// An empty batch in which an item's place is its id, and place 21 the mask token.
 fn empty_batch() -> TrainingBatch {
-    TrainingBatch { distinct: (0..=ITEMS).collect(), ..TrainingBatch::default() }
+    TrainingBatch {
+        distinct: (0..=ITEMS).collect(),
+        ..TrainingBatch::default()
+    }
 }
 
 /// The valid tokens of left-padded rows, with positions from 0.
@@ -216,11 +255,15 @@ fn push_sequence(batch: &mut TrainingBatch, user: usize, tokens: &[i64]) {
 /// Rows of `[B, T, S]` where `valid` is not 0, `[N, S]`.
 fn valid_rows(x: &Tensor, valid: &[Vec<i64>]) -> Tensor {
     let valid: Vec<bool> = valid.iter().flatten().map(|&id| id != 0).collect();
-    x.reshape([valid.len() as i64, -1]).index(&[Some(Tensor::from_slice(&valid))])
+    x.reshape([valid.len() as i64, -1])
+        .index(&[Some(Tensor::from_slice(&valid))])
 }
 
 fn assert_near(found: f64, expected: f64, what: &str) {
-    assert!((found - expected).abs() <= ABSOLUTE, "{what}: {found}, the fixture says {expected}");
+    assert!(
+        (found - expected).abs() <= ABSOLUTE,
+        "{what}: {found}, the fixture says {expected}"
+    );
 }
 
 fn assert_close(found: &Tensor, expected: &Tensor, relative: f64, what: &str) {
@@ -228,5 +271,8 @@ fn assert_close(found: &Tensor, expected: &Tensor, relative: f64, what: &str) {
     let allowed: Tensor = expected.abs() * relative + ABSOLUTE;
     let excess = ((found.detach() - expected).abs() - allowed).max();
     let excess = excess.to_kind(Kind::Double).double_value(&[]);
-    assert!(excess <= 0.0, "{what}: {excess:e} beyond the tolerance\n{found}\n{expected}");
+    assert!(
+        excess <= 0.0,
+        "{what}: {excess:e} beyond the tolerance\n{found}\n{expected}"
+    );
 }

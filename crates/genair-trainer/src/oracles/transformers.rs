@@ -16,14 +16,19 @@ fn params() -> serde_json::Value {
 
 /// The batch of `in.seq`, with a target wherever `in.pos` is not 0.
 fn training_batch(fixture: &Fixture) -> TrainingBatch {
-    let (tokens, targets, negatives) =
-        (fixture.ids("in.seq"), fixture.ids("in.pos"), fixture.ids("in.neg"));
+    let (tokens, targets, negatives) = (
+        fixture.ids("in.seq"),
+        fixture.ids("in.pos"),
+        fixture.ids("in.neg"),
+    );
     let valid: Vec<bool> = tokens.iter().flatten().map(|&token| token != 0).collect();
     let mut batch = packed(&tokens);
     let mut wanted = Vec::new();
     let mut token = 0;
-    for ((valid, target), negative) in
-        valid.iter().zip(targets.iter().flatten()).zip(negatives.iter().flatten())
+    for ((valid, target), negative) in valid
+        .iter()
+        .zip(targets.iter().flatten())
+        .zip(negatives.iter().flatten())
     {
         if *target != 0 {
             wanted.push(token);
@@ -40,7 +45,12 @@ fn training_batch(fixture: &Fixture) -> TrainingBatch {
 fn assert_features(fixture: &Fixture, subject: &Subject) {
     let sequences = fixture.ids("in.seq");
     let states = subject.states(&packed(&sequences));
-    assert_close(&states, &valid_rows(fixture.get("out.feats"), &sequences), 0.0, "features");
+    assert_close(
+        &states,
+        &valid_rows(fixture.get("out.feats"), &sequences),
+        0.0,
+        "features",
+    );
 }
 
 fn assert_predictions(fixture: &Fixture, states: &Tensor, subject: &Subject) {
@@ -107,7 +117,11 @@ fn bert4rec() {
                 batch.positions = (1..=WINDOW as i64).collect();
             }
             batch.wanted = Some(last_tokens(&batch));
-            if full { longer.states(&batch) } else { subject.states(&batch) }
+            if full {
+                longer.states(&batch)
+            } else {
+                subject.states(&batch)
+            }
         })
         .collect();
     assert_predictions(&fixture, &Tensor::cat(&states, 0), &subject);

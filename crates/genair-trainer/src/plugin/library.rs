@@ -68,10 +68,11 @@ impl Plugin {
         path: &Path,
         facts: &mut HandshakeFacts,
     ) -> Result<Self, RunErrorKind> {
-        let handshake = exported_handshake(path).map_err(|reason| RunErrorKind::PluginRejected {
-            path: path.to_owned(),
-            reason,
-        })?;
+        let handshake =
+            exported_handshake(path).map_err(|reason| RunErrorKind::PluginRejected {
+                path: path.to_owned(),
+                reason,
+            })?;
         Self::accept(path, handshake, facts)
     }
 
@@ -191,7 +192,8 @@ fn exported_handshake(path: &Path) -> Result<*const Handshake, String> {
     // SAFETY: opening a library runs its initialisers; that is what loading a plugin means. A file
     // that crashes here takes one worker process with it and no more.
     let library = unsafe { Library::new(&absolute) }.map_err(|error| {
-        let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        let reason = std::error::Error::source(&error)
+            .map_or_else(|| error.to_string(), ToString::to_string);
         format!("it does not load: {reason}; build it again with `just build`, or remove it")
     })?;
     // A library whose threads or tensors may be alive must never be unloaded.

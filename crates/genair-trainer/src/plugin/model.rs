@@ -92,8 +92,9 @@ impl<'a> Model<'a> {
         status
             .into_result()
             .map_err(|failure| self.plugin.failed("encode", failure))?;
-        let wanted =
-            batch.wanted.map_or_else(|| batch.items.size()[0], |wanted| wanted.len() as i64);
+        let wanted = batch
+            .wanted
+            .map_or_else(|| batch.items.size()[0], |wanted| wanted.len() as i64);
         let shape = [wanted, self.capabilities.state_size as i64];
         let wrong = |found: String| RunErrorKind::WrongStates {
             plugin: self.plugin.descriptor().name.clone(),
