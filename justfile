@@ -36,7 +36,7 @@ check: setup
 # All tests; arguments go to cargo test: just test -p genair-data k_core
 test *ARGS: build
     @cargo build --release --workspace --examples # The broken plugins that tests open.
-    @cargo test --release --workspace "$@"
+    @cargo test --release "$@"
 
 # Ranks by the reference's trained weights on MovieLens-100k; GENAIR_GOLDENS says where the weights are
 test-data: build

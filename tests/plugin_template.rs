@@ -1,4 +1,4 @@
-//! `templates/backbone`, filled in and built outside the workspace, is a plugin that passes the
+//! What `genair plugin new` writes, built outside the workspace, is a plugin that passes the
 //! conformance suite and that the trainer opens. Builds libtorch's bindings once more, so it is not
 //! among the default tests: `just test-template`.
 
@@ -18,26 +18,13 @@ fn root() -> PathBuf {
         .unwrap()
 }
 
-/// Copies a folder, filling in the template's blanks.
-fn fill_in(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type().unwrap().is_dir() {
-            fill_in(&source, &target);
-        } else {
-            let text = fs::read_to_string(&source).unwrap();
-            let text = text
-                .replace("{{name}}", NAME)
-                .replace("{{genair}}", root().to_str().unwrap());
-            assert!(
-                !text.contains("{{"),
-                "{} has a blank that nothing fills",
-                source.display()
-            );
-            fs::write(target, text).unwrap();
-        }
-    }
+/// A program of this workspace.
+fn program(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let mut built = tests.ancestors().map(|folder| folder.join(name));
+    built
+        .find(|path| path.is_file())
+        .expect("run `just build` first")
 }
 
 /// Runs cargo in the plugin's folder, as its author would.
@@ -64,7 +51,12 @@ fn cargo(folder: &Path, target: &Path, arguments: &[&str]) {
 fn a_plugin_from_the_template_passes_the_suite() {
     let folder = tempfile::tempdir().unwrap();
     let plugin = folder.path().join(NAME);
-    fill_in(&root().join("templates/backbone"), &plugin);
+    let made = Command::new(program("genair"))
+        .args(["plugin", "new", NAME, "--folder"])
+        .arg(folder.path())
+        .status()
+        .unwrap();
+    assert!(made.success());
     // The versions of this workspace, which are on this machine.
     fs::copy(root().join("Cargo.lock"), plugin.join("Cargo.lock")).unwrap();
 
@@ -78,15 +70,7 @@ fn a_plugin_from_the_template_passes_the_suite() {
         "libgenair_backbone_{NAME}.{}",
         std::env::consts::DLL_EXTENSION
     );
-    let tests = std::env::current_exe().unwrap();
-    let trainer = tests
-        .ancestors()
-        .map(|folder| folder.join("genair-trainer"));
-    let trainer = trainer
-        .into_iter()
-        .find(|path| path.is_file())
-        .expect("run `just build` first");
-    let report = Command::new(trainer)
+    let report = Command::new(program("genair-trainer"))
         .args(["plugins", "--plugin"])
         .arg(target.join("release").join(file))
         .output()

@@ -5,6 +5,7 @@ with one target, and does not leave a user's history out of the ranking; both ar
 """
 
 import logging
+import os
 import sys
 import tempfile
 import warnings
@@ -123,5 +124,6 @@ if __name__ == "__main__":
     logging.disable(logging.WARNING)
     request = Request.read()
     with tempfile.TemporaryDirectory() as name:
+        os.chdir(name)  # RecBole leaves logs where it runs.
         write_atomic_file(request, Path(name))
         measure(request, Path(name))

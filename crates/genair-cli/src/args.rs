@@ -181,6 +181,16 @@ pub(crate) enum Plugin {
         #[command(flatten)]
         plugins: PluginArgs,
     },
+    /// Write the package of a new backbone: a small real model to replace, with its tests
+    ///
+    /// JSON: {"folder": ...}.
+    New {
+        /// Its name in specs: lower-case letters, digits and `_`
+        name: String,
+        /// Where its folder is made
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -158,7 +158,7 @@ pub(crate) fn largest_difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
 
 /// Runs every check on a plugin, each a test of its own, once for each named set of parameters:
 ///
-/// ```ignore
+/// ```text
 /// genair_conformance::conformance!(genair_backbone_sasrec::GENAIR_BACKBONE_HANDSHAKE, {
 ///     defaults: {},
 ///     bidirectional: {"causal": false},

@@ -1,12 +1,13 @@
 //! Training batches: which items a backbone sees, which it must name, and against what.
 
-use genair_abi::{Capabilities, MaskedTraining, Padding, TrainsOn};
+use genair_abi::{Capabilities, Padding, TrainsOn};
 use genair_data::{Dataset, ItemId};
 use genair_protocol::{LossKind, LossSpec, NegativesFor, TrainSpec};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use crate::masking::{Choice, choose};
 use crate::negatives::{ItemDistribution, NegativeSampler};
 use crate::random::Streams;
 
@@ -230,7 +231,9 @@ impl<'a> Batches<'a> {
                 let window = tail(train, max_len);
                 self.add_padding(window.len(), batch);
                 let mut targets = Vec::new();
-                for (position, choice) in choose(window.len(), sample, masked, masks).enumerate() {
+                for (position, choice) in
+                    choose(window.len(), sample.last_item_only, masked, masks).enumerate()
+                {
                     let item = window[position];
                     if choice != Choice::Seen {
                         targets.push(item);
@@ -279,53 +282,6 @@ pub(crate) fn tail(items: &[ItemId], len: usize) -> &[ItemId] {
     &items[items.len().saturating_sub(len)..]
 }
 
-/// What happens to one token in masked training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
-    /// Not chosen; it has no target.
-    Seen,
-    /// Chosen, and shown as it is.
-    Kept,
-    /// Chosen, and hidden.
-    Masked,
-    /// Chosen, and replaced by a random item.
-    Random,
-}
-
-/// Chooses tokens for masked training; at least one, so that no sequence is without a target.
-fn choose(
-    len: usize,
-    sample: Sample,
-    masked: MaskedTraining,
-    rng: &mut Xoshiro256PlusPlus,
-) -> impl Iterator<Item = Choice> + use<> {
-    let mut choices = vec![Choice::Seen; len];
-    if sample.last_item_only {
-        choices[len - 1] = Choice::Masked;
-    } else {
-        for choice in &mut choices {
-            if rng.random::<f64>() < masked.probability {
-                *choice = hide(masked, rng);
-            }
-        }
-        if choices.iter().all(|&choice| choice == Choice::Seen) {
-            choices[rng.random_range(0..len)] = hide(masked, rng);
-        }
-    }
-    choices.into_iter()
-}
-
-fn hide(masked: MaskedTraining, rng: &mut Xoshiro256PlusPlus) -> Choice {
-    let draw: f64 = rng.random();
-    if draw < masked.mask_share {
-        Choice::Masked
-    } else if draw < masked.mask_share + masked.random_share {
-        Choice::Random
-    } else {
-        Choice::Kept
-    }
-}
-
 /// Numbers the distinct items of a batch in order of appearance.
 struct Places {
     /// Place of each item, or [`Self::NONE`].
@@ -367,6 +323,7 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
+    use genair_abi::MaskedTraining;
     use genair_data::DatasetSpec;
     use genair_protocol::LossSpec;
 

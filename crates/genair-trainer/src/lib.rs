@@ -5,6 +5,8 @@
 //! as events.
 
 mod batch;
+#[doc(hidden)]
+pub mod bench;
 mod checkpoint;
 mod device;
 mod error;
@@ -12,6 +14,7 @@ mod evaluation;
 pub mod harness;
 mod loss;
 mod machine;
+mod masking;
 mod negatives;
 mod optimizer;
 #[cfg(test)]

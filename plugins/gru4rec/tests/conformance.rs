@@ -4,4 +4,5 @@ genair_conformance::conformance!(genair_backbone_gru4rec::GENAIR_BACKBONE_HANDSH
     defaults: {},
     last_position: {"trains_on": "last"},
     two_layers: {"num_layers": 2},
+    padding_as_input: {"padding": "input"},
 });

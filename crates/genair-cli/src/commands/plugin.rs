@@ -1,7 +1,10 @@
 //! `genair plugin`: what plugins there are and what they say of themselves.
 
+use std::path::Path;
+
 use genair_protocol::{BackboneDescriptor, PluginReport};
 use genair_runner::spec::{Setting, settings};
+use genair_runner::write_backbone;
 
 use super::Workshop;
 use crate::args::{Format, Plugin};
@@ -42,6 +45,7 @@ pub(super) fn plugin(format: Format, command: &Plugin) -> anyhow::Result<Exit> {
             })?;
             Ok(Exit::Done)
         }
+        Plugin::New { name, folder } => new(format, name, folder),
         Plugin::Inspect { name, plugins } => {
             let reports = Workshop::open(plugins)?.plugins;
             let Some(report) = reports.iter().find(|report| report.name == *name) else {
@@ -57,6 +61,19 @@ pub(super) fn plugin(format: Format, command: &Plugin) -> anyhow::Result<Exit> {
             })
         }
     }
+}
+
+fn new(format: Format, name: &str, folder: &Path) -> anyhow::Result<Exit> {
+    let folder = write_backbone(name, folder)?;
+    format.show(&serde_json::json!({ "folder": folder }), || {
+        format!(
+            "{} is ready: `cargo test --release` there runs its conformance suite, `genair plugin \
+             inspect {name} --plugin-dir {}` shows the plugin that `cargo build --release` makes.",
+            folder.display(),
+            folder.join("target/release").display()
+        )
+    })?;
+    Ok(Exit::Done)
 }
 
 fn text(report: &PluginReport) -> anyhow::Result<String> {
