@@ -29,13 +29,23 @@ fn loading(criterion: &mut Criterion) {
     let rows = write_log(&folder).unwrap_or_else(|error| panic!("cannot write a log: {error}"));
     let mut group = criterion.benchmark_group("load");
     group.throughput(Throughput::Elements(rows)).sample_size(10);
-    let filter = |mode| Some(KCore { mode, user: 20, item: 20 });
+    let filter = |mode| {
+        Some(KCore {
+            mode,
+            user: 20,
+            item: 20,
+        })
+    };
     for (name, k_core) in [
         ("unfiltered", None),
         ("single-pass k-core", filter(KCoreMode::SinglePass)),
         ("iterative k-core", filter(KCoreMode::Iterative)),
     ] {
-        let spec = DatasetSpec { path: Some(folder.clone()), k_core, ..DatasetSpec::default() };
+        let spec = DatasetSpec {
+            path: Some(folder.clone()),
+            k_core,
+            ..DatasetSpec::default()
+        };
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
             bencher.iter(|| load(&spec).unwrap_or_else(|error| panic!("{error}")));
         });

@@ -17,7 +17,9 @@ fn ranking(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("rank");
     for items in CATALOGUES {
         // Any numbers do, as long as they are not in order.
-        let scores: Vec<f32> = (0..=items).map(|item| (item.wrapping_mul(2_654_435_761) >> 8) as f32).collect();
+        let scores: Vec<f32> = (0..=items)
+            .map(|item| (item.wrapping_mul(2_654_435_761) >> 8) as f32)
+            .collect();
         let history = history(items);
         group.throughput(Throughput::Elements(u64::from(items)));
         group.bench_function(BenchmarkId::from_parameter(items), |bencher| {

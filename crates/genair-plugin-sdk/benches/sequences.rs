@@ -10,7 +10,9 @@ const WIDTH: i64 = 128;
 
 /// 128 sequences of 5 to 50 tokens, most of them short.
 fn lengths() -> Vec<i64> {
-    (0..SEQUENCES).map(|sequence| 5 + 45 * (sequence * sequence % 97) * (sequence % 31) / (97 * 31)).collect()
+    (0..SEQUENCES)
+        .map(|sequence| 5 + 45 * (sequence * sequence % 97) * (sequence % 31) / (97 * 31))
+        .collect()
 }
 
 fn batch() -> Result<SequenceBatch> {
@@ -30,7 +32,9 @@ fn sequences(criterion: &mut Criterion) {
     let mode = Mode::train(44);
     let mut dropout = criterion.benchmark_group(format!("dropout of {tokens} x {WIDTH}"));
     dropout.bench_function("ours", |bencher| bencher.iter(|| mode.dropout(&x, 0.5)));
-    dropout.bench_function("libtorch", |bencher| bencher.iter(|| x.f_dropout(0.5, true)));
+    dropout.bench_function("libtorch", |bencher| {
+        bencher.iter(|| x.f_dropout(0.5, true))
+    });
     dropout.finish();
 
     let mut groups = criterion.benchmark_group(format!("length groups of {SEQUENCES} sequences"));
@@ -42,7 +46,9 @@ fn sequences(criterion: &mut Criterion) {
     groups.bench_function("padded and packed", |bencher| {
         bencher.iter(|| {
             let groups = batch.groups()?;
-            let padded = groups.iter().map(|group| group.pad(&x)?.f_reshape([-1, WIDTH]).map_err(Into::into));
+            let padded = groups
+                .iter()
+                .map(|group| group.pad(&x)?.f_reshape([-1, WIDTH]).map_err(Into::into));
             groups.pack(&padded.collect::<Result<Vec<_>>>()?, None)
         });
     });

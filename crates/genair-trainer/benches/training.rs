@@ -4,7 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark says what it found")]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use criterion::{Criterion, criterion_group};
 use genair_trainer::bench::{TableStep, softmax_gradients, training_negatives};
@@ -17,7 +17,7 @@ const WIDTH: i64 = 128;
 const MET: i64 = 2_000;
 /// Targets of a batch.
 const TARGETS: i64 = 1_024;
-/// Pairs a ratio is the median of.
+/// Runs of each that a comparison takes the median of.
 const PAIRS: usize = 51;
 
 /// libtorch's Adam on a whole table, with a dense gradient, as PyTorch programs run it.
@@ -34,14 +34,17 @@ fn libtorch_adam() -> impl FnMut() {
 /// States, item vectors and targets.
 fn softmax_input() -> [Tensor; 3] {
     tch::manual_seed(44);
-    let leaf = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let leaf =
+        |shape: [i64; 2]| Tensor::randn(shape, (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let targets = Tensor::randint(ITEMS, [TARGETS], (Kind::Int64, Device::Cpu));
     [leaf([TARGETS, WIDTH]), leaf([ITEMS, WIDTH]), targets]
 }
 
 /// The softmax over all items as autograd differentiates it, all logits at once.
 fn libtorch_softmax([states, items, targets]: &[Tensor; 3]) -> Vec<Tensor> {
-    let loss = states.linear(items, None::<&Tensor>).cross_entropy_for_logits(targets);
+    let loss = states
+        .linear(items, None::<&Tensor>)
+        .cross_entropy_for_logits(targets);
     Tensor::run_backward(&[loss], &[states, items], false, false)
 }
 
@@ -54,32 +57,43 @@ fn steps(criterion: &mut Criterion) {
     group.bench_function("libtorch, dense", |bencher| bencher.iter(&mut adam));
     group.finish();
 
-    let mut group = criterion.benchmark_group(format!("softmax of {TARGETS} targets over {ITEMS} items"));
+    let mut group =
+        criterion.benchmark_group(format!("softmax of {TARGETS} targets over {ITEMS} items"));
     group.sample_size(10);
     let input = softmax_input();
     let [states, items, targets] = &input;
     group.bench_function("ours, in blocks", |bencher| {
         bencher.iter(|| softmax_gradients(states, items, targets));
     });
-    group.bench_function("autograd", |bencher| bencher.iter(|| libtorch_softmax(&input)));
+    group.bench_function("autograd", |bencher| {
+        bencher.iter(|| libtorch_softmax(&input))
+    });
     group.finish();
 
     let seen: Vec<u32> = (1..=50).map(|place| place * 200).collect();
-    criterion.bench_function(&format!("{TARGETS} training negatives of {ITEMS} items"), |bencher| {
-        bencher.iter(|| training_negatives(&seen, ITEMS as u32, TARGETS as usize));
-    });
+    criterion.bench_function(
+        &format!("{TARGETS} training negatives of {ITEMS} items"),
+        |bencher| {
+            bencher.iter(|| training_negatives(&seen, ITEMS as u32, TARGETS as usize));
+        },
+    );
 }
 
-/// How many times as long `theirs` takes as `ours`: the median of runs in turn.
-fn ratio(mut theirs: impl FnMut(), mut ours: impl FnMut()) -> f64 {
+/// Compares medians of runs in turn.
+fn compare(what: &str, mut theirs: impl FnMut(), mut ours: impl FnMut()) {
     let time = |work: &mut dyn FnMut()| {
         let start = Instant::now();
         work();
-        start.elapsed().max(Duration::from_nanos(1)).as_secs_f64()
+        start.elapsed()
     };
-    let mut ratios: Vec<f64> = (0..PAIRS).map(|_| time(&mut theirs) / time(&mut ours)).collect();
-    ratios.sort_by(f64::total_cmp);
-    ratios[PAIRS / 2]
+    let (mut of_theirs, mut of_ours): (Vec<_>, Vec<_>) = (0..PAIRS)
+        .map(|_| (time(&mut theirs), time(&mut ours)))
+        .unzip();
+    of_theirs.sort();
+    of_ours.sort();
+    let (theirs, ours) = (of_theirs[PAIRS / 2], of_ours[PAIRS / 2]);
+    let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
+    println!("{what}: libtorch {theirs:.2?}, ours {ours:.2?}, ratio {ratio:.1}");
 }
 
 criterion_group!(benches, steps);
@@ -87,13 +101,10 @@ criterion_group!(benches, steps);
 fn main() {
     benches();
     let mut table = TableStep::new(ITEMS, WIDTH, MET);
-    println!("Adam: libtorch's dense step takes {:.1} times ours", ratio(libtorch_adam(), || table.step()));
+    compare("Adam", libtorch_adam(), || table.step());
     let input = softmax_input();
     let [states, items, targets] = &input;
-    let softmax = ratio(
-        || drop(libtorch_softmax(&input)),
-        || drop(softmax_gradients(states, items, targets)),
-    );
-    println!("softmax: autograd takes {softmax:.1} times ours");
+    let ours = || drop(softmax_gradients(states, items, targets));
+    compare("softmax", || drop(libtorch_softmax(&input)), ours);
     Criterion::default().configure_from_args().final_summary();
 }

@@ -2,7 +2,9 @@
 //! private, and stay so.
 
 use genair_abi::InitKind;
-use genair_protocol::{Initialisation, LossKind, LossSpec, NegativeSampler as Sampler, OptimizerSpec};
+use genair_protocol::{
+    Initialisation, LossKind, LossSpec, NegativeSampler as Sampler, OptimizerSpec,
+};
 use tch::{Device, Kind, Tensor};
 
 use crate::loss::{LossInput, loss};
@@ -25,14 +27,24 @@ impl TableStep {
     /// # Panics
     /// What libtorch refuses.
     pub fn new(items: i64, width: i64, met: i64) -> Self {
-        let (streams, start) = (Streams::new(44), Start { kind: InitKind::Weight, value: 0.0 });
+        let (streams, start) = (
+            Streams::new(44),
+            Start {
+                kind: InitKind::Weight,
+                value: 0.0,
+            },
+        );
         let mut parameters = Parameters::new(Initialisation::XavierNormal, streams, Device::Cpu);
         let created = parameters.create("items.table", &[items, width], start);
         let _table = created.unwrap_or_else(|error| panic!("{error}"));
         let adam = Adam::new(OptimizerSpec::default(), &parameters);
         let rows = (0..met).map(|row| row * (items / met)).collect();
         let values = Tensor::full([met, width], 0.01, (Kind::Float, Device::Cpu));
-        Self { parameters, adam, gradients: vec![Gradient::Rows { rows, values }] }
+        Self {
+            parameters,
+            adam,
+            gradients: vec![Gradient::Rows { rows, values }],
+        }
     }
 
     /// One step.
@@ -51,8 +63,14 @@ impl TableStep {
 /// # Panics
 /// What libtorch refuses.
 pub fn softmax_gradients(states_ms: &Tensor, items_is: &Tensor, targets_m: &Tensor) -> Vec<Tensor> {
-    let spec = LossSpec { kind: LossKind::CrossEntropy, ..LossSpec::default() };
-    let outputs = Outputs { vectors: items_is.shallow_clone(), bias: None };
+    let spec = LossSpec {
+        kind: LossKind::CrossEntropy,
+        ..LossSpec::default()
+    };
+    let outputs = Outputs {
+        vectors: items_is.shallow_clone(),
+        bias: None,
+    };
     let input = LossInput {
         states_ms,
         outputs: &outputs,
@@ -71,5 +89,7 @@ pub fn training_negatives(seen: &[u32], items: u32, count: usize) -> u64 {
     let distribution = ItemDistribution::new(Sampler::Uniform, &vec![0; items as usize + 1]);
     let sampler = NegativeSampler::new(seen, items, &distribution);
     let mut rng = Streams::new(44).at("benchmark", 0, 0);
-    (0..count).map(|_| u64::from(sampler.draw(1, &mut rng))).sum()
+    (0..count)
+        .map(|_| u64::from(sampler.draw(1, &mut rng)))
+        .sum()
 }

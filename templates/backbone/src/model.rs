@@ -7,8 +7,8 @@
 //! Shapes: `N` tokens of a batch, `M` wanted tokens, `B` sequences, `D` hidden size.
 
 use genair_plugin_sdk::{
-    Backbone, Builder, Capabilities, Error, Init, Mode, OutputItems, Padding, Result, SequenceBatch,
-    TrainsOn, gather_rows,
+    Backbone, Builder, Capabilities, Error, Init, Mode, OutputItems, Padding, Result,
+    SequenceBatch, TrainsOn, gather_rows,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
