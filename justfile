@@ -46,6 +46,15 @@ test-data: build
 test-template: build
     @cargo test --release -p genair-system-tests --test plugin_template
 
+# Microbenchmarks on one thread; arguments go to criterion: just bench Adam
+bench *ARGS: setup
+    @OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive cargo bench --workspace \
+        --bench ranking --bench loading --bench sequences --bench training -- "$@"
+
+# Beside RecBole and plain PyTorch: seconds and memory, into results/bench-peers.md (--quick, --help)
+bench-peers *ARGS: build
+    @scripts/bench/peers.py --binaries "$(dirname "{{ genair }}")" "$@"
+
 # What CI runs
 ci: check test
 

@@ -17,8 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import tables
 import environment
+import results
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -65,16 +65,28 @@ def variables() -> dict[str, str]:
     return mine | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
 
-def run(command: list, what: str) -> tuple[list[dict], float, int]:
-    """A process to its end: the JSON lines it says, its processor seconds, its peak memory."""
+def run(command: list, what: str) -> tuple[list[tuple[dict, float]], int]:
+    """A process to its end: the JSON lines it says, each with the processor seconds of the process
+    when it said it, and its peak memory."""
     # Standard input stays open: a worker ends with it.
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables())
-    said = [json.loads(line) for line in process.stdout]
+    said = [(json.loads(line), cpu_seconds(process.pid)) for line in process.stdout]
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        sys.exit(f"{what} ended with {process.returncode}: {json.dumps(said[-1:])}")
-    return said, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+        sys.exit(f"{what} ended with {process.returncode}: {said[-1:]}")
+    return said, usage.ru_maxrss * 1024
+
+
+def cpu_seconds(process: int) -> float:
+    """User and system time of a process so far, to the nanosecond; 0 where it has ended."""
+    total = 0
+    for thread in Path(f"/proc/{process}/task").glob("*/schedstat"):
+        try:
+            total += int(thread.read_text().split()[0])
+        except OSError:  # It ended in between.
+            pass
+    return total / 1e9
 
 
 def measure_peer(python: Path, script: str, case: Case, options: argparse.Namespace) -> dict:
@@ -95,13 +107,13 @@ def measure_peer(python: Path, script: str, case: Case, options: argparse.Namesp
     }
     path = WORK / "request.json"
     path.write_text(json.dumps(request))
-    said, _, memory = run([python, HERE / script, path], f"{script} on {case}")
-    return said[-1] | {"peak_memory_bytes": memory}
+    said, memory = run([python, HERE / script, path], f"{script} on {case}")
+    return said[-1][0] | {"peak_memory_bytes": memory}
 
 
-def measure_genair(binaries: Path, case: Case, epochs: int | None, options: argparse.Namespace) -> dict:
-    """Processor seconds of three workers: of one epoch, of more, and of more with an evaluation after
-    each. What starting and ending cost drops out of their differences (`least_genair`)."""
+def measure_genair(binaries: Path, case: Case, options: argparse.Namespace) -> dict:
+    """A worker's epochs but for the first, and its evaluation of the test split, by what it had used
+    up at its events."""
     backbone = case.model.removesuffix("-last")
     parameters = {"hidden_size": case.hidden_size, "dropout": case.dropout}
     if backbone == "gru4rec":
@@ -109,8 +121,8 @@ def measure_genair(binaries: Path, case: Case, epochs: int | None, options: argp
     if backbone == "caser":
         parameters["window"] = CASER_WINDOW
 
-    def worker(epochs: int, eval_every: int) -> tuple[list[dict], float, int]:
-        stop = {"max_epochs": epochs, "eval_every": eval_every, "patience": epochs}
+    def worker(epochs: int) -> tuple[list[tuple[dict, float]], int]:
+        stop = {"max_epochs": epochs, "eval_every": epochs, "patience": epochs}
         spec = {
             "dataset_name": case.data,
             "dataset": {"kind": "table", "path": str(WORK / case.data), "max_len": case.max_len},
@@ -132,13 +144,21 @@ def measure_genair(binaries: Path, case: Case, epochs: int | None, options: argp
         path.write_text(json.dumps(request))
         return run([binaries / "genair-trainer", "run", path], f"genair-trainer on {case}")
 
-    said, one, _ = worker(1, 1)
-    if epochs is None:
-        seconds = next(event["train_seconds"] for event in said if event["event"] == "epoch")
-        epochs = 1 + min(MAX_OWN_EPOCHS, math.ceil(options.train_seconds * OWN_SHARE / max(seconds, 1e-3)))
-    _, longer, memory = worker(epochs, epochs)
-    _, evaluated, _ = worker(epochs, 1)
-    return {"epochs": epochs, "one": one, "longer": longer, "evaluated": evaluated, "peak_memory_bytes": memory}
+    said, _ = worker(1)
+    seconds = next(event["train_seconds"] for event, _ in said if event["event"] == "epoch")
+    counted = min(MAX_OWN_EPOCHS, math.ceil(options.train_seconds * OWN_SHARE / max(seconds, 1e-3)))
+    # The first epoch sets things up, and the last one ends with a validation.
+    said, memory = worker(counted + 2)
+    at_epoch = {event["epoch"]: at for event, at in said if event["event"] == "epoch"}
+    at_metrics = {event["split"]: at for event, at in said if event["event"] == "metrics"}
+    return {
+        "training": {
+            "cpu_seconds": (at_epoch[counted + 1] - at_epoch[1]) / counted,
+            "targets": targets_per_epoch(case),
+        },
+        "evaluation": {"cpu_seconds": at_metrics["test"] - at_metrics["valid"]},
+        "peak_memory_bytes": memory,
+    }
 
 
 def targets_per_epoch(case: Case) -> float:
@@ -162,23 +182,12 @@ def targets_per_epoch(case: Case) -> float:
             return sum(min(length - 1, case.max_len) for length in train)
 
 
-def least_peer(rounds: list[dict]) -> dict:
+def least(rounds: list[dict]) -> dict:
     """The cheapest training and evaluation of all rounds, and the highest peak."""
     cheapest = lambda part: min((found[part] for found in rounds), key=lambda part: part["cpu_seconds"])
     return {
         "training": cheapest("training"),
         "evaluation": cheapest("evaluation"),
-        "peak_memory_bytes": max(found["peak_memory_bytes"] for found in rounds),
-    }
-
-
-def least_genair(rounds: list[dict], case: Case) -> dict:
-    """The same of our workers: differences between the cheapest of each kind."""
-    more = rounds[0]["epochs"] - 1
-    one, longer, evaluated = (min(found[kind] for found in rounds) for kind in ("one", "longer", "evaluated"))
-    return {
-        "training": {"cpu_seconds": (longer - one) / more, "targets": targets_per_epoch(case)},
-        "evaluation": {"cpu_seconds": (evaluated - longer) / more},
         "peak_memory_bytes": max(found["peak_memory_bytes"] for found in rounds),
     }
 
@@ -191,15 +200,11 @@ def measure(case: Case, python: Path, options: argparse.Namespace) -> dict:
     for _ in range(options.rounds):
         for column in columns:
             if column == "genair":
-                epochs = rounds[column][0]["epochs"] if rounds[column] else None
-                found = measure_genair(options.binaries, case, epochs, options)
+                found = measure_genair(options.binaries, case, options)
             else:
                 found = measure_peer(python, PEERS[column], case, options)
             rounds[column].append(found)
-    return {
-        column: least_genair(found, case) if column == "genair" else least_peer(found)
-        for column, found in rounds.items()
-    }
+    return {column: least(found) for column, found in rounds.items()}
 
 
 def export(binaries: Path, data: str) -> None:
@@ -221,8 +226,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", **names(MODELS), help=", ".join(MODELS))
     parser.add_argument("--column", **names(COLUMNS), help=", ".join(COLUMNS))
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--train-seconds", type=float, default=25.0, help="of a peer, then extrapolated")
-    parser.add_argument("--evaluation-seconds", type=float, default=10.0, help="likewise")
+    parser.add_argument("--train-seconds", type=float, default=20.0, help="of a peer, then extrapolated")
+    parser.add_argument("--evaluation-seconds", type=float, default=6.0, help="likewise")
     parser.add_argument("--check", action="store_true", help="only compare the baseline with its fixtures")
     parser.add_argument("--binaries", type=Path, default=ROOT / "target/release", help="folder of genair")
     parser.add_argument("--out", type=Path, default=ROOT / "results/bench-peers.md")
@@ -248,8 +253,8 @@ def main() -> None:
         columns = measure(case, python, options)
         facts = {"data": case.data, "max_len": case.max_len, "hidden_size": case.hidden_size}
         cases.append(facts | {"model": case.model, "columns": columns})
-        print(tables.line(cases[-1]), file=sys.stderr, flush=True)
-        tables.write(options.out, cases, vars(options), time.monotonic() - started)
+        print(results.line(cases[-1]), file=sys.stderr, flush=True)
+        results.write(options.out, cases, vars(options), time.monotonic() - started)
     print(options.out.read_text())
 
 

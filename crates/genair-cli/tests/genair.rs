@@ -304,3 +304,42 @@ fn a_trainer_that_dies_of_a_plugin_still_tells_of_the_others() {
     );
     assert!(Path::new(reports[0]["path"].as_str().unwrap()).ends_with("deadly.so"));
 }
+
+#[test]
+fn an_exported_data_set_is_a_data_set() {
+    let lab = Lab::new("");
+    let export = [
+        "data",
+        "export",
+        "s.toml",
+        "--dataset",
+        "made",
+        "--out",
+        "made",
+    ];
+    let (code, out, err) = lab.genair(&export);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.starts_with("made: 500 users, 300 items, "), "{out}");
+    lab.write(
+        "again.toml",
+        &SPEC.replace("kind = \"synthetic\"", "path = \"made\""),
+    );
+    let statistics = |spec| {
+        let (_, json, err) = lab.genair(&["data", "stats", spec, "--format", "json"]);
+        let described: serde_json::Value =
+            serde_json::from_str(&json).unwrap_or_else(|_| panic!("{err}"));
+        described[0]["statistics"].clone()
+    };
+    assert_eq!(statistics("again.toml"), statistics("s.toml"));
+
+    let (code, _, err) = lab.genair(&export);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("made/items.jsonl` is there already"), "{err}");
+    let (code, _, err) =
+        lab.genair(&["data", "export", "s.toml", "--dataset", "mad", "--out", "x"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        err.contains("no such dataset in s.toml; there are: made"),
+        "{err}"
+    );
+}
