@@ -97,7 +97,7 @@ impl Dataset {
                     dataset.raw_items.push(raw.clone());
                     dataset
                         .metadata
-                        .push(interactions.metadata.remove(raw).unwrap_or_default());
+                        .push(interactions.metadata.swap_remove(raw).unwrap_or_default());
                     *item = ItemId(dataset.raw_items.len() as u32);
                     dataset.train_popularity.push(0);
                 }

@@ -2,9 +2,7 @@
 //!
 //! Owns the step between a source and the filters. Knows nothing of files, dense ids or splits.
 
-use std::collections::HashMap;
-
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
 /// An item's fields other than its id; empty where nothing is known.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
@@ -29,8 +27,8 @@ pub struct Interactions {
     pub items: IndexSet<String>,
     /// One per row that counts.
     pub rows: Vec<Interaction>,
-    /// What is known of items, by raw id.
-    pub metadata: HashMap<String, Metadata>,
+    /// What is known of items, by raw id, in the order of their file.
+    pub metadata: IndexMap<String, Metadata>,
     /// What reading and filtering took away so far.
     pub removed: Removed,
 }

@@ -4,6 +4,7 @@
 //! Start with [`DatasetSpec`], [`load`] and [`Dataset`]; [`fetch`] is the only module that knows a
 //! network.
 
+mod catalogue;
 mod dataset;
 mod digest;
 mod error;
@@ -17,6 +18,7 @@ mod spec;
 mod statistics;
 mod synthetic;
 
+pub use catalogue::{Catalogue, CatalogueItem, catalogue};
 pub use dataset::{Dataset, ItemId};
 pub use error::{DataError, LineProblem};
 pub use export::{ExportError, export};

@@ -17,7 +17,8 @@ pub fn load(spec: &DatasetSpec) -> Result<Dataset, DataError> {
     Dataset::new(interactions, spec)
 }
 
-fn source(spec: &DatasetSpec) -> Result<Interactions, DataError> {
+/// Every interaction of a source, in its order; only row-by-row rules are applied.
+pub(crate) fn source(spec: &DatasetSpec) -> Result<Interactions, DataError> {
     refuse_problems(spec)?;
     match spec.kind {
         DatasetKind::Table | DatasetKind::Recbole => read::read(spec),

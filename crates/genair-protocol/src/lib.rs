@@ -1,18 +1,27 @@
 //! What crosses a process border, as plain data: a run's spec on the way in, its events on the way
 //! out, and what a plugin says of itself. No input or output, no tensors, no database.
 
+mod engine;
 mod event;
 mod plugin;
+mod representation;
 mod run;
 
+pub use engine::{
+    AnswerEnd, EngineEvent, EngineItem, EngineRecord, EngineRequest, EngineTask, GenerationSpec,
+};
 pub use event::{
     ArtefactKind, DataFacts, FailureKind, MachineFacts, RunEvent, RunFailure, RunPhase, RunTotals,
 };
 pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, TrainsOn};
 pub use genair_eval::MetricRow;
 pub use plugin::PluginReport;
+pub use representation::{
+    AdapterKind, AdapterSpec, AssociationSpec, CalibrationOn, CalibrationSpec, FrozenSpec, Fusion,
+    RepresentationKind, RepresentationSpec, VectorPart, VectorSource,
+};
 pub use run::{
-    BUILTIN_BACKBONES, BackboneSpec, Initialisation, LossKind, LossSpec, NegativeSampler,
-    NegativesFor, OptimizerKind, OptimizerSpec, RESULTS_VERSION, RepresentationKind,
-    RepresentationSpec, RunSpec, StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
+    BUILTIN_BACKBONES, BackboneSpec, Initialisation, InputFile, LossKind, LossSpec,
+    NegativeSampler, NegativesFor, OptimizerKind, OptimizerSpec, RESULTS_VERSION, RunSpec,
+    StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
 };

@@ -6,6 +6,8 @@ use genair_data::DatasetSpec;
 use genair_eval::EvalSpec;
 use serde::{Deserialize, Serialize};
 
+use crate::RepresentationSpec;
+
 /// Bumped whenever a change to the trainer alters the numbers of an unchanged spec, so that a
 /// database never takes results of two different trainers for the same run.
 pub const RESULTS_VERSION: u32 = 1;
@@ -45,26 +47,6 @@ pub struct BackboneSpec {
     /// Settings under `[backbone.NAME]`.
     #[serde(default)]
     pub params: serde_json::Map<String, serde_json::Value>,
-}
-
-/// Where item vectors come from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RepresentationSpec {
-    /// Its name in the spec; `id` needs no table of its own.
-    pub name: String,
-    /// What it is made of.
-    pub kind: RepresentationKind,
-}
-
-/// What item vectors are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RepresentationKind {
-    /// A trainable table of one vector per item.
-    Id,
-    /// No item vectors at all: what the popularity baseline has.
-    None,
 }
 
 /// How a run trains. Defaults are the paper's (METHOD.md, section 5).
@@ -283,6 +265,22 @@ pub struct WorkerRequest {
     pub plugin: Option<PathBuf>,
     /// SHA-256 the plugin's file must have, lower-case hex: the one that is in the run's identity.
     pub plugin_sha256: Option<String>,
+    /// Item vectors made before the run; absent where the representation needs none.
+    #[serde(default)]
+    pub vectors: Option<InputFile>,
+    /// Association scores of the training sequences; absent where nothing is calibrated.
+    #[serde(default)]
+    pub associations: Option<InputFile>,
     /// Folder for checkpoints; created if it is not there.
     pub artefacts: PathBuf,
+}
+
+/// An artefact of an earlier stage that a run reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, lower-case hex; another file is refused.
+    pub sha256: String,
 }

@@ -72,6 +72,8 @@ mod tests {
             representation: RepresentationSpec {
                 name: "id".to_owned(),
                 kind: RepresentationKind::Id,
+                frozen: None,
+                calibration: None,
             },
             train: TrainSpec::default(),
             eval: EvalSpec::default(),

@@ -314,6 +314,8 @@ impl Scheduler<'_> {
             run: run.spec.clone(),
             plugin: run.plugin.as_ref().map(|plugin| plugin.path.clone()),
             plugin_sha256: run.plugin.as_ref().map(|plugin| plugin.sha256.clone()),
+            vectors: None,
+            associations: None,
             artefacts,
         };
         self.how

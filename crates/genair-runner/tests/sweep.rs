@@ -162,6 +162,8 @@ fn plan(runs: u64) -> Plan {
             representation: RepresentationSpec {
                 name: "none".to_owned(),
                 kind: RepresentationKind::None,
+                frozen: None,
+                calibration: None,
             },
             train: TrainSpec::default(),
             eval: EvalSpec::default(),

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::{ItemsFile, file};
@@ -63,7 +64,7 @@ fn parse(text: &str, key: &str) -> Result<(String, Metadata), LineProblem> {
 /// Collects items, refusing a second one of the same id.
 pub(super) struct Items<'a> {
     path: &'a Path,
-    metadata: HashMap<String, Metadata>,
+    metadata: IndexMap<String, Metadata>,
     lines: HashMap<String, u64>,
 }
 
@@ -71,7 +72,7 @@ impl<'a> Items<'a> {
     pub(super) fn new(path: &'a Path) -> Self {
         Self {
             path,
-            metadata: HashMap::new(),
+            metadata: IndexMap::new(),
             lines: HashMap::new(),
         }
     }

@@ -9,8 +9,9 @@ mod items;
 mod recbole;
 mod table;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
 
 use crate::interactions::{Interactions, Metadata};
 use crate::{DataError, DatasetKind, DatasetSpec};
@@ -86,10 +87,10 @@ fn default_items(kind: DatasetKind, folder: &Path) -> Result<Option<PathBuf>, Da
     Ok(first.map(|name| folder.join(name)))
 }
 
-/// Item metadata by raw id.
+/// Item metadata by raw id, in file order.
 #[derive(Debug, Default)]
 struct ItemsFile {
     /// Name without folder, for messages.
     name: String,
-    metadata: HashMap<String, Metadata>,
+    metadata: IndexMap<String, Metadata>,
 }

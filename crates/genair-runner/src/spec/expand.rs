@@ -264,6 +264,8 @@ impl Checker<'_> {
             representation: RepresentationSpec {
                 name: cell.representation.to_owned(),
                 kind,
+                frozen: None,
+                calibration: None,
             },
             train,
             eval: eval.clone(),

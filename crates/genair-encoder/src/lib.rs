@@ -1,0 +1,1 @@
+//! The engine worker that runs a sentence encoder.

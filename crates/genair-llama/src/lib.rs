@@ -1,0 +1,1 @@
+//! The engine worker that runs a GGUF model by llama.cpp.
