@@ -17,6 +17,7 @@ mod read;
 mod spec;
 mod statistics;
 mod synthetic;
+mod vectors;
 
 pub use catalogue::{Catalogue, CatalogueItem, catalogue};
 pub use dataset::{Dataset, ItemId};
@@ -28,3 +29,4 @@ pub use spec::{
     Cohorts, Columns, DatasetKind, DatasetSpec, KCore, KCoreMode, SpecProblem, UnknownItems,
 };
 pub use statistics::Statistics;
+pub use vectors::{ItemVectors, PartVectors, VectorsError, VectorsProblem};

