@@ -1,1 +1,48 @@
-//! Item metadata to archetypes, and archetypes to item vectors: prompts, engines, the record cache, PCA, import and report.
+//! Item metadata to archetypes, and archetypes to item vectors: prompts, engines, the record cache, PCA,
+//! import and report. No tensors, and no model in this process: engines are workers or servers.
+//!
+//! Start with [`ArchetypeSpec`] and [`generate`].
+
+mod assemble;
+mod digest;
+mod engine;
+mod engine_choice;
+mod error;
+mod export;
+mod file;
+mod generate;
+mod gguf;
+mod import;
+mod installation;
+pub mod models;
+mod neighbours;
+mod pca;
+mod projection;
+mod prompt;
+mod provenance;
+mod recipe;
+mod record;
+mod record_log;
+mod report;
+mod settings;
+
+pub use assemble::{AssembleError, RecordParts, VectorsRecipe, assemble};
+pub use engine::EngineError;
+pub use engine_choice::tokens;
+pub use error::ArchetypeError;
+pub use export::{ArchetypeLine, export_archetypes};
+pub use generate::{
+    Generated, GenerationCounts, GenerationProgress, ItemArchetype, Stage, generate, prompt,
+};
+pub use import::{ImportError, ImportFile, RowIds, import, import_sha256};
+pub use installation::Installation;
+pub use neighbours::{Neighbour, Neighbours};
+pub use pca::PcaError;
+pub use projection::title;
+pub use prompt::{PromptError, PromptSpec};
+pub use provenance::{ItemCounts, PartSummary, PcaSummary, VectorsProvenance};
+pub use recipe::recipe_sha256;
+pub use record::{RecordSettings, ServerSettings, VectorError, decode_vector, encode_vector};
+pub use record_log::RecordLogError;
+pub use report::{Report, ReportError, ReportInput};
+pub use settings::{ArchetypeSpec, EngineKind, HttpSpec, StateSource};

@@ -1,0 +1,482 @@
+//! Records to item vectors: which parts there are, what an item without an answer gets, how each part is
+//! reduced, and the recipe whose hash names the file.
+//!
+//! The rules, each counted in [`VectorsProvenance`]: an item without metadata has zero vectors; an item
+//! without an answer has a zero archetype; neither takes part in the fit, so that after PCA zero is
+//! the mean. Where there are fewer directions than components asked for, the rank is used. Knows
+//! nothing of engines.
+
+use std::path::{Path, PathBuf};
+
+use genair_data::{Catalogue, ItemVectors, PartVectors};
+use genair_protocol::EngineRecord;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::digest;
+use crate::error::ArchetypeError;
+use crate::generate::{Generated, ItemArchetype};
+use crate::installation::Installation;
+use crate::pca::{Pca, PcaError};
+use crate::prompt::PromptSpec;
+use crate::provenance::{ItemCounts, PartSummary, PcaSummary, VectorsProvenance};
+use crate::recipe::recipe_sha256;
+use crate::record::{VectorError, decode_vector};
+use crate::settings::{ArchetypeSpec, EngineKind};
+
+/// Part of every recipe's hash: changes when the numbers for an unchanged recipe do.
+pub(crate) const RECIPE_VERSION: u32 = 1;
+
+/// Why records do not become vectors.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssembleError {
+    /// A record's mean is damaged, or of another width than those before it.
+    #[error(
+        "the record of item `{item}` has no usable mean for `{part}`; remove its line from the cache"
+    )]
+    Mean {
+        /// The item's raw id.
+        item: String,
+        /// The part.
+        part: &'static str,
+        /// What is wrong with it.
+        source: VectorError,
+    },
+    /// No item has the part.
+    #[error(
+        "none of the {items} items has a vector for `{part}`; without metadata there are no prompts, and if all \
+         answers are empty, ask with another prompt or raise `generation.min_new_tokens`"
+    )]
+    NoVectors {
+        /// The part.
+        part: String,
+        /// How many items there are.
+        items: usize,
+    },
+    /// There are no principal components.
+    #[error("cannot reduce `{part}`; set `components` to 0 to keep its vectors as they are")]
+    Pca {
+        /// The part.
+        part: String,
+        /// Why.
+        source: PcaError,
+    },
+}
+
+/// All that decides the vectors of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VectorsRecipe {
+    /// [`recipe_sha256`]: items, prompt, models and sampling.
+    pub archetypes_sha256: String,
+    /// [`Catalogue::sha256`], which the other hash covers too.
+    pub catalogue_sha256: String,
+    /// What is taken from the records.
+    pub parts: RecordParts,
+    /// Principal components of each part; 0 keeps the vectors as they are.
+    pub components: usize,
+}
+
+/// What is taken from the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordParts {
+    /// Parts `context` and `archetype`: hidden states over prompt and answer.
+    Archetype,
+    /// Part `text`: a sentence encoder's vector of the prompt.
+    Text,
+}
+
+impl RecordParts {
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Archetype => &["context", "archetype"],
+            Self::Text => &["text"],
+        }
+    }
+}
+
+impl VectorsRecipe {
+    /// For the archetypes of a catalogue. Needs no model of the catalogue of models to be fetched.
+    ///
+    /// # Errors
+    /// Those of [`recipe_sha256`].
+    pub fn new(
+        catalogue: &Catalogue,
+        spec: &ArchetypeSpec,
+        components: usize,
+        installation: &Installation,
+    ) -> Result<Self, ArchetypeError> {
+        Ok(Self {
+            archetypes_sha256: recipe_sha256(catalogue, spec, installation)?,
+            catalogue_sha256: catalogue.sha256(),
+            parts: match spec.engine {
+                EngineKind::Encoder => RecordParts::Text,
+                EngineKind::LlamaCpp | EngineKind::OpenAi | EngineKind::Fake => {
+                    RecordParts::Archetype
+                }
+            },
+            components,
+        })
+    }
+
+    /// SHA-256, lower-case hex, of the recipe and of the way vectors are assembled.
+    pub fn sha256(&self) -> String {
+        // A struct has its fields in one order, and strings and numbers cannot fail to serialise.
+        let text = serde_json::to_string(&(RECIPE_VERSION, self)).unwrap_or_default();
+        digest::of(text)
+    }
+
+    /// Where a cache has the vectors.
+    pub fn path(&self, cache: &Path) -> PathBuf {
+        let sha256 = self.sha256();
+        cache
+            .join("vectors")
+            .join(format!("{}.safetensors", &sha256[..16]))
+    }
+
+    /// The vectors a cache has for the recipe. A file that cannot be read or is of another recipe
+    /// counts as absent, with a warning in the log: it can be made again.
+    pub fn cached(&self, cache: &Path) -> Option<ItemVectors> {
+        let path = self.path(cache);
+        if !path.exists() {
+            return None;
+        }
+        let vectors = ItemVectors::read(&path)
+            .inspect_err(|error| {
+                tracing::warn!(
+                    "{error} ({:?}); it is made again",
+                    std::error::Error::source(error)
+                )
+            })
+            .ok()?;
+        let provenance = VectorsProvenance::of(&vectors);
+        if provenance.is_some_and(|provenance| provenance.recipe_sha256 == self.sha256()) {
+            return Some(vectors);
+        }
+        tracing::warn!(
+            "`{}` is of another recipe; it is made again",
+            path.display()
+        );
+        None
+    }
+}
+
+/// Makes the vectors of all items, in their order. `prompt` is the one the records were made with; it
+/// is recorded, no more.
+///
+/// # Errors
+/// [`AssembleError`].
+pub fn assemble(
+    recipe: &VectorsRecipe,
+    prompt: &PromptSpec,
+    generated: &Generated,
+) -> Result<ItemVectors, AssembleError> {
+    let items = &generated.items;
+    let mut parts = Vec::new();
+    let mut summaries = Vec::new();
+    for &name in recipe.parts.names() {
+        let (part, summary) = reduce(name, &means(name, items)?, recipe.components)?;
+        parts.push(part);
+        summaries.push(summary);
+    }
+    let is_empty = |record: &&EngineRecord| match recipe.parts {
+        RecordParts::Archetype => record.archetype.is_none(),
+        RecordParts::Text => false,
+    };
+    let provenance = VectorsProvenance {
+        recipe: recipe.clone(),
+        recipe_sha256: recipe.sha256(),
+        settings: json!({ "records": generated.settings, "prompt": prompt }),
+        counts: ItemCounts {
+            items: items.len(),
+            without_metadata: items.iter().filter(|item| item.record.is_none()).count(),
+            empty_answers: items
+                .iter()
+                .filter_map(|item| item.record.as_deref())
+                .filter(is_empty)
+                .count(),
+        },
+        parts: summaries,
+    };
+    Ok(ItemVectors {
+        items: items.iter().map(|item| item.item.clone()).collect(),
+        parts,
+        provenance: provenance.into_map(),
+    })
+}
+
+/// The rows of a part; none for an item that has no such vector.
+fn means(
+    part: &'static str,
+    items: &[ItemArchetype],
+) -> Result<Vec<Option<Vec<f32>>>, AssembleError> {
+    // The first record says how wide all of them are.
+    let mut width = None;
+    items
+        .iter()
+        .map(|item| {
+            let text = match (item.record.as_deref(), part) {
+                (Some(record), "archetype") => record.archetype.as_deref(),
+                (record, _) => record.map(|record| record.context.as_str()),
+            };
+            let Some(text) = text else { return Ok(None) };
+            let width = *width.get_or_insert_with(|| components(text));
+            let mean = decode_vector(text, width).map_err(|source| AssembleError::Mean {
+                item: item.item.clone(),
+                part,
+                source,
+            })?;
+            Ok(Some(mean))
+        })
+        .collect()
+}
+
+/// Numbers in a text of [`decode_vector`], at least 1.
+fn components(text: &str) -> usize {
+    let bytes = text.trim_end_matches('=').len() * 6 / 8;
+    (bytes / size_of::<f32>()).max(1)
+}
+
+/// Reduces the rows there are to principal components (0: leaves them as they are) and fills up with
+/// zero rows.
+pub(crate) fn reduce(
+    name: &str,
+    rows: &[Option<Vec<f32>>],
+    components: usize,
+) -> Result<(PartVectors, PartSummary), AssembleError> {
+    let present: Vec<&[f32]> = rows.iter().flatten().map(Vec::as_slice).collect();
+    let width = match present.first() {
+        Some(row) => row.len(),
+        None => {
+            return Err(AssembleError::NoVectors {
+                part: name.to_owned(),
+                items: rows.len(),
+            });
+        }
+    };
+    let (pca, kept, reduced) = if components == 0 {
+        (None, width, present.concat())
+    } else {
+        let pca = Pca::fit(&present, components).map_err(|source| AssembleError::Pca {
+            part: name.to_owned(),
+            source,
+        })?;
+        let summary = PcaSummary {
+            asked: components,
+            components: pca.components(),
+            rank: pca.rank(),
+            explained_variance: pca.explained_variance().to_vec(),
+            explained_variance_ratio: pca.explained_variance_ratio(),
+        };
+        (Some(summary), pca.components(), pca.transform(&present))
+    };
+    let mut values = Vec::with_capacity(rows.len() * kept);
+    let mut reduced = reduced.chunks_exact(kept);
+    for row in rows {
+        match row.as_ref().and_then(|_| reduced.next()) {
+            Some(row) => values.extend_from_slice(row),
+            None => values.resize(values.len() + kept, 0.0),
+        }
+    }
+    let part = PartVectors {
+        name: name.to_owned(),
+        width: kept,
+        values,
+    };
+    let summary = PartSummary {
+        name: name.to_owned(),
+        vectors: present.len(),
+        width,
+        pca,
+    };
+    Ok((part, summary))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use genair_protocol::AnswerEnd;
+
+    use super::*;
+    use crate::generate::GenerationCounts;
+    use crate::record::encode_vector;
+
+    fn record(context: &[f32], archetype: Option<&[f32]>) -> EngineRecord {
+        EngineRecord {
+            key: String::new(),
+            text: String::new(),
+            prompt_tokens: 3,
+            new_tokens: 2,
+            ended: AnswerEnd::Length,
+            context: encode_vector(context),
+            archetype: archetype.map(encode_vector),
+            tokens: None,
+        }
+    }
+
+    fn recipe(components: usize) -> VectorsRecipe {
+        VectorsRecipe {
+            archetypes_sha256: "a5".to_owned(),
+            catalogue_sha256: "ca".to_owned(),
+            parts: RecordParts::Archetype,
+            components,
+        }
+    }
+
+    /// Three items with answers, one without an answer, one without metadata, in mixed order.
+    fn records() -> [Option<EngineRecord>; 5] {
+        [
+            Some(record(&[1.0, 0.0], Some(&[1.0, 5.0]))),
+            None,
+            Some(record(&[9.0, 4.0], None)),
+            Some(record(&[2.0, 1.0], Some(&[3.0, 5.0]))),
+            Some(record(&[0.0, 0.5], Some(&[2.0, 5.0]))),
+        ]
+    }
+
+    fn assembled(
+        recipe: &VectorsRecipe,
+        records: impl IntoIterator<Item = Option<EngineRecord>>,
+    ) -> Result<ItemVectors, AssembleError> {
+        let items = ["a", "b", "c", "d", "e"].into_iter().zip(records);
+        let generated = Generated {
+            items: items
+                .map(|(item, record)| ItemArchetype {
+                    item: item.to_owned(),
+                    prompt: None,
+                    record: record.map(Arc::new),
+                })
+                .collect(),
+            settings: Vec::new(),
+            counts: GenerationCounts::default(),
+        };
+        assemble(recipe, &PromptSpec::default(), &generated)
+    }
+
+    #[test]
+    fn raw_means_are_kept_and_what_is_missing_is_zero_and_counted() {
+        let vectors = assembled(&recipe(0), records()).unwrap();
+        assert_eq!(vectors.items, ["a", "b", "c", "d", "e"]);
+        assert_eq!(
+            vectors.part("context").unwrap().values,
+            [1.0, 0.0, 0.0, 0.0, 9.0, 4.0, 2.0, 1.0, 0.0, 0.5]
+        );
+        assert_eq!(
+            vectors.part("archetype").unwrap().values,
+            [1.0, 5.0, 0.0, 0.0, 0.0, 0.0, 3.0, 5.0, 2.0, 5.0]
+        );
+        let provenance = VectorsProvenance::of(&vectors).unwrap();
+        assert_eq!(
+            provenance.counts,
+            ItemCounts {
+                items: 5,
+                without_metadata: 1,
+                empty_answers: 1
+            }
+        );
+        let found: Vec<usize> = provenance.parts.iter().map(|part| part.vectors).collect();
+        assert_eq!(found, [4, 3]);
+    }
+
+    #[test]
+    fn only_items_with_a_vector_are_fitted_and_the_rank_is_recorded() {
+        let vectors = assembled(&recipe(384), records()).unwrap();
+        // The three answers differ in their first component alone, around 2.
+        let archetype = vectors.part("archetype").unwrap();
+        assert_eq!(
+            (archetype.width, &archetype.values[..]),
+            (1, &[-1.0, 0.0, 0.0, 1.0, 0.0][..])
+        );
+        let provenance = VectorsProvenance::of(&vectors).unwrap();
+        let pca = provenance.parts[1].pca.clone().unwrap();
+        assert_eq!((pca.asked, pca.components, pca.rank), (384, 1, 1));
+        assert_eq!(
+            (pca.explained_variance, pca.explained_variance_ratio),
+            (vec![1.0], vec![1.0])
+        );
+    }
+
+    #[test]
+    fn a_sentence_vector_is_one_part() {
+        let recipe = VectorsRecipe {
+            parts: RecordParts::Text,
+            ..recipe(0)
+        };
+        let vectors = assembled(&recipe, records()).unwrap();
+        assert_eq!(vectors.parts.len(), 1);
+        assert_eq!(vectors.part("text").unwrap().row(2), [9.0, 4.0]);
+        assert_eq!(
+            VectorsProvenance::of(&vectors)
+                .unwrap()
+                .counts
+                .empty_answers,
+            0
+        );
+    }
+
+    #[test]
+    fn damaged_records_are_named() {
+        let told = |record: EngineRecord| {
+            let mut records = records();
+            records[3] = Some(record);
+            match assembled(&recipe(0), records).unwrap_err() {
+                AssembleError::Mean { item, part, source } => {
+                    assert_eq!((item.as_str(), part), ("d", "context"));
+                    source
+                }
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(
+            told(record(&[1.0, 2.0, 3.0], None)),
+            VectorError::Length {
+                found: 12,
+                expected: 8
+            }
+        );
+        assert!(matches!(
+            told(record(&[1.0, f32::NAN], None)),
+            VectorError::NotFinite { component: 1, .. }
+        ));
+        let broken = EngineRecord {
+            context: "!".to_owned(),
+            ..record(&[], None)
+        };
+        assert!(matches!(told(broken), VectorError::Base64 { .. }));
+    }
+
+    #[test]
+    fn an_empty_mean_is_refused() {
+        let records = [Some(record(&[], None))];
+        assert!(assembled(&recipe(0), records).is_err());
+    }
+
+    #[test]
+    fn no_answer_at_all_is_an_error_with_advice() {
+        let records = [Some(record(&[1.0], None)), Some(record(&[2.0], None))];
+        let error = assembled(&recipe(1), records).unwrap_err().to_string();
+        assert!(
+            error.contains("`archetype`") && error.contains("min_new_tokens"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_cache_serves_its_own_recipe_only() {
+        let cache = tempfile::tempdir().unwrap();
+        let (mine, other) = (recipe(1), recipe(2));
+        assert_ne!(mine.sha256(), other.sha256());
+        assert_eq!(mine.cached(cache.path()), None);
+        let vectors = assembled(&mine, records()).unwrap();
+        vectors.write(&mine.path(cache.path())).unwrap();
+        assert_eq!(mine.cached(cache.path()), Some(vectors));
+        assert_eq!(other.cached(cache.path()), None);
+        std::fs::copy(mine.path(cache.path()), other.path(cache.path())).unwrap();
+        assert_eq!(other.cached(cache.path()), None);
+        std::fs::write(mine.path(cache.path()), "half a fi").unwrap();
+        assert_eq!(mine.cached(cache.path()), None);
+    }
+}

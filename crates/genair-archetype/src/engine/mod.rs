@@ -1,0 +1,140 @@
+//! What answers prompts, behind one trait: a worker process, a server, or a fake for tests.
+//!
+//! Engines know items and records, no settings of a spec, no cache and no dataset.
+
+mod backoff;
+mod fake;
+mod openai;
+mod worker;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use genair_protocol::{EngineEvent, EngineItem};
+
+pub(crate) use fake::{FAKE_ENGINE, FakeEngine};
+pub(crate) use openai::{ApiKey, OPENAI_ENGINE, OpenAiEngine};
+pub(crate) use worker::WorkerEngine;
+
+/// Something that makes records of items.
+pub(crate) trait Engine {
+    /// Works on all items and returns when everything is said: first `Ready`, then a `Record` for each in
+    /// order of completion, on the caller's thread. `on_event` may end it early, as may `interrupted`.
+    fn run(
+        &mut self,
+        items: Vec<EngineItem>,
+        on_event: &mut dyn FnMut(EngineEvent) -> ControlFlow<()>,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), EngineError>;
+}
+
+/// Why an engine did not finish.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The worker is missing.
+    #[error("there is no worker binary `{}`; build it with `{command}`", path.display())]
+    NoWorker {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What builds it.
+        command: &'static str,
+    },
+    /// The worker could not be started or heard.
+    #[error("cannot run `{}`", path.display())]
+    Start {
+        /// The worker.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The worker ended before its work was done.
+    #[error("`{}` {ending} before it was done; {}", path.display(), last_said(log))]
+    Died {
+        /// The worker.
+        path: PathBuf,
+        /// How it ended.
+        ending: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// The worker says what is wrong.
+    #[error("`{}`: {message}{}", path.display(), hinted(hint.as_deref()))]
+    Failed {
+        /// The worker.
+        path: PathBuf,
+        /// What it says.
+        message: String,
+        /// What it advises.
+        hint: Option<String>,
+    },
+    /// The worker says what cannot be understood.
+    #[error("`{}` said {said:?}, which is no event; build it and this program from one source", path.display())]
+    Garbled {
+        /// The worker.
+        path: PathBuf,
+        /// The start of the line.
+        said: String,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// The worker is of another version than records would be kept under.
+    #[error("`{}` is `{found}`, not `{expected}`; build it and this program from one source", path.display())]
+    Version {
+        /// The worker.
+        path: PathBuf,
+        /// What it calls itself.
+        found: String,
+        /// What its records would be kept as.
+        expected: String,
+    },
+    /// A server refuses, or failed too often.
+    #[error("{url} answered with status {status}: {body}")]
+    Status {
+        /// The address.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The start of what it says.
+        body: String,
+    },
+    /// No answer from a server, too often.
+    #[error("no answer from {url}; check `http.base_url` and that the server runs")]
+    Transfer {
+        /// The address.
+        url: String,
+        /// What went wrong last.
+        source: Box<ureq::Error>,
+    },
+    /// A server's answer cannot be understood, again and again.
+    #[error("{url} answered with what is no completion ({reason}): {body}")]
+    Answer {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The start of the answer.
+        body: String,
+    },
+    /// A header cannot carry the key.
+    #[error("the key in `{variable}` cannot be sent: it has characters that no header may have")]
+    Key {
+        /// The environment variable.
+        variable: String,
+    },
+    /// Stopped on request.
+    #[error("stopped on request; what is done is kept")]
+    Interrupted,
+}
+
+fn last_said(log: &str) -> String {
+    if log.is_empty() {
+        "it said nothing".to_owned()
+    } else {
+        format!("it last said:\n{log}")
+    }
+}
+
+fn hinted(hint: Option<&str>) -> String {
+    hint.map(|hint| format!("; {hint}")).unwrap_or_default()
+}

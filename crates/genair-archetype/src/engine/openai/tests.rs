@@ -1,0 +1,316 @@
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+
+use serde_json::Map;
+
+use super::*;
+
+/// What the server does with one connection.
+enum Reply {
+    /// Status, further header lines, body.
+    Say(u16, &'static str, String),
+    /// Takes the request and never answers.
+    Hang,
+    /// Hangs up without a word.
+    HangUp,
+}
+
+/// A request as the server saw it.
+struct Seen {
+    path: String,
+    authorization: Option<String>,
+    body: Value,
+}
+
+/// Answers one connection per reply, in order.
+fn serve(replies: Vec<Reply>) -> (String, Arc<Mutex<Vec<Seen>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    std::thread::spawn(move || {
+        let mut hanging = Vec::new();
+        for reply in replies {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut lines = Vec::new();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if line.trim().is_empty() {
+                    break;
+                }
+                lines.push(line.trim().to_owned());
+            }
+            let header = |name: &str| {
+                lines.iter().find_map(|line| {
+                    let (key, value) = line.split_once(": ")?;
+                    key.eq_ignore_ascii_case(name).then(|| value.to_owned())
+                })
+            };
+            let length = header("content-length").unwrap().parse().unwrap();
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            log.lock().unwrap().push(Seen {
+                path: lines[0].clone(),
+                authorization: header("authorization"),
+                body: serde_json::from_slice(&body).unwrap(),
+            });
+            match reply {
+                Reply::Say(status, headers, body) => {
+                    let length = body.len();
+                    let text = format!(
+                        "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n{body}"
+                    );
+                    // A client that has timed out may have hung up.
+                    let _ = stream.write_all(text.as_bytes());
+                }
+                Reply::Hang => hanging.push(stream),
+                Reply::HangUp => {}
+            }
+        }
+        // Hanging connections stay open as long as the test runs.
+        std::thread::park();
+    });
+    (url, seen)
+}
+
+fn chat_answer(text: &str) -> Reply {
+    let body = json!({
+        "id": "x",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15},
+    });
+    Reply::Say(200, "", body.to_string())
+}
+
+fn text_answer(text: &str) -> Reply {
+    let body = json!({"choices": [{"text": text, "finish_reason": "length"}]});
+    Reply::Say(200, "", body.to_string())
+}
+
+const KEY: &str = "sk-very-secret";
+
+/// Without proxies of the environment and without long pauses.
+fn engine(url: &str, change: impl FnOnce(&mut Client)) -> OpenAiEngine {
+    let http: HttpSpec = toml::from_str(&format!(
+        "base_url = \"{url}\"\nmodel = \"tiny\"\nretries = 2\nconcurrency = 1"
+    ))
+    .unwrap();
+    let server = ServerSettings {
+        base_url: url.to_owned(),
+        chat: true,
+        system: Some("Be brief.".to_owned()),
+        extra: Map::new(),
+    };
+    let key = ApiKey {
+        variable: "LAB_KEY".to_owned(),
+        value: format!("{KEY}\n"),
+    };
+    let mut engine =
+        OpenAiEngine::new(&http, &server, &GenerationSpec::default(), Some(key)).unwrap();
+    let client = Arc::get_mut(&mut engine.client).unwrap();
+    client.agent = Agent::config_builder()
+        .proxy(None)
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(20)))
+        .build()
+        .into();
+    client.first_pause = Duration::from_millis(1);
+    change(client);
+    engine
+}
+
+fn short_timeout(client: &mut Client) {
+    client.agent = Agent::config_builder()
+        .proxy(None)
+        .timeout_global(Some(Duration::from_millis(200)))
+        .build()
+        .into();
+}
+
+fn items(keys: &[&str]) -> Vec<EngineItem> {
+    keys.iter()
+        .map(|key| EngineItem {
+            key: (*key).to_owned(),
+            prompt: format!("prompt of {key}"),
+            text: None,
+        })
+        .collect()
+}
+
+fn run(mut engine: OpenAiEngine, keys: &[&str]) -> Result<Vec<EngineRecord>, EngineError> {
+    let mut records = Vec::new();
+    engine.run(
+        items(keys),
+        &mut |event| {
+            if let EngineEvent::Record(record) = event {
+                records.push(record);
+            }
+            ControlFlow::Continue(())
+        },
+        &|| false,
+    )?;
+    records.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(records)
+}
+
+#[test]
+fn a_chat_is_asked_and_answered() {
+    let (url, seen) = serve(vec![chat_answer(" People who read. ")]);
+    let engine = engine(&url, |client| {
+        client
+            .server
+            .extra
+            .insert("repeat_penalty".to_owned(), json!(1.2));
+        client.generation.stop = vec!["\n".to_owned()];
+    });
+    let records = run(engine, &["a"]).unwrap();
+    assert_eq!(records[0].text, "People who read.");
+    assert_eq!(
+        (
+            records[0].prompt_tokens,
+            records[0].new_tokens,
+            records[0].ended
+        ),
+        (12, 3, AnswerEnd::EndOfSequence)
+    );
+    let seen = &seen.lock().unwrap()[0];
+    assert_eq!(seen.path, "POST /v1/chat/completions HTTP/1.1");
+    assert_eq!(seen.authorization.as_deref(), Some("Bearer sk-very-secret"));
+    let expected = json!({
+        "model": "tiny",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "prompt of a"},
+        ],
+        "temperature": 0.6,
+        "top_p": 0.9,
+        "max_tokens": 512,
+        // Python: int.from_bytes(hashlib.sha256(struct.pack("<Q", 44) + b"a").digest()[:4], "little") >> 1.
+        "seed": 455_379_491,
+        "stop": ["\n"],
+        "repeat_penalty": 1.2,
+    });
+    assert_eq!(seen.body, expected);
+}
+
+#[test]
+fn raw_text_goes_to_the_other_address() {
+    let (url, seen) = serve(vec![text_answer("who read")]);
+    let engine = engine(&url, |client| {
+        client.url = client.url.replace("chat/", "");
+        client.server.chat = false;
+        client.generation.greedy = true;
+    });
+    let records = run(engine, &["a"]).unwrap();
+    assert_eq!(
+        (records[0].text.as_str(), records[0].ended),
+        ("who read", AnswerEnd::Length)
+    );
+    let seen = &seen.lock().unwrap()[0];
+    assert_eq!(seen.path, "POST /v1/completions HTTP/1.1");
+    assert_eq!(seen.body["prompt"], "prompt of a");
+    assert_eq!(seen.body["temperature"], 0);
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    let busy = |headers| Reply::Say(429, headers, "{}".to_owned());
+    let broken = || Reply::Say(200, "", "{\"choices\": [{\"mess".to_owned());
+    for first in [
+        vec![busy("Retry-After: 0\r\n"), busy("")],
+        vec![
+            Reply::Say(500, "", String::new()),
+            Reply::Say(503, "Retry-After: later\r\n", String::new()),
+        ],
+        vec![broken(), Reply::HangUp],
+    ] {
+        let count = first.len();
+        let replies = first.into_iter().chain([chat_answer("yes")]).collect();
+        let (url, seen) = serve(replies);
+        let records = run(engine(&url, |_| {}), &["a"]).unwrap();
+        assert_eq!(records[0].text, "yes");
+        assert_eq!(seen.lock().unwrap().len(), count + 1);
+    }
+}
+
+#[test]
+fn a_server_is_given_as_much_time_as_it_asks_for() {
+    let (url, _) = serve(vec![
+        Reply::Say(429, "Retry-After: 1\r\n", String::new()),
+        chat_answer("yes"),
+    ]);
+    let begin = Instant::now();
+    run(engine(&url, |_| {}), &["a"]).unwrap();
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+fn what_will_not_pass_is_an_error_without_the_key() {
+    let said = format!("{{\"error\": \"incorrect API key {KEY}\"}}");
+    for (reply, times, expected) in [
+        (
+            &|| Reply::Say(401, "", said.clone()),
+            1,
+            "/v1/chat/completions answered with status 401: {\"error\": \"incorrect API key [the key]\"}",
+        ),
+        (
+            &|| Reply::Say(500, "", "out of memory".to_owned()),
+            3,
+            "answered with status 500: out of memory",
+        ),
+        (
+            &|| Reply::Say(200, "", "<html>".to_owned()),
+            3,
+            "is no completion (expected value at line 1 column 1): <html>",
+        ),
+        (
+            &|| Reply::Say(200, "", "{\"choices\": []}".to_owned()),
+            3,
+            "is no completion (it has no choice)",
+        ),
+        (&|| Reply::HangUp, 3, "no answer from http://127.0.0.1"),
+    ] as [(&dyn Fn() -> Reply, usize, &str); 5]
+    {
+        let (url, seen) = serve((0..times).map(|_| reply()).collect());
+        let engine = engine(&url, |_| {});
+        assert!(!format!("{engine:?}").contains(KEY));
+        let error = run(engine, &["a"]).unwrap_err();
+        let message = format!("{error} {error:?}");
+        assert!(message.contains(expected), "{message}");
+        assert!(!message.contains(KEY), "{message}");
+        assert_eq!(seen.lock().unwrap().len(), times);
+    }
+}
+
+#[test]
+fn a_request_that_hangs_is_given_up_and_tried_again() {
+    let (url, _) = serve(vec![Reply::Hang, chat_answer("yes")]);
+    let records = run(engine(&url, short_timeout), &["a"]).unwrap();
+    assert_eq!(records[0].text, "yes");
+}
+
+#[test]
+fn several_requests_are_under_way_at_once() {
+    // Two hang, and the third is answered: none waits for another.
+    let (url, seen) = serve(vec![Reply::Hang, Reply::Hang, chat_answer("yes")]);
+    let mut engine = engine(&url, |_| {});
+    engine.concurrency = 3;
+    let answered = std::cell::Cell::new(false);
+    let begin = Instant::now();
+    let result = engine.run(
+        items(&["a", "b", "c"]),
+        &mut |event| {
+            answered.set(matches!(event, EngineEvent::Record(_)));
+            ControlFlow::Continue(())
+        },
+        &|| answered.get(),
+    );
+    assert!(matches!(result, Err(EngineError::Interrupted)));
+    assert_eq!(seen.lock().unwrap().len(), 3);
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "a stop waits for nobody"
+    );
+}

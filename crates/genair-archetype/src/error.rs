@@ -1,0 +1,107 @@
+//! Every way in which archetypes can fail to be had.
+
+use std::io;
+use std::path::PathBuf;
+
+use genair_data::SpecProblem;
+
+use crate::engine::EngineError;
+use crate::models::ModelError;
+use crate::prompt::PromptError;
+use crate::record::VectorError;
+use crate::record_log::RecordLogError;
+
+/// Why there are no archetypes. What was done before is kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchetypeError {
+    /// The settings are wrong before anything is opened.
+    #[error("wrong archetype settings: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings {
+        /// All of their problems.
+        problems: Vec<SpecProblem>,
+    },
+    /// The fake engine where real archetypes are due.
+    #[error(
+        "the engine `fake` makes archetypes up and is for tests; name another engine, or set GENAIR_ALLOW_FAKE_ENGINE=1 if made-up ones are what you want"
+    )]
+    FakeEngine,
+    /// There is no key for the server.
+    #[error(
+        "the environment variable `{variable}` (`http.api_key_env`) is not set, or not text; set it to the server's key, or remove `http.api_key_env` for a server without keys"
+    )]
+    NoKey {
+        /// The variable.
+        variable: String,
+    },
+    /// A prompt cannot be rendered for an item.
+    #[error("item `{item}`")]
+    ItemPrompt {
+        /// The item's raw id.
+        item: String,
+        /// Why.
+        source: PromptError,
+    },
+    /// A prompt cannot be rendered for any item.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The model cannot be had.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The engine did not finish.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The records cannot be read or kept.
+    #[error(transparent)]
+    RecordLog(#[from] RecordLogError),
+    /// The engine gave a record that nobody asked for, or gave it twice.
+    #[error("the engine gave a record `{key}` that it was not asked for; report this")]
+    Unasked {
+        /// The record's key.
+        key: String,
+    },
+    /// The engine ended without a word about some items.
+    #[error(
+        "the engine gave no record of {missing} items, the first of them `{key}`; run the command again"
+    )]
+    Missing {
+        /// How many.
+        missing: usize,
+        /// Key of the first.
+        key: String,
+    },
+    /// A record's vector cannot be used.
+    #[error("the {part} vector of record `{key}` cannot be used; is the model file damaged?")]
+    Vector {
+        /// The record's key.
+        key: String,
+        /// `context` or `archetype`.
+        part: &'static str,
+        /// What is wrong.
+        source: VectorError,
+    },
+    /// The export cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Export {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A folder for a short-lived worker cannot be made.
+    #[error("cannot make a temporary folder")]
+    Temporary {
+        /// What the operating system says.
+        source: io::Error,
+    },
+}
+
+impl ArchetypeError {
+    /// Whether it was asked to stop, and nothing is wrong.
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            Self::Engine(EngineError::Interrupted) | Self::RecordLog(RecordLogError::Interrupted)
+        )
+    }
+}

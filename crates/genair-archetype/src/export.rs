@@ -1,0 +1,52 @@
+//! Archetypes as a file for people: `archetypes.jsonl`, one item a line in the catalogue's order. The same
+//! records give the same bytes, in whatever order they were made.
+
+use std::path::Path;
+
+use genair_protocol::AnswerEnd;
+use serde::{Deserialize, Serialize};
+
+use crate::error::ArchetypeError;
+use crate::file;
+use crate::generate::Generated;
+
+/// A line of `archetypes.jsonl`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchetypeLine {
+    /// The item's raw id.
+    pub item: String,
+    /// What the engine was sent; null where nothing is known of the item, and then so is the rest.
+    pub prompt: Option<String>,
+    /// The archetype.
+    pub answer: Option<String>,
+    /// Tokens of the answer.
+    pub tokens: Option<usize>,
+    /// Why it ended.
+    pub ended: Option<AnswerEnd>,
+}
+
+/// Writes `archetypes.jsonl`, whole or not at all.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn export_archetypes(generated: &Generated, path: &Path) -> Result<(), ArchetypeError> {
+    let mut text = String::new();
+    for item in &generated.items {
+        let record = item.record.as_deref();
+        let line = ArchetypeLine {
+            item: item.item.clone(),
+            prompt: item.prompt.clone(),
+            answer: record.map(|record| record.text.clone()),
+            tokens: record.map(|record| record.new_tokens),
+            ended: record.map(|record| record.ended),
+        };
+        // A struct of texts and numbers cannot fail to serialise.
+        text.push_str(&serde_json::to_string(&line).unwrap_or_default());
+        text.push('\n');
+    }
+    file::write(path, text.as_bytes()).map_err(|source| ArchetypeError::Export {
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,391 @@
+//! From a catalogue to a record of each item: what is in the cache is taken, the rest is asked of the
+//! engine and kept as it comes.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use genair_data::{Catalogue, Metadata};
+use genair_protocol::{EngineEvent, EngineItem, EngineRecord, EngineTask};
+
+use crate::engine::Engine;
+use crate::engine_choice::engine;
+use crate::error::ArchetypeError;
+use crate::installation::Installation;
+use crate::recipe::{Prompts, Recipe};
+use crate::record::{RecordSettings, decode_vector};
+use crate::record_log::{self, Opening, RecordLog, Records};
+use crate::settings::ArchetypeSpec;
+
+/// What a generation is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GenerationProgress {
+    /// Another process generates under the same settings; this one waits, and then takes what it made.
+    Waiting {
+        /// The folder of the records.
+        folder: PathBuf,
+    },
+    /// The last record was not whole, as a kill leaves it, and was cut off; its item is made again.
+    Repaired {
+        /// The file.
+        path: PathBuf,
+        /// Bytes cut off.
+        bytes: u64,
+    },
+    /// A stage begins to ask its engine; there is none where everything is in the cache.
+    Started {
+        /// Which.
+        stage: Stage,
+        /// Records in the cache.
+        done: usize,
+        /// Records needed.
+        total: usize,
+    },
+    /// The engine is ready.
+    Ready {
+        /// What it calls itself.
+        engine: String,
+    },
+    /// A record is kept.
+    Advanced {
+        /// Which.
+        stage: Stage,
+        /// Records there are.
+        done: usize,
+        /// Records needed.
+        total: usize,
+    },
+}
+
+/// A part of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Prompts are answered (or encoded, by an encoder).
+    Answers,
+    /// Answers that arrived as text are read for their hidden states.
+    States,
+}
+
+/// What came of a catalogue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generated {
+    /// In the catalogue's order.
+    pub items: Vec<ItemArchetype>,
+    /// What the records were made under: of answers, then of hidden states if they have settings of
+    /// their own.
+    pub settings: Vec<RecordSettings>,
+    /// How many of what.
+    pub counts: GenerationCounts,
+}
+
+/// An item's archetype.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ItemArchetype {
+    /// The item's raw id.
+    pub item: String,
+    /// What the engine was sent; `None` where nothing is known of the item.
+    pub prompt: Option<String>,
+    /// What came of it, shared by items with the same prompt; there is one if there is a prompt.
+    pub record: Option<Arc<EngineRecord>>,
+}
+
+/// How many of what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct GenerationCounts {
+    /// Items of the catalogue.
+    pub items: usize,
+    /// Items of which nothing is known: they have no prompt.
+    pub without_metadata: usize,
+    /// Items whose answer is empty, those of an encoder left out.
+    pub empty_answers: usize,
+    /// Different prompts.
+    pub prompts: usize,
+    /// Records made now, and not found in the cache.
+    pub made: usize,
+}
+
+/// What the model sees for an item; `None` where nothing is known of it. For a chat on a server, what the
+/// user says: the server renders the rest.
+///
+/// # Errors
+/// The settings are wrong, or the model's chat template cannot be had or used.
+pub fn prompt(
+    metadata: &Metadata,
+    spec: &ArchetypeSpec,
+    installation: &Installation,
+) -> Result<Option<String>, ArchetypeError> {
+    let problems = spec.validate();
+    if !problems.is_empty() {
+        return Err(ArchetypeError::Settings { problems });
+    }
+    Ok(Prompts::new(spec, installation)?.render(metadata)?)
+}
+
+/// Has a record made of every item of which anything is known, unless the cache has it.
+///
+/// Blocks; `progress` is called from this thread, `interrupted` is asked every few dozen milliseconds.
+/// However it ends, what was done is kept, and the next call goes on from there.
+///
+/// # Errors
+/// Any [`ArchetypeError`]; [`ArchetypeError::is_interruption`] tells a request to stop from a failure.
+pub fn generate(
+    catalogue: &Catalogue,
+    spec: &ArchetypeSpec,
+    installation: &Installation,
+    progress: &mut dyn FnMut(GenerationProgress),
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Generated, ArchetypeError> {
+    let recipe = Recipe::new(spec, installation)?;
+    let prompts = render(catalogue, spec, installation)?;
+    let mut session = Session {
+        spec,
+        installation,
+        progress,
+        interrupted,
+        made: 0,
+    };
+
+    let settings_sha256 = recipe.answers.sha256();
+    let items: Vec<Option<EngineItem>> = prompts
+        .iter()
+        .map(|prompt| {
+            let prompt = prompt.as_ref()?;
+            Some(recipe.answers.item(&settings_sha256, prompt, None))
+        })
+        .collect();
+    let answers = session.complete(Stage::Answers, &recipe.answers, items.iter().flatten())?;
+    let mut records: Vec<Option<Arc<EngineRecord>>> = items
+        .iter()
+        .map(|item| answers.get(&item.as_ref()?.key).cloned())
+        .collect();
+    if let Some(states) = &recipe.states {
+        records = session.add_states(states, &prompts, &records)?;
+    }
+
+    let has_answers = recipe.answers.task != EngineTask::Encode;
+    let known = || records.iter().flatten();
+    let counts = GenerationCounts {
+        items: catalogue.items.len(),
+        without_metadata: records.len() - known().count(),
+        empty_answers: known()
+            .filter(|record| has_answers && record.text.trim().is_empty())
+            .count(),
+        prompts: prompts.iter().flatten().collect::<HashSet<_>>().len(),
+        made: session.made,
+    };
+    let items = catalogue.items.iter().zip(prompts).zip(records);
+    Ok(Generated {
+        items: items
+            .map(|((item, prompt), record)| ItemArchetype {
+                item: item.id.clone(),
+                prompt,
+                record,
+            })
+            .collect(),
+        settings: [Some(recipe.answers), recipe.states]
+            .into_iter()
+            .flatten()
+            .collect(),
+        counts,
+    })
+}
+
+fn render(
+    catalogue: &Catalogue,
+    spec: &ArchetypeSpec,
+    installation: &Installation,
+) -> Result<Vec<Option<String>>, ArchetypeError> {
+    let prompts = Prompts::new(spec, installation)?;
+    let render = |item: &genair_data::CatalogueItem| {
+        prompts
+            .render(&item.metadata)
+            .map_err(|source| ArchetypeError::ItemPrompt {
+                item: item.id.clone(),
+                source,
+            })
+    };
+    catalogue.items.iter().map(render).collect()
+}
+
+/// One call of [`generate`].
+struct Session<'a> {
+    spec: &'a ArchetypeSpec,
+    installation: &'a Installation,
+    progress: &'a mut dyn FnMut(GenerationProgress),
+    interrupted: &'a dyn Fn() -> bool,
+    made: usize,
+}
+
+impl Session<'_> {
+    /// The records of all items, whose keys may repeat.
+    fn complete<'i>(
+        &mut self,
+        stage: Stage,
+        settings: &RecordSettings,
+        items: impl Iterator<Item = &'i EngineItem>,
+    ) -> Result<Records, ArchetypeError> {
+        let mut seen = HashSet::new();
+        let items: Vec<&EngineItem> = items.filter(|item| seen.insert(&item.key)).collect();
+        let folder = self.installation.records_folder(&settings.sha256());
+        // Without the lock first: what is complete needs no turn.
+        let records = record_log::read(&folder)?;
+        if items.iter().all(|item| records.contains_key(&item.key)) {
+            return Ok(records);
+        }
+        drop(records);
+        let progress = &mut *self.progress;
+        let mut told = |opening| {
+            progress(match opening {
+                Opening::Waiting { folder } => GenerationProgress::Waiting { folder },
+                Opening::Repaired { path, bytes } => GenerationProgress::Repaired { path, bytes },
+            });
+        };
+        let mut log = RecordLog::open(&folder, settings, &mut told, self.interrupted)?;
+        let missing: Vec<EngineItem> = items
+            .iter()
+            .filter(|item| !log.records().contains_key(&item.key))
+            .map(|&item| item.clone())
+            .collect();
+        if !missing.is_empty() {
+            let engine = engine(stage, settings, &folder, self.spec, self.installation)?;
+            self.ask(stage, engine, missing, items.len(), &mut log)?;
+        }
+        Ok(log.close()?)
+    }
+
+    /// Has the engine make the missing records and keeps each as it comes.
+    fn ask(
+        &mut self,
+        stage: Stage,
+        mut engine: Box<dyn Engine>,
+        missing: Vec<EngineItem>,
+        total: usize,
+        log: &mut RecordLog,
+    ) -> Result<(), ArchetypeError> {
+        let mut done = total - missing.len();
+        (self.progress)(GenerationProgress::Started { stage, done, total });
+        let keys: Vec<String> = missing.iter().map(|item| item.key.clone()).collect();
+        let mut due: HashSet<&String> = keys.iter().collect();
+        let mut vector_width = 0;
+        let mut keep = |event: EngineEvent| -> Result<(), ArchetypeError> {
+            match event {
+                EngineEvent::Ready { engine, width, .. } => {
+                    vector_width = width;
+                    (self.progress)(GenerationProgress::Ready { engine });
+                }
+                EngineEvent::Record(record) => {
+                    if !due.remove(&record.key) {
+                        return Err(ArchetypeError::Unasked { key: record.key });
+                    }
+                    check_vectors(&record, vector_width)?;
+                    log.append(record)?;
+                    done += 1;
+                    self.made += 1;
+                    (self.progress)(GenerationProgress::Advanced { stage, done, total });
+                }
+                // Engines make an error of it themselves.
+                EngineEvent::Failed { .. } => {}
+            }
+            Ok(())
+        };
+        let mut failure = None;
+        let mut on_event = |event| match keep(event) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        };
+        engine.run(missing, &mut on_event, self.interrupted)?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        match keys.iter().find(|key| due.contains(key)) {
+            None => Ok(()),
+            Some(first) => Err(ArchetypeError::Missing {
+                missing: due.len(),
+                key: first.clone(),
+            }),
+        }
+    }
+
+    /// Adds vectors to records that are text alone.
+    fn add_states(
+        &mut self,
+        settings: &RecordSettings,
+        prompts: &[Option<String>],
+        answers: &[Option<Arc<EngineRecord>>],
+    ) -> Result<Vec<Option<Arc<EngineRecord>>>, ArchetypeError> {
+        let sha256 = settings.sha256();
+        let is_encoder = settings.task == EngineTask::Encode;
+        let template = Prompts::states(self.spec, self.installation)?;
+        // What is read of each item: prompt and answer at once, or each by itself.
+        let mut reads = Vec::with_capacity(answers.len());
+        for (prompt, answer) in prompts.iter().zip(answers) {
+            let (Some(prompt), Some(answer)) = (prompt, answer) else {
+                reads.push(Vec::new());
+                continue;
+            };
+            reads.push(if is_encoder {
+                let texts = [prompt.as_str(), answer.text.as_str()];
+                let texts = texts.into_iter().filter(|text| !text.is_empty());
+                texts
+                    .map(|text| settings.item(&sha256, text, None))
+                    .collect()
+            } else {
+                let seen = template.wrap(prompt.clone())?;
+                vec![settings.item(&sha256, &seen, Some(&answer.text))]
+            });
+        }
+        let states = self.complete(Stage::States, settings, reads.iter().flatten())?;
+        let of = |item: &EngineItem| states.get(&item.key);
+        let merged = answers.iter().zip(&reads).map(|(answer, reads)| {
+            let answer = answer.as_ref()?;
+            let first = of(reads.first()?)?;
+            let second = reads.get(1).and_then(of);
+            let archetype = if is_encoder {
+                second.map(|record| record.context.clone())
+            } else {
+                first.archetype.clone()
+            };
+            let read_tokens = if is_encoder {
+                second.map_or(0, |record| record.prompt_tokens)
+            } else {
+                first.new_tokens
+            };
+            Some(Arc::new(EngineRecord {
+                context: first.context.clone(),
+                archetype,
+                // A server need not count.
+                prompt_tokens: or_else(answer.prompt_tokens, first.prompt_tokens),
+                new_tokens: or_else(answer.new_tokens, read_tokens),
+                ..(**answer).clone()
+            }))
+        });
+        Ok(merged.collect())
+    }
+}
+
+fn or_else(count: usize, other: usize) -> usize {
+    if count == 0 { other } else { count }
+}
+
+/// Whether a record has vectors of the engine's width; an engine of width 0 has none.
+fn check_vectors(record: &EngineRecord, width: usize) -> Result<(), ArchetypeError> {
+    let parts = [
+        ("context", Some(&record.context)),
+        ("archetype", record.archetype.as_ref()),
+    ];
+    for (part, text) in parts {
+        if let Some(text) = text {
+            decode_vector(text, width).map_err(|source| ArchetypeError::Vector {
+                key: record.key.clone(),
+                part,
+                source,
+            })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+use std::io::Write;
+
+use half::f16;
+use npyz::WriterBuilder;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use tempfile::TempDir;
+
+use super::*;
+
+fn npy<T: npyz::AutoSerialize>(shape: &[u64], order: npyz::Order, values: Vec<T>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = npyz::WriteOptions::new()
+        .default_dtype()
+        .shape(shape)
+        .order(order)
+        .writer(&mut bytes)
+        .begin_nd()
+        .unwrap();
+    writer.extend(values).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+fn npz(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in entries {
+        writer
+            .start_file(*name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// A file in a folder of its own.
+fn file(name: &str, bytes: impl AsRef<[u8]>) -> (TempDir, ImportFile) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    (folder, ImportFile { path, part: None })
+}
+
+fn ids(count: usize) -> RowIds {
+    RowIds::Catalogue((0..count).map(|id| format!("i{id}")).collect())
+}
+
+#[track_caller]
+fn imported(name: &str, bytes: impl AsRef<[u8]>) -> ItemVectors {
+    let (_folder, file) = file(name, bytes);
+    import(&[file], &ids(2), 0).unwrap()
+}
+
+#[track_caller]
+fn refused(name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let (_folder, file) = file(name, bytes);
+    import(&[file], &ids(2), 0).unwrap_err().to_string()
+}
+
+const VALUES: [f32; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.5];
+
+#[test]
+fn every_width_of_number_and_order_of_memory_gives_the_same_rows() {
+    let c = npyz::Order::C;
+    let transposed = [0.0, 3.0, 1.0, 4.0, 2.0, 5.5];
+    for bytes in [
+        npy(&[2, 3], c, VALUES.map(f16::from_f32).to_vec()),
+        npy(&[2, 3], c, VALUES.to_vec()),
+        npy(&[2, 3], c, VALUES.map(f64::from).to_vec()),
+        npy(&[2, 3], npyz::Order::Fortran, transposed.to_vec()),
+    ] {
+        let vectors = imported("x.npy", bytes);
+        assert_eq!(vectors.items, ["i0", "i1"]);
+        let part = vectors.part("vectors").unwrap();
+        assert_eq!((part.width, &part.values[..]), (3, &VALUES[..]));
+    }
+}
+
+#[test]
+fn several_arrays_are_parts_in_the_papers_order() {
+    let array = || npy(&[2, 1], npyz::Order::C, vec![1.0_f32, 2.0]);
+    let bytes =
+        npz(&["archetype.npy", "other.npy", "context.npy", "a.npy"].map(|name| (name, array())));
+    let names = |vectors: &ItemVectors| -> Vec<String> {
+        vectors.parts.iter().map(|part| part.name.clone()).collect()
+    };
+    assert_eq!(
+        names(&imported("x.npz", &bytes)),
+        ["context", "archetype", "a", "other"]
+    );
+
+    let (_folder, mut one) = file("x.npz", &bytes);
+    one.part = Some("a".to_owned());
+    assert_eq!(names(&import(&[one.clone()], &ids(2), 0).unwrap()), ["a"]);
+    one.part = Some("b".to_owned());
+    let error = import(&[one], &ids(2), 0).unwrap_err().to_string();
+    assert!(
+        error.ends_with("`b` is not there; the file has context, archetype, a, other"),
+        "{error}"
+    );
+}
+
+#[test]
+fn files_are_parts_under_the_names_they_are_given() {
+    let (_one, mut context) = file("c.npy", npy(&[2, 1], npyz::Order::C, vec![1.0_f32, 2.0]));
+    let (_two, mut archetype) = file(
+        "a.npy",
+        npy(&[2, 2], npyz::Order::C, vec![1.0_f32, 2.0, 5.0, 2.0]),
+    );
+    context.part = Some("context".to_owned());
+    archetype.part = Some("archetype".to_owned());
+    let vectors = import(&[context, archetype], &ids(2), 384).unwrap();
+    assert_eq!(vectors.part("context").unwrap().values, [-0.5, 0.5]);
+    assert_eq!(vectors.part("archetype").unwrap().values, [-2.0, 2.0]);
+    assert_eq!(vectors.provenance["parts"][1]["pca"]["rank"], 1);
+    assert_eq!(vectors.provenance["imported"][0]["file"], "c.npy");
+}
+
+#[test]
+fn zero_rows_take_no_part_in_the_fit() {
+    let (_folder, x) = file(
+        "x.npy",
+        npy(&[3, 1], npyz::Order::C, vec![5.0_f32, 0.0, 7.0]),
+    );
+    let vectors = import(&[x], &ids(3), 1).unwrap();
+    assert_eq!(vectors.parts[0].values, [-1.0, 0.0, 1.0]);
+    assert_eq!(vectors.provenance["parts"][0]["vectors"], 2);
+}
+
+#[test]
+fn safetensors_of_others_and_of_this_project() {
+    let bf16: Vec<u8> = VALUES
+        .iter()
+        .flat_map(|&value| half::bf16::from_f32(value).to_le_bytes())
+        .collect();
+    let view = TensorView::new(Dtype::BF16, vec![2, 3], &bf16).unwrap();
+    let other = safetensors::serialize([("emb", view)], None).unwrap();
+    assert_eq!(
+        imported("x.safetensors", other).part("emb").unwrap().values,
+        VALUES
+    );
+
+    let (_folder, own) = file("own.safetensors", "");
+    let mut vectors = imported("x.npy", npy(&[2, 3], npyz::Order::C, VALUES.to_vec()));
+    vectors.items = vec!["y".to_owned(), "x".to_owned()];
+    vectors.write(&own.path).unwrap();
+    assert_eq!(
+        import(std::slice::from_ref(&own), &ids(7), 0).unwrap(),
+        vectors
+    );
+    let listed = RowIds::Listed {
+        path: "ids.txt".into(),
+        ids: vectors.items,
+    };
+    let error = import(&[own], &listed, 0).unwrap_err();
+    assert!(matches!(error, ImportError::OwnIds { .. }), "{error}");
+}
+
+#[test]
+fn a_pickle_is_refused_with_the_command_that_converts_it() {
+    let told = refused("itm_emb.pkl", [0x80, 4, 0x95]);
+    assert!(
+        told.contains("numpy.save('") && told.contains("itm_emb.npy', numpy.asarray(pickle.load("),
+        "{told}"
+    );
+    assert!(refused("renamed.npy", [0x80, 4, 0x95]).contains("pickle"));
+    let told = refused("emb.pt", b"PK\x03\x04");
+    assert!(told.contains("torch.load("), "{told}");
+}
+
+#[test]
+fn wrong_row_counts_say_both_numbers_and_what_the_surplus_may_be() {
+    let rows = |values: &[f32]| npy(&[values.len() as u64, 1], npyz::Order::C, values.to_vec());
+    let told = refused("x.npy", rows(&[0.0, 1.0, 2.0]));
+    assert!(
+        told.contains("3 rows and there are 2 items in the dataset's catalogue"),
+        "{told}"
+    );
+    assert!(told.contains("numpy.delete(x, [0], axis=0)"), "{told}");
+    // The published code's table: zeros before the last item.
+    assert!(
+        refused("x.npy", rows(&[1.0, 0.0, 2.0, 0.0])).contains("numpy.delete(x, [1, 3], axis=0)")
+    );
+    assert!(refused("x.npy", rows(&[1.0, 3.0, 2.0])).contains("first row for padding"));
+    assert!(refused("x.npy", rows(&[1.0])).contains("list with the id of each row"));
+}
+
+#[test]
+fn what_is_no_table_of_finite_numbers_is_refused() {
+    let c = npyz::Order::C;
+    for (bytes, expected) in [
+        (npy(&[2], c, vec![1.0_f32, 2.0]), "is of shape [2]"),
+        (npy(&[2, 1], c, vec![1_i64, 2]), "holds `<i8`; convert it"),
+        (npy(&[2, 0], c, Vec::<f32>::new()), "is of shape [2, 0]"),
+        (
+            npy(&[2, 1], c, vec![1.0, f32::INFINITY]),
+            "item `i1` holds inf",
+        ),
+        (npy(&[2, 1], c, vec![1e300, 1.0_f64]), "item `i0` holds inf"),
+        (
+            b"1,2\n3,4\n".to_vec(),
+            "write a .npy, .npz or .safetensors file",
+        ),
+    ] {
+        let told = refused("x.npy", bytes);
+        assert!(told.contains(expected), "{told}");
+    }
+    let mut cut = npy(&[2, 3], c, VALUES.to_vec());
+    cut.truncate(cut.len() - 1);
+    assert!(refused("x.npy", cut).contains("cannot be read as vectors"));
+}
+
+#[test]
+fn ids_are_lines_or_a_json_list() {
+    let read = |text: &str| {
+        let (_folder, list) = file("ids", text);
+        RowIds::read(&list.path)
+            .map(|ids| ids.ids().to_vec())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(read("a b\n 7\n").unwrap(), ["a b", " 7"]);
+    assert_eq!(read("[\"a\", 7]\n").unwrap(), ["a", "7"]);
+    assert!(
+        read("a\n\nb\n")
+            .unwrap_err()
+            .contains("line 2: the id is empty")
+    );
+    assert!(
+        read("[\"a\", 7.5]")
+            .unwrap_err()
+            .contains("line 2: 7.5 is no id")
+    );
+    assert!(read("[\"a\"").unwrap_err().contains("not a JSON list"));
+}
+
+#[test]
+fn repeated_ids_are_refused() {
+    let (_folder, x) = file("x.npy", npy(&[2, 1], npyz::Order::C, vec![1.0_f32, 2.0]));
+    let twice = RowIds::Catalogue(vec!["a".to_owned(), "a".to_owned()]);
+    let error = import(&[x], &twice, 0).unwrap_err().to_string();
+    assert_eq!(error, "item `a` has rows 0 and 1; remove one of the two");
+}
+
+#[test]
+fn a_recipe_changes_with_everything_that_decides_the_vectors() {
+    let (_one, x) = file("x.npy", "1");
+    let (_two, y) = file("x.npy", "2");
+    let named = ImportFile {
+        part: Some("context".to_owned()),
+        ..x.clone()
+    };
+    let sha256 = |file: &ImportFile, ids, components| {
+        import_sha256(std::slice::from_ref(file), &ids, components).unwrap()
+    };
+    let hashes = [
+        sha256(&x, ids(2), 0),
+        sha256(&y, ids(2), 0),
+        sha256(&named, ids(2), 0),
+        sha256(&x, ids(3), 0),
+        sha256(&x, ids(2), 1),
+    ];
+    let different: std::collections::HashSet<_> = hashes.iter().collect();
+    assert_eq!(different.len(), hashes.len());
+    assert_eq!(hashes[0], sha256(&x, ids(2), 0));
+}

@@ -1,0 +1,264 @@
+//! What was made, for people: counts, lengths, explained variance, examples and figures, as Markdown and as
+//! one HTML file that needs no other.
+//!
+//! Owns what is told and how it is laid out. All text from data is escaped by the template engine. Computes
+//! nothing that training uses.
+
+mod contents;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use genair_data::{Catalogue, ItemVectors, PartVectors};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{
+    AutoEscape, Environment, Output, State, UndefinedBehavior, Value, escape_formatter,
+};
+use rand::seq::index;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+use sha2::{Digest, Sha256};
+
+use crate::file;
+use crate::generate::ItemArchetype;
+use crate::projection::{self, Categories, ProjectionError};
+use contents::Contents;
+
+/// Marks templates whose values are escaped for Markdown.
+const MARKDOWN: &str = "markdown";
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// A file cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A template fails, which is a bug.
+    #[error("the report's template fails")]
+    Template(#[from] minijinja::Error),
+}
+
+/// What a report is of.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportInput<'a> {
+    /// The dataset's name.
+    pub dataset: &'a str,
+    /// All items.
+    pub catalogue: &'a Catalogue,
+    /// What came of them, in any order; none for imported vectors.
+    pub records: &'a [ItemArchetype],
+    /// Their vectors.
+    pub vectors: &'a ItemVectors,
+    /// The metadata field to colour figures by; absent: `genres`, `genre`, `categories` or `category`.
+    pub category_field: Option<&'a str>,
+    /// Items shown in full.
+    pub examples: usize,
+    /// Nearest items shown for each example and part.
+    pub neighbours: usize,
+    /// Draws the examples.
+    pub seed: u64,
+}
+
+/// A report as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Markdown that names the figures by their files.
+    pub markdown: String,
+    /// A page with the figures in it.
+    pub html: String,
+    /// Figures: file name and SVG.
+    pub figures: Vec<(String, String)>,
+}
+
+impl Report {
+    /// Makes it. The same input gives the same text.
+    ///
+    /// # Errors
+    /// [`ReportError::Template`].
+    pub fn new(input: &ReportInput<'_>) -> Result<Self, ReportError> {
+        let parts = aligned(input.vectors, input.catalogue);
+        let categories = Categories::new(input.catalogue, input.category_field);
+        let mut figures = Vec::new();
+        let mut drawn = Vec::new();
+        for (place, part) in parts.iter().enumerate() {
+            match projection::draw(
+                part,
+                input.catalogue,
+                &categories,
+                stream(input.seed, &part.name),
+            ) {
+                Ok(svg) => {
+                    let name = format!("projection-{}-{}.svg", place + 1, file_name(&part.name));
+                    drawn.push(contents::Figure {
+                        part: part.name.clone(),
+                        file: Some(name.clone()),
+                        svg: svg.clone(),
+                        problem: String::new(),
+                    });
+                    figures.push((name, svg));
+                }
+                // A space of equal vectors is worth telling, not worth failing.
+                Err(ProjectionError::Pca(problem)) => drawn.push(contents::Figure {
+                    part: part.name.clone(),
+                    file: None,
+                    svg: String::new(),
+                    problem: problem.to_string(),
+                }),
+                Err(ProjectionError::Template(error)) => return Err(error.into()),
+            }
+        }
+        let contents = Contents::new(input, &parts, &examples(input), drawn);
+        let environment = environment()?;
+        let render = |name: &str| environment.get_template(name)?.render(Serde(&contents));
+        Ok(Self {
+            markdown: render("report.md")?,
+            html: render("report.html")?,
+            figures,
+        })
+    }
+
+    /// Writes `report.html`, `report.md` and the figures into a folder, which is created where it is missing;
+    /// says the files. Each appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`ReportError::Write`].
+    pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
+        let failed = |path: &Path, source| ReportError::Write {
+            path: path.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+        let pages = [("report.html", &self.html), ("report.md", &self.markdown)];
+        let figures = self.figures.iter().map(|(name, svg)| (name.as_str(), svg));
+        let mut written = Vec::new();
+        for (name, text) in pages.into_iter().chain(figures) {
+            let path = folder.join(name);
+            file::write(&path, text.as_bytes()).map_err(|source| failed(&path, source))?;
+            written.push(path);
+        }
+        Ok(written)
+    }
+}
+
+/// The parts with a row for each item of the catalogue, in its order; zero where the vectors lack it.
+fn aligned(vectors: &ItemVectors, catalogue: &Catalogue) -> Vec<PartVectors> {
+    let rows: HashMap<&str, usize> = vectors
+        .items
+        .iter()
+        .enumerate()
+        .map(|(row, item)| (item.as_str(), row))
+        .collect();
+    let align = |part: &PartVectors| {
+        let zero = vec![0.0; part.width];
+        let row = |id: &str| rows.get(id).map_or(&zero[..], |&row| part.row(row));
+        PartVectors {
+            name: part.name.clone(),
+            width: part.width,
+            values: catalogue
+                .items
+                .iter()
+                .flat_map(|item| row(&item.id))
+                .copied()
+                .collect(),
+        }
+    };
+    vectors.parts.iter().map(align).collect()
+}
+
+/// Rows of the catalogue to show in full, ascending: of those with a record, or of all where there are no
+/// records.
+fn examples(input: &ReportInput<'_>) -> Vec<usize> {
+    let recorded: HashSet<&str> = input
+        .records
+        .iter()
+        .filter(|item| item.record.is_some())
+        .map(|item| item.item.as_str())
+        .collect();
+    let shown = |&row: &usize| recorded.contains(input.catalogue.items[row].id.as_str());
+    let all = 0..input.catalogue.items.len();
+    let candidates: Vec<usize> = match input.records {
+        [] => all.collect(),
+        _ => all.filter(shown).collect(),
+    };
+    let amount = input.examples.min(candidates.len());
+    let chosen = index::sample(
+        &mut stream(input.seed, "examples"),
+        candidates.len(),
+        amount,
+    );
+    let mut rows: Vec<usize> = chosen.into_iter().map(|place| candidates[place]).collect();
+    rows.sort_unstable();
+    rows
+}
+
+fn stream(seed: u64, purpose: &str) -> Xoshiro256PlusPlus {
+    let digest = Sha256::digest(format!("archetype report {seed} {purpose}"));
+    Xoshiro256PlusPlus::from_seed(digest.into())
+}
+
+fn file_name(part: &str) -> String {
+    part.chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect()
+}
+
+fn environment() -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()?,
+    );
+    environment.set_auto_escape_callback(|name| match name.ends_with(".md") {
+        true => AutoEscape::Custom(MARKDOWN.into()),
+        false => AutoEscape::Html,
+    });
+    environment.set_formatter(escape);
+    environment.add_template("report.md", include_str!("report/report.md"))?;
+    environment.add_template("report.html", include_str!("report/report.html"))?;
+    Ok(environment)
+}
+
+/// Escapes for the kind of template.
+fn escape(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), minijinja::Error> {
+    match state.auto_escape() {
+        AutoEscape::Custom(kind) if kind == MARKDOWN && !value.is_safe() => {
+            Ok(out.write_str(&markdown(&value.to_string()))?)
+        }
+        AutoEscape::Custom(_) => Ok(write!(out, "{value}")?),
+        _ => escape_formatter(out, state, value),
+    }
+}
+
+/// Text that Markdown shows as it is, on one line.
+fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '>' | '!' => {
+                escaped.extend(['\\', c])
+            }
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests;
