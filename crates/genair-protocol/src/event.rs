@@ -3,9 +3,9 @@
 use genair_eval::{MetricRow, Protocol, Split};
 use serde::{Deserialize, Serialize};
 
-/// A run's progress, in this order: `started`, then per epoch `epoch` (and its `metrics`), then
-/// the final `metrics`, `ranks` and `artefact`s, then `finished`. `failed` may come at any time
-/// and is the last.
+/// A run's progress, in this order: `started`, `diagnostics` of the item space before training, then
+/// per epoch `epoch` (and its `metrics`), then the final `metrics`, `ranks`, `diagnostics` and
+/// `artefact`s, then `finished`. `failed` may come at any time and is the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
@@ -24,8 +24,12 @@ pub enum RunEvent {
         epoch: usize,
         /// The most there will be.
         max_epochs: usize,
-        /// Mean of the epoch's steps.
+        /// The recommendation loss alone, mean of the epoch's steps.
         loss: f64,
+        /// The calibration term before its weight, mean of the epoch's steps; absent where nothing
+        /// is calibrated.
+        #[serde(default)]
+        calibration: Option<f64>,
         /// Wall-clock seconds of training, without validation.
         train_seconds: f64,
         /// Value of the early-stopping metric, where this epoch was validated.
@@ -43,6 +47,13 @@ pub enum RunEvent {
         protocol: Protocol,
         /// One row per cohort, metric and cut-off.
         rows: Vec<MetricRow>,
+    },
+    /// The geometry of the item space; nothing is chosen by it.
+    Diagnostics {
+        /// 0 before training; `None` for the best epoch's weights, which are the run's result.
+        epoch: Option<usize>,
+        /// One row per measure.
+        rows: Vec<Diagnostic>,
     },
     /// Rank of each user's target by the best epoch's weights.
     Ranks {
@@ -68,6 +79,15 @@ pub enum RunEvent {
     Finished(RunTotals),
     /// The run ended without results.
     Failed(RunFailure),
+}
+
+/// One measure of the item space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// Such as `uniformity`.
+    pub name: String,
+    /// Its value.
+    pub value: f64,
 }
 
 /// What the worker ran on.

@@ -1,4 +1,5 @@
-//! The trainer's share of a training step, beside libtorch's own way of doing it.
+//! The trainer's share of a training step, beside libtorch's own way of doing it, and what calibration
+//! adds to an epoch of GenAIR.
 //!
 //! Ends with ratios of pairs that ran in turn: on a busy machine they are worth more than times.
 
@@ -7,7 +8,15 @@
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group};
+use genair_data::{Dataset, DatasetSpec};
+use genair_protocol::{
+    AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, RepresentationKind, RepresentationSpec,
+    TrainSpec, VectorPart, VectorSource,
+};
 use genair_trainer::bench::{TableStep, softmax_gradients, training_negatives};
+use genair_trainer::harness::{ModelUnderTest, built_plugin};
+use genair_trainer::plugin::Plugin;
+use serde_json::json;
 use tch::nn::OptimizerConfig;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -19,6 +28,8 @@ const MET: i64 = 2_000;
 const TARGETS: i64 = 1_024;
 /// Runs of each that a comparison takes the median of.
 const PAIRS: usize = 51;
+/// The same for whole epochs.
+const EPOCHS: usize = 5;
 
 /// libtorch's Adam on a whole table, with a dense gradient, as PyTorch programs run it.
 fn libtorch_adam() -> impl FnMut() {
@@ -79,21 +90,58 @@ fn steps(criterion: &mut Criterion) {
     );
 }
 
-/// Compares medians of runs in turn.
-fn compare(what: &str, mut theirs: impl FnMut(), mut ours: impl FnMut()) {
+/// A tenth of Amazon Beauty's users, with its lengths and catalogue.
+fn dataset() -> Dataset {
+    let spec: DatasetSpec = serde_json::from_value(json!({
+        "kind": "synthetic", "users": 2_200, "catalogue": ITEMS, "mean_length": 9, "max_len": 200,
+    }))
+    .unwrap_or_else(|error| panic!("{error}"));
+    genair_data::load(&spec).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// GenAIR-SASRec at the paper's settings, on random vectors: an epoch costs the same.
+fn genair<'a>(plugin: &'a Plugin, dataset: &'a Dataset, calibrated: bool) -> ModelUnderTest<'a> {
+    let params = json!({"hidden_size": WIDTH, "dropout": 0.5});
+    let representation = RepresentationSpec {
+        name: "random".to_owned(),
+        kind: RepresentationKind::Random,
+        frozen: Some(FrozenSpec {
+            source: VectorSource::Gaussian { width: 768 },
+            part: VectorPart::Both,
+            adapter: AdapterSpec::default(),
+            finetune: false,
+            fusion: Fusion::None,
+        }),
+        calibration: calibrated.then(CalibrationSpec::default),
+    };
+    let train = TrainSpec::default();
+    let params = params.as_object().cloned().unwrap_or_default();
+    ModelUnderTest::with_representation(plugin, &params, dataset, &representation, &train, 44)
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Compares medians of runs in turn, each side by its name.
+fn compare(
+    what: &str,
+    pairs: usize,
+    names: [&str; 2],
+    mut theirs: impl FnMut(),
+    mut ours: impl FnMut(),
+) {
     let time = |work: &mut dyn FnMut()| {
         let start = Instant::now();
         work();
         start.elapsed()
     };
-    let (mut of_theirs, mut of_ours): (Vec<_>, Vec<_>) = (0..PAIRS)
+    let (mut of_theirs, mut of_ours): (Vec<_>, Vec<_>) = (0..pairs)
         .map(|_| (time(&mut theirs), time(&mut ours)))
         .unzip();
     of_theirs.sort();
     of_ours.sort();
-    let (theirs, ours) = (of_theirs[PAIRS / 2], of_ours[PAIRS / 2]);
+    let (theirs, ours) = (of_theirs[pairs / 2], of_ours[pairs / 2]);
     let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
-    println!("{what}: libtorch {theirs:.2?}, ours {ours:.2?}, ratio {ratio:.1}");
+    let [first, second] = names;
+    println!("{what}: {first} {theirs:.2?}, {second} {ours:.2?}, ratio {ratio:.2}");
 }
 
 criterion_group!(benches, steps);
@@ -101,10 +149,30 @@ criterion_group!(benches, steps);
 fn main() {
     benches();
     let mut table = TableStep::new(ITEMS, WIDTH, MET);
-    compare("Adam", libtorch_adam(), || table.step());
+    let names = ["libtorch", "ours"];
+    compare("Adam", PAIRS, names, libtorch_adam(), || table.step());
     let input = softmax_input();
     let [states, items, targets] = &input;
     let ours = || drop(softmax_gradients(states, items, targets));
-    compare("softmax", || drop(libtorch_softmax(&input)), ours);
+    compare(
+        "softmax",
+        PAIRS,
+        names,
+        || drop(libtorch_softmax(&input)),
+        ours,
+    );
+    let (plugin, dataset) = (built_plugin("sasrec"), dataset());
+    let [mut with, mut without] = [true, false].map(|on| genair(&plugin, &dataset, on));
+    let names = ["with calibration", "without"];
+    let epoch = |model: &mut ModelUnderTest<'_>| {
+        model.train(1).unwrap_or_else(|error| panic!("{error}"));
+    };
+    compare(
+        "epoch of GenAIR",
+        EPOCHS,
+        names,
+        || epoch(&mut with),
+        || epoch(&mut without),
+    );
     Criterion::default().configure_from_args().final_summary();
 }

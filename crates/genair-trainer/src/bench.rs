@@ -2,13 +2,11 @@
 //! private, and stay so.
 
 use genair_abi::InitKind;
-use genair_protocol::{
-    Initialisation, LossKind, LossSpec, NegativeSampler as Sampler, OptimizerSpec,
-};
+use genair_protocol::{Initialisation, LossKind, LossSpec, NegativeSampler, OptimizerSpec};
 use tch::{Device, Kind, Tensor};
 
 use crate::loss::{LossInput, loss};
-use crate::negatives::{ItemDistribution, NegativeSampler};
+use crate::negatives::{ItemDistribution, NegativeDraws};
 use crate::optimizer::{Adam, Gradient};
 use crate::parameters::{Parameters, Start};
 use crate::random::Streams;
@@ -86,10 +84,9 @@ pub fn softmax_gradients(states_ms: &Tensor, items_is: &Tensor, targets_m: &Tens
 /// Draws `count` uniform negatives of a user with these training items (ascending, distinct), of a
 /// catalogue from 1 to `items`. Returns their sum.
 pub fn training_negatives(seen: &[u32], items: u32, count: usize) -> u64 {
-    let distribution = ItemDistribution::new(Sampler::Uniform, &vec![0; items as usize + 1]);
-    let sampler = NegativeSampler::new(seen, items, &distribution);
+    let distribution =
+        ItemDistribution::new(NegativeSampler::Uniform, &vec![0; items as usize + 1]);
+    let draws = NegativeDraws::new(seen, items, &distribution);
     let mut rng = Streams::new(44).at("benchmark", 0, 0);
-    (0..count)
-        .map(|_| u64::from(sampler.draw(1, &mut rng)))
-        .sum()
+    (0..count).map(|_| u64::from(draws.draw(1, &mut rng))).sum()
 }

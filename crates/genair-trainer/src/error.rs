@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use genair_data::DataError;
+use genair_calibration::AssociationsError;
+use genair_data::{DataError, VectorsError};
 use genair_eval::EvalError;
 use genair_protocol::{FailureKind, RunFailure, RunPhase};
 
@@ -40,6 +41,32 @@ pub enum RunErrorKind {
         /// Users in the dataset.
         users: usize,
     },
+    /// The spec asks for a file that the request does not name.
+    #[error("the spec needs a file of {what}, and the request names none")]
+    MissingInput {
+        /// What the file would hold.
+        what: &'static str,
+    },
+    /// A file is not the one that the run's identity names.
+    #[error(
+        "{what} {path}: the file has changed since the sweep was planned (SHA-256 {found}, planned {expected})"
+    )]
+    ChangedInput {
+        /// What the file holds.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// SHA-256 it should have.
+        expected: String,
+        /// SHA-256 it has.
+        found: String,
+    },
+    /// Item vectors that cannot be read or do not serve the dataset.
+    #[error("{}", with_causes(.0))]
+    Vectors(#[from] VectorsError),
+    /// Association scores that cannot be read or are not the dataset's.
+    #[error("{}", with_causes(.0))]
+    Associations(#[from] AssociationsError),
     /// The plugin's file was not accepted.
     #[error("plugin {path}: {reason}")]
     PluginRejected {
@@ -134,7 +161,12 @@ impl RunErrorKind {
     pub fn failure_kind(&self) -> FailureKind {
         match self {
             Self::Spec { .. } => FailureKind::InvalidSpec,
-            Self::Data(_) | Self::NothingToTrainOn { .. } => FailureKind::InvalidData,
+            Self::Data(_)
+            | Self::NothingToTrainOn { .. }
+            | Self::MissingInput { .. }
+            | Self::ChangedInput { .. }
+            | Self::Vectors(_)
+            | Self::Associations(_) => FailureKind::InvalidData,
             Self::PluginRejected { .. } => FailureKind::PluginRejected,
             Self::PluginFailed { .. } | Self::WrongStates { .. } => FailureKind::PluginFailed,
             Self::NotFinite { .. } | Self::Scores { .. } => FailureKind::NonFinite,
@@ -155,6 +187,7 @@ impl RunErrorKind {
             Self::PluginFailed { .. } | Self::WrongStates { .. } => {
                 "this is the plugin's fault: tell its author, or leave the backbone out of the sweep"
             }
+            Self::ChangedInput { .. } => "start the sweep again",
             Self::NothingToTrainOn { .. } => "loosen k_core, or bring longer histories",
             Self::Device { .. } => "use `auto` or `cpu`; `genair doctor` lists the devices",
             _ => return None,
@@ -172,6 +205,15 @@ impl From<&TrainError> for RunFailure {
             hint: error.kind.hint(),
         }
     }
+}
+
+/// An error and everything that it came from, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// libtorch's words without the forty lines of C++ frames that follow them.

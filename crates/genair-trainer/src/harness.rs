@@ -1,26 +1,30 @@
 //! One model by hand, for tests of plugins: what a run does with a model, step by step, through the
 //! same code and the same function table as in a run.
 //!
-//! The conformance suite of `genair-test-support` and the checks against trained weights stand on
-//! it. Plain numbers in and out, so that a test needs no tensor library.
+//! The conformance suite (`genair-conformance`) and the checks against trained weights stand on it.
+//! Plain numbers in and out, so that a test needs no tensor library.
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use genair_abi::Capabilities;
+use genair_abi::{Capabilities, PLUGIN_FILE_PREFIX};
+use genair_calibration::Associations;
 use genair_data::Dataset;
 use genair_eval::{EvalSpec, Protocol, Split};
-use genair_protocol::TrainSpec;
+use genair_protocol::{RepresentationKind, RepresentationSpec, TrainSpec};
 use tch::{Device, Tensor};
 
 use crate::batch::Batches;
+use crate::calibration::CalibrationTerm;
 use crate::evaluation::{Evaluator, Scorer};
 use crate::optimizer::{Adam, Gradient};
 use crate::parameters::Parameters;
 use crate::plugin::{BatchTensors, Plugin};
 use crate::random::Streams;
-use crate::training::{ModelScorer, SequenceModel};
+use crate::representation::FrozenVectors;
+use crate::training::{EpochLoss, ModelScorer, SequenceModel};
 use crate::{RunErrorKind, checkpoint};
 
 /// A plugin's model for a dataset, on the CPU.
@@ -28,6 +32,8 @@ pub struct ModelUnderTest<'a> {
     model: SequenceModel<'a>,
     parameters: Parameters,
     dataset: &'a Dataset,
+    representation: RepresentationSpec,
+    associations: Option<Arc<Associations>>,
     train: TrainSpec,
     seed: u64,
 }
@@ -43,7 +49,7 @@ pub struct Sequence {
 }
 
 impl<'a> ModelUnderTest<'a> {
-    /// Builds a model as a run with this seed does.
+    /// Builds a model of the `id` representation as a run with this seed does.
     ///
     /// # Errors
     /// The plugin's refusals.
@@ -54,13 +60,40 @@ impl<'a> ModelUnderTest<'a> {
         train: &TrainSpec,
         seed: u64,
     ) -> Result<Self, RunErrorKind> {
+        let id = RepresentationSpec {
+            name: "id".to_owned(),
+            kind: RepresentationKind::Id,
+            frozen: None,
+            calibration: None,
+        };
+        Self::with_representation(plugin, params, dataset, &id, train, seed)
+    }
+
+    /// Builds a model of a representation that needs no file, as a run with this seed does.
+    /// Associations, where it is calibrated, are counted here.
+    ///
+    /// # Errors
+    /// The plugin's refusals, and that a file is needed.
+    pub fn with_representation(
+        plugin: &'a Plugin,
+        params: &serde_json::Map<String, serde_json::Value>,
+        dataset: &'a Dataset,
+        representation: &RepresentationSpec,
+        train: &TrainSpec,
+        seed: u64,
+    ) -> Result<Self, RunErrorKind> {
         tch::set_num_threads(train.threads as i32);
+        let frozen = FrozenVectors::of(representation, None, dataset, Streams::new(seed))?;
         let (model, parameters) =
-            SequenceModel::create(plugin, params, dataset, train, seed, Device::Cpu)?;
+            SequenceModel::create(plugin, params, dataset, frozen, train, seed, Device::Cpu)?;
+        let calibration = representation.calibration.as_ref();
         Ok(Self {
             model,
             parameters,
             dataset,
+            representation: representation.clone(),
+            associations: calibration
+                .map(|spec| Arc::new(Associations::count(dataset, &spec.association))),
             train: train.clone(),
             seed,
         })
@@ -95,7 +128,7 @@ impl<'a> ModelUnderTest<'a> {
             .map(|sequence| sequence.user as i64)
             .collect();
         let users = Tensor::f_from_slice(&users)?;
-        let vectors = self.model.items.all_inputs()?;
+        let vectors = self.model.items.catalogue()?.inputs;
         let states_ms = self.model.backbone.encode(&BatchTensors {
             items: &vectors.f_index_select(0, &Tensor::f_from_slice(&items)?)?,
             positions: &Tensor::f_from_slice(&positions)?,
@@ -118,10 +151,10 @@ impl<'a> ModelUnderTest<'a> {
     /// # Errors
     /// The plugin's failures.
     pub fn gradients(&self) -> Result<Vec<(String, Option<f64>)>, RunErrorKind> {
-        let (mut batches, streams) = self.batches();
+        let mut batches = self.batches()?;
         batches.start_epoch(1);
         let batch = batches.batch(1, 0);
-        let seed = streams.number("dropout", 1, 0);
+        let seed = batches.streams().number("dropout", 1, 0);
         let forward = self.model.forward(&batch, &self.train.loss, seed)?;
         let gradients = forward.gradients(&batch, &self.parameters)?;
         self.parameters
@@ -140,12 +173,19 @@ impl<'a> ModelUnderTest<'a> {
             .collect()
     }
 
-    /// Trains from the first epoch on; the mean loss of each epoch.
+    /// Trains from the first epoch on; the mean recommendation loss of each epoch.
     ///
     /// # Errors
     /// The plugin's failures, and numbers that are not finite.
     pub fn train(&mut self, epochs: usize) -> Result<Vec<f64>, RunErrorKind> {
-        let (mut batches, streams) = self.batches();
+        let losses = self.train_epochs(epochs)?;
+        Ok(losses.iter().map(|loss| loss.recommendation).collect())
+    }
+
+    /// [`Self::train`], with the calibration term.
+    pub(crate) fn train_epochs(&mut self, epochs: usize) -> Result<Vec<EpochLoss>, RunErrorKind> {
+        let mut batches = self.batches()?;
+        let mut calibration = self.calibration()?;
         let mut optimizer = Adam::new(self.train.optimizer.clone(), &self.parameters);
         (1..=epochs)
             .map(|epoch| {
@@ -153,7 +193,7 @@ impl<'a> ModelUnderTest<'a> {
                     epoch,
                     &mut batches,
                     &self.train,
-                    streams,
+                    calibration.as_mut(),
                     &self.parameters,
                     &mut optimizer,
                 )
@@ -204,11 +244,48 @@ impl<'a> ModelUnderTest<'a> {
         checkpoint::load(path, &mut self.parameters)
     }
 
-    fn batches(&self) -> (Batches<'a>, Streams) {
-        let streams = Streams::new(self.seed);
-        (
-            Batches::new(self.dataset, self.capabilities(), &self.train, streams),
-            streams,
-        )
+    /// The model's parameters.
+    #[cfg(test)]
+    pub(crate) fn parameters(&self) -> &Parameters {
+        &self.parameters
     }
+
+    fn calibration(&self) -> Result<Option<CalibrationTerm>, RunErrorKind> {
+        CalibrationTerm::of(&self.representation, self.associations.as_ref())
+    }
+
+    fn batches(&self) -> Result<Batches<'a>, RunErrorKind> {
+        let streams = Streams::new(self.seed);
+        let mut batches = Batches::new(self.dataset, self.capabilities(), &self.train, streams);
+        if let Some(calibration) = self.calibration()? {
+            batches = batches.calibrated(calibration.spec());
+        }
+        Ok(batches)
+    }
+}
+
+/// The file of a plugin as cargo built it, found from a test's or benchmark's own place.
+///
+/// # Panics
+/// If it is not built.
+pub fn built_plugin_file(name: &str) -> PathBuf {
+    let file = format!(
+        "{PLUGIN_FILE_PREFIX}{name}.{}",
+        std::env::consts::DLL_EXTENSION
+    );
+    let here = std::env::current_exe().unwrap_or_default();
+    let built = here
+        .ancestors()
+        .map(|folder| folder.join(&file))
+        .find(|path| path.exists());
+    built.unwrap_or_else(|| panic!("{file} is not built: run `just build` first"))
+}
+
+/// A plugin as cargo built it.
+///
+/// # Panics
+/// If it is not built, or refused.
+pub fn built_plugin(name: &str) -> Plugin {
+    let plugin = Plugin::open(&built_plugin_file(name), None);
+    plugin.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -7,11 +7,16 @@
 mod batch;
 #[doc(hidden)]
 pub mod bench;
+mod calibration;
 mod checkpoint;
 mod device;
+mod diagnostics;
+mod digest;
+mod epochs;
 mod error;
 mod evaluation;
 pub mod harness;
+mod input;
 mod loss;
 mod machine;
 mod masking;

@@ -39,6 +39,16 @@ pub(crate) struct Loss {
     pub(crate) differentiable: Tensor,
 }
 
+impl Loss {
+    /// Adds a term with a weight.
+    pub(crate) fn add(&mut self, term: &Self, weight: f64) -> Result<(), tch::TchError> {
+        let weighted = term.differentiable.f_mul_scalar(weight)?;
+        self.differentiable = self.differentiable.f_add(&weighted)?;
+        self.value += weight * term.value;
+        Ok(())
+    }
+}
+
 /// The mean loss of the batch's targets.
 pub(crate) fn loss(spec: &LossSpec, input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
     let sampled = |of: &dyn Fn(&Tensor, &Tensor) -> Result<Tensor, tch::TchError>| {

@@ -1,5 +1,6 @@
 //! Training negatives: items a user has not met in training.
 
+use genair_protocol::NegativeSampler;
 use rand::{Rng, RngExt};
 
 /// How often a drawn item may turn out to be known before the draw becomes uniform.
@@ -14,10 +15,10 @@ pub(crate) enum ItemDistribution {
 }
 
 impl ItemDistribution {
-    pub(crate) fn new(sampler: genair_protocol::NegativeSampler, popularity: &[u32]) -> Self {
+    pub(crate) fn new(sampler: NegativeSampler, popularity: &[u32]) -> Self {
         match sampler {
-            genair_protocol::NegativeSampler::Uniform => Self::Uniform(popularity.len() as u32 - 1),
-            genair_protocol::NegativeSampler::Popularity => {
+            NegativeSampler::Uniform => Self::Uniform(popularity.len() as u32 - 1),
+            NegativeSampler::Popularity => {
                 let mut sum = 0;
                 let sums = popularity.iter().map(|&count| {
                     sum += u64::from(count);
@@ -51,8 +52,8 @@ impl ItemDistribution {
     }
 }
 
-/// Draws training negatives of one user.
-pub(crate) struct NegativeSampler<'a> {
+/// Draws training negatives of one user, as [`NegativeSampler`] says.
+pub(crate) struct NegativeDraws<'a> {
     /// The user's training items, ascending, without duplicates.
     seen: &'a [u32],
     /// Items are 1 to this.
@@ -60,7 +61,7 @@ pub(crate) struct NegativeSampler<'a> {
     distribution: &'a ItemDistribution,
 }
 
-impl<'a> NegativeSampler<'a> {
+impl<'a> NegativeDraws<'a> {
     pub(crate) fn new(seen: &'a [u32], items: u32, distribution: &'a ItemDistribution) -> Self {
         Self {
             seen,
@@ -111,7 +112,6 @@ impl<'a> NegativeSampler<'a> {
 
 #[cfg(test)]
 mod tests {
-    use genair_protocol::NegativeSampler as Kind;
     use proptest::prelude::*;
     use rand::SeedableRng;
     use rand_xoshiro::Xoshiro256PlusPlus;
@@ -124,9 +124,9 @@ mod tests {
             let seen: Vec<u32> = picks.into_iter().filter(|&item| item <= items).collect();
             let unseen: Vec<u32> = (1..=items).filter(|item| !seen.contains(item)).collect();
             let uniform = ItemDistribution::Uniform(items);
-            let sampler = NegativeSampler::new(&seen, items, &uniform);
+            let draws = NegativeDraws::new(&seen, items, &uniform);
             for (index, &item) in unseen.iter().enumerate() {
-                prop_assert_eq!(sampler.nth_unseen(index as u32 + 1), item);
+                prop_assert_eq!(draws.nth_unseen(index as u32 + 1), item);
             }
         }
 
@@ -137,10 +137,10 @@ mod tests {
             let seen: Vec<u32> = picks.into_iter().filter(|&item| item <= items).collect();
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
             let popularity: Vec<u32> = (0..=items).map(|item| item % 7).collect();
-            let kind = if by_popularity { Kind::Popularity } else { Kind::Uniform };
+            let kind = if by_popularity { NegativeSampler::Popularity } else { NegativeSampler::Uniform };
             prop_assume!(items > 6 || !by_popularity);
             let distribution = ItemDistribution::new(kind, &popularity);
-            let drawn = NegativeSampler::new(&seen, items, &distribution).draw(1, &mut rng);
+            let drawn = NegativeDraws::new(&seen, items, &distribution).draw(1, &mut rng);
             prop_assert!((1..=items).contains(&drawn));
             if seen.len() < items as usize {
                 prop_assert!(!seen.contains(&drawn));
@@ -155,13 +155,13 @@ mod tests {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
         for seen in [vec![2, 5], (1..=16).collect::<Vec<u32>>()] {
             let uniform = ItemDistribution::Uniform(20);
-            let sampler = NegativeSampler::new(&seen, 20, &uniform);
+            let draws = NegativeDraws::new(&seen, 20, &uniform);
             let mut counts = [0u32; 21];
-            let draws = 40_000;
-            for _ in 0..draws {
-                counts[sampler.draw(2, &mut rng) as usize] += 1;
+            const DRAWS: u32 = 40_000;
+            for _ in 0..DRAWS {
+                counts[draws.draw(2, &mut rng) as usize] += 1;
             }
-            let expected = f64::from(draws) / (20 - seen.len()) as f64;
+            let expected = f64::from(DRAWS) / (20 - seen.len()) as f64;
             for item in (1..=20).filter(|item| !seen.contains(item)) {
                 let share = f64::from(counts[item as usize]) / expected;
                 assert!((share - 1.0).abs() < 0.1, "item {item}: {share}");
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn popular_items_are_drawn_in_proportion() {
-        let distribution = ItemDistribution::new(Kind::Popularity, &[0, 6, 0, 1, 3]);
+        let distribution = ItemDistribution::new(NegativeSampler::Popularity, &[0, 6, 0, 1, 3]);
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(2);
         let mut counts = [0u32; 5];
         for _ in 0..20_000 {

@@ -1,4 +1,5 @@
-//! A run's trainable tensors: names, start values and best-epoch copies.
+//! A run's tensors: names, start values and best-epoch copies of those that are trained, and the one
+//! that is not.
 
 use genair_abi::InitKind;
 use genair_protocol::Initialisation;
@@ -23,9 +24,19 @@ pub(crate) struct Start {
 /// Every trainable tensor of a run, in order of creation.
 pub(crate) struct Parameters {
     named: Vec<(String, Tensor)>,
+    frozen: Option<Frozen>,
     initialisation: Initialisation,
     streams: Streams,
     device: Device,
+}
+
+/// A tensor of the model that is never trained: not counted, and in no checkpoint, which names it
+/// by its digest.
+pub(crate) struct Frozen {
+    pub(crate) name: &'static str,
+    pub(crate) tensor: Tensor,
+    /// Lower-case hex.
+    pub(crate) sha256: String,
 }
 
 /// Why a tensor cannot be created.
@@ -45,6 +56,7 @@ impl Parameters {
     pub(crate) fn new(initialisation: Initialisation, streams: Streams, device: Device) -> Self {
         Self {
             named: Vec::new(),
+            frozen: None,
             initialisation,
             streams,
             device,
@@ -58,12 +70,7 @@ impl Parameters {
         shape: &[i64],
         start: Start,
     ) -> Result<Tensor, ParameterError> {
-        if name.is_empty() {
-            return Err(ParameterError::NoName);
-        }
-        if self.named.iter().any(|(taken, _)| taken == name) {
-            return Err(ParameterError::Duplicate);
-        }
+        self.check_name(name)?;
         let elements = shape
             .iter()
             .try_fold(1i64, |product, &side| {
@@ -77,9 +84,47 @@ impl Parameters {
             .ok_or_else(|| ParameterError::Shape(shape.to_vec()))?;
         let mut stream = self.streams.at(&format!("start of {name}"), 0, 0);
         let values = self.start_values(shape, elements as usize, start, &mut stream);
-        let tensor = Tensor::f_from_slice(&values)?
-            .f_view(shape)?
-            .f_to_device(self.device)?;
+        self.add(name, &Tensor::f_from_slice(&values)?.f_view(shape)?)
+    }
+
+    /// Creates a float tensor that starts with the values of another.
+    pub(crate) fn create_from(
+        &mut self,
+        name: &str,
+        values: &Tensor,
+    ) -> Result<Tensor, ParameterError> {
+        self.check_name(name)?;
+        self.add(name, &values.f_detach_copy()?)
+    }
+
+    /// Takes in the tensor that is not trained.
+    pub(crate) fn freeze(
+        &mut self,
+        name: &'static str,
+        values: &Tensor,
+        sha256: String,
+    ) -> Result<Tensor, tch::TchError> {
+        let tensor = values.f_to_device(self.device)?;
+        self.frozen = Some(Frozen {
+            name,
+            tensor: tensor.shallow_clone(),
+            sha256,
+        });
+        Ok(tensor)
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), ParameterError> {
+        if name.is_empty() {
+            return Err(ParameterError::NoName);
+        }
+        if self.named.iter().any(|(taken, _)| taken == name) {
+            return Err(ParameterError::Duplicate);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, name: &str, values: &Tensor) -> Result<Tensor, ParameterError> {
+        let tensor = values.f_to_device(self.device)?;
         let tensor = tensor.f_set_requires_grad(true)?;
         self.named.push((name.to_owned(), tensor.shallow_clone()));
         Ok(tensor)
@@ -119,6 +164,11 @@ impl Parameters {
     /// Tensors by name, in order of creation.
     pub(crate) fn named(&self) -> &[(String, Tensor)] {
         &self.named
+    }
+
+    /// The tensor that is not trained, where there is one.
+    pub(crate) fn frozen(&self) -> Option<&Frozen> {
+        self.frozen.as_ref()
     }
 
     /// Number of trainable scalars.

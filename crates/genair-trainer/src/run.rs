@@ -2,27 +2,30 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use genair_data::Dataset;
-use genair_eval::{EvalSpec, Protocol, Split};
+use genair_eval::{EvalSpec, Split};
 use genair_protocol::{
     ArtefactKind, BUILTIN_BACKBONES, DataFacts, MachineFacts, RunEvent, RunPhase, RunSpec,
-    RunTotals, ValidationMetric, WorkerRequest,
+    RunTotals, WorkerRequest,
 };
 use tch::Device;
 
 use crate::batch::Batches;
+use crate::calibration::{CalibrationTerm, read_associations};
+use crate::diagnostics::diagnostics;
+use crate::epochs::{Trained, Training};
 use crate::error::During;
 use crate::evaluation::{Evaluator, Scorer};
-use crate::optimizer::Adam;
 use crate::parameters::Parameters;
-use crate::plugin::{Plugin, file_sha256};
+use crate::plugin::Plugin;
 use crate::popularity::Popularity;
 use crate::random::Streams;
-use crate::stopping::EarlyStopping;
+use crate::representation::FrozenVectors;
 use crate::training::{ModelScorer, SequenceModel};
-use crate::{RunErrorKind, TrainError, checkpoint, device, machine};
+use crate::{RunErrorKind, TrainError, checkpoint, device, digest, machine};
 
 /// Where a run's events go.
 type Emit<'a> = &'a mut dyn FnMut(RunEvent);
@@ -67,47 +70,14 @@ fn work(
     let evaluator = Evaluator::new(&dataset, &spec.eval, spec.seed);
 
     let trained = match &request.plugin {
-        Some(path) => {
-            let plugin = Plugin::open(path, request.plugin_sha256.as_deref())
-                .during(RunPhase::LoadingPlugin)?;
-            let (model, mut parameters) = SequenceModel::create(
-                &plugin,
-                &spec.backbone.params,
-                &dataset,
-                &spec.train,
-                spec.seed,
+        Some(plugin) => {
+            let work = ModelWork {
+                request,
                 device,
-            )
-            .during(RunPhase::Building)?;
-            if let Some(file) = checkpoint {
-                checkpoint::load(file, &mut parameters).during(RunPhase::Building)?;
-            }
-            let start = || RunEvent::Started {
-                machine: machine_facts(spec, device),
-                data: data_facts(&dataset),
-                parameters: parameters.count(),
+                dataset: &dataset,
+                evaluator: &evaluator,
             };
-            match checkpoint {
-                Some(_) => {
-                    emit(start());
-                    let scorer = ModelScorer::new(&model, &dataset).during(RunPhase::Validating)?;
-                    report(&scorer, &evaluator, &spec.eval, emit)?;
-                    Trained::default()
-                }
-                None => {
-                    let batches = batches(spec, &model, &dataset).during(RunPhase::LoadingData)?;
-                    emit(start());
-                    train(
-                        request,
-                        &model,
-                        &mut parameters,
-                        batches,
-                        &dataset,
-                        &evaluator,
-                        emit,
-                    )?
-                }
-            }
+            work.run(plugin, checkpoint, emit)?
         }
         None if checkpoint.is_some() => {
             return Err(RunErrorKind::Spec {
@@ -147,138 +117,113 @@ fn work(
     Ok(())
 }
 
-/// What training came to.
-#[derive(Clone, Copy, Debug, Default)]
-struct Trained {
-    best_epoch: usize,
-    epochs: usize,
-    train_seconds: f64,
+/// A run that has a model.
+struct ModelWork<'a> {
+    request: &'a WorkerRequest,
+    device: Device,
+    dataset: &'a Dataset,
+    evaluator: &'a Evaluator<'a>,
+}
+
+impl ModelWork<'_> {
+    fn run(
+        &self,
+        plugin: &Path,
+        checkpoint: Option<&Path>,
+        emit: Emit<'_>,
+    ) -> Result<Trained, TrainError> {
+        let (request, dataset, device) = (self.request, self.dataset, self.device);
+        let spec = &request.run;
+        let plugin = Plugin::open(plugin, request.plugin_sha256.as_deref())
+            .during(RunPhase::LoadingPlugin)?;
+        let associations = request.associations.as_ref();
+        let associations = associations
+            .map(|file| read_associations(file, dataset).map(Arc::new))
+            .transpose()
+            .during(RunPhase::LoadingData)?;
+        let calibration = CalibrationTerm::of(&spec.representation, associations.as_ref())
+            .during(RunPhase::LoadingData)?;
+        let (model, mut parameters) = self.build(&plugin)?;
+        if let Some(file) = checkpoint {
+            checkpoint::load(file, &mut parameters).during(RunPhase::Building)?;
+        }
+        let batches = match checkpoint {
+            Some(_) => None,
+            None => Some(batches(spec, &model, calibration.as_ref(), dataset))
+                .transpose()
+                .during(RunPhase::LoadingData)?,
+        };
+        emit(RunEvent::Started {
+            machine: machine_facts(spec, device),
+            data: data_facts(dataset),
+            parameters: parameters.count(),
+        });
+        let diagnose = |epoch| -> Result<RunEvent, RunErrorKind> {
+            let rows = diagnostics(&model.items, associations.as_deref(), dataset, spec.seed)?;
+            Ok(RunEvent::Diagnostics { epoch, rows })
+        };
+        let mut trained = Trained::default();
+        if let Some(batches) = batches {
+            emit(diagnose(Some(0)).during(RunPhase::Building)?);
+            let training = Training {
+                spec,
+                model: &model,
+                calibration,
+                dataset,
+                evaluator: self.evaluator,
+            };
+            trained = training.run(&mut parameters, batches, emit)?;
+        }
+        let scorer = ModelScorer::new(&model, dataset).during(RunPhase::Testing)?;
+        report(&scorer, self.evaluator, &spec.eval, emit)?;
+        emit(diagnose(None).during(RunPhase::Testing)?);
+        if checkpoint.is_none() {
+            save(request, &parameters, trained.best_epoch, emit).during(RunPhase::Saving)?;
+        }
+        Ok(trained)
+    }
+
+    /// The model before training.
+    fn build<'a>(&self, plugin: &'a Plugin) -> Result<(SequenceModel<'a>, Parameters), TrainError> {
+        let spec = &self.request.run;
+        let frozen = FrozenVectors::of(
+            &spec.representation,
+            self.request.vectors.as_ref(),
+            self.dataset,
+            Streams::new(spec.seed),
+        )
+        .during(RunPhase::LoadingData)?;
+        SequenceModel::create(
+            plugin,
+            &spec.backbone.params,
+            self.dataset,
+            frozen,
+            &spec.train,
+            spec.seed,
+            self.device,
+        )
+        .during(RunPhase::Building)
+    }
 }
 
 /// The run's training batches.
 fn batches<'a>(
     spec: &RunSpec,
     model: &SequenceModel<'_>,
+    calibration: Option<&CalibrationTerm>,
     dataset: &'a Dataset,
 ) -> Result<Batches<'a>, RunErrorKind> {
     let capabilities = model.backbone.capabilities();
-    let batches = Batches::new(dataset, capabilities, &spec.train, Streams::new(spec.seed));
+    let mut batches = Batches::new(dataset, capabilities, &spec.train, Streams::new(spec.seed));
     if batches.is_empty() {
         return Err(RunErrorKind::NothingToTrainOn {
             users: dataset.num_users(),
         });
     }
+    if let Some(calibration) = calibration {
+        batches = batches.calibrated(calibration.spec());
+    }
     Ok(batches)
-}
-
-/// Trains a model, restores its best epoch, saves it and reports its metrics and ranks.
-fn train(
-    request: &WorkerRequest,
-    model: &SequenceModel<'_>,
-    parameters: &mut Parameters,
-    mut batches: Batches<'_>,
-    dataset: &Dataset,
-    evaluator: &Evaluator<'_>,
-    emit: Emit<'_>,
-) -> Result<Trained, TrainError> {
-    let spec = &request.run;
-    let streams = Streams::new(spec.seed);
-    let mut optimizer = Adam::new(spec.train.optimizer.clone(), parameters);
-    let mut stopping = EarlyStopping::new(&spec.train.stop);
-    let mut best = parameters.snapshot().during(RunPhase::Building)?;
-    let mut trained = Trained::default();
-    let stop = &spec.train.stop;
-    for epoch in 1..=stop.max_epochs {
-        let start = Instant::now();
-        let loss = model
-            .train_epoch(
-                epoch,
-                &mut batches,
-                &spec.train,
-                streams,
-                parameters,
-                &mut optimizer,
-            )
-            .during(RunPhase::Training)?;
-        let train_seconds = start.elapsed().as_secs_f64();
-        trained.train_seconds += train_seconds;
-        trained.epochs = epoch;
-        let mut event = EpochEvent {
-            epoch,
-            loss,
-            train_seconds,
-            valid: None,
-            best: false,
-        };
-        if epoch % stop.eval_every == 0 || epoch == stop.max_epochs {
-            let scorer = ModelScorer::new(model, dataset).during(RunPhase::Validating)?;
-            let value = validate(&scorer, evaluator, stop.metric).during(RunPhase::Validating)?;
-            let verdict = stopping.observe(epoch, value);
-            event = EpochEvent {
-                valid: Some(value),
-                best: verdict.best,
-                ..event
-            };
-            if verdict.best {
-                best = parameters.snapshot().during(RunPhase::Validating)?;
-            }
-            event.emit(stop.max_epochs, emit);
-            if verdict.stop {
-                break;
-            }
-        } else {
-            event.emit(stop.max_epochs, emit);
-        }
-    }
-    trained.best_epoch = stopping.best_epoch();
-    parameters.restore(&best).during(RunPhase::Testing)?;
-    let scorer = ModelScorer::new(model, dataset).during(RunPhase::Testing)?;
-    report(&scorer, evaluator, &spec.eval, emit)?;
-    save(request, parameters, trained.best_epoch, emit).during(RunPhase::Saving)?;
-    Ok(trained)
-}
-
-struct EpochEvent {
-    epoch: usize,
-    loss: f64,
-    train_seconds: f64,
-    valid: Option<f64>,
-    best: bool,
-}
-
-impl EpochEvent {
-    fn emit(&self, max_epochs: usize, emit: Emit<'_>) {
-        let &Self {
-            epoch,
-            loss,
-            train_seconds,
-            valid,
-            best,
-        } = self;
-        emit(RunEvent::Epoch {
-            epoch,
-            max_epochs,
-            loss,
-            train_seconds,
-            valid,
-            best,
-        });
-    }
-}
-
-/// The early-stopping metric on the validation split, full ranking.
-fn validate(
-    scorer: &dyn Scorer,
-    evaluator: &Evaluator<'_>,
-    metric: ValidationMetric,
-) -> Result<f64, RunErrorKind> {
-    let ranks = evaluator.ranks(scorer, Split::Valid, &[Protocol::Full])?;
-    let users = ranks[0].len() as f64;
-    let sum: f64 = ranks[0]
-        .iter()
-        .map(|&rank| metric.metric.of_rank(rank, metric.k))
-        .sum();
-    Ok(sum / users)
 }
 
 /// Metrics of both splits and ranks of the test split, by every protocol of the spec.
@@ -339,7 +284,7 @@ fn save(
             source,
         })?
         .len();
-    let sha256 = file_sha256(&path)?;
+    let sha256 = digest::of_file(&path)?;
     let path = path.to_string_lossy().into_owned();
     emit(RunEvent::Artefact {
         kind: ArtefactKind::Checkpoint,

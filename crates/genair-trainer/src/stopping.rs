@@ -3,7 +3,7 @@
 use genair_protocol::StopSpec;
 
 /// What the validation of an epoch means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// The best so far; ties go to the earlier epoch.
     pub(crate) best: bool,

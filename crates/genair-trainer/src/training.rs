@@ -13,13 +13,23 @@ use tch::{Device, Kind, Tensor};
 
 use crate::RunErrorKind;
 use crate::batch::{Batches, TrainingBatch, padding_places, tail};
+use crate::calibration::{CalibrationTerm, weight};
 use crate::evaluation::{Scorer, input_and_target};
 use crate::loss::{Loss, LossInput, loss};
 use crate::optimizer::{Adam, Gradient};
 use crate::parameters::Parameters;
 use crate::plugin::{BatchTensors, Model, Plugin, device_number};
 use crate::random::Streams;
-use crate::representation::{GatheredItems, ItemVectors, Outputs, gather};
+use crate::representation::{Catalogue, FrozenVectors, GatheredItems, ItemVectors, gather};
+
+/// What one epoch came to: means of its steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct EpochLoss {
+    /// The recommendation loss alone.
+    pub(crate) recommendation: f64,
+    /// The calibration term before its weight, where there is one.
+    pub(crate) calibration: Option<f64>,
+}
 
 /// A backbone with its item vectors, on one device.
 pub(crate) struct SequenceModel<'a> {
@@ -29,7 +39,8 @@ pub(crate) struct SequenceModel<'a> {
 }
 
 impl<'a> SequenceModel<'a> {
-    /// Builds a backbone and its item vectors for a dataset; also every parameter of both.
+    /// Builds a backbone and its item vectors for a dataset, learned from nothing where none are
+    /// `frozen`; also every parameter of both.
     ///
     /// # Errors
     /// The plugin's refusals; widths that contradict each other.
@@ -37,6 +48,7 @@ impl<'a> SequenceModel<'a> {
         plugin: &'a Plugin,
         params: &serde_json::Map<String, serde_json::Value>,
         dataset: &Dataset,
+        frozen: Option<FrozenVectors>,
         spec: &TrainSpec,
         seed: u64,
         device: Device,
@@ -50,6 +62,7 @@ impl<'a> SequenceModel<'a> {
         let backbone = Model::create(plugin, params, context, &mut parameters)?;
         let items = ItemVectors::create(
             dataset.num_items(),
+            frozen,
             backbone.capabilities(),
             &mut parameters,
         )?;
@@ -63,7 +76,7 @@ impl<'a> SequenceModel<'a> {
         ))
     }
 
-    /// One epoch of training; the mean loss of its steps.
+    /// One epoch of training.
     ///
     /// # Errors
     /// [`RunErrorKind::NotFinite`] at the first loss or gradient that is not a number; the
@@ -73,16 +86,17 @@ impl<'a> SequenceModel<'a> {
         epoch: usize,
         batches: &mut Batches<'_>,
         spec: &TrainSpec,
-        streams: Streams,
+        mut calibration: Option<&mut CalibrationTerm>,
         parameters: &Parameters,
         optimizer: &mut Adam,
-    ) -> Result<f64, RunErrorKind> {
+    ) -> Result<EpochLoss, RunErrorKind> {
         batches.start_epoch(epoch);
-        let mut sum = 0.0;
-        for step in 0..batches.steps() {
+        let steps = batches.steps();
+        let (mut recommendation, mut calibrated) = (0.0, 0.0);
+        for step in 0..steps {
             let batch = batches.batch(epoch, step);
-            let seed = streams.number("dropout", epoch, step);
-            let forward = self.forward(&batch, &spec.loss, seed)?;
+            let seed = batches.streams().number("dropout", epoch, step);
+            let mut forward = self.forward(&batch, &spec.loss, seed)?;
             let value = forward.loss.value;
             let not_finite = |what: &str, value| RunErrorKind::NotFinite {
                 what: what.to_owned(),
@@ -98,16 +112,28 @@ impl<'a> SequenceModel<'a> {
                     not_finite("the sum of the backbone's states", states)
                 });
             }
+            recommendation += value;
+            if let Some(calibration) = &mut calibration {
+                let term = calibration.of_batch(&batch, &forward.items)?;
+                if !term.value.is_finite() {
+                    return Err(not_finite("the calibration term", term.value));
+                }
+                let weight = weight(calibration.spec(), epoch, step, steps);
+                forward.loss.add(&term, weight)?;
+                calibrated += term.value;
+            }
             let gradients = forward.gradients(&batch, parameters)?;
             optimizer
                 .step(parameters, &gradients)
                 .map_err(|error| error.at(epoch, step + 1))?;
-            sum += value;
         }
-        Ok(sum / batches.steps() as f64)
+        Ok(EpochLoss {
+            recommendation: recommendation / steps as f64,
+            calibration: calibration.map(|_| calibrated / steps as f64),
+        })
     }
 
-    /// The loss of one batch.
+    /// The recommendation loss of one batch.
     pub(crate) fn forward(
         &self,
         batch: &TrainingBatch,
@@ -116,7 +142,7 @@ impl<'a> SequenceModel<'a> {
     ) -> Result<Forward, RunErrorKind> {
         let ids = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(self.device);
         // Every vector is computed once per distinct item, then gathered.
-        let items = self.items.gather(&ids(&batch.distinct)?)?;
+        let items = self.items.gather(&batch.distinct)?;
         let users = self
             .backbone
             .capabilities()
@@ -124,7 +150,7 @@ impl<'a> SequenceModel<'a> {
             .then(|| ids(&batch.users))
             .transpose()?;
         let states_ms = self.backbone.encode(&BatchTensors {
-            items: &gather_tokens(&items.inputs, batch, &ids(&batch.tokens)?)?,
+            items: &items.tokens(&ids(&batch.tokens)?)?,
             positions: &ids(&batch.positions)?,
             lengths: &batch.lengths,
             users: users.as_ref(),
@@ -200,25 +226,11 @@ impl Forward {
     }
 }
 
-/// Item vectors of a batch's tokens, `[N, D]`. Padding, where it is an input, gets no gradient.
-pub(crate) fn gather_tokens(
-    inputs: &Tensor,
-    batch: &TrainingBatch,
-    tokens_n: &Tensor,
-) -> Result<Tensor, tch::TchError> {
-    let padding = batch.distinct.iter().position(|&item| item == 0);
-    let padding = padding.map_or(-1, |place| place as i64);
-    Tensor::f_embedding(inputs, tokens_n, padding, false, false)
-}
-
 /// A model's scores, with the item vectors of this moment.
 pub(crate) struct ModelScorer<'a> {
     model: &'a SequenceModel<'a>,
     dataset: &'a Dataset,
-    /// `[I + 1 (+ 1), D]`.
-    inputs: Tensor,
-    /// `[I + 1, S]`.
-    outputs: Outputs,
+    items: Catalogue,
 }
 
 impl<'a> ModelScorer<'a> {
@@ -226,13 +238,10 @@ impl<'a> ModelScorer<'a> {
         model: &'a SequenceModel<'a>,
         dataset: &'a Dataset,
     ) -> Result<Self, tch::TchError> {
-        let _guard = tch::no_grad_guard();
-        let (inputs, outputs) = (model.items.all_inputs()?, model.items.all_outputs()?);
         Ok(Self {
             model,
             dataset,
-            inputs,
-            outputs,
+            items: model.items.catalogue()?,
         })
     }
 }
@@ -271,14 +280,15 @@ impl Scorer for ModelScorer<'_> {
             .then(|| ids(&numbers))
             .transpose()?;
         let states_bs = self.model.backbone.encode(&BatchTensors {
-            items: &gather(&self.inputs, &ids(&tokens)?)?,
+            items: &gather(&self.items.inputs, &ids(&tokens)?)?,
             positions: &ids(&positions)?,
             lengths: &lengths,
             users: numbers.as_ref(),
             wanted: Some(&last),
             training: None,
         })?;
-        let mut all = states_bs.f_linear(&self.outputs.vectors, self.outputs.bias.as_ref())?;
+        let outputs = &self.items.outputs;
+        let mut all = states_bs.f_linear(&outputs.vectors, outputs.bias.as_ref())?;
         all = all.f_to_device(Device::Cpu)?.f_contiguous()?;
         scores.resize(all.numel(), 0.0);
         let len = scores.len();

@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use genair_data::{Dataset, DatasetSpec};
 use genair_eval::{Split, rank};
 use genair_protocol::TrainSpec;
-use genair_trainer::harness::ModelUnderTest;
-use genair_trainer::plugin::Plugin;
+use genair_trainer::harness::{ModelUnderTest, built_plugin};
 use serde_json::{Value, json};
 use tch::Tensor;
 
@@ -36,20 +35,6 @@ fn dataset() -> Dataset {
     dataset
 }
 
-fn plugin(name: &str) -> Plugin {
-    let file = format!(
-        "libgenair_backbone_{name}.{}",
-        std::env::consts::DLL_EXTENSION
-    );
-    let tests = std::env::current_exe().unwrap();
-    let built = tests
-        .ancestors()
-        .map(|folder| folder.join(&file))
-        .find(|path| path.exists());
-    let path = built.unwrap_or_else(|| panic!("{file} is not built: run `just build` first"));
-    Plugin::open(&path, None).unwrap()
-}
-
 fn check(golden: &str, backbone: &str, params: Value) {
     let folder = std::env::var_os("GENAIR_GOLDENS")
         .expect("GENAIR_GOLDENS must name the folder of the weights; `just test-data` sets it");
@@ -64,7 +49,7 @@ fn check(golden: &str, backbone: &str, params: Value) {
     };
     let ranks = |name: &str| -> Vec<i64> { Vec::try_from(expected(name)).unwrap() };
 
-    let (dataset, plugin) = (dataset(), plugin(backbone));
+    let (dataset, plugin) = (dataset(), built_plugin(backbone));
     let Value::Object(params) = params else {
         panic!("{params} are no parameters")
     };

@@ -8,10 +8,11 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use genair_protocol::RunEvent;
+use genair_trainer::harness::built_plugin_file;
 use serde_json::json;
 
 const ITEMS: u64 = 1_000_000;
@@ -42,19 +43,6 @@ fn write_interactions(folder: &Path) {
     out.into_inner().unwrap();
 }
 
-fn plugin(name: &str) -> PathBuf {
-    let file = format!(
-        "libgenair_backbone_{name}.{}",
-        std::env::consts::DLL_EXTENSION
-    );
-    let tests = std::env::current_exe().unwrap();
-    let built = tests
-        .ancestors()
-        .map(|folder| folder.join(&file))
-        .find(|path| path.exists());
-    built.unwrap_or_else(|| panic!("{file} is not built: run `just build` first"))
-}
-
 #[test]
 fn a_million_items_take_the_memory_they_are_said_to_take() {
     let folder = tempfile::tempdir().unwrap();
@@ -68,7 +56,7 @@ fn a_million_items_take_the_memory_they_are_said_to_take() {
             "train": {"device": "cpu", "stop": {"max_epochs": 1}},
             "seed": 5,
         },
-        "plugin": plugin("gru4rec"),
+        "plugin": built_plugin_file("gru4rec"),
         "plugin_sha256": null,
         "artefacts": folder.path().join("run"),
     });

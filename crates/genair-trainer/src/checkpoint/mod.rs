@@ -3,7 +3,8 @@
 //!
 //! A file fits a model or it does not: a tensor that is missing, left over or of another shape is
 //! an error that names it, and a model never gets half of a file. Knows nothing of optimisers: a
-//! checkpoint holds weights, to evaluate or to start from.
+//! checkpoint holds weights, to evaluate or to start from. Item vectors that are not trained are not
+//! in it: it names them by their digest, and a model with other ones is refused.
 
 mod reference;
 
@@ -21,6 +22,8 @@ use crate::parameters::Parameters;
 const FORMAT: &str = "genair-checkpoint-1";
 /// The one key of that metadata: a JSON object.
 const METADATA: &str = "genair";
+/// Where that object names the item vectors that were not trained.
+const FROZEN: &str = "item_vectors_sha256";
 
 /// Why a file's tensors are not a model's.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +41,24 @@ pub(crate) enum Misfit {
     },
     #[error("its tensor `{name}` holds {kind} numbers; weights are read as F32 only")]
     Kind { name: String, kind: String },
+    #[error("it was trained on {}, the model has {}", described(.theirs), described(.ours))]
+    Frozen {
+        theirs: Option<String>,
+        ours: Option<String>,
+    },
+    #[error(
+        "its tensor `{name}` holds other item vectors than the run's; are rows and ids shifted?"
+    )]
+    OtherVectors { name: String },
     #[error(transparent)]
     Torch(#[from] tch::TchError),
+}
+
+fn described(sha256: &Option<String>) -> String {
+    match sha256 {
+        Some(sha256) => format!("frozen item vectors {sha256}"),
+        None => "no frozen item vectors".to_owned(),
+    }
 }
 
 /// Writes the parameters under their names, with `metadata`; the file appears whole or not at all.
@@ -49,6 +68,9 @@ pub(crate) fn save(
     mut metadata: HashMap<String, String>,
 ) -> Result<(), RunErrorKind> {
     metadata.insert("format".to_owned(), FORMAT.to_owned());
+    if let Some(frozen) = parameters.frozen() {
+        metadata.insert(FROZEN.to_owned(), frozen.sha256.clone());
+    }
     // A single entry: several would be written in a different order each time, and the file's
     // SHA-256 must depend on nothing but the run.
     let metadata: BTreeMap<String, String> = metadata.into_iter().collect();
@@ -87,21 +109,33 @@ pub(crate) fn save(
 
 /// Puts a file's weights into the parameters: every one, or none and an error.
 ///
-/// A file is this project's if it has an `items.table`. Otherwise its names are those of the
-/// published GenAIR code (SASRec, BERT4Rec, GRU4Rec) or of RecBole and the original Caser. Where
-/// names start with `w.`, those are the weights and the file's other tensors are not looked at.
-/// Of a reference's tensors, these rows have no counterpart and are left out: row 0 (padding) of
-/// position and user tables, position rows beyond the window, and the row after the last item of an
-/// item table, unless the model has a mask token, whose vector it then is.
+/// A file is this project's if its metadata say so. Otherwise its names are those of the published
+/// GenAIR code (SASRec, BERT4Rec, GRU4Rec) or of RecBole and the original Caser. Where names start
+/// with `w.`, those are the weights and the file's other tensors are not looked at. Of a reference's
+/// tensors, these rows have no counterpart and are left out: row 0 (padding) of position and user
+/// tables, position rows beyond the window, and the row after the last item of an item table,
+/// unless the model has a mask token, whose vector it then is. Vectors that the published code
+/// keeps frozen must be the run's own.
 pub(crate) fn load(path: &Path, parameters: &mut Parameters) -> Result<(), RunErrorKind> {
     let misfit = |misfit: Misfit| broken(path, misfit.to_string());
-    let found = read(path)?;
-    let values = arrange(found, parameters).map_err(misfit)?;
-    Ok(parameters.restore(&values)?)
+    let file = read(path)?;
+    let values = match file.metadata {
+        Some(metadata) => {
+            let theirs = metadata.get(FROZEN).cloned();
+            let ours = parameters.frozen().map(|frozen| frozen.sha256.clone());
+            if theirs == ours {
+                arrange(file.tensors, parameters)
+            } else {
+                Err(Misfit::Frozen { theirs, ours })
+            }
+        }
+        None => arrange_reference(file.tensors, parameters),
+    };
+    Ok(parameters.restore(&values.map_err(misfit)?)?)
 }
 
-/// Orders a file's tensors like the parameters; see [`load`].
-pub(crate) fn arrange(
+/// Orders the tensors of a reference's file like the parameters; see [`load`].
+pub(crate) fn arrange_reference(
     mut found: Vec<(String, Tensor)>,
     parameters: &Parameters,
 ) -> Result<Vec<Tensor>, Misfit> {
@@ -111,19 +145,27 @@ pub(crate) fn arrange(
             name.drain(.."w.".len());
         }
     }
-    if let Some((name, tensor)) = found
-        .iter()
-        .find(|(_, tensor)| tensor.kind() != Kind::Float)
-    {
-        let kind = format!("{:?}", tensor.kind());
-        return Err(Misfit::Kind {
+    check_kinds(&found)?;
+    arrange(reference::translate(found, parameters)?, parameters)
+}
+
+fn check_kinds(found: &[(String, Tensor)]) -> Result<(), Misfit> {
+    let other = |(_, tensor): &&(String, Tensor)| tensor.kind() != Kind::Float;
+    match found.iter().find(other) {
+        None => Ok(()),
+        Some((name, tensor)) => Err(Misfit::Kind {
             name: name.clone(),
-            kind,
-        });
+            kind: format!("{:?}", tensor.kind()),
+        }),
     }
-    if !found.iter().any(|(name, _)| name == "items.table") {
-        found = reference::translate(found, parameters.named())?;
-    }
+}
+
+/// Orders tensors under this project's names like the parameters.
+fn arrange(
+    mut found: Vec<(String, Tensor)>,
+    parameters: &Parameters,
+) -> Result<Vec<Tensor>, Misfit> {
+    check_kinds(&found)?;
     let values = parameters
         .named()
         .iter()
@@ -154,8 +196,15 @@ pub(crate) fn arrange(
     }
 }
 
-/// Every tensor of a file, on the CPU, in the order of their names.
-fn read(path: &Path) -> Result<Vec<(String, Tensor)>, RunErrorKind> {
+/// What a file holds.
+struct Weights {
+    /// On the CPU, in the order of their names.
+    tensors: Vec<(String, Tensor)>,
+    /// What [`save`] put there; absent in a file of someone else.
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+fn read(path: &Path) -> Result<Weights, RunErrorKind> {
     let failed = |source| RunErrorKind::Io {
         path: path.to_owned(),
         source,
@@ -163,9 +212,17 @@ fn read(path: &Path) -> Result<Vec<(String, Tensor)>, RunErrorKind> {
     let bytes = std::fs::read(path).map_err(failed)?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|error| broken(path, format!("it is no safetensors file: {error}")))?;
+    let (_, metadata) = SafeTensors::read_metadata(&bytes)
+        .map_err(|error| broken(path, format!("its header is broken: {error}")))?;
+    let metadata = metadata.metadata().as_ref();
+    let metadata = metadata.and_then(|metadata| metadata.get(METADATA));
+    let metadata = metadata
+        .map(|json| serde_json::from_str(json))
+        .transpose()
+        .map_err(|error| broken(path, format!("its metadata are broken: {error}")))?;
     let mut tensors = file.tensors();
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
-    tensors
+    let tensors = tensors
         .into_iter()
         .map(|(name, view)| {
             let kind = match view.dtype() {
@@ -183,7 +240,8 @@ fn read(path: &Path) -> Result<Vec<(String, Tensor)>, RunErrorKind> {
             let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
             Ok((name, Tensor::f_from_data_size(view.data(), &shape, kind)?))
         })
-        .collect()
+        .collect::<Result<_, RunErrorKind>>()?;
+    Ok(Weights { tensors, metadata })
 }
 
 fn broken(path: &Path, reason: String) -> RunErrorKind {
@@ -300,7 +358,7 @@ mod tests {
             ("w.pos_emb.weight", &[9, 2]),
             ("out", &[1]),
         ]);
-        let values = arrange(found, &parameters(1, OURS)).unwrap();
+        let values = arrange_reference(found, &parameters(1, OURS)).unwrap();
         let numbers = |tensor: &Tensor| Vec::<f32>::try_from(tensor.reshape([-1])).unwrap();
         assert_eq!(
             numbers(&values[0]),
@@ -308,6 +366,29 @@ mod tests {
         );
         assert_eq!(numbers(&values[1]), [10.0, 11.0]);
         assert_eq!(numbers(&values[2]), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    }
+
+    /// The published code inserts its spare row before the last item instead of after it.
+    #[test]
+    fn frozen_vectors_must_be_the_runs_row_by_row() {
+        let theirs = |rows: [i64; 4]| {
+            let rows = Tensor::from_slice(&rows).to_kind(Kind::Float).view([4, 1]);
+            vec![("item_emb.weight".to_owned(), rows)]
+        };
+        let mut model = parameters(1, &[]);
+        let ours = Tensor::from_slice(&[0.0f32, 1.0, 2.0]).view([3, 1]);
+        let _ = model.freeze("items.vectors", &ours, "digest".to_owned());
+        assert!(
+            arrange_reference(theirs([0, 1, 2, 0]), &model)
+                .unwrap()
+                .is_empty()
+        );
+        let error = arrange_reference(theirs([0, 1, 0, 2]), &model).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("`item_emb.weight` holds other item vectors"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -338,14 +419,15 @@ mod tests {
                 "it has no tensor for `items.mask` [1, 2], which the model needs",
             ),
         ] {
-            let error = arrange(reference(shapes), &model).unwrap_err().to_string();
+            let error = arrange_reference(reference(shapes), &model);
+            let error = error.unwrap_err().to_string();
             assert_eq!(error, expected);
         }
         let half = vec![(
             "item_emb.weight".to_owned(),
             Tensor::zeros([6, 2], (Kind::Half, Device::Cpu)),
         )];
-        let error = arrange(half, &model).unwrap_err().to_string();
+        let error = arrange_reference(half, &model).unwrap_err().to_string();
         assert!(error.contains("holds Half numbers"), "{error}");
     }
 }

@@ -3,9 +3,10 @@
 //! PyTorch `state_dict` names of the published GenAIR code, of RecBole's Caser and of the original
 //! Caser, as in `tests/fixtures/README.md`.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::Misfit;
+use crate::parameters::Parameters;
 
 /// Which rows of a reference's tensor are this project's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,10 @@ enum Rows {
 /// Reference names, this project's names, and the rows to take; `#` is a number, kept or one more.
 const NAMES: &[(&str, &str, Rows)] = &[
     ("item_emb.weight", "items.table", Rows::Items),
+    // Where the published code's item vectors are frozen.
+    ("item_emb.weight", "items.vectors", Rows::Items),
+    ("adapter.#.weight", "adapter.#.weight", Rows::All),
+    ("adapter.#.bias", "adapter.#.bias", Rows::All),
     ("mask_embedding", "items.mask", Rows::All),
     ("pos_emb.weight", "backbone.positions", Rows::Positions),
     (
@@ -128,17 +133,19 @@ const NAMES: &[(&str, &str, Rows)] = &[
 
 /// A reference's tensors under this project's names, with this project's rows and shapes.
 ///
+/// Frozen item vectors are compared with the model's and left out.
+///
 /// # Errors
-/// [`Misfit::LeftOver`] and [`Misfit::Shape`], by the reference's names.
+/// [`Misfit::LeftOver`], [`Misfit::Shape`] and [`Misfit::OtherVectors`], by the reference's names.
 pub(super) fn translate(
     found: Vec<(String, Tensor)>,
-    parameters: &[(String, Tensor)],
+    parameters: &Parameters,
 ) -> Result<Vec<(String, Tensor)>, Misfit> {
+    let frozen = |name: &str| parameters.frozen().filter(|frozen| frozen.name == name);
     let shape_of = |name: &str| {
-        parameters
-            .iter()
-            .find(|(ours, _)| ours == name)
-            .map(|(_, tensor)| tensor.size())
+        let named = parameters.named().iter().find(|(ours, _)| ours == name);
+        let trained = named.map(|(_, tensor)| tensor.size());
+        trained.or_else(|| frozen(name).map(|frozen| frozen.tensor.size()))
     };
     let mut translated = Vec::with_capacity(found.len() + 1);
     for (name, tensor) in found {
@@ -160,8 +167,14 @@ pub(super) fn translate(
                 expected,
             });
         };
+        if let Some(frozen) = frozen(&ours) {
+            if !taken.f_equal(&frozen.tensor.f_to_device(Device::Cpu)?)? {
+                return Err(Misfit::OtherVectors { name });
+            }
+            continue;
+        }
         let last = expected[0];
-        if rows == Rows::Items && tensor.size()[0] > last && shape_of("items.mask").is_some() {
+        if ours == "items.table" && tensor.size()[0] > last && shape_of("items.mask").is_some() {
             translated.push(("items.mask".to_owned(), tensor.f_narrow(0, last, 1)?));
         }
         translated.push((ours, taken));

@@ -38,12 +38,9 @@ fn batch(fixture: &Fixture) -> TrainingBatch {
 
 /// States and item vectors, ready for a loss: these fixtures' are not a run's.
 fn encode(subject: &Subject, batch: &TrainingBatch) -> (Tensor, GatheredItems) {
-    let items = subject
-        .model
-        .items
-        .gather(&Tensor::from_slice(&batch.distinct))
-        .unwrap();
-    (subject.encode(batch, &items.inputs, Some(1)), items)
+    let items = subject.model.items.gather(&batch.distinct).unwrap();
+    let tokens = items.tokens(&Tensor::from_slice(&batch.tokens)).unwrap();
+    (subject.encode(batch, &tokens, Some(1)), items)
 }
 
 /// RecBole's penalty: the norms, not squared, of these weights. The item table is the rows taken

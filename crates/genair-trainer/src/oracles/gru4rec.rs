@@ -28,9 +28,8 @@ fn assert_predictions(fixture: &Fixture, subject: &Subject) {
     assert_close(&chosen, fixture.get("out.predict"), 0.0, "predictions");
 }
 
-#[test]
-fn last_item_form() {
-    let fixture = Fixture::read("gru4rec");
+fn assert_last_item_form(name: &str) {
+    let fixture = Fixture::read(name);
     let subject = subject(&fixture, 1);
     assert_predictions(&fixture, &subject);
     let mut batch = full(&fixture.ids("in.seq"));
@@ -38,6 +37,17 @@ fn last_item_form() {
     batch.targets = fixture.ids("in.pos").concat();
     batch.negatives = fixture.ids("in.neg").concat();
     subject.assert_training(&fixture, &batch, 2);
+}
+
+#[test]
+fn last_item_form() {
+    assert_last_item_form("gru4rec");
+}
+
+/// Padding is the adapter's answer to zero, and trains it.
+#[test]
+fn last_item_form_of_genair() {
+    assert_last_item_form("genair_gru4rec");
 }
 
 #[test]

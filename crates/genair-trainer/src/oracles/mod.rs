@@ -1,6 +1,7 @@
 //! Parity with PyTorch: the real plugins against the numbers of `tests/fixtures` at the root, whose
 //! README has every formula. Forward, scores, loss, the gradient of every parameter and five steps
-//! of Adam; weights and gradients get here by the checkpoint import.
+//! of Adam; weights and gradients get here by the checkpoint import. A fixture with an adapter is of
+//! GenAIR: frozen vectors and the calibration term.
 //!
 //! The fixtures pad on the left and count positions from 1; here sequences are packed and counted
 //! from 0. Tolerances are the README's.
@@ -10,18 +11,26 @@ mod gru4rec;
 mod transformers;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use genair_data::{Dataset, DatasetSpec};
-use genair_protocol::{LossSpec, OptimizerSpec, TrainSpec};
+use genair_calibration::Associations;
+use genair_data::{Dataset, DatasetSpec, ItemId};
+use genair_protocol::{
+    AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, LossSpec, OptimizerSpec, TrainSpec,
+    VectorPart, VectorSource,
+};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use crate::batch::TrainingBatch;
-use crate::checkpoint::arrange;
+use crate::calibration::CalibrationTerm;
+use crate::checkpoint::arrange_reference;
+use crate::harness::built_plugin;
 use crate::optimizer::{Adam, Gradient};
 use crate::parameters::Parameters;
 use crate::plugin::{BatchTensors, Plugin};
-use crate::training::SequenceModel;
+use crate::representation::FrozenVectors;
+use crate::training::{Forward, SequenceModel};
 
 /// Items of every fixture. In their tables row 0 is padding and row 21 spare or the mask token.
 const ITEMS: i64 = 20;
@@ -37,8 +46,7 @@ struct Fixture {
 
 impl Fixture {
     fn read(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
-        let path = folder.join(format!("{name}.safetensors"));
+        let path = fixtures().join(format!("{name}.safetensors"));
         Self {
             tensors: Tensor::read_safetensors(path).unwrap(),
         }
@@ -66,6 +74,26 @@ impl Fixture {
         Vec::try_from(tensor).unwrap()
     }
 
+    /// The vectors that a GenAIR model starts from, as the fixture has them row by row: shifted where
+    /// the published code shifts them (`refinsert`).
+    fn frozen(&self) -> Option<FrozenVectors> {
+        let is_adapter = |(name, _): &(String, Tensor)| name.starts_with("w.adapter.");
+        if !self.tensors.iter().any(is_adapter) {
+            return None;
+        }
+        let rows = self.get("w.item_emb.weight").narrow(0, 0, ITEMS + 1);
+        let width = rows.size()[1] as usize;
+        let spec = FrozenSpec {
+            source: VectorSource::Gaussian { width },
+            part: VectorPart::Both,
+            adapter: AdapterSpec::default(),
+            finetune: false,
+            fusion: Fusion::None,
+        };
+        let numbers = Vec::<f32>::try_from(rows.reshape([-1])).unwrap();
+        Some(FrozenVectors::new(spec, width, &numbers).unwrap())
+    }
+
     /// Tensors whose names start with `prefix`, under the rest of their names.
     fn below(&self, prefix: &str) -> Vec<(String, Tensor)> {
         let below = self.tensors.iter().filter_map(|(name, tensor)| {
@@ -82,37 +110,49 @@ impl Fixture {
 struct Subject {
     model: SequenceModel<'static>,
     parameters: Parameters,
+    /// Of a GenAIR fixture.
+    calibration: Option<(CalibrationSpec, Arc<Associations>)>,
 }
 
 impl Subject {
     fn new(plugin: &str, params: Value, max_len: usize, fixture: &Fixture) -> Self {
-        let plugin: &'static Plugin = Box::leak(Box::new(open(plugin)));
+        let plugin: &'static Plugin = Box::leak(Box::new(built_plugin(plugin)));
         let dataset = dataset(max_len);
         let Value::Object(params) = params else {
             panic!("{params} are no parameters")
         };
         let spec = TrainSpec::default();
         tch::set_num_threads(1);
+        let frozen = fixture.frozen();
+        let calibration = frozen
+            .as_ref()
+            .map(|_| (calibration_spec(), associations()));
         let (model, mut parameters) =
-            SequenceModel::create(plugin, &params, &dataset, &spec, 1, Device::Cpu).unwrap();
-        let weights = arrange(fixture.below("w."), &parameters).unwrap();
+            SequenceModel::create(plugin, &params, &dataset, frozen, &spec, 1, Device::Cpu)
+                .unwrap();
+        let weights = arrange_reference(fixture.below("w."), &parameters).unwrap();
         parameters.restore(&weights).unwrap();
-        Self { model, parameters }
+        Self {
+            model,
+            parameters,
+            calibration,
+        }
     }
 
     /// States of every token, `[N, S]`, in prediction.
     fn states(&self, batch: &TrainingBatch) -> Tensor {
         let _guard = tch::no_grad_guard();
-        let vectors = self.model.items.all_inputs().unwrap();
-        self.encode(batch, &vectors, None)
+        let vectors = self.model.items.catalogue().unwrap().inputs;
+        let tokens = vectors.index_select(0, &Tensor::from_slice(&batch.tokens));
+        self.encode(batch, &tokens, None)
     }
 
-    fn encode(&self, batch: &TrainingBatch, vectors: &Tensor, training: Option<u64>) -> Tensor {
+    /// States of vectors `[N, D]` of the batch's tokens.
+    fn encode(&self, batch: &TrainingBatch, items: &Tensor, training: Option<u64>) -> Tensor {
         let users = Tensor::from_slice(&batch.users);
-        let tokens = Tensor::from_slice(&batch.tokens);
         let wants_users = self.model.backbone.capabilities().wants_users;
         let states = self.model.backbone.encode(&BatchTensors {
-            items: &crate::training::gather_tokens(vectors, batch, &tokens).unwrap(),
+            items,
             positions: &Tensor::from_slice(&batch.positions),
             lengths: &batch.lengths,
             users: wants_users.then_some(&users),
@@ -125,10 +165,21 @@ impl Subject {
     /// Scores of all items for states, `[M, I]`.
     fn scores(&self, states: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
-        let outputs = self.model.items.all_outputs().unwrap();
+        let outputs = self.model.items.catalogue().unwrap().outputs;
         states
             .linear(&outputs.vectors, outputs.bias.as_ref())
             .narrow(1, 1, ITEMS)
+    }
+
+    /// The whole loss of a batch.
+    fn forward(&self, batch: &TrainingBatch, loss: &LossSpec) -> Forward {
+        let mut forward = self.model.forward(batch, loss, 1).unwrap();
+        if let Some((spec, associations)) = &self.calibration {
+            let mut calibration = CalibrationTerm::new(spec, Arc::clone(associations));
+            let term = calibration.of_batch(batch, &forward.items).unwrap();
+            forward.loss.add(&term, spec.alpha).unwrap();
+        }
+        forward
     }
 
     /// Loss and gradients of a batch, then five steps of Adam, against the fixture.
@@ -137,7 +188,7 @@ impl Subject {
             negatives,
             ..LossSpec::default()
         };
-        let forward = self.model.forward(batch, &loss, 1).unwrap();
+        let forward = self.forward(batch, &loss);
         assert_near(forward.loss.value, fixture.number("out.loss"), "loss");
         let gradients = forward.gradients(batch, &self.parameters).unwrap();
         self.assert_gradients(&gradients, fixture.below("g."));
@@ -148,7 +199,7 @@ impl Subject {
         };
         let mut adam = Adam::new(spec, &self.parameters);
         for step in 0..5 {
-            let forward = self.model.forward(batch, &loss, 1).unwrap();
+            let forward = self.forward(batch, &loss);
             let expected = fixture.get("out.adam_losses").double_value(&[step]);
             let what = format!("loss before step {}", step + 1);
             assert_near(forward.loss.value, expected, &what);
@@ -159,7 +210,7 @@ impl Subject {
 
     /// Every parameter has the gradient that the fixture has for it, by its reference name.
     fn assert_gradients(&self, gradients: &[Gradient], expected: Vec<(String, Tensor)>) {
-        let expected = arrange(expected, &self.parameters).unwrap();
+        let expected = arrange_reference(expected, &self.parameters).unwrap();
         assert_eq!(gradients.len(), expected.len());
         for (((name, tensor), gradient), expected) in
             self.parameters.named().iter().zip(gradients).zip(&expected)
@@ -183,20 +234,29 @@ impl Subject {
     }
 }
 
-/// A plugin as it was built, from beside the tests' own folder.
-fn open(name: &str) -> Plugin {
-    let file = format!(
-        "{}{name}.{}",
-        genair_abi::PLUGIN_FILE_PREFIX,
-        std::env::consts::DLL_EXTENSION
-    );
-    let tests = std::env::current_exe().unwrap();
-    let built: Option<PathBuf> = tests
-        .ancestors()
-        .map(|folder| folder.join(&file))
-        .find(|path| path.exists());
-    let path = built.unwrap_or_else(|| panic!("{file} is not built: run `just build` first"));
-    Plugin::open(&path, None).unwrap()
+/// The calibration of the GenAIR fixtures.
+fn calibration_spec() -> CalibrationSpec {
+    CalibrationSpec {
+        alpha: 0.1,
+        gamma: 4.0,
+        ..CalibrationSpec::default()
+    }
+}
+
+fn associations() -> Arc<Associations> {
+    let table = Tensor::read_npz(fixtures().join("calib_table.npz")).unwrap();
+    let get = |name: &str| &table.iter().find(|(theirs, _)| theirs == name).unwrap().1;
+    let pairs = Vec::<Vec<i64>>::try_from(get("pairs").to_kind(Kind::Int64)).unwrap();
+    let counts = Vec::<i64>::try_from(get("counts")).unwrap();
+    let pairs = pairs.iter().zip(counts).map(|(pair, count)| {
+        let item = |id: i64| ItemId::new(id as u32);
+        (item(pair[0]), item(pair[1]), count as u32)
+    });
+    Arc::new(Associations::from_counts(ITEMS as usize, pairs).unwrap())
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
 }
 
 /// A dataset with the fixtures' sizes: three users, twenty items. Its contents do not matter.

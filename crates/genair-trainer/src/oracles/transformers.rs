@@ -91,12 +91,33 @@ fn sasrec_without_its_causal_mask() {
     assert_sasrec("sasrec_noncausal", false);
 }
 
+#[test]
+fn genair_causal_sasrec() {
+    assert_sasrec("genair_sasrec_causal", true);
+}
+
+/// The published code as it is: no causal mask, and vectors shifted by a row, so that the last item
+/// has none.
+#[test]
+fn genair_sasrec_with_the_traps_of_the_published_code() {
+    assert_sasrec("genair_sasrec_noncausal_refinsert", false);
+}
+
+#[test]
+fn bert4rec() {
+    assert_bert4rec("bert4rec");
+}
+
+#[test]
+fn genair_bert4rec() {
+    assert_bert4rec("genair_bert4rec");
+}
+
 /// A window's worth of items and the mask get the positions after the first in the reference, so
 /// that the last is one beyond the window; here the window holds the mask. A model of one place more
 /// has that position, and since the window is then full, no padding whose mass would depend on it.
-#[test]
-fn bert4rec() {
-    let fixture = Fixture::read("bert4rec");
+fn assert_bert4rec(name: &str) {
+    let fixture = Fixture::read(name);
     let subject = Subject::new("bert4rec", params(), WINDOW, &fixture);
     assert_features(&fixture, &subject);
 

@@ -2,7 +2,6 @@
 
 #![expect(unsafe_code, reason = "plugin boundary")]
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use genair_abi::{
@@ -11,9 +10,8 @@ use genair_abi::{
 };
 use libloading::Library;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
-use crate::{RunErrorKind, device};
+use crate::{RunErrorKind, device, digest};
 
 /// A plugin that speaks this trainer's language.
 pub struct Plugin {
@@ -38,7 +36,7 @@ impl Plugin {
     /// cannot describe itself.
     pub fn open(path: &Path, sha256: Option<&str>) -> Result<Self, RunErrorKind> {
         if let Some(expected) = sha256 {
-            let found = file_sha256(path)?;
+            let found = digest::of_file(path)?;
             if found != expected {
                 let reason = format!(
                     "the file has changed since the sweep was planned (SHA-256 {found}, planned \
@@ -146,28 +144,6 @@ impl Plugin {
         serde_json::from_str(&out.to_string_lossy())
             .map_err(|error| self.failed(call, (StatusCode::Error, error.to_string())))
     }
-}
-
-/// SHA-256 of a file, lower-case hex.
-pub(crate) fn file_sha256(path: &Path) -> Result<String, RunErrorKind> {
-    let failed = |source| RunErrorKind::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => break,
-            read => digest.update(&buffer[..read]),
-        }
-    }
-    Ok(digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
 }
 
 /// Parameters as the JSON text that crosses the boundary.

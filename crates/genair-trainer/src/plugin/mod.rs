@@ -6,6 +6,5 @@ mod model;
 mod search;
 
 pub use library::Plugin;
-pub(crate) use library::file_sha256;
 pub(crate) use model::{BatchTensors, Model, device_number};
 pub use search::{find, name, report};

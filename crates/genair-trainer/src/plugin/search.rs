@@ -7,7 +7,8 @@ use genair_abi::PLUGIN_FILE_PREFIX;
 use genair_protocol::PluginReport;
 
 use super::Plugin;
-use super::library::{HandshakeFacts, file_sha256};
+use super::library::HandshakeFacts;
+use crate::digest;
 
 /// Plugin files of the given folders by name, in alphabetical order; where two folders hold a
 /// plugin of one name, the earlier folder wins. A folder that is not there holds none.
@@ -49,7 +50,7 @@ pub fn report(name: &str, path: &Path) -> PluginReport {
     PluginReport {
         name: name.to_owned(),
         path: path.to_owned(),
-        sha256: file_sha256(path).unwrap_or_default(),
+        sha256: digest::of_file(path).unwrap_or_default(),
         abi: facts.abi,
         libtorch: facts.libtorch,
         rustc: facts.rustc,

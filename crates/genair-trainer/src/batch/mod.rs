@@ -1,15 +1,22 @@
 //! Training batches: which items a backbone sees, which it must name, and against what.
 
+mod places;
+#[cfg(test)]
+mod tests;
+
 use genair_abi::{Capabilities, Padding, TrainsOn};
 use genair_data::{Dataset, ItemId};
-use genair_protocol::{LossKind, LossSpec, NegativesFor, TrainSpec};
+use genair_protocol::{
+    CalibrationOn, CalibrationSpec, LossKind, LossSpec, NegativesFor, TrainSpec,
+};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::masking::{Choice, choose};
-use crate::negatives::{ItemDistribution, NegativeSampler};
+use crate::negatives::{ItemDistribution, NegativeDraws};
 use crate::random::Streams;
+use places::Places;
 
 /// One sequence of an epoch.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +48,8 @@ pub(crate) struct TrainingBatch {
     pub(crate) negatives: Vec<i64>,
     /// Logarithm of each distinct item's probability to be drawn, where the loss corrects for it.
     pub(crate) log_probability: Option<Vec<f32>>,
+    /// Places of the items drawn to be calibrated; empty where targets are, or nothing is.
+    pub(crate) sampled: Vec<i64>,
 }
 
 /// Makes the batches of every epoch, the same ones for the same seed.
@@ -51,6 +60,8 @@ pub(crate) struct Batches<'a> {
     loss: LossSpec,
     distribution: ItemDistribution,
     padding: Padding,
+    /// Items drawn per step to be calibrated.
+    sampled: usize,
     streams: Streams,
     samples: Vec<Sample>,
     /// Each user's training items, ascending, without duplicates.
@@ -101,11 +112,26 @@ impl<'a> Batches<'a> {
             distribution: ItemDistribution::new(spec.loss.sampler, dataset.train_popularity()),
             loss: spec.loss.clone(),
             padding: capabilities.padding,
+            sampled: 0,
             streams,
             samples,
             seen,
             places,
         }
+    }
+
+    /// Draws the items that a calibration term wants, where it does not want the targets.
+    pub(crate) fn calibrated(mut self, spec: &CalibrationSpec) -> Self {
+        self.sampled = match spec.on {
+            CalibrationOn::Targets => 0,
+            CalibrationOn::Items => spec.sample.min(self.dataset.num_items()),
+        };
+        self
+    }
+
+    /// Where the draws of a step come from.
+    pub(crate) fn streams(&self) -> Streams {
+        self.streams
     }
 
     /// Whether there is anything to train on.
@@ -167,6 +193,13 @@ impl<'a> Batches<'a> {
                 batch.negatives.push(self.places.of(negative));
             }
         }
+        if self.sampled > 0 {
+            let mut draws = self.streams.at("calibrated items", epoch, step);
+            let items =
+                rand::seq::index::sample(&mut draws, self.dataset.num_items(), self.sampled);
+            let items = items.iter().map(|index| ItemId::new(index as u32 + 1));
+            batch.sampled = items.map(|item| self.places.of(item)).collect();
+        }
         batch.distinct = self.places.items().to_vec();
         if self.loss.kind == LossKind::SampledSoftmax {
             // Padding, row 0, is no candidate; any number will do for it.
@@ -191,10 +224,10 @@ impl<'a> Batches<'a> {
         rng: &mut Xoshiro256PlusPlus,
     ) {
         let items = self.dataset.num_items() as u32;
-        let sampler = NegativeSampler::new(&self.seen[user as usize], items, &self.distribution);
+        let draws = NegativeDraws::new(&self.seen[user as usize], items, &self.distribution);
         for target in targets {
             for _ in 0..self.loss.negatives {
-                let negative = ItemId::new(sampler.draw(target.get(), rng));
+                let negative = ItemId::new(draws.draw(target.get(), rng));
                 batch.negatives.push(self.places.of(negative));
             }
         }
@@ -280,269 +313,4 @@ pub(crate) fn padding_places(padding: Padding, window: usize, items: usize) -> u
 /// The last `len` items.
 pub(crate) fn tail(items: &[ItemId], len: usize) -> &[ItemId] {
     &items[items.len().saturating_sub(len)..]
-}
-
-/// Numbers the distinct items of a batch in order of appearance.
-struct Places {
-    /// Place of each item, or [`Self::NONE`].
-    place: Vec<i64>,
-    items: Vec<i64>,
-}
-
-impl Places {
-    const NONE: i64 = -1;
-    /// Stands for the mask token until the number of distinct items is known.
-    const MASK: i64 = -2;
-
-    fn new(items: usize) -> Self {
-        Self {
-            place: vec![Self::NONE; items + 1],
-            items: Vec::new(),
-        }
-    }
-
-    fn clear(&mut self) {
-        for item in self.items.drain(..) {
-            self.place[item as usize] = Self::NONE;
-        }
-    }
-
-    fn of(&mut self, item: ItemId) -> i64 {
-        let place = &mut self.place[item.row()];
-        if *place == Self::NONE {
-            *place = self.items.len() as i64;
-            self.items.push(i64::from(item));
-        }
-        *place
-    }
-
-    fn items(&self) -> &[i64] {
-        &self.items
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use genair_abi::MaskedTraining;
-    use genair_data::DatasetSpec;
-    use genair_protocol::LossSpec;
-
-    use super::*;
-
-    fn dataset(max_len: usize) -> Dataset {
-        let spec: DatasetSpec = serde_json::from_value(serde_json::json!({
-            "kind": "synthetic", "users": 40, "catalogue": 30, "max_len": max_len,
-        }))
-        .unwrap();
-        genair_data::load(&spec).unwrap()
-    }
-
-    const MASKED: MaskedTraining = MaskedTraining {
-        probability: 0.6,
-        mask_share: 0.8,
-        random_share: 0.1,
-        last_item_copies: 1,
-    };
-
-    fn capabilities(trains_on: TrainsOn) -> Capabilities {
-        Capabilities {
-            hidden_size: 4,
-            state_size: 4,
-            trains_on,
-            causal: true,
-            wants_users: false,
-            predicts_at_mask: false,
-            output: genair_abi::OutputItems::Shared,
-            padding: Padding::Packed,
-        }
-    }
-
-    fn spec(negatives: usize) -> TrainSpec {
-        TrainSpec {
-            batch_size: 16,
-            loss: LossSpec {
-                negatives,
-                ..LossSpec::default()
-            },
-            ..TrainSpec::default()
-        }
-    }
-
-    fn epoch(dataset: &Dataset, trains_on: TrainsOn, epoch: usize) -> Vec<TrainingBatch> {
-        let mut batches =
-            Batches::new(dataset, &capabilities(trains_on), &spec(2), Streams::new(9));
-        batches.start_epoch(epoch);
-        (0..batches.steps())
-            .map(|step| batches.batch(epoch, step))
-            .collect()
-    }
-
-    /// Item ids of places; the mask token is 0.
-    fn items(batch: &TrainingBatch, places: &[i64]) -> Vec<u32> {
-        places
-            .iter()
-            .map(|&place| {
-                batch
-                    .distinct
-                    .get(place as usize)
-                    .map_or(0, |&item| item as u32)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn every_position_predicts_the_next_training_item_and_no_other() {
-        let dataset = dataset(6);
-        for batch in epoch(&dataset, TrainsOn::EveryPosition, 1) {
-            let (tokens, targets) = (items(&batch, &batch.tokens), items(&batch, &batch.targets));
-            let mut start = 0;
-            for (&user, &length) in batch.users.iter().zip(&batch.lengths) {
-                let train: Vec<u32> = tail(dataset.train(user as usize), 7)
-                    .iter()
-                    .map(|item| item.get())
-                    .collect();
-                let range = start..start + length as usize;
-                assert_eq!(tokens[range.clone()], train[..train.len() - 1]);
-                assert_eq!(targets[range.clone()], train[1..]);
-                assert_eq!(batch.positions[range], (0..length).collect::<Vec<_>>());
-                start += length as usize;
-            }
-            assert_eq!(batch.negatives.len(), 2 * batch.targets.len());
-        }
-    }
-
-    #[test]
-    fn the_last_position_form_names_the_last_training_item() {
-        let dataset = dataset(6);
-        for batch in epoch(&dataset, TrainsOn::LastPosition, 1) {
-            let targets = items(&batch, &batch.targets);
-            assert_eq!(batch.wanted.as_ref().unwrap().len(), batch.users.len());
-            for (&user, &target) in batch.users.iter().zip(&targets) {
-                assert_eq!(dataset.train(user as usize).last().unwrap().get(), target);
-            }
-        }
-    }
-
-    #[test]
-    fn masked_training_hides_its_targets_at_the_declared_rates() {
-        let dataset = dataset(6);
-        let (mut tokens, mut chosen, mut masked, mut copies) = (0, 0, 0, 0);
-        for batch in
-            (1..=20).flat_map(|number| epoch(&dataset, TrainsOn::MaskedPositions(MASKED), number))
-        {
-            let seen = items(&batch, &batch.tokens);
-            let targets = items(&batch, &batch.targets);
-            let wanted = batch.wanted.clone().unwrap();
-            assert_eq!(wanted.len(), targets.len());
-            let mut start = 0;
-            for (&user, &length) in batch.users.iter().zip(&batch.lengths) {
-                let window = tail(dataset.train(user as usize), 6);
-                assert_eq!(window.len(), length as usize);
-                let mine: Vec<_> = wanted
-                    .iter()
-                    .zip(&targets)
-                    .filter(|(at, _)| (start..start + length).contains(at))
-                    .collect();
-                assert!(!mine.is_empty());
-                for (&at, &target) in mine {
-                    assert_eq!(window[(at - start) as usize].get(), target);
-                }
-                start += length;
-            }
-            tokens += seen.len();
-            chosen += targets.len();
-            masked += seen.iter().filter(|&&item| item == 0).count();
-            copies += batch.users.len();
-        }
-        assert_eq!(copies, 20 * 2 * 40);
-        // Half of the sequences choose 60 % of their tokens, the other half exactly one.
-        let expected = 0.5 * 0.6 * tokens as f64 + 0.5 * copies as f64;
-        assert!(
-            (chosen as f64 / expected - 1.0).abs() < 0.05,
-            "{chosen} of {expected}"
-        );
-        let hidden = 0.5 * 0.6 * 0.8 * tokens as f64 + 0.5 * copies as f64;
-        assert!(
-            (masked as f64 / hidden - 1.0).abs() < 0.05,
-            "{masked} of {hidden}"
-        );
-    }
-
-    #[test]
-    fn nothing_of_validation_or_test_is_a_target_or_seen() {
-        let dataset = dataset(50);
-        for trains_on in [
-            TrainsOn::EveryPosition,
-            TrainsOn::LastPosition,
-            TrainsOn::MaskedPositions(MASKED),
-        ] {
-            let mut seen = 0;
-            for batch in epoch(&dataset, trains_on, 3) {
-                let mut start = 0;
-                for (&user, &length) in batch.users.iter().zip(&batch.lengths) {
-                    assert!(length as usize <= dataset.train(user as usize).len());
-                    start += length;
-                    seen += 1;
-                }
-                assert_eq!(start as usize, batch.tokens.len());
-            }
-            assert!(seen >= 40);
-        }
-    }
-
-    #[test]
-    fn padding_that_is_an_input_fills_every_window_on_its_left_and_is_no_target() {
-        let dataset = dataset(20);
-        for trains_on in [TrainsOn::EveryPosition, TrainsOn::LastPosition] {
-            let capabilities = Capabilities {
-                padding: Padding::Input,
-                ..capabilities(trains_on)
-            };
-            let mut batches = Batches::new(&dataset, &capabilities, &spec(1), Streams::new(9));
-            batches.start_epoch(1);
-            let batch = batches.batch(1, 0);
-            let tokens = items(&batch, &batch.tokens);
-            assert!(batch.lengths.iter().all(|&length| length == 20));
-            let mut padding = 0;
-            for window in tokens.chunks_exact(20) {
-                let first = window.iter().position(|&item| item != 0).unwrap();
-                assert!(window[first..].iter().all(|&item| item != 0));
-                padding += first;
-            }
-            assert!(padding > 0);
-            let wanted = batch.wanted.clone().unwrap();
-            assert!(wanted.iter().all(|&at| tokens[at as usize] != 0));
-            assert_eq!(wanted.len(), batch.targets.len());
-            assert!(!items(&batch, &batch.targets).contains(&0));
-            if trains_on == TrainsOn::EveryPosition {
-                assert_eq!(wanted.len(), tokens.len() - padding);
-            }
-        }
-    }
-
-    #[test]
-    fn an_epoch_is_the_same_whatever_came_before() {
-        let dataset = dataset(10);
-        let mut batches = Batches::new(
-            &dataset,
-            &capabilities(TrainsOn::EveryPosition),
-            &spec(1),
-            Streams::new(9),
-        );
-        batches.start_epoch(1);
-        batches.start_epoch(2);
-        let after = batches.batch(2, 1);
-        let mut fresh = Batches::new(
-            &dataset,
-            &capabilities(TrainsOn::EveryPosition),
-            &spec(1),
-            Streams::new(9),
-        );
-        fresh.start_epoch(2);
-        let alone = fresh.batch(2, 1);
-        assert_eq!(after.tokens, alone.tokens);
-        assert_eq!(after.negatives, alone.negatives);
-        fresh.start_epoch(3);
-        assert_ne!(fresh.batch(3, 1).users, alone.users);
-    }
 }

@@ -1,0 +1,161 @@
+//! The adapter `p_theta`: from vectors made elsewhere to the backbone's width (METHOD.md, section 4).
+//!
+//! Shapes: `R` rows, `W` width of the vectors, `H` hidden width, `D` width of the output.
+
+use genair_abi::InitKind;
+use genair_protocol::{AdapterKind, AdapterSpec};
+use tch::Tensor;
+
+use super::{WEIGHT, create};
+use crate::RunErrorKind;
+use crate::parameters::{Parameters, Start};
+
+/// PyTorch's default, which the published code uses.
+const NORM_EPSILON: f64 = 1e-5;
+
+/// `W2 act(LayerNorm(W1 x + b1)) + b2`, without its first half where it is linear.
+pub(super) struct Adapter {
+    /// What comes before the last layer.
+    hidden: Option<Hidden>,
+    last: Linear,
+}
+
+struct Hidden {
+    linear: Linear,
+    gain: Tensor,
+    bias: Tensor,
+    gelu: bool,
+}
+
+/// `[out, in]` and `[out]`.
+struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Adapter {
+    /// Parameters are numbered as the layers of the published code's `Sequential`: 0 and 3 are
+    /// linear, 1 is the norm, 2 the activation; a linear adapter is layer 0 alone.
+    ///
+    /// # Errors
+    /// [`RunErrorKind::Spec`] for a width of 0.
+    pub(super) fn create(
+        spec: &AdapterSpec,
+        width: i64,
+        output: i64,
+        parameters: &mut Parameters,
+    ) -> Result<Self, RunErrorKind> {
+        if spec.kind == AdapterKind::Linear {
+            return Ok(Self {
+                hidden: None,
+                last: Linear::create("adapter.0", width, output, parameters)?,
+            });
+        }
+        let hidden = spec.expansion as i64 * output;
+        let constant = |value| Start {
+            kind: InitKind::Constant,
+            value,
+        };
+        Ok(Self {
+            hidden: Some(Hidden {
+                linear: Linear::create("adapter.0", width, hidden, parameters)?,
+                gain: create(parameters, "adapter.1.weight", &[hidden], constant(1.0))?,
+                bias: create(parameters, "adapter.1.bias", &[hidden], constant(0.0))?,
+                gelu: spec.kind == AdapterKind::Mlp,
+            }),
+            last: Linear::create("adapter.3", hidden, output, parameters)?,
+        })
+    }
+
+    /// `[R, W]` to `[R, D]`.
+    pub(super) fn forward(&self, x_rw: &Tensor) -> Result<Tensor, tch::TchError> {
+        let Some(hidden) = &self.hidden else {
+            return self.last.forward(x_rw);
+        };
+        let x_rh = hidden.linear.forward(x_rw)?;
+        let shape = [x_rh.size()[1]];
+        let (gain, bias) = (Some(&hidden.gain), Some(&hidden.bias));
+        let mut x_rh = x_rh.f_layer_norm(shape, gain, bias, NORM_EPSILON, false)?;
+        if hidden.gelu {
+            // "none": exact, by the error function, not approximated by tanh.
+            x_rh = x_rh.f_gelu("none")?;
+        }
+        self.last.forward(&x_rh)
+    }
+}
+
+impl Linear {
+    /// Biases start as PyTorch's: uniform within 1 / sqrt(inputs).
+    fn create(
+        name: &str,
+        inputs: i64,
+        outputs: i64,
+        parameters: &mut Parameters,
+    ) -> Result<Self, RunErrorKind> {
+        let uniform = Start {
+            kind: InitKind::Uniform,
+            value: 1.0 / (inputs as f64).sqrt(),
+        };
+        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+        Ok(Self {
+            weight: create(parameters, &weight, &[outputs, inputs], WEIGHT)?,
+            bias: create(parameters, &bias, &[outputs], uniform)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor, tch::TchError> {
+        x.f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use genair_protocol::Initialisation;
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::random::Streams;
+
+    /// Forward, and the gradients of input and parameters, of `tests/fixtures/adapter.safetensors`
+    /// (PyTorch).
+    #[test]
+    fn the_published_form_is_pytorchs() {
+        let file = "../../tests/fixtures/adapter.safetensors";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let fixture = Tensor::read_safetensors(path).unwrap();
+        let get = |name: &str| {
+            let found = fixture.iter().find(|(theirs, _)| theirs == name);
+            found.unwrap().1.shallow_clone()
+        };
+        let (x, cotangent) = (get("in.x").set_requires_grad(true), get("in.cotangent"));
+        let mut parameters =
+            Parameters::new(Initialisation::XavierNormal, Streams::new(1), Device::Cpu);
+        let (width, output) = (x.size()[1], cotangent.size()[1]);
+        let adapter =
+            Adapter::create(&AdapterSpec::default(), width, output, &mut parameters).unwrap();
+        let theirs =
+            |prefix: &str, name: &str| get(&format!("{prefix}.{}", &name["adapter.".len()..]));
+        let named = parameters.named();
+        let weights: Vec<Tensor> = named.iter().map(|(name, _)| theirs("w", name)).collect();
+        parameters.restore(&weights).unwrap();
+
+        let y = adapter.forward(&x).unwrap();
+        let difference = |found: &Tensor, expected: &Tensor| {
+            assert_eq!(found.size(), expected.size());
+            (found - expected).abs().max().double_value(&[])
+        };
+        assert!(difference(&y.detach(), &get("out.y")) < 1e-5);
+        let named = parameters.named();
+        let mut inputs: Vec<&Tensor> = named.iter().map(|(_, tensor)| tensor).collect();
+        inputs.push(&x);
+        let loss = (y * cotangent).sum(Kind::Float);
+        let gradients = Tensor::run_backward(&[loss], &inputs, false, false);
+        for ((name, _), gradient) in named.iter().zip(&gradients) {
+            assert!(difference(gradient, &theirs("g", name)) < 1e-5, "{name}");
+        }
+        assert_eq!(named.len(), 6);
+        assert!(difference(&gradients[6], &get("g.x")) < 1e-5);
+    }
+}
