@@ -23,6 +23,11 @@ pub enum Claim {
     Finished,
     /// It failed before, and was not to be tried again.
     Failed(Failure),
+    /// It was stopped for being worse than others; [`Store::unprune`] makes it pending again.
+    Pruned {
+        /// The last epoch trained.
+        epoch: u64,
+    },
     /// Another process that is still there holds it.
     HeldBy(OwnerInfo),
 }
@@ -59,6 +64,9 @@ impl Store {
                 (RunState::Failed, _) if failed == FailedRuns::Keep => {
                     return Ok(Claim::Failed(failure(connection, run).await?));
                 }
+                (RunState::Pruned, _) => {
+                    return Ok(Claim::Pruned { epoch: pruned_at(connection, run).await? });
+                }
                 (RunState::Running, Some(name)) => {
                     let previous = OwnerInfo::load(connection, &name).await?;
                     if !previous.is_stale() {
@@ -71,14 +79,18 @@ impl Store {
             };
             reset(connection, run).await?;
             owner.beat(connection).await?;
+            let machine = owner.machine.enter(connection).await?;
+            let code_diff = owner.code.enter_diff(connection).await?;
             sqlx::query(
                 "UPDATE runs SET state = 'running', owner = ?, attempts = attempts + 1, code_revision = ?,
-                     code_dirty = ?, started_at = strftime('%Y-%m-%dT%H:%M:%fZ')
+                     code_dirty = ?, code_diff = ?, machine = ?, started_at = strftime('%Y-%m-%dT%H:%M:%fZ')
                  WHERE run_id = ?",
             )
             .bind(&owner.owner)
             .bind(&owner.code.revision)
             .bind(owner.code.dirty)
+            .bind(code_diff)
+            .bind(machine)
             .bind(run)
             .execute(&mut *connection)
             .await?;
@@ -97,24 +109,59 @@ impl Store {
         })
     }
 
+    /// Makes a pruned run pending again, to be claimed and taken to its end. Says whether it was pruned.
+    pub fn unprune(&mut self, run: RunId) -> Result<bool, StoreError> {
+        self.write(async |connection| {
+            let change =
+                "UPDATE runs SET state = 'pending', pruned_at_epoch = NULL, finished_at = NULL
+                          WHERE run_id = ? AND state = 'pruned'";
+            let changed = sqlx::query(change).bind(run).execute(connection).await?;
+            Ok(changed.rows_affected() == 1)
+        })
+    }
+
     /// Tells other machines that `owner` is still at work. Due well within 60 s while it holds runs.
     pub fn heartbeat(&mut self, owner: &Owner) -> Result<(), StoreError> {
         self.write(async |connection| owner.beat(connection).await)
     }
 
-    /// Takes `owner` off the list of processes and releases what it still holds.
-    pub fn remove_owner(&mut self, owner: &Owner) -> Result<(), StoreError> {
+    /// Makes every run pending that a process holds which is gone, and forgets such processes. Returns
+    /// how many runs that were. A claim takes over by itself; this is for runs that nobody claims.
+    pub fn release_stale(&mut self) -> Result<u64, StoreError> {
         self.write(async |connection| {
-            let held: Vec<RunId> = sqlx::query_scalar("SELECT run_id FROM runs WHERE owner = ?")
-                .bind(&owner.owner)
+            let owners: Vec<String> = sqlx::query_scalar("SELECT owner FROM owners ORDER BY owner")
                 .fetch_all(&mut *connection)
                 .await?;
-            for run in held {
-                reset(connection, run).await?;
+            let mut released = 0;
+            for owner in owners {
+                if OwnerInfo::load(connection, &owner).await?.is_stale() {
+                    released += release_all(connection, &owner).await?;
+                }
             }
-            forget_if_idle(connection, &owner.owner).await
+            Ok(released)
         })
     }
+
+    /// Takes `owner` off the list of processes and releases what it still holds.
+    pub fn remove_owner(&mut self, owner: &Owner) -> Result<(), StoreError> {
+        self.write(async |connection| release_all(connection, &owner.owner).await.map(drop))
+    }
+}
+
+/// Releases what an owner holds and forgets it; returns how many runs that were.
+async fn release_all(
+    connection: &mut SqliteConnection,
+    owner: &str,
+) -> Result<u64, StoreErrorKind> {
+    let held: Vec<RunId> = sqlx::query_scalar("SELECT run_id FROM runs WHERE owner = ?")
+        .bind(owner)
+        .fetch_all(&mut *connection)
+        .await?;
+    for &run in &held {
+        reset(connection, run).await?;
+    }
+    forget_if_idle(connection, owner).await?;
+    Ok(held.len() as u64)
 }
 
 async fn holder(
@@ -126,6 +173,11 @@ async fn holder(
         .fetch_optional(connection)
         .await?
         .ok_or(StoreErrorKind::UnknownRun { run })
+}
+
+async fn pruned_at(connection: &mut SqliteConnection, run: RunId) -> Result<u64, StoreErrorKind> {
+    let epoch = sqlx::query_scalar("SELECT pruned_at_epoch FROM runs WHERE run_id = ?");
+    Ok(epoch.bind(run).fetch_one(connection).await?)
 }
 
 pub(crate) async fn failure(
@@ -153,20 +205,35 @@ pub(crate) async fn require_held(
     }
 }
 
+/// Tables of what was measured of a run; each has a column `run_id`.
+pub(crate) const RESULTS: [&str; 6] = [
+    "epochs",
+    "metrics",
+    "ranks",
+    "diagnostics",
+    "run_inputs",
+    "artefacts",
+];
+
 /// Makes a run pending, with nothing of an attempt left.
-async fn reset(connection: &mut SqliteConnection, run: RunId) -> Result<(), StoreErrorKind> {
+pub(crate) async fn reset(
+    connection: &mut SqliteConnection,
+    run: RunId,
+) -> Result<(), StoreErrorKind> {
     for delete in [
         "DELETE FROM epochs WHERE run_id = ?",
         "DELETE FROM metrics WHERE run_id = ?",
         "DELETE FROM ranks WHERE run_id = ?",
+        "DELETE FROM diagnostics WHERE run_id = ?",
+        "DELETE FROM run_inputs WHERE run_id = ?",
         "DELETE FROM artefacts WHERE run_id = ?",
         "UPDATE runs SET state = 'pending', owner = NULL, started_at = NULL, finished_at = NULL,
-             code_revision = NULL, code_dirty = NULL, trainer_version = NULL, libtorch = NULL, host = NULL,
-             device = NULL, threads = NULL, parameters = NULL,
+             code_revision = NULL, code_dirty = NULL, code_diff = NULL, trainer_version = NULL,
+             libtorch = NULL, machine = NULL, host = NULL, device = NULL, threads = NULL, parameters = NULL,
              users = NULL, items = NULL, interactions = NULL, sequences_sha256 = NULL, head_item = NULL,
              long_user = NULL,
              best_epoch = NULL, epochs = NULL, seconds = NULL, train_seconds = NULL, cpu_seconds = NULL,
-             peak_memory_bytes = NULL,
+             peak_memory_bytes = NULL, pruned_at_epoch = NULL, resumed_from_epoch = NULL,
              failure_kind = NULL, failure_phase = NULL, failure_message = NULL, failure_hint = NULL
          WHERE run_id = ?",
     ] {
@@ -228,6 +295,7 @@ mod tests {
         Owner::this_process(CodeRevision {
             revision: "4b825dc".to_owned(),
             dirty: true,
+            diff: None,
         })
     }
 
@@ -303,6 +371,27 @@ mod tests {
     }
 
     #[test]
+    fn runs_of_processes_that_are_gone_can_be_released_without_a_claim() {
+        let Lab {
+            folder: _folder,
+            mut store,
+            run,
+        } = lab();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        store
+            .claim(run, &of_child(&child), FailedRuns::Keep)
+            .unwrap();
+        assert_eq!(store.release_stale().unwrap(), 0, "it is there");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(store.release_stale().unwrap(), 1);
+        let row = store.show_run(run).unwrap().run;
+        assert_eq!((row.state, row.attempts), (RunState::Pending, 1));
+        let owners = store.query("SELECT count(*) FROM owners").unwrap().rows;
+        assert_eq!(owners, [[json!(0)]]);
+    }
+
+    #[test]
     fn a_silent_process_of_another_machine_is_taken_over_after_a_minute() {
         let Lab {
             folder: _folder,
@@ -351,6 +440,26 @@ mod tests {
             store.query("SELECT count(*) FROM owners").unwrap().rows,
             [[json!(0)]]
         );
+    }
+
+    #[test]
+    fn every_table_of_results_is_known() {
+        let Lab {
+            folder: _folder,
+            mut store,
+            ..
+        } = lab();
+        let tables = store
+            .query(
+                "SELECT m.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c
+                 WHERE m.type = 'table' AND c.name = 'run_id' AND m.name NOT IN ('runs', 'sweep_runs')
+                 ORDER BY m.name",
+            )
+            .unwrap()
+            .rows;
+        let mut known = RESULTS;
+        known.sort();
+        assert_eq!(tables, known.map(|table| [table]));
     }
 
     #[test]

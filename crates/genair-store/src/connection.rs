@@ -1,6 +1,7 @@
 //! Opening a database: pragmas, migrations, and what a file must be to be taken for ours.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
@@ -15,6 +16,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// `PRAGMA application_id` of our databases, as the first migration sets it.
 const APPLICATION_ID: i64 = 0x476E_4152;
 
+/// Immediate: a deferred transaction that reads first cannot wait for the lock when it writes, and fails
+/// with "database is locked" instead.
+const WRITE: &str = "BEGIN IMMEDIATE";
+
 /// A results database, open. One handle is one connection; threads that write at the same time each
 /// open their own, and so do processes.
 #[derive(Debug)]
@@ -22,6 +27,16 @@ pub struct Store {
     path: PathBuf,
     runtime: Runtime,
     connection: SqliteConnection,
+    batch: Batch,
+}
+
+/// A transaction over several calls; see `batch.rs`.
+#[derive(Debug)]
+enum Batch {
+    None,
+    Open,
+    /// It cannot be committed any more.
+    Lost(Arc<StoreErrorKind>),
 }
 
 impl Store {
@@ -58,6 +73,7 @@ impl Store {
                 path: path.to_owned(),
                 runtime,
                 connection,
+                batch: Batch::None,
             }),
             Err(kind) => Err(StoreError {
                 path: path.to_owned(),
@@ -78,6 +94,7 @@ impl Store {
             path,
             runtime,
             connection,
+            ..
         } = self;
         runtime
             .block_on(connection.close())
@@ -87,14 +104,13 @@ impl Store {
             })
     }
 
-    /// Runs `work` in a write transaction: all of it happens, or none.
+    /// Runs `work` in a write transaction: all of it happens, or none. In a batch it is a part of the
+    /// batch's transaction.
     pub(crate) fn write<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
     ) -> Result<T, StoreError> {
-        // Immediate: a deferred transaction that reads first cannot wait for the lock when it
-        // writes, and fails with "database is locked" instead.
-        self.transaction("BEGIN IMMEDIATE", work)
+        self.transaction(WRITE, work)
     }
 
     /// Runs `work` on one snapshot of the database.
@@ -110,21 +126,125 @@ impl Store {
         begin: &'static str,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
     ) -> Result<T, StoreError> {
-        let Self {
-            path,
-            runtime,
-            connection,
-        } = self;
-        let done = runtime.block_on(async {
-            let mut transaction = connection.begin_with(begin).await?;
-            let value = work(&mut transaction).await?; // On an error, dropping it rolls back.
+        let (begin, commit, undo) = match &self.batch {
+            Batch::None => (begin, "COMMIT", ["ROLLBACK"].as_slice()),
+            Batch::Open => (
+                "SAVEPOINT part",
+                "RELEASE part",
+                ["ROLLBACK TO part", "RELEASE part"].as_slice(),
+            ),
+            Batch::Lost(why) => return Err(self.error(StoreErrorKind::BatchLost(Arc::clone(why)))),
+        };
+        let connection = &mut self.connection;
+        let done = self.runtime.block_on(async {
+            execute(connection, begin).await?;
+            let done = match work(connection).await {
+                Ok(value) => execute(connection, commit).await.map(|()| value),
+                Err(kind) => Err(kind),
+            };
+            if done.is_err() {
+                for statement in undo {
+                    // In vain where SQLite has undone the transaction already, as on a full disk.
+                    let _ = execute(connection, statement).await;
+                }
+            }
+            done
+        });
+        done.map_err(|kind| self.failed(kind))
+    }
+
+    /// Runs `work`, which changes something by a single statement, if at all.
+    pub(crate) fn statement<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
+    ) -> Result<T, StoreError> {
+        if let Batch::Lost(why) = &self.batch {
+            return Err(self.error(StoreErrorKind::BatchLost(Arc::clone(why))));
+        }
+        let done = self.runtime.block_on(work(&mut self.connection));
+        done.map_err(|kind| self.failed(kind))
+    }
+
+    /// `kind` as an error of this database; in a batch, some kinds are the end of all of it.
+    fn failed(&mut self, kind: StoreErrorKind) -> StoreError {
+        if matches!(self.batch, Batch::Open) && kind.ends_transactions() {
+            let why = Arc::new(kind);
+            self.batch = Batch::Lost(Arc::clone(&why));
+            return self.error(StoreErrorKind::BatchLost(why));
+        }
+        self.error(kind)
+    }
+
+    /// Opens a batch: until `end_batch`, whatever is written or read is a part of one transaction.
+    pub(crate) fn begin_batch(&mut self) {
+        let begun = self.runtime.block_on(execute(&mut self.connection, WRITE));
+        self.batch = match begun {
+            Ok(()) => Batch::Open,
+            Err(kind) => Batch::Lost(Arc::new(kind)),
+        };
+    }
+
+    /// Commits the batch, or undoes it and says why.
+    pub(crate) fn end_batch(&mut self) -> Result<(), Arc<StoreErrorKind>> {
+        let connection = &mut self.connection;
+        let ended = match std::mem::replace(&mut self.batch, Batch::None) {
+            Batch::None => return Ok(()),
+            Batch::Open => self
+                .runtime
+                .block_on(execute(connection, "COMMIT"))
+                .map_err(Arc::new),
+            Batch::Lost(why) => Err(why),
+        };
+        if ended.is_err() {
+            // In vain where it never began or SQLite has undone it already.
+            let _ = self.runtime.block_on(execute(connection, "ROLLBACK"));
+        }
+        ended
+    }
+
+    /// Whether the batch that is open can still be committed.
+    pub(crate) fn batch_stands(&self) -> bool {
+        matches!(self.batch, Batch::Open)
+    }
+
+    /// `kind`, of this database.
+    fn error(&self, kind: StoreErrorKind) -> StoreError {
+        StoreError {
+            path: self.path.clone(),
+            kind,
+        }
+    }
+
+    /// Runs `work` in a write transaction of a connection of its own, to which the database file `theirs`
+    /// is attached under that name.
+    pub(crate) fn write_beside<T>(
+        &mut self,
+        theirs: &Path,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
+    ) -> Result<T, StoreError> {
+        let done = self.runtime.block_on(async {
+            let mut connection = connect(&self.path).await?;
+            let theirs = std::path::absolute(theirs).map_err(sqlx::Error::Io)?;
+            sqlx::query("ATTACH ? AS theirs")
+                .bind(theirs.to_string_lossy())
+                .execute(&mut connection)
+                .await?;
+            let mut transaction = connection.begin_with(WRITE).await?;
+            let value = work(&mut transaction).await?;
             transaction.commit().await?;
+            connection.close().await?;
             Ok(value)
         });
-        done.map_err(|kind| StoreError {
-            path: path.clone(),
-            kind,
-        })
+        done.map_err(|kind| self.error(kind))
+    }
+
+    /// Runs `work`, which SQLite refuses to do in a transaction.
+    pub(crate) fn outside_of_transactions(
+        &mut self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<(), StoreErrorKind>,
+    ) -> Result<(), StoreError> {
+        let done = self.runtime.block_on(work(&mut self.connection));
+        done.map_err(|kind| self.error(kind))
     }
 
     /// Runs `work` on a connection of its own that cannot write, whatever this store may do.
@@ -146,6 +266,14 @@ impl Store {
     }
 }
 
+async fn execute(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+) -> Result<(), StoreErrorKind> {
+    sqlx::query(statement).execute(connection).await?;
+    Ok(())
+}
+
 fn options(path: &Path) -> Result<SqliteConnectOptions, StoreErrorKind> {
     if path.is_dir() {
         return Err(StoreErrorKind::IsAFolder);
@@ -162,13 +290,17 @@ fn options(path: &Path) -> Result<SqliteConnectOptions, StoreErrorKind> {
 }
 
 async fn connect(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
-    let mut connection = options(path)?.create_if_missing(true).connect().await?;
+    // Foreign keys are enforced later: a migration that makes a table anew drops the old one, which
+    // would take the rows that refer to it along.
+    let options = options(path)?.create_if_missing(true).foreign_keys(false);
+    let mut connection = options.connect().await?;
     // One transaction for the look and the change: of two processes that open a new database at
     // once, the second waits here and finds it made.
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin_with(WRITE).await?;
     refuse_foreign(&mut transaction).await?;
     MIGRATIONS.run(&mut *transaction).await?;
     transaction.commit().await?;
+    execute(&mut connection, "PRAGMA foreign_keys = ON").await?;
     // Only now, since it changes the file for good and it is certain whose file it is.
     enable_write_ahead_log(&mut connection).await?;
     Ok(connection)
@@ -209,18 +341,33 @@ async fn enable_write_ahead_log(connection: &mut SqliteConnection) -> Result<(),
 }
 
 async fn connect_read_only(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
+    let mut connection = connect_to_any_level(path).await?;
+    require_current(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Connects for reading to a database of ours, however old or new.
+pub(crate) async fn connect_to_any_level(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
     if !path.exists() {
         return Err(StoreErrorKind::Missing);
     }
     let options = options(path)?.read_only(true);
-    match connect_and_check(&options).await {
+    match connect_if_ours(&options).await {
         // Reading through a write-ahead log takes a writable folder. Where there is none and no
         // log either, nothing can change under us and the file may be read as it is.
         Err(StoreErrorKind::CannotOpen(_) | StoreErrorKind::ReadOnly(_)) if !has_log(path) => {
-            connect_and_check(&options.immutable(true)).await
+            connect_if_ours(&options.immutable(true)).await
         }
         result => result,
     }
+}
+
+async fn connect_if_ours(
+    options: &SqliteConnectOptions,
+) -> Result<SqliteConnection, StoreErrorKind> {
+    let mut connection = options.connect().await?;
+    refuse_foreign(&mut connection).await?;
+    Ok(connection)
 }
 
 fn has_log(path: &Path) -> bool {
@@ -229,20 +376,16 @@ fn has_log(path: &Path) -> bool {
     std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
-/// Connects and makes sure that the tables are those this program knows.
-async fn connect_and_check(
-    options: &SqliteConnectOptions,
-) -> Result<SqliteConnection, StoreErrorKind> {
-    let mut connection = options.connect().await?;
-    refuse_foreign(&mut connection).await?;
+/// Fails unless the tables are those this program knows.
+async fn require_current(connection: &mut SqliteConnection) -> Result<(), StoreErrorKind> {
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-        .fetch_one(&mut connection)
+        .fetch_one(&mut *connection)
         .await?;
     let applied: Vec<i64> = if tables == 0 {
         Vec::new()
     } else {
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations")
-            .fetch_all(&mut connection)
+            .fetch_all(connection)
             .await?
     };
     let known: Vec<i64> = MIGRATIONS
@@ -255,5 +398,5 @@ async fn connect_and_check(
     if let Some(&migration) = known.iter().find(|version| !applied.contains(version)) {
         return Err(StoreErrorKind::OlderSchema { migration });
     }
-    Ok(connection)
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What can go wrong with a results database: the outer error says where, the kind says what.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::RunId;
 
@@ -83,6 +84,27 @@ pub enum StoreErrorKind {
         #[source]
         source: sqlx::Error,
     },
+    /// There is no room for what was to be written.
+    #[error("the disk is full; free some space and run the same command again")]
+    DiskFull(#[source] sqlx::Error),
+    /// Something else in the same transaction failed in a way that undid all of it.
+    #[error(transparent)]
+    BatchLost(Arc<StoreErrorKind>),
+    /// A backup is to be written where something is.
+    #[error("there is such a file already; name one that does not exist")]
+    Exists,
+    /// A database to be merged into itself.
+    #[error("this is the database itself; name another one to merge into it")]
+    SameFile,
+    /// A copy of the database cannot be written.
+    #[error("its copy {} cannot be written; check that its folder may be written to", path.display())]
+    CopyNotWritten {
+        /// The copy.
+        path: PathBuf,
+        /// The system's own words.
+        #[source]
+        source: std::io::Error,
+    },
     /// No run has this number.
     #[error("there is no run {run}; `genair results list` shows those there are")]
     UnknownRun {
@@ -131,7 +153,10 @@ pub(crate) const BUSY_SECONDS: u64 = 60;
 
 /// Primary result codes, <https://www.sqlite.org/rescode.html>.
 pub(crate) const SQLITE_BUSY: i32 = 5;
+const SQLITE_NOMEM: i32 = 7;
 pub(crate) const SQLITE_READONLY: i32 = 8;
+const SQLITE_IOERR: i32 = 10;
+const SQLITE_FULL: i32 = 13;
 pub(crate) const SQLITE_CANTOPEN: i32 = 14;
 pub(crate) const SQLITE_NOTADB: i32 = 26;
 
@@ -139,6 +164,18 @@ pub(crate) const SQLITE_NOTADB: i32 = 26;
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
     let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(extended & 0xff)
+}
+
+impl StoreErrorKind {
+    /// Whether SQLite may have undone the transaction by itself,
+    /// <https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction>.
+    pub(crate) fn ends_transactions(&self) -> bool {
+        match self {
+            Self::DiskFull(_) => true,
+            Self::Sqlite(error) => matches!(sqlite_code(error), Some(SQLITE_NOMEM | SQLITE_IOERR)),
+            _ => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreErrorKind {
@@ -149,6 +186,7 @@ impl From<sqlx::Error> for StoreErrorKind {
                 source: error,
             },
             Some(SQLITE_READONLY) => Self::ReadOnly(error),
+            Some(SQLITE_FULL) => Self::DiskFull(error),
             Some(SQLITE_CANTOPEN) => Self::CannotOpen(error),
             Some(SQLITE_NOTADB) => Self::NotADatabase(error),
             _ => Self::Sqlite(error),

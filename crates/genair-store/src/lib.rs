@@ -5,24 +5,36 @@
 //!
 //! It trains nothing, schedules nothing and prints nothing.
 
+mod backup;
+mod batch;
 mod claim;
 mod connection;
 mod error;
+mod hash;
 mod inspect;
 mod leaderboard;
+mod machine;
+mod merge;
 mod owner;
 mod query;
 mod record;
 mod register;
+mod show;
 
+pub use backup::Vacuumed;
+pub use batch::Order;
 pub use claim::{Claim, FailedRuns, Failure};
 pub use connection::Store;
 pub use error::{StoreError, StoreErrorKind};
-pub use inspect::{
-    ArtefactRecord, EpochRecord, MetricRecord, RunCounts, RunDetails, RunFilter, RunRecord,
-    RunState, RunSummary, SweepMembership,
-};
+pub use inspect::{RunCounts, RunFilter, RunState, RunSummary};
 pub use leaderboard::{LeaderboardFilter, LeaderboardRow};
+pub use machine::Machine;
+pub use merge::Merged;
 pub use owner::{CodeRevision, Owner, OwnerInfo};
 pub use query::QueryResult;
+pub use record::InputKind;
 pub use register::{NewRun, RunId, SweepId};
+pub use show::{
+    ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RunDetails,
+    RunRecord, SweepMembership,
+};

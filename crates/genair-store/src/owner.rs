@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use crate::StoreErrorKind;
+use crate::hash::sha256_hex;
+use crate::machine::host;
+use crate::{Machine, StoreErrorKind};
 
 /// Seconds without a heartbeat after which a process that cannot be looked up counts as gone.
 const STALE_SECONDS: f64 = 60.0;
@@ -19,6 +21,29 @@ pub struct CodeRevision {
     pub revision: String,
     /// Whether files differed from that commit.
     pub dirty: bool,
+    /// How they differed, where that was kept: the output of `git diff`.
+    pub diff: Option<String>,
+}
+
+impl CodeRevision {
+    /// Enters the difference, unless the database has it, and returns its key.
+    pub(crate) async fn enter_diff(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Option<String>, StoreErrorKind> {
+        let Some(diff) = &self.diff else {
+            return Ok(None);
+        };
+        let key = sha256_hex(diff);
+        sqlx::query(
+            "INSERT INTO code_diffs (sha256, diff) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING",
+        )
+        .bind(&key)
+        .bind(diff)
+        .execute(connection)
+        .await?;
+        Ok(Some(key))
+    }
 }
 
 /// A process that executes runs.
@@ -29,31 +54,36 @@ pub struct Owner {
     pub(crate) boot_id: String,
     pub(crate) pid: u32,
     pub(crate) pid_started: i64,
+    pub(crate) machine: Machine,
     pub(crate) code: CodeRevision,
 }
 
 impl Owner {
     /// This process, built from `code`. Every call in one process means the same owner.
     pub fn this_process(code: CodeRevision) -> Self {
-        // A process of the same number may have died holding runs, so the time is part of the name.
-        static NAME: LazyLock<String> = LazyLock::new(|| {
+        static PROCESS: LazyLock<(String, Machine)> = LazyLock::new(|| {
+            let machine = Machine::this_one();
             let since_1970 = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default();
-            format!(
+            // A process of the same number may have died holding runs, so the time is part of the name.
+            let name = format!(
                 "{}/{}/{}",
-                host(),
+                machine.host,
                 std::process::id(),
                 since_1970.as_nanos()
-            )
+            );
+            (name, machine)
         });
+        let (owner, machine) = PROCESS.clone();
         let pid = std::process::id();
         Self {
-            owner: NAME.clone(),
-            host: host(),
+            owner,
+            host: machine.host.clone(),
             boot_id: boot_id(),
             pid,
             pid_started: started(pid).unwrap_or(0),
+            machine,
             code,
         }
     }
@@ -126,12 +156,6 @@ impl OwnerInfo {
     }
 }
 
-fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .or_else(|_| std::fs::read_to_string("/etc/hostname"))
-        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
-}
-
 /// Boot and pid namespace: within both, a pid means the same process. Two containers on one machine
 /// share the boot, and sometimes the host name, but not their pids.
 fn boot_id() -> String {
@@ -164,6 +188,7 @@ mod tests {
         CodeRevision {
             revision: "unknown".to_owned(),
             dirty: false,
+            diff: None,
         }
     }
 

@@ -8,6 +8,7 @@ use sqlx::{
 };
 
 use crate::error::{SQLITE_READONLY, sqlite_code};
+use crate::hash::hex;
 use crate::{Store, StoreError, StoreErrorKind};
 
 /// What a statement returned.
@@ -81,8 +82,4 @@ fn value(raw: SqliteValueRef<'_>) -> Result<Value, StoreErrorKind> {
 fn real(number: f64) -> Value {
     serde_json::Number::from_f64(number)
         .map_or_else(|| Value::from(number.to_string()), Value::Number)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

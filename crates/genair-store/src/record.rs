@@ -1,7 +1,9 @@
 //! A run's events to rows, as they happen.
 
 use genair_eval::{Protocol, Split};
-use genair_protocol::{DataFacts, MachineFacts, MetricRow, RunEvent, RunFailure, RunTotals};
+use genair_protocol::{
+    DataFacts, Diagnostic, InputFile, MachineFacts, MetricRow, RunEvent, RunFailure, RunTotals,
+};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::claim::require_held;
@@ -10,54 +12,152 @@ use crate::{Owner, RunId, Store, StoreError, StoreErrorKind};
 
 impl Store {
     /// Records one event of a run that `owner` holds, whole or not at all. `Finished` and `Failed`
-    /// end the run, and with it the hold.
+    /// end the run, and with it the hold. A claim begins with nothing, so the worker of a resumed run
+    /// tells what happened before its checkpoint once more.
     pub fn record(
         &mut self,
         run: RunId,
         owner: &Owner,
         event: &RunEvent,
     ) -> Result<(), StoreError> {
-        self.write(async |connection| {
-            require_held(connection, run, owner).await?;
-            match event {
-                RunEvent::Started { machine, data, parameters } => {
-                    started(connection, run, machine, data, *parameters).await
-                }
-                RunEvent::Epoch { epoch, max_epochs: _, loss, train_seconds, valid, best } => {
-                    sqlx::query(
-                        "INSERT INTO epochs (run_id, epoch, loss, train_seconds, valid, best) VALUES (?, ?, ?, ?, ?, ?)",
+        match event {
+            // The event there are most of takes one statement, which needs no transaction of its own.
+            RunEvent::Epoch { epoch, max_epochs: _, loss, calibration, train_seconds, valid, best } => {
+                self.statement(async |connection| {
+                    let added = sqlx::query(
+                        "INSERT INTO epochs (run_id, epoch, loss, calibration, train_seconds, valid, best)
+                         SELECT run_id, ?, ?, ?, ?, ?, ? FROM runs WHERE run_id = ? AND owner = ?",
                     )
-                    .bind(run)
                     .bind(integer("epoch", *epoch as u64)?)
                     .bind(loss)
+                    .bind(calibration)
                     .bind(train_seconds)
                     .bind(valid)
                     .bind(best)
+                    .bind(run)
+                    .bind(&owner.owner)
+                    .execute(&mut *connection)
+                    .await?;
+                    if added.rows_affected() == 1 {
+                        return Ok(());
+                    }
+                    require_held(connection, run, owner).await?;
+                    Err(StoreErrorKind::NotHeld { run })
+                })
+            }
+            RunEvent::Started { machine, data, parameters } => self.write_held(run, owner, async |connection| {
+                started(connection, run, machine, data, *parameters).await
+            }),
+            RunEvent::Metrics { epoch, split, protocol, rows } => self.write_held(run, owner, async |connection| {
+                metrics(connection, run, *epoch, *split, *protocol, rows).await
+            }),
+            RunEvent::Diagnostics { epoch, rows } => self.write_held(run, owner, async |connection| {
+                diagnostics(connection, run, *epoch, rows).await
+            }),
+            RunEvent::Ranks { split, protocol, ranks: of_users } => {
+                self.write_held(run, owner, async |connection| {
+                    ranks(connection, run, *split, *protocol, of_users).await
+                })
+            }
+            RunEvent::Artefact { kind, path, sha256, bytes } => self.write_held(run, owner, async |connection| {
+                sqlx::query("INSERT INTO artefacts (run_id, kind, path, sha256, bytes) VALUES (?, ?, ?, ?, ?)")
+                    .bind(run)
+                    .bind(kind.as_str())
+                    .bind(path)
+                    .bind(sha256)
+                    .bind(integer("size of an artefact", *bytes)?)
                     .execute(connection)
                     .await?;
-                    Ok(())
-                }
-                RunEvent::Metrics { epoch, split, protocol, rows } => {
-                    metrics(connection, run, *epoch, *split, *protocol, rows).await
-                }
-                RunEvent::Ranks { split, protocol, ranks: of_users } => {
-                    ranks(connection, run, *split, *protocol, of_users).await
-                }
-                RunEvent::Artefact { kind, path, sha256, bytes } => {
-                    sqlx::query("INSERT INTO artefacts (run_id, kind, path, sha256, bytes) VALUES (?, ?, ?, ?, ?)")
-                        .bind(run)
-                        .bind(kind.as_str())
-                        .bind(path)
-                        .bind(sha256)
-                        .bind(integer("size of an artefact", *bytes)?)
-                        .execute(connection)
-                        .await?;
-                    Ok(())
-                }
-                RunEvent::Finished(totals) => finished(connection, run, totals).await,
-                RunEvent::Failed(failure) => failed(connection, run, failure).await,
+                Ok(())
+            }),
+            RunEvent::Finished(totals) => {
+                self.write_held(run, owner, async |connection| finished(connection, run, totals).await)
             }
+            RunEvent::Failed(failure) => {
+                self.write_held(run, owner, async |connection| failed(connection, run, failure).await)
+            }
+        }
+    }
+
+    /// Ends a run that `owner` holds as pruned after `epoch`, from 1. What is recorded of it stays until
+    /// it is claimed again, which [`Store::unprune`] allows.
+    pub fn prune(&mut self, run: RunId, owner: &Owner, epoch: usize) -> Result<(), StoreError> {
+        self.write_held(run, owner, async |connection| {
+            sqlx::query(
+                "UPDATE runs SET state = 'pruned', owner = NULL, pruned_at_epoch = ?,
+                     finished_at = strftime('%Y-%m-%dT%H:%M:%fZ')
+                 WHERE run_id = ?",
+            )
+            .bind(integer("epoch", epoch as u64)?)
+            .bind(run)
+            .execute(connection)
+            .await?;
+            Ok(())
         })
+    }
+
+    /// Notes that the attempt of `owner` began with the checkpoint of `epoch`, from 1.
+    pub fn resumed(&mut self, run: RunId, owner: &Owner, epoch: usize) -> Result<(), StoreError> {
+        self.write_held(run, owner, async |connection| {
+            sqlx::query("UPDATE runs SET resumed_from_epoch = ? WHERE run_id = ?")
+                .bind(integer("epoch", epoch as u64)?)
+                .bind(run)
+                .execute(connection)
+                .await?;
+            Ok(())
+        })
+    }
+
+    /// Notes an artefact of an earlier stage that a run of `owner` reads.
+    pub fn record_input(
+        &mut self,
+        run: RunId,
+        owner: &Owner,
+        kind: InputKind,
+        input: &InputFile,
+    ) -> Result<(), StoreError> {
+        self.write_held(run, owner, async |connection| {
+            sqlx::query("INSERT INTO run_inputs (run_id, kind, path, sha256) VALUES (?, ?, ?, ?)")
+                .bind(run)
+                .bind(kind.as_str())
+                .bind(input.path.to_string_lossy())
+                .bind(&input.sha256)
+                .execute(connection)
+                .await?;
+            Ok(())
+        })
+    }
+
+    /// Runs `work` in a write transaction, provided that `owner` holds `run`.
+    fn write_held(
+        &mut self,
+        run: RunId,
+        owner: &Owner,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<(), StoreErrorKind>,
+    ) -> Result<(), StoreError> {
+        self.write(async |connection| {
+            require_held(connection, run, owner).await?;
+            work(connection).await
+        })
+    }
+}
+
+/// What an artefact of an earlier stage holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// Item vectors.
+    Vectors,
+    /// Association scores of the training sequences.
+    Associations,
+}
+
+impl InputKind {
+    /// The kind's name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vectors => "vectors",
+            Self::Associations => "associations",
+        }
     }
 }
 
@@ -126,6 +226,35 @@ async fn metrics(
                 .push_bind(users);
         });
         insert.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn diagnostics(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    epoch: Option<usize>,
+    rows: &[Diagnostic],
+) -> Result<(), StoreErrorKind> {
+    // The last epoch to be the best so far is the best of all.
+    let best = "SELECT coalesce(max(epoch), 0) FROM epochs WHERE run_id = ? AND best";
+    let epoch = match epoch {
+        Some(epoch) => integer("epoch", epoch as u64)?,
+        None => {
+            sqlx::query_scalar(best)
+                .bind(run)
+                .fetch_one(&mut *connection)
+                .await?
+        }
+    };
+    for row in rows {
+        sqlx::query("INSERT INTO diagnostics (run_id, epoch, name, value) VALUES (?, ?, ?, ?)")
+            .bind(run)
+            .bind(epoch)
+            .bind(&row.name)
+            .bind(row.value)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }

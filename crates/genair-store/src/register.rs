@@ -55,7 +55,8 @@ pub struct NewRun {
 }
 
 impl Store {
-    /// Enters the sweep called `name`, or updates its spec's path and text if it exists.
+    /// Enters the sweep called `name`, or updates its spec's path and text if it exists. Texts it had
+    /// before stay in `sweep_specs`.
     pub fn begin_sweep(
         &mut self,
         name: &str,
@@ -63,7 +64,7 @@ impl Store {
         spec_text: &str,
     ) -> Result<SweepId, StoreError> {
         self.write(async |connection| {
-            let sweep = sqlx::query_scalar(
+            let sweep: SweepId = sqlx::query_scalar(
                 "INSERT INTO sweeps (name, spec_path, spec_text) VALUES (?, ?, ?)
                  ON CONFLICT (name) DO UPDATE SET spec_path = excluded.spec_path, spec_text = excluded.spec_text,
                      updated_at = strftime('%Y-%m-%dT%H:%M:%fZ')
@@ -72,7 +73,16 @@ impl Store {
             .bind(name)
             .bind(spec_path)
             .bind(spec_text)
-            .fetch_one(connection)
+            .fetch_one(&mut *connection)
+            .await?;
+            sqlx::query(
+                "INSERT INTO sweep_specs (sweep_id, spec_text, spec_path) VALUES (?, ?, ?)
+                 ON CONFLICT (sweep_id, spec_text) DO NOTHING",
+            )
+            .bind(sweep)
+            .bind(spec_text)
+            .bind(spec_path)
+            .execute(connection)
             .await?;
             Ok(sweep)
         })
@@ -140,20 +150,43 @@ async fn add_to_sweep(
     .bind(&run.variant)
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
-        "UPDATE sweep_runs SET superseded = 1
-         WHERE sweep_id = ?1 AND run_id <> ?2 AND variant = ?3 AND run_id IN (
-             SELECT run_id FROM runs WHERE dataset = ?4 AND backbone = ?5 AND representation = ?6 AND seed = ?7)",
-    )
-    .bind(sweep)
-    .bind(number)
-    .bind(&run.variant)
-    .bind(&run.dataset)
-    .bind(&run.backbone)
-    .bind(&run.representation)
-    .bind(integer("seed", run.seed)?)
-    .execute(connection)
-    .await?;
+    for rival in rivals(connection, sweep, number).await? {
+        supersede(connection, sweep, rival).await?;
+    }
+    Ok(())
+}
+
+/// The other runs on a sweep's leaderboard that have the labels of `run` there.
+pub(crate) async fn rivals(
+    connection: &mut SqliteConnection,
+    sweep: SweepId,
+    run: RunId,
+) -> Result<Vec<RunId>, StoreErrorKind> {
+    let rivals = sqlx::query_scalar(
+        "SELECT other.run_id
+         FROM sweep_runs AS place
+         JOIN runs AS own ON own.run_id = place.run_id
+         JOIN sweep_runs AS other_place ON other_place.sweep_id = place.sweep_id
+              AND other_place.variant = place.variant AND NOT other_place.superseded
+         JOIN runs AS other ON other.run_id = other_place.run_id AND other.run_id <> own.run_id
+              AND (other.dataset, other.backbone, other.representation, other.seed)
+                = (own.dataset, own.backbone, own.representation, own.seed)
+         WHERE place.sweep_id = ? AND place.run_id = ?",
+    );
+    Ok(rivals.bind(sweep).bind(run).fetch_all(connection).await?)
+}
+
+/// Takes a run off a sweep's leaderboard.
+pub(crate) async fn supersede(
+    connection: &mut SqliteConnection,
+    sweep: SweepId,
+    run: RunId,
+) -> Result<(), StoreErrorKind> {
+    sqlx::query("UPDATE sweep_runs SET superseded = 1 WHERE sweep_id = ? AND run_id = ?")
+        .bind(sweep)
+        .bind(run)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -5,6 +5,10 @@
     reason = "helpers of tests may panic as the tests may"
 )]
 
+mod batches;
+mod complaints;
+mod copies;
+mod merging;
 mod opening;
 mod queries;
 mod runs;
@@ -12,8 +16,8 @@ mod sweeps;
 
 use genair_eval::{Cohort, Metric, Protocol, Split};
 use genair_protocol::{
-    ArtefactKind, DataFacts, FailureKind, MachineFacts, MetricRow, RunEvent, RunFailure, RunPhase,
-    RunTotals,
+    ArtefactKind, DataFacts, Diagnostic, FailureKind, MachineFacts, MetricRow, RunEvent,
+    RunFailure, RunPhase, RunTotals,
 };
 use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, RunId, Store};
 
@@ -89,6 +93,7 @@ fn owner() -> Owner {
     Owner::this_process(CodeRevision {
         revision: "4b825dc".to_owned(),
         dirty: false,
+        diff: Some("--- a/lib.rs".to_owned()),
     })
 }
 
@@ -99,6 +104,13 @@ fn metric_row(metric: Metric, k: u32, value: f64) -> MetricRow {
         k,
         value,
         users: 3,
+    }
+}
+
+fn diagnostic(name: &str, value: f64) -> Diagnostic {
+    Diagnostic {
+        name: name.to_owned(),
+        value,
     }
 }
 
@@ -136,10 +148,15 @@ fn events(test_ndcg: f64) -> Vec<RunEvent> {
             },
             parameters: 1_234,
         },
+        RunEvent::Diagnostics {
+            epoch: Some(0),
+            rows: vec![diagnostic("alignment", 1.5), diagnostic("uniformity", -2.0)],
+        },
         RunEvent::Epoch {
             epoch: 1,
             max_epochs: 2,
             loss: 1.25,
+            calibration: Some(2.5),
             train_seconds: 0.5,
             valid: Some(0.125),
             best: true,
@@ -154,6 +171,7 @@ fn events(test_ndcg: f64) -> Vec<RunEvent> {
             epoch: 2,
             max_epochs: 2,
             loss: 1.0,
+            calibration: None,
             train_seconds: 0.5,
             valid: None,
             best: false,
@@ -164,6 +182,10 @@ fn events(test_ndcg: f64) -> Vec<RunEvent> {
             split: Split::Test,
             protocol: Protocol::Full,
             ranks: vec![0, 6, 2],
+        },
+        RunEvent::Diagnostics {
+            epoch: None,
+            rows: vec![diagnostic("uniformity", -2.5)],
         },
         RunEvent::Artefact {
             kind: ArtefactKind::Checkpoint,

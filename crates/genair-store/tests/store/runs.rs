@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use genair_eval::{Protocol, Split};
-use genair_protocol::RunEvent;
-use genair_store::{Claim, FailedRuns, Owner, RunId, RunState, StoreErrorKind};
+use genair_protocol::{InputFile, RunEvent};
+use genair_store::{Claim, FailedRuns, InputKind, Machine, Owner, RunId, RunState, StoreErrorKind};
 use serde_json::json;
 
 use crate::{Lab, events, failed, finish, new_run, owner};
@@ -12,7 +12,9 @@ use crate::{Lab, events, failed, finish, new_run, owner};
 fn rows_of(lab: &mut Lab, run: RunId) -> i64 {
     let count = format!(
         "SELECT (SELECT count(*) FROM epochs WHERE run_id = {run}) + (SELECT count(*) FROM metrics WHERE run_id = {run})
-              + (SELECT count(*) FROM ranks WHERE run_id = {run}) + (SELECT count(*) FROM artefacts WHERE run_id = {run})"
+              + (SELECT count(*) FROM ranks WHERE run_id = {run}) + (SELECT count(*) FROM artefacts WHERE run_id = {run})
+              + (SELECT count(*) FROM diagnostics WHERE run_id = {run})
+              + (SELECT count(*) FROM run_inputs WHERE run_id = {run})"
     );
     lab.store.query(&count).unwrap().rows[0][0]
         .as_i64()
@@ -54,9 +56,26 @@ fn a_finished_run_reads_back_as_it_was_told() {
         details
             .epochs
             .iter()
-            .map(|e| (e.loss, e.valid, e.best))
+            .map(|e| (e.loss, e.calibration, e.valid, e.best))
             .collect::<Vec<_>>(),
-        [(1.25, Some(0.125), true), (1.0, None, false)]
+        [
+            (1.25, Some(2.5), Some(0.125), true),
+            (1.0, None, None, false)
+        ]
+    );
+    let diagnostics: Vec<_> = details
+        .diagnostics
+        .iter()
+        .map(|d| (d.epoch, d.name.as_str(), d.value))
+        .collect();
+    assert_eq!(
+        diagnostics,
+        [
+            (0, "alignment", 1.5),
+            (0, "uniformity", -2.0),
+            (1, "uniformity", -2.5)
+        ],
+        "the last ones are of the best epoch"
     );
     let values: Vec<_> = details
         .metrics
@@ -103,7 +122,7 @@ fn a_finished_run_reads_back_as_it_was_told() {
 fn a_failed_run_says_why_and_is_tried_again_only_when_asked() {
     let mut lab = Lab::new();
     let run = lab.claimed_run();
-    for event in events(0.5).iter().take(4) {
+    for event in events(0.5).iter().take(5) {
         lab.store.record(run, &owner(), event).unwrap();
     }
     lab.store.record(run, &owner(), &failed()).unwrap();
@@ -137,10 +156,13 @@ fn a_failed_run_says_why_and_is_tried_again_only_when_asked() {
 fn a_released_run_is_pending_with_nothing_left() {
     let mut lab = Lab::new();
     let run = lab.claimed_run();
-    for event in events(0.5).iter().take(8) {
+    lab.store
+        .record_input(run, &owner(), InputKind::Vectors, &input())
+        .unwrap();
+    for event in events(0.5).iter().take(10) {
         lab.store.record(run, &owner(), event).unwrap();
     }
-    assert_eq!(rows_of(&mut lab, run), 2 + 5 + 3 + 1);
+    assert_eq!(rows_of(&mut lab, run), 2 + 5 + 3 + 1 + 3 + 1);
     lab.store.release(run, &owner()).unwrap();
     assert_eq!(rows_of(&mut lab, run), 0);
     let row = lab.store.show_run(run).unwrap().run;
@@ -150,12 +172,80 @@ fn a_released_run_is_pending_with_nothing_left() {
     );
 }
 
+fn input() -> InputFile {
+    InputFile {
+        path: "cache/vectors/1f.safetensors".into(),
+        sha256: "1f".to_owned(),
+    }
+}
+
+#[test]
+fn what_a_run_was_made_of_reads_back() {
+    let mut lab = Lab::new();
+    let run = lab.claimed_run();
+    lab.store
+        .record_input(run, &owner(), InputKind::Vectors, &input())
+        .unwrap();
+    lab.store.resumed(run, &owner(), 3).unwrap();
+    let details = lab.store.show_run(run).unwrap();
+    let read = &details.inputs[0];
+    assert_eq!(
+        (read.kind.as_str(), read.path.as_str(), read.sha256.as_str()),
+        ("vectors", "cache/vectors/1f.safetensors", "1f")
+    );
+    assert_eq!(details.run.resumed_from_epoch, Some(3));
+    assert_eq!(details.machine, Some(Machine::this_one()));
+    assert_eq!(
+        lab.store.code_diff(run).unwrap().as_deref(),
+        Some("--- a/lib.rs")
+    );
+    let error = lab.store.code_diff(RunId(99)).unwrap_err();
+    assert!(
+        matches!(error.kind, StoreErrorKind::UnknownRun { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_pruned_run_keeps_its_epochs_and_can_be_taken_to_its_end() {
+    let mut lab = Lab::new();
+    let run = lab.claimed_run();
+    for event in events(0.5).iter().take(5) {
+        lab.store.record(run, &owner(), event).unwrap();
+    }
+    lab.store.prune(run, &owner(), 2).unwrap();
+    let details = lab.store.show_run(run).unwrap();
+    assert_eq!(
+        (
+            details.run.state,
+            details.run.pruned_at_epoch,
+            details.epochs.len()
+        ),
+        (RunState::Pruned, Some(2), 2)
+    );
+    assert_eq!(lab.store.run_counts().unwrap().pruned, 1);
+    assert_eq!(
+        lab.store.claim(run, &owner(), FailedRuns::Retry).unwrap(),
+        Claim::Pruned { epoch: 2 }
+    );
+    assert!(lab.store.unprune(run).unwrap());
+    assert!(!lab.store.unprune(run).unwrap(), "it is pending already");
+    assert_eq!(lab.store.show_run(run).unwrap().epochs.len(), 2);
+    finish(&mut lab.store, run, 0.5);
+    let row = lab.store.show_run(run).unwrap().run;
+    assert_eq!(
+        (row.state, row.attempts, row.pruned_at_epoch),
+        (RunState::Finished, 2, None)
+    );
+    assert!(!lab.store.unprune(run).unwrap());
+}
+
 #[test]
 fn only_the_holder_records() {
     let mut lab = Lab::new();
     let run = lab.register(&[new_run("a1", 44)])[0];
     let record =
-        |lab: &mut Lab, owner: &Owner| lab.store.record(run, owner, &events(0.5)[1]).unwrap_err();
+        |lab: &mut Lab, owner: &Owner| lab.store.record(run, owner, &events(0.5)[2]).unwrap_err();
     let error = record(&mut lab, &owner());
     assert!(
         matches!(error.kind, StoreErrorKind::NotHeld { .. }),
@@ -174,7 +264,7 @@ fn only_the_holder_records() {
 fn an_event_is_recorded_whole_or_not_at_all() {
     let mut lab = Lab::new();
     let run = lab.claimed_run();
-    let RunEvent::Metrics { rows, .. } = &events(0.5)[5] else {
+    let RunEvent::Metrics { rows, .. } = &events(0.5)[6] else {
         panic!("the order of events changed")
     };
     let twice = RunEvent::Metrics {
@@ -247,7 +337,7 @@ fn many_threads_write_through_their_own_stores() {
             scope.spawn(move || {
                 for _ in 0..5 {
                     store.claim(run, &owner(), FailedRuns::Retry).unwrap();
-                    for event in events(0.5).iter().take(8) {
+                    for event in events(0.5).iter().take(10) {
                         store.record(run, &owner(), event).unwrap();
                     }
                     store.heartbeat(&owner()).unwrap();

@@ -1,0 +1,122 @@
+//! Group commit: what waits in one thread's queue, done in order and committed together.
+//!
+//! A transaction costs about as much as a hundred rows. The more there is to do, the longer the batches.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::{Store, StoreError, StoreErrorKind};
+
+/// Orders in a batch at the most.
+const ORDERS: usize = 1_000;
+
+/// The longest a batch takes on further orders, and so keeps the first one and other processes waiting.
+const TIME: Duration = Duration::from_millis(20);
+
+type Committed = Result<(), Arc<StoreErrorKind>>;
+type Reply = Box<dyn FnOnce(Committed) + Send>;
+
+/// Something to be done to a store by the thread that owns it.
+pub struct Order(Box<dyn FnOnce(&mut Store) -> Reply + Send>);
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order").finish_non_exhaustive()
+    }
+}
+
+impl Order {
+    /// An order for [`Store::carry_out`], and where its answer comes: once it is committed, or failed.
+    pub fn new<T: Send + 'static>(
+        work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> (Self, Receiver<Result<T, StoreError>>) {
+        let (reply, answer) = channel();
+        let order = Self(Box::new(move |store| {
+            let done = work(store);
+            let path = store.path().to_owned();
+            Box::new(move |committed: Committed| {
+                let lost = |kind| StoreError {
+                    path,
+                    kind: StoreErrorKind::BatchLost(kind),
+                };
+                // Whoever ordered need not wait for the answer.
+                let _ = reply.send(done.and_then(|value| committed.map(|()| value).map_err(lost)));
+            })
+        }));
+        (order, answer)
+    }
+}
+
+impl Store {
+    /// Carries out `first` and what waits behind it in `queue`, in order and in one transaction; returns
+    /// when the queue is empty or the batch is long enough.
+    ///
+    /// Each order learns of its own failure, which undoes that order alone. If the transaction fails as a
+    /// whole, nothing of it is left and all of its orders learn why.
+    pub fn carry_out(&mut self, first: Order, queue: &Receiver<Order>) {
+        let until = Instant::now() + TIME;
+        self.begin_batch();
+        // Even if it did not begin: that is what the order's calls tell it then.
+        let mut replies = vec![(first.0)(self)];
+        while self.batch_stands() && replies.len() < ORDERS && Instant::now() < until {
+            let Ok(order) = queue.try_recv() else { break };
+            replies.push((order.0)(self));
+        }
+        let committed = self.end_batch();
+        for reply in replies {
+            reply(committed.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit_pages(store: &mut Store, pages: &'static str) {
+        let limit = store.outside_of_transactions(async |connection| {
+            sqlx::query(pages).execute(connection).await?;
+            Ok(())
+        });
+        limit.unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_undoes_the_batch_and_tells_everyone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path().join("results.db")).unwrap();
+        limit_pages(&mut store, "PRAGMA max_page_count = 1"); // As many as there are.
+        let order = |name: &'static str, bytes: usize| {
+            Order::new(move |store: &mut Store| store.begin_sweep(name, "", &"x".repeat(bytes)))
+        };
+        let (queue, orders) = channel();
+        let (first, small) = order("small", 1);
+        let mut answers = vec![small];
+        for (name, bytes) in [("large", 1_000_000), ("late", 1)] {
+            let (order, answer) = order(name, bytes);
+            queue.send(order).unwrap();
+            answers.push(answer);
+        }
+        store.carry_out(first, &orders);
+        for answer in &answers[..2] {
+            let error = answer.recv().unwrap().unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("the disk is full; free some space and run the same command again")
+            );
+            assert!(
+                matches!(error.kind, StoreErrorKind::BatchLost(why) if matches!(*why, StoreErrorKind::DiskFull(_)))
+            );
+        }
+        let names = |store: &mut Store| store.query("SELECT name FROM sweeps").unwrap().rows;
+        assert!(names(&mut store).is_empty(), "nothing of the batch is left");
+
+        // There is room again: what waited is done.
+        limit_pages(&mut store, "PRAGMA max_page_count = 100000");
+        store.carry_out(orders.recv().unwrap(), &orders);
+        answers[2].recv().unwrap().unwrap();
+        assert_eq!(names(&mut store), [["late"]]);
+    }
+}
