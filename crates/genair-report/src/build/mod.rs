@@ -1,0 +1,143 @@
+//! From runs to a table: cells, what may stand beside what, the baseline, tests and marks.
+
+mod baseline;
+mod comparable;
+mod notes;
+mod order;
+mod pivot;
+mod significance;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use genair_eval::Cohort;
+use genair_store::Store;
+
+use crate::ReportError;
+use crate::error::TableError;
+use crate::runs::select;
+use crate::spec::{Measure, ReportSpec, TableSpec};
+use crate::statistics::summarise;
+use crate::table::{Cell, Place, RunValue, Style, Table};
+use pivot::{At, Pivot};
+
+/// Makes all tables of a report.
+///
+/// # Errors
+/// An empty or foreign database; a sweep, axis or label that is not there; runs that must not stand
+/// side by side; a configuration without its baseline.
+pub fn build_tables(store: &mut Store, spec: &ReportSpec) -> Result<Vec<Table>, ReportError> {
+    spec.tables
+        .iter()
+        .map(|table| build(store, spec, table))
+        .collect()
+}
+
+fn build(store: &mut Store, report: &ReportSpec, spec: &TableSpec) -> Result<Table, ReportError> {
+    let fail = |key: &str, kind: TableError| ReportError::Table {
+        place: report.place(&spec.name, key),
+        table: spec.name.clone(),
+        kind: Box::new(kind),
+    };
+    let selection = select(store, spec, &fail)?;
+    let pivot = Pivot::new(&selection, spec).map_err(|kind| fail("rows", kind))?;
+    let baselines =
+        baseline::find(&pivot, &selection, spec).map_err(|kind| fail("baseline", kind))?;
+    comparable::check(&pivot, &baselines, spec).map_err(|kind| fail("sweeps", kind))?;
+    let mut cells = summaries(&pivot).map_err(|kind| fail("sweeps", kind))?;
+    for (at, other) in &baselines {
+        let base = cells[other].summary.mean;
+        if let Some(cell) = cells.get_mut(other) {
+            cell.baseline = true;
+        }
+        if let Some(cell) = cells.get_mut(at) {
+            cell.comparison = Some(baseline::comparison(cell.summary.mean, base));
+        }
+    }
+    let tested = significance::test(store, &pivot, &baselines, spec, &fail)?;
+    for (at, test) in &tested {
+        if let Some(comparison) = cells.get_mut(at).and_then(|cell| cell.comparison.as_mut()) {
+            comparison.test = Some(*test);
+        }
+    }
+    mark_best(&pivot, spec, &mut cells);
+    let notes = notes::notes(&pivot, &cells, spec, report);
+    Ok(pivot.table(cells, notes, spec, report))
+}
+
+fn summaries(pivot: &Pivot<'_>) -> Result<BTreeMap<At, Cell>, TableError> {
+    pivot
+        .cells
+        .iter()
+        .map(|(at, runs)| {
+            let values: Vec<f64> = runs.iter().map(|(_, value)| *value).collect();
+            let summary = summarise(&values).map_err(|source| TableError::Statistics {
+                configuration: pivot.configuration(*at).to_string(),
+                source,
+            })?;
+            let runs = runs.iter().map(|(run, value)| RunValue {
+                run: run.run_id,
+                seed: run.seed,
+                value: *value,
+            });
+            let cell = Cell {
+                summary,
+                runs: runs.collect(),
+                place: None,
+                comparison: None,
+                baseline: false,
+            };
+            Ok((*at, cell))
+        })
+        .collect()
+}
+
+/// Marks the best and the second of each group; what ties shares a place.
+fn mark_best(pivot: &Pivot<'_>, spec: &TableSpec, cells: &mut BTreeMap<At, Cell>) {
+    for (column, measured) in pivot.measured().enumerate() {
+        for group in pivot.groups(column, &spec.best_within) {
+            if measured.measure == Measure::Epochs {
+                continue;
+            }
+            let mut means: Vec<f64> = group.iter().map(|at| cells[at].summary.mean).collect();
+            means.sort_by(f64::total_cmp);
+            means.dedup();
+            if means.len() < 2 {
+                continue; // Where all are alike none is best.
+            }
+            if measured.measure.higher_is_better() {
+                means.reverse();
+            }
+            for at in group {
+                if let Some(cell) = cells.get_mut(&at) {
+                    cell.place = match means.iter().position(|mean| *mean == cell.summary.mean) {
+                        Some(0) => Some(Place::Best),
+                        Some(1) => Some(Place::Second),
+                        _ => None,
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Whether ranks can be compared user by user: those of a cohort's users are not told apart.
+fn is_testable(measured: &crate::runs::Measured) -> bool {
+    matches!(measured.measure, Measure::Ranking { .. }) && measured.cohort == Some(Cohort::All)
+}
+
+impl Style {
+    fn of(spec: &TableSpec) -> Self {
+        Self {
+            digits: spec.digits,
+            spread: spec.spread,
+            delta: spec.delta,
+        }
+    }
+}
+
+/// Distinct values, in order, as a list of words.
+fn listed<T: Ord + ToString>(values: impl IntoIterator<Item = T>) -> String {
+    let values: BTreeSet<T> = values.into_iter().collect();
+    let values: Vec<String> = values.iter().map(T::to_string).collect();
+    values.join(", ")
+}

@@ -1,0 +1,148 @@
+//! What a reader must know to read a table. Every number in a note comes from the table's runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::pivot::{At, Pivot, text};
+use super::{is_testable, listed};
+use crate::spec::{Delta, Dimension, Fact, Measure, ReportSpec, Spread, TableSpec, TestKind};
+use crate::table::{Cell, Place};
+
+pub(super) fn notes(
+    pivot: &Pivot<'_>,
+    cells: &BTreeMap<At, Cell>,
+    spec: &TableSpec,
+    report: &ReportSpec,
+) -> Vec<String> {
+    let mut notes = vec![what(pivot, report)];
+    let runs = || pivot.cells.values().flatten().map(|(run, _)| *run);
+    let seeds: BTreeSet<u64> = runs().map(|run| run.seed).collect();
+    let several = cells.values().any(|cell| cell.summary.n > 1);
+    if several {
+        let spread = match spec.spread {
+            Spread::None => "",
+            Spread::Std => " \u{b1} standard deviation",
+            Spread::Interval => " \u{b1} half of its 95 % t-interval",
+        };
+        notes.push(format!(
+            "Mean{spread} over {} seeds ({}).",
+            seeds.len(),
+            listed(seeds)
+        ));
+    } else {
+        notes.push(format!("One run each, seed {}.", listed(seeds)));
+    }
+    if cells.values().any(|cell| cell.place == Some(Place::Best)) {
+        let within: Vec<String> = spec.best_within.iter().map(Dimension::to_string).collect();
+        let within = match within.as_slice() {
+            [] => "of each column".to_owned(),
+            within => format!("of each column and {}", within.join(", ")),
+        };
+        notes.push(format!("Best {within} in bold, second underlined."));
+    }
+    if let Some(baseline) = baseline(spec, report) {
+        match spec.delta {
+            Delta::None => {}
+            Delta::Absolute => notes.push(format!("In parentheses: difference from {baseline}.")),
+            Delta::Relative => {
+                notes.push(format!(
+                    "In parentheses: change from {baseline}, in per cent."
+                ));
+            }
+        }
+        notes.extend(tests(pivot, cells, spec, &baseline));
+    }
+    for fact in &spec.may_differ {
+        if *fact != Fact::Data {
+            notes.push(format!("Runs may differ in {}.", fact.as_str()));
+        }
+    }
+    notes
+}
+
+/// The split, and all labels that do not vary.
+fn what(pivot: &Pivot<'_>, report: &ReportSpec) -> String {
+    let mut parts = vec!["Test split".to_owned()];
+    let measured: Vec<_> = pivot.measured().collect();
+    for dimension in [Dimension::Protocol, Dimension::Cohort] {
+        let values: BTreeSet<String> = measured
+            .iter()
+            .map(|measured| measured.label(&dimension))
+            .filter(|label| !label.is_empty())
+            .collect();
+        if let [value] = values.into_iter().collect::<Vec<_>>().as_slice() {
+            parts.push(text(&dimension, value, report));
+        }
+    }
+    for (dimension, value) in pivot.constants() {
+        if !dimension.is_measured() && !value.is_empty() {
+            parts.push(format!("{dimension} {}", text(dimension, value, report)));
+        }
+    }
+    if let [measured, rest @ ..] = measured.as_slice()
+        && rest.is_empty()
+        && matches!(measured.measure, Measure::Ranking { .. })
+    {
+        parts.push(measured.measure.title());
+    }
+    let users: BTreeSet<u64> = pivot
+        .cells
+        .values()
+        .flatten()
+        .filter_map(|(run, _)| run.users)
+        .collect();
+    if let [users] = users.into_iter().collect::<Vec<_>>().as_slice() {
+        parts.push(format!("{users} users"));
+    }
+    format!("{}.", parts.join("; "))
+}
+
+fn baseline(spec: &TableSpec, report: &ReportSpec) -> Option<String> {
+    if spec.baseline.is_empty() {
+        return None;
+    }
+    let labels: Vec<String> = spec
+        .baseline
+        .iter()
+        .map(|(dimension, value)| match value.as_str() {
+            "" => format!("no {dimension}"),
+            value => format!("{dimension} {}", text(dimension, value, report)),
+        })
+        .collect();
+    Some(labels.join(", "))
+}
+
+fn tests(
+    pivot: &Pivot<'_>,
+    cells: &BTreeMap<At, Cell>,
+    spec: &TableSpec,
+    baseline: &str,
+) -> Option<String> {
+    let tests = cells
+        .values()
+        .filter_map(|cell| cell.comparison?.test)
+        .count();
+    if tests == 0 {
+        return None;
+    }
+    let kind = match spec.test.kind {
+        TestKind::None => return None,
+        TestKind::T => "paired t-test".to_owned(),
+        TestKind::Bootstrap => format!("paired bootstrap, {} resamples", spec.test.resamples),
+    };
+    let levels: Vec<String> = spec
+        .test
+        .levels
+        .iter()
+        .enumerate()
+        .map(|(at, level)| format!("{} p < {level}", "*".repeat(at + 1)))
+        .collect();
+    let untested = if pivot.measured().all(is_testable) {
+        ""
+    } else {
+        " Columns of a cohort, and of costs, are not tested."
+    };
+    Some(format!(
+        "{} against {baseline}: two-sided {kind} over users, of each user's mean over seeds, Holm-corrected over the table's {tests} tests.{untested}",
+        levels.join(", ")
+    ))
+}

@@ -1,0 +1,202 @@
+//! Paired tests against the baseline, user by user, from stored ranks.
+//!
+//! A user's value is the mean over the configuration's seeds, so that a test is about users, not about
+//! seeds taken for users.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use genair_eval::{Metric, Protocol};
+use genair_store::Store;
+use serde::Deserialize;
+
+use super::pivot::{At, CellRuns, Pivot};
+use super::{is_testable, listed};
+use crate::ReportError;
+use crate::error::TableError;
+use crate::rows::{list, rows, unexpected};
+use crate::spec::{Measure, TableSpec, TestKind, TestSpec};
+use crate::statistics::{StatisticsError, holm, paired_bootstrap, paired_t_test};
+use crate::table::Tested;
+
+/// Ranks on the test split, from 0, by protocol and run; users in order of their number.
+type Ranks = BTreeMap<(Protocol, i64), Vec<u32>>;
+
+/// Tests every cell that has a baseline and can be tested; p values are corrected over all of them.
+pub(super) fn test(
+    store: &mut Store,
+    pivot: &Pivot<'_>,
+    baselines: &BTreeMap<At, At>,
+    spec: &TableSpec,
+    fail: &dyn Fn(&str, TableError) -> ReportError,
+) -> Result<BTreeMap<At, Tested>, ReportError> {
+    let measured: Vec<_> = pivot.measured().collect();
+    let pairs: Vec<(At, At, Metric, u32, Protocol)> = baselines
+        .iter()
+        .filter(|(at, _)| spec.test.kind != TestKind::None && is_testable(measured[at.1]))
+        .filter_map(
+            |(&at, &other)| match (measured[at.1].measure, measured[at.1].protocol) {
+                (Measure::Ranking { metric, k }, Some(protocol)) => {
+                    Some((at, other, metric, k, protocol))
+                }
+                _ => None,
+            },
+        )
+        .collect();
+    require_resamples(&spec.test, pairs.len()).map_err(|kind| fail("test", kind))?;
+    let mut wanted: BTreeMap<Protocol, BTreeSet<i64>> = BTreeMap::new();
+    for (at, other, _, _, protocol) in &pairs {
+        let runs = pivot.cells[at].iter().chain(&pivot.cells[other]);
+        let runs = runs.map(|(run, _)| run.run_id);
+        wanted.entry(*protocol).or_default().extend(runs);
+    }
+    let ranks = load(store, &wanted, fail)?;
+
+    let mut tested = BTreeMap::new();
+    for (at, other, metric, k, protocol) in pairs {
+        let of_users = |runs: &CellRuns<'_>| {
+            let ranks = runs.iter().map(|(run, _)| &ranks[&(protocol, run.run_id)]);
+            mean_over_seeds(ranks.collect(), metric, k)
+        };
+        let result = of_users(&pivot.cells[&at]).and_then(|own| {
+            let base = of_users(&pivot.cells[&other])?;
+            compare(&own, &base, &spec.test)
+        });
+        let result = result.map_err(|source| {
+            let configuration = pivot.configuration(at).to_string();
+            fail(
+                "test",
+                TableError::Statistics {
+                    configuration,
+                    source,
+                },
+            )
+        })?;
+        tested.insert(at, result);
+    }
+    let p_values: Vec<f64> = tested.values().map(|test: &Tested| test.p).collect();
+    for (test, p_holm) in tested.values_mut().zip(holm(&p_values)) {
+        test.p_holm = p_holm;
+        test.stars = spec
+            .test
+            .levels
+            .iter()
+            .filter(|&&level| p_holm < level)
+            .count();
+    }
+    Ok(tested)
+}
+
+/// Fails on a bootstrap that could not reach its own levels: no p value is below 2 / (resamples + 1).
+fn require_resamples(spec: &TestSpec, tests: usize) -> Result<(), TableError> {
+    let Some(&level) = spec.levels.last() else {
+        return Ok(());
+    };
+    let needed = (2.0 * tests as f64 / level).ceil() as usize;
+    if spec.kind == TestKind::Bootstrap && spec.resamples < needed {
+        return Err(TableError::TooFewResamples {
+            tests,
+            level,
+            needed,
+            resamples: spec.resamples,
+        });
+    }
+    Ok(())
+}
+
+/// Each user's metric, mean over the runs.
+fn mean_over_seeds(
+    runs: Vec<&Vec<u32>>,
+    metric: Metric,
+    k: u32,
+) -> Result<Vec<f64>, StatisticsError> {
+    let users = runs.first().map_or(0, |ranks| ranks.len());
+    let mut sums = vec![0.0; users];
+    for ranks in &runs {
+        if ranks.len() != users {
+            return Err(StatisticsError::Unpaired {
+                left: users,
+                right: ranks.len(),
+            });
+        }
+        for (sum, &rank) in sums.iter_mut().zip(*ranks) {
+            *sum += metric.of_rank(rank, k);
+        }
+    }
+    let count = runs.len() as f64;
+    Ok(sums.into_iter().map(|sum| sum / count).collect())
+}
+
+fn compare(own: &[f64], base: &[f64], spec: &TestSpec) -> Result<Tested, StatisticsError> {
+    let t_test = paired_t_test(own, base)?;
+    let tested = Tested {
+        users: t_test.n,
+        mean_difference: t_test.mean_difference,
+        interval: t_test.interval,
+        t: Some(t_test.t),
+        p: t_test.p,
+        p_holm: t_test.p,
+        effect_size: t_test.effect_size,
+        stars: 0,
+    };
+    if spec.kind != TestKind::Bootstrap {
+        return Ok(tested);
+    }
+    let bootstrap = paired_bootstrap(own, base, spec.resamples, spec.seed)?;
+    Ok(Tested {
+        interval: bootstrap.interval,
+        t: None,
+        p: bootstrap.p,
+        p_holm: bootstrap.p,
+        ..tested
+    })
+}
+
+fn load(
+    store: &mut Store,
+    wanted: &BTreeMap<Protocol, BTreeSet<i64>>,
+    fail: &dyn Fn(&str, TableError) -> ReportError,
+) -> Result<Ranks, ReportError> {
+    /// One row per run: a row per user would be built and torn down a million times.
+    #[derive(Deserialize)]
+    struct RunRanks {
+        run_id: i64,
+        last: usize,
+        ranks: String,
+    }
+    let mut ranks = Ranks::new();
+    for (&protocol, runs) in wanted {
+        let sql = format!(
+            "SELECT run_id, max(user) AS last, json_group_array(rank ORDER BY user) AS ranks FROM ranks
+             WHERE run_id IN ({}) AND split = 'test' AND protocol = '{protocol}' GROUP BY run_id",
+            list(runs.iter().copied())
+        );
+        let found: Vec<RunRanks> = rows(store, &sql)?;
+        for row in found {
+            let of_users: Vec<u32> = serde_json::from_str(&row.ranks)
+                .map_err(|source| unexpected(store.path(), "rank", source))?;
+            if of_users.len() != row.last {
+                let error = TableError::IncompleteRanks {
+                    run: row.run_id,
+                    protocol: protocol.to_string(),
+                    found: of_users.len(),
+                    last: row.last,
+                };
+                return Err(fail("test", error));
+            }
+            ranks.insert((protocol, row.run_id), of_users);
+        }
+        let missing: Vec<i64> = runs
+            .iter()
+            .copied()
+            .filter(|run| !ranks.contains_key(&(protocol, *run)))
+            .collect();
+        if !missing.is_empty() {
+            let error = TableError::NoRanks {
+                runs: listed(missing),
+                protocol: protocol.to_string(),
+            };
+            return Err(fail("test", error));
+        }
+    }
+    Ok(ranks)
+}

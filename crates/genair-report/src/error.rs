@@ -1,0 +1,251 @@
+//! Why a report cannot be made. A table that would compare unlike with unlike is one of the reasons.
+
+use std::path::PathBuf;
+
+use genair_store::StoreError;
+
+use crate::spec::SpecError;
+use crate::statistics::StatisticsError;
+
+/// Why a report, a table or an export cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The database cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The report spec is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A database without a sweep.
+    #[error("database {}: it holds no sweep yet; `genair sweep` fills it, `--db` names another", path.display())]
+    EmptyDatabase {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// A table that cannot be made from what is in the database.
+    #[error("{place}: table `{table}`: {kind}")]
+    Table {
+        /// File and line of the spec.
+        place: String,
+        /// The table's name.
+        table: String,
+        /// What is wrong.
+        #[source]
+        kind: Box<TableError>,
+    },
+    /// A table or view to export that the database has not.
+    #[error("database {}: there is no table or view `{name}`{}", path.display(), hint_line(hint))]
+    UnknownTable {
+        /// The database file.
+        path: PathBuf,
+        /// The name asked for.
+        name: String,
+        /// The nearest name, or all.
+        hint: Option<String>,
+    },
+    /// No run has ranks that pass a filter.
+    #[error("database {}: no finished run has {split} ranks of protocol {protocol}", path.display())]
+    NoRanks {
+        /// The database file.
+        path: PathBuf,
+        /// The split asked for.
+        split: String,
+        /// The protocol asked for.
+        protocol: String,
+    },
+    /// A sweep to export that the database has not.
+    #[error("database {}: there is no sweep `{name}`{}", path.display(), hint_line(hint))]
+    UnknownSweep {
+        /// The database file.
+        path: PathBuf,
+        /// The name asked for.
+        name: String,
+        /// The nearest name, or all.
+        hint: Option<String>,
+    },
+    /// A query's rows are not what this version of the program expects.
+    #[error("database {}: unexpected {what}", path.display())]
+    Unexpected {
+        /// The database file.
+        path: PathBuf,
+        /// What is odd.
+        what: String,
+        /// What the reader said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A Parquet file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The library's reason.
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+}
+
+/// What keeps one table from being made.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// A sweep the database has not.
+    #[error("there is no sweep `{name}`{}", hint_line(hint))]
+    UnknownSweep {
+        /// The name in the spec.
+        name: String,
+        /// The nearest name, or all.
+        hint: Option<String>,
+    },
+    /// An axis that no selected run has.
+    #[error("no run has the axis `{name}`{}", hint_line(hint))]
+    UnknownAxis {
+        /// The name in the spec.
+        name: String,
+        /// The nearest name, or all.
+        hint: Option<String>,
+    },
+    /// A label that no selected run has.
+    #[error("no run has {dimension} `{value}`{}", hint_line(hint))]
+    UnknownValue {
+        /// The label's dimension.
+        dimension: String,
+        /// The value in the spec.
+        value: String,
+        /// The nearest value, or all.
+        hint: Option<String>,
+    },
+    /// Nothing to show.
+    #[error("no finished run passes its filters; {states}")]
+    NoFinishedRuns {
+        /// What there is instead, such as `3 pending, 1 failed`.
+        states: String,
+    },
+    /// A metric that no selected run has.
+    #[error("no finished run measured {measure}{}", hint_line(hint))]
+    NotMeasured {
+        /// Metric, protocol and cohort.
+        measure: String,
+        /// What there is.
+        hint: Option<String>,
+    },
+    /// Different configurations in one cell.
+    #[error(
+        "{first} and {second} fall into one cell; add `{dimension}` to rows or columns, or leave one out with `where`"
+    )]
+    Ambiguous {
+        /// One configuration.
+        first: String,
+        /// Another.
+        second: String,
+        /// What tells them apart.
+        dimension: String,
+    },
+    /// Two runs of one configuration and seed.
+    #[error(
+        "runs {first} and {second} are both {configuration} with seed {seed}, from different sweeps; name one sweep, or add `sweep` to rows or columns"
+    )]
+    Doubled {
+        /// One run.
+        first: i64,
+        /// Another.
+        second: i64,
+        /// Their labels.
+        configuration: String,
+        /// Their seed.
+        seed: u64,
+    },
+    /// Runs that must not be compared.
+    #[error("column `{column}` would compare runs that differ in {fact}:\n{groups}\nhint: show them in different tables or columns, leave some out with `where`{}", allowance(*allowed, fact))]
+    Unlike {
+        /// The column.
+        column: String,
+        /// What differs.
+        fact: &'static str,
+        /// Each value and who has it.
+        groups: String,
+        /// Whether `may_differ` may name the fact.
+        allowed: bool,
+    },
+    /// A configuration whose baseline has not finished.
+    #[error("{configuration} has no baseline: no finished run is {baseline}{found}")]
+    MissingBaseline {
+        /// The configuration.
+        configuration: String,
+        /// What its baseline would be.
+        baseline: String,
+        /// The state of the baseline's runs, if any, and what to do.
+        found: String,
+    },
+    /// Runs to be tested without their users' ranks.
+    #[error(
+        "runs {runs} have no {protocol} ranks, so nothing can be tested; set test = {{ kind = \"none\" }}"
+    )]
+    NoRanks {
+        /// The runs.
+        runs: String,
+        /// The protocol.
+        protocol: String,
+    },
+    /// Ranks of which some users are missing.
+    #[error(
+        "run {run} has {found} {protocol} ranks for users 1 to {last}; the database is damaged"
+    )]
+    IncompleteRanks {
+        /// The run.
+        run: i64,
+        /// The protocol.
+        protocol: String,
+        /// Ranks there are.
+        found: usize,
+        /// The highest user.
+        last: usize,
+    },
+    /// A bootstrap whose smallest p value, corrected, is not below a level.
+    #[error(
+        "{tests} tests at level {level} need at least {needed} resamples, not {resamples}; raise test.resamples"
+    )]
+    TooFewResamples {
+        /// Tests the p values are corrected for.
+        tests: usize,
+        /// The smallest level.
+        level: f64,
+        /// Resamples there must be.
+        needed: usize,
+        /// Resamples in the spec.
+        resamples: usize,
+    },
+    /// A number that cannot be computed.
+    #[error("{configuration}: {source}")]
+    Statistics {
+        /// The configuration.
+        configuration: String,
+        /// Why not.
+        #[source]
+        source: StatisticsError,
+    },
+}
+
+fn hint_line(hint: &Option<String>) -> String {
+    hint.as_ref()
+        .map(|hint| format!("\nhint: {hint}"))
+        .unwrap_or_default()
+}
+
+fn allowance(allowed: bool, fact: &str) -> String {
+    if allowed {
+        format!(", or say with may_differ = [\"{fact}\"] that this is meant")
+    } else {
+        String::new()
+    }
+}

@@ -1,0 +1,242 @@
+//! A results database made through the store's own API.
+
+use std::path::{Path, PathBuf};
+
+use genair_eval::{EvalSpec, Membership, Protocol, Split, evaluate};
+use genair_protocol::{DataFacts, MachineFacts, RunEvent, RunTotals};
+use genair_report::{Format, ReportError, ReportSpec, Table, build_tables, render};
+use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, Store};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+pub(crate) const USERS: usize = 120;
+
+/// A run that is to be in a database. The default is a finished run of `sasrec id` on `beauty`.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) sweep: &'static str,
+    pub(crate) dataset: &'static str,
+    pub(crate) backbone: &'static str,
+    pub(crate) representation: &'static str,
+    pub(crate) variant: &'static str,
+    pub(crate) seed: u64,
+    pub(crate) max_len: u64,
+    pub(crate) sequences: &'static str,
+    pub(crate) head_item: u64,
+    pub(crate) host: &'static str,
+    /// Mean rank of the targets; smaller is better.
+    pub(crate) mean_rank: f64,
+    pub(crate) finished: bool,
+}
+
+pub(crate) const RUN: Run = Run {
+    sweep: "main",
+    dataset: "beauty",
+    backbone: "sasrec",
+    representation: "id",
+    variant: "",
+    seed: 44,
+    max_len: 50,
+    sequences: "5e95e95e95e95e95",
+    head_item: 4,
+    host: "bench",
+    mean_rank: 40.0,
+    finished: true,
+};
+
+impl Run {
+    /// Ranks of all users, from 0. Users differ alike in all runs, so that pairing matters.
+    pub(crate) fn ranks(&self, split: Split) -> Vec<u32> {
+        let mut users = Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut noise =
+            Xoshiro256PlusPlus::seed_from_u64(self.seed + u64::from(split == Split::Test));
+        (0..USERS)
+            .map(|_| {
+                let user = -users.random::<f64>().ln();
+                let noise = 0.8 + 0.4 * noise.random::<f64>();
+                (self.mean_rank * user * noise) as u32
+            })
+            .collect()
+    }
+
+    fn spec(&self) -> String {
+        format!(
+            r#"{{"dataset": {{"max_len": {}}}, "representation": {{"calibration": {{"alpha": 0.0, "gamma": 4.0}}}}, "seed": {}}}"#,
+            self.max_len, self.seed
+        )
+    }
+
+    fn events(&self) -> Vec<RunEvent> {
+        let mut events = vec![
+            RunEvent::Started {
+                machine: MachineFacts {
+                    host: self.host.to_owned(),
+                    device: "cpu".to_owned(),
+                    threads: 1,
+                    libtorch: "2.13.0".to_owned(),
+                    trainer: "0.1.0".to_owned(),
+                },
+                data: DataFacts {
+                    users: USERS as u64,
+                    items: 300,
+                    interactions: 1500,
+                    sequences_sha256: self.sequences.to_owned(),
+                    head_item: self.head_item,
+                    long_user: 9,
+                },
+                parameters: 12_345,
+            },
+            RunEvent::Epoch {
+                epoch: 1,
+                max_epochs: 2,
+                loss: 0.75,
+                calibration: None,
+                train_seconds: 1.5,
+                valid: Some(0.125),
+                best: true,
+            },
+        ];
+        let memberships: Vec<Membership> = (0..USERS)
+            .map(|user| Membership {
+                long_user: user % 3 == 0,
+                head_item: user % 2 == 0,
+            })
+            .collect();
+        for split in [Split::Valid, Split::Test] {
+            for (protocol, divisor) in [(Protocol::Full, 1), (Protocol::Sampled100, 3)] {
+                let ranks: Vec<u32> = self
+                    .ranks(split)
+                    .iter()
+                    .map(|rank| rank / divisor)
+                    .collect();
+                let rows = evaluate(&ranks, &memberships, &EvalSpec::default()).unwrap();
+                events.push(RunEvent::Metrics {
+                    epoch: None,
+                    split,
+                    protocol,
+                    rows,
+                });
+                if split == Split::Test {
+                    events.push(RunEvent::Ranks {
+                        split,
+                        protocol,
+                        ranks,
+                    });
+                }
+            }
+        }
+        events.push(RunEvent::Finished(RunTotals {
+            best_epoch: 1,
+            epochs: 2,
+            seconds: 5.0,
+            train_seconds: 3.0,
+            cpu_seconds: Some(4.25),
+            peak_memory_bytes: Some(200 << 20),
+        }));
+        events
+    }
+}
+
+/// A database in a folder that goes away with it.
+pub(crate) struct Database {
+    folder: tempfile::TempDir,
+    pub(crate) store: Store,
+}
+
+impl Database {
+    pub(crate) fn of(runs: &[Run]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path().join("results.db")).unwrap();
+        let owner = Owner::this_process(CodeRevision {
+            revision: "4b825dc".to_owned(),
+            dirty: false,
+            diff: None,
+        });
+        for run in runs {
+            let sweep = store
+                .begin_sweep(run.sweep, "main.toml", "[sweep]")
+                .unwrap();
+            let new = NewRun {
+                identity: format!(
+                    "{} {} {} {} {} {} {} {}",
+                    run.dataset,
+                    run.backbone,
+                    run.representation,
+                    run.variant,
+                    run.seed,
+                    run.max_len,
+                    run.sequences,
+                    run.mean_rank
+                ),
+                spec: run.spec(),
+                spec_sha256: "5ec".to_owned(),
+                dataset: run.dataset.to_owned(),
+                backbone: run.backbone.to_owned(),
+                representation: run.representation.to_owned(),
+                variant: run.variant.to_owned(),
+                seed: run.seed,
+                data_sha256: "da7a".to_owned(),
+                plugin_sha256: (run.backbone != "popularity").then(|| "911".to_owned()),
+                results_version: 1,
+            };
+            let id = store.register(sweep, &[new]).unwrap()[0];
+            // A run of several sweeps is done once.
+            if run.finished && store.claim(id, &owner, FailedRuns::Keep).unwrap() == Claim::Claimed
+            {
+                for event in run.events() {
+                    store.record(id, &owner, &event).unwrap();
+                }
+            }
+        }
+        Self { folder, store }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn tables(&mut self, spec: &str) -> Result<Vec<Table>, ReportError> {
+        let spec = ReportSpec::parse(Path::new("report.toml"), spec)?;
+        build_tables(&mut self.store, &spec)
+    }
+
+    /// The one table of a report.
+    pub(crate) fn table(&mut self, spec: &str) -> Table {
+        let mut tables = self.tables(spec).unwrap();
+        assert_eq!(tables.len(), 1);
+        tables.remove(0)
+    }
+
+    pub(crate) fn text(&mut self, spec: &str, format: Format) -> String {
+        render(&self.table(spec), format)
+    }
+
+    /// What is said when a report cannot be made; without the database's folder.
+    pub(crate) fn refusal(&mut self, spec: &str) -> String {
+        let message = self.tables(spec).unwrap_err().to_string();
+        message.replace(&self.folder.path().display().to_string(), "FOLDER")
+    }
+}
+
+/// Two backbones with ids and archetypes, three seeds each, and popularity.
+pub(crate) fn main_sweep() -> Vec<Run> {
+    let mut runs = Vec::new();
+    for seed in [44, 45, 46] {
+        for (backbone, representation, mean_rank) in [
+            ("popularity", "none", 90.0),
+            ("sasrec", "id", 40.0),
+            ("sasrec", "archetype", 25.0),
+            ("gru4rec", "id", 60.0),
+            ("gru4rec", "archetype", 58.0),
+        ] {
+            runs.push(Run {
+                backbone,
+                representation,
+                mean_rank,
+                seed,
+                ..RUN
+            });
+        }
+    }
+    runs
+}

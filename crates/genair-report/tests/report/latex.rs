@@ -1,0 +1,63 @@
+//! The LaTeX compiles. TeX is half a gigabyte, so this waits for GENAIR_TEST_LATEX=1 (`just test-latex`).
+
+use std::process::Command;
+
+use genair_report::{Format, write_report};
+
+use crate::database::{Database, main_sweep};
+
+const REPORT: &str = r#"
+[report]
+sweeps = ["main"]
+names = { archetype = "R&D_50% #1 {x} ~ ^ \\ $ <b> \"q\" | [y] *" }
+
+[table.main]
+preset = "main"
+caption = "All of A&B_C: 100 % # $ ~ ^"
+baseline = { representation = "id" }
+
+[table.ablation]
+preset = "ablation"
+where = { backbone = ["sasrec"] }
+baseline = { representation = "id" }
+
+[table.cohorts]
+preset = "cohorts"
+
+[table.efficiency]
+preset = "efficiency"
+"#;
+
+#[test]
+fn tables_compile() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads this variable"
+    )]
+    let wanted = std::env::var_os("GENAIR_TEST_LATEX").is_some_and(|value| value == "1");
+    if !wanted {
+        return;
+    }
+    let mut database = Database::of(&main_sweep());
+    let spec = genair_report::ReportSpec::parse("report.toml".as_ref(), REPORT).unwrap();
+    let folder = database.path("paper");
+    let files = write_report(&mut database.store, &spec, &folder, &[Format::Latex]).unwrap();
+    let inputs: Vec<String> = files
+        .iter()
+        .map(|file| format!("\\input{{{}}}", file.file_name().unwrap().display()))
+        .collect();
+    let document = format!(
+        "\\documentclass{{article}}\n\\usepackage[landscape,margin=1cm]{{geometry}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{}\n\\end{{document}}\n",
+        inputs.join("\n")
+    );
+    std::fs::write(folder.join("paper.tex"), document).unwrap();
+    let output = Command::new("pdflatex")
+        .args(["-interaction=nonstopmode", "-halt-on-error", "paper.tex"])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{log}");
+    assert!(!log.contains("Overfull \\hbox"), "{log}");
+    assert!(folder.join("paper.pdf").exists());
+}

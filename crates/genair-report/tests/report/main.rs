@@ -1,0 +1,14 @@
+//! Reports through the public API, from real databases of invented runs.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic as the tests may"
+)]
+
+mod database;
+mod exports;
+mod latex;
+mod queries;
+mod refusals;
+mod specs;
+mod tables;

@@ -1,0 +1,15 @@
+-- Sensitivity to alpha, the weight of the calibration term:
+-- a point per value and configuration, with the band of one standard deviation over seeds.
+WITH swept AS (
+    SELECT DISTINCT cost.sweep, cost.dataset, cost.backbone, cost.representation, cost.variant,
+        json_extract(runs.spec, '$.representation.calibration.alpha') AS alpha
+    FROM cost
+    JOIN runs USING (run_id)
+)
+SELECT sweep, dataset, backbone, representation, variant, alpha, n AS seeds,
+    round(mean, 4) AS "NDCG@10", round(mean - std, 4) AS low, round(mean + std, 4) AS high
+FROM swept
+JOIN leaderboard_mean USING (sweep, dataset, backbone, representation, variant)
+WHERE alpha IS NOT NULL
+    AND split = 'test' AND protocol = 'full' AND cohort = 'all' AND metric = 'ndcg' AND k = 10
+ORDER BY sweep, dataset, backbone, representation, alpha;
