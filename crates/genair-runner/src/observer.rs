@@ -6,6 +6,8 @@ use genair_protocol::{RunEvent, RunFailure};
 use genair_store::{Failure, OwnerInfo, RunId};
 
 use crate::plan::PlannedRun;
+use crate::prepare::StageProgress;
+use crate::stage::Stage;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +22,23 @@ pub enum Notice<'a> {
         failed: usize,
         /// Workers at once.
         jobs: usize,
+    },
+    /// Something that runs share is about to be made, or taken from the cache.
+    StageStarted {
+        /// It.
+        stage: &'a Stage,
+    },
+    /// It goes on.
+    StageProgress {
+        /// It.
+        stage: &'a Stage,
+        /// How far it is.
+        progress: &'a StageProgress,
+    },
+    /// It is there.
+    StageEnded {
+        /// It.
+        stage: &'a Stage,
     },
     /// A worker starts.
     RunStarted {

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use genair_archetype::Installation;
 use genair_protocol::{
-    FailureKind, RESULTS_VERSION, RunEvent, RunFailure, RunPhase, WorkerRequest,
+    FailureKind, InputFile, RESULTS_VERSION, RunEvent, RunFailure, RunPhase, WorkerRequest,
 };
 use genair_store::{
-    Claim, CodeRevision, FailedRuns, NewRun, Owner, OwnerInfo, RunId, RunState, Store, StoreError,
-    StoreErrorKind,
+    Claim, CodeRevision, FailedRuns, InputKind, NewRun, Owner, OwnerInfo, RunId, RunState, Store,
+    StoreError, StoreErrorKind,
 };
 
 use crate::code::{CODE_DIRTY, CODE_REVISION};
@@ -19,7 +20,9 @@ use crate::identity::sha256_hex;
 use crate::interrupt::Interrupt;
 use crate::observer::{Notice, Observer, Outcome};
 use crate::plan::{Plan, PlannedRun};
+use crate::prepare::prepare;
 use crate::spec::Labels;
+use crate::stage::{StageError, StageName};
 use crate::trainer::Trainer;
 use crate::worker::{Ending, LOG_FILE, Launch, run_worker};
 use crate::writer::{Writer, WriterGone};
@@ -39,6 +42,8 @@ pub struct Execution<'a> {
     pub observer: &'a dyn Observer,
     /// Asks to stop.
     pub interrupt: &'a Interrupt,
+    /// Where the cache and the engines are.
+    pub installation: &'a Installation,
 }
 
 /// How a sweep ended: each run of the plan with its number and outcome, in the plan's order.
@@ -86,6 +91,17 @@ pub enum SweepError {
         /// The system's reason.
         #[source]
         source: rayon::ThreadPoolBuildError,
+    },
+    /// What runs share could not be made.
+    #[error("the {} of `{dataset}` could not be made", stage.as_str())]
+    Stage {
+        /// What it is.
+        stage: StageName,
+        /// Name of the dataset in the spec.
+        dataset: String,
+        /// The reason.
+        #[source]
+        source: StageError,
     },
     /// A run's spec cannot be written as JSON.
     #[error("the spec of {labels} cannot be written as JSON; this is a bug")]
@@ -138,6 +154,16 @@ pub fn sweep(
         jobs,
     });
 
+    let open = states
+        .iter()
+        .zip(&plan.runs)
+        .filter(|(state, _)| match state {
+            Some(RunState::Finished) => false,
+            Some(RunState::Failed) => how.failed == FailedRuns::Retry,
+            _ => true,
+        });
+    let inputs = prepare_inputs(plan, open.map(|(_, run)| run), how)?;
+
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(jobs)
         .thread_name(|at| format!("worker-{at}"))
@@ -148,6 +174,7 @@ pub fn sweep(
     let owner = Owner::this_process(CodeRevision {
         revision: CODE_REVISION.to_owned(),
         dirty: CODE_DIRTY,
+        diff: None,
     });
     std::thread::scope(|scope| {
         let (writer, handle) = Writer::start(scope, store, owner.clone());
@@ -156,6 +183,7 @@ pub fn sweep(
             artefacts,
             owner,
             writer,
+            inputs,
             told: Mutex::default(),
         };
         let runs: Vec<_> = numbers.into_iter().zip(&plan.runs).collect();
@@ -178,6 +206,44 @@ pub fn sweep(
             },
         ))
     })
+}
+
+/// Makes the outcomes of the stages that open runs need; none after a request to stop.
+fn prepare_inputs<'r>(
+    plan: &Plan,
+    open: impl Iterator<Item = &'r PlannedRun>,
+    how: &Execution<'_>,
+) -> Result<Vec<Option<InputFile>>, SweepError> {
+    let needed: HashSet<usize> = open
+        .flat_map(|run| [run.vectors, run.associations])
+        .flatten()
+        .collect();
+    let mut inputs = vec![None; plan.stages.len()];
+    for (at, stage) in plan.stages.iter().enumerate() {
+        if !needed.contains(&at) || how.interrupt.requested() {
+            continue;
+        }
+        how.observer.observe(Notice::StageStarted { stage });
+        let mut tell = |progress| {
+            how.observer.observe(Notice::StageProgress {
+                stage,
+                progress: &progress,
+            });
+        };
+        match prepare(stage, how.installation, &mut tell, how.interrupt) {
+            Ok(file) => inputs[at] = Some(file),
+            Err(error) if error.is_interruption() => break,
+            Err(source) => {
+                return Err(SweepError::Stage {
+                    stage: stage.name(),
+                    dataset: stage.dataset.clone(),
+                    source,
+                });
+            }
+        }
+        how.observer.observe(Notice::StageEnded { stage });
+    }
+    Ok(inputs)
 }
 
 fn new_run(run: &PlannedRun) -> Result<NewRun, SweepError> {
@@ -213,6 +279,8 @@ struct Scheduler<'a> {
     artefacts: PathBuf,
     owner: Owner,
     writer: Writer,
+    /// Outcomes of the plan's stages; none of those that no open run needs.
+    inputs: Vec<Option<InputFile>>,
     /// Owners already reported as waited for.
     told: Mutex<HashSet<String>>,
 }
@@ -301,6 +369,7 @@ impl Scheduler<'_> {
             Claim::Claimed => return self.execute(number, run),
             Claim::Finished => Outcome::FinishedBefore,
             Claim::Failed(failure) => Outcome::FailedBefore(failure),
+            Claim::Pruned { .. } => return Ok(Attempt::Done(Outcome::Left)),
         };
         self.ended(number, run, &outcome, None);
         Ok(Attempt::Done(outcome))
@@ -314,10 +383,20 @@ impl Scheduler<'_> {
             run: run.spec.clone(),
             plugin: run.plugin.as_ref().map(|plugin| plugin.path.clone()),
             plugin_sha256: run.plugin.as_ref().map(|plugin| plugin.sha256.clone()),
-            vectors: None,
-            associations: None,
+            vectors: self.input(run.vectors),
+            associations: self.input(run.associations),
             artefacts,
         };
+        for (kind, input) in [
+            (InputKind::Vectors, &request.vectors),
+            (InputKind::Associations, &request.associations),
+        ] {
+            if let Some(input) = input.clone() {
+                let owner = self.owner.clone();
+                self.writer
+                    .call(move |store| store.record_input(number, &owner, kind, &input))??;
+            }
+        }
         self.how
             .observer
             .observe(Notice::RunStarted { id: number, run });
@@ -355,6 +434,10 @@ impl Scheduler<'_> {
         }
         self.ended(number, run, &outcome, Some(&log));
         Ok(Attempt::Done(outcome))
+    }
+
+    fn input(&self, stage: Option<usize>) -> Option<InputFile> {
+        self.inputs.get(stage?)?.clone()
     }
 
     fn record(&self, number: RunId, event: RunEvent) -> Result<(), SweepError> {

@@ -12,6 +12,7 @@ mod load;
 mod params;
 mod problem;
 mod ranges;
+mod representation;
 mod section;
 mod settings;
 mod sources;
@@ -22,7 +23,10 @@ use std::path::PathBuf;
 use genair_protocol::RunSpec;
 use serde::Serialize;
 
+use crate::stage::VectorsStage;
+
 pub use check::{Accepts, Backbones};
+pub use expand::ArchetypeJob;
 pub use load::{DEFAULT_SPEC, SpecFile};
 pub use problem::{Place, Problem, SpecError};
 pub use settings::{Setting, settings};
@@ -53,6 +57,8 @@ pub struct SweepRun {
     pub spec: RunSpec,
     /// The backbone's plugin; none for a built-in backbone.
     pub plugin: Option<PluginFile>,
+    /// What makes its item vectors; none where they need no stage of their own.
+    pub vectors: Option<VectorsStage>,
 }
 
 /// A plugin's file.

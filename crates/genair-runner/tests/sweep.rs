@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use genair_archetype::Installation;
 use genair_data::{DatasetKind, DatasetSpec};
 use genair_eval::{Cohort, EvalSpec, Metric, Protocol, Split};
 use genair_protocol::{
@@ -56,7 +57,9 @@ impl Lab {
 
     fn sweep(&self, runs: u64, failed: FailedRuns, interrupt: &Interrupt) -> SweepReport {
         let store = Store::open(self.database()).unwrap();
+        let installation = Installation::new(self.folder.path().join("cache"));
         let how = Execution {
+            installation: &installation,
             trainer: &self.trainer,
             jobs: 2,
             failed,
@@ -182,6 +185,8 @@ fn plan(runs: u64) -> Plan {
             spec,
             plugin: None,
             data_sha256: "d".to_owned(),
+            vectors: None,
+            associations: None,
             identity,
         }
     };
@@ -190,6 +195,7 @@ fn plan(runs: u64) -> Plan {
         spec_path: Path::new("s.toml").to_owned(),
         spec_text: String::new(),
         runs: (1..=runs).map(planned).collect(),
+        stages: Vec::new(),
         warnings: Vec::new(),
     }
 }

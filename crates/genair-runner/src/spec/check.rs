@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use genair_data::DatasetSpec;
 use genair_eval::EvalSpec;
-use genair_protocol::{BUILTIN_BACKBONES, PluginReport, RepresentationKind, TrainSpec};
+use genair_protocol::{BUILTIN_BACKBONES, PluginReport, TrainSpec};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -44,18 +44,6 @@ pub(super) struct SweepSection {
     pub(super) dataset: Option<Vec<String>>,
 }
 
-/// `[representation.NAME]`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RepresentationSection {
-    #[serde(default = "learned_table")]
-    kind: RepresentationKind,
-}
-
-fn learned_table() -> RepresentationKind {
-    RepresentationKind::Id
-}
-
 /// One pass over a spec.
 pub(super) struct Checker<'s> {
     pub(super) file: &'s SpecFile,
@@ -82,7 +70,11 @@ impl<'s> Checker<'s> {
     pub(super) fn axes(&mut self) -> Vec<Axis> {
         let plugins = self.backbones.plugins;
         let is_list = |path: &KeyPath| match path.keys() {
-            [section, _, name, ..] if section == "dataset" => name == "columns",
+            [section, _, name, ..] if section == "dataset" && name == "columns" => true,
+            [section, .., prompt, name] if section != "backbone" && prompt == "prompt" => {
+                name == "fields"
+            }
+            [section, .., name] if section == "representation" => name == "stop",
             [section, plugin, name, ..] if section == "backbone" => {
                 let report = plugins.iter().find(|report| report.name == *plugin);
                 let descriptor = report.and_then(|report| report.descriptor.as_ref());
@@ -300,7 +292,7 @@ impl<'s> Checker<'s> {
     }
 
     /// The table at `at` with the chosen values in place of the axes.
-    fn table(&self, at: &KeyPath, chosen: &[(&Axis, &Value)]) -> Table {
+    pub(super) fn table(&self, at: &KeyPath, chosen: &[(&Axis, &Value)]) -> Table {
         let mut table = at.table(&self.tree);
         for (axis, value) in chosen {
             if let Some(inner) = axis.path.keys().strip_prefix(at.keys()) {
@@ -335,34 +327,15 @@ impl<'s> Checker<'s> {
         eval
     }
 
-    pub(super) fn representation(
-        &mut self,
-        name: &str,
-        chosen: &[(&Axis, &Value)],
-    ) -> Option<RepresentationKind> {
-        let at = KeyPath::new(["representation", name]);
-        let section: RepresentationSection =
-            read_section(&at, &self.table(&at, chosen), &mut self.problems)?;
-        if section.kind == RepresentationKind::None {
-            let key = at.child("kind");
-            self.problems.report(
-                &key,
-                format!("`{key}` is \"none\"; only built-in backbones go without item vectors"),
-                None,
-            );
-            return None;
-        }
-        Some(section.kind)
-    }
-
     pub(super) fn dataset(
         &mut self,
         name: &str,
         chosen: &[(&Axis, &Value)],
     ) -> Option<DatasetSpec> {
         let at = KeyPath::new(["dataset", name]);
-        let mut spec: DatasetSpec =
-            read_section(&at, &self.table(&at, chosen), &mut self.problems)?;
+        let mut table = self.table(&at, chosen);
+        table.remove("prompt"); // How its items are put into words is no part of the data.
+        let mut spec: DatasetSpec = read_section(&at, &table, &mut self.problems)?;
         let found = spec.validate();
         let mut valid = found.is_empty();
         for problem in found {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use genair_archetype::ArchetypeSpec;
 use genair_data::DatasetSpec;
 use genair_eval::EvalSpec;
-use genair_protocol::{BackboneSpec, RepresentationKind, RepresentationSpec, RunSpec, TrainSpec};
+use genair_protocol::{BackboneSpec, RepresentationKind, RunSpec, TrainSpec};
 use toml::Value;
 
 use super::axes::{Axis, combinations, variant};
@@ -13,15 +14,18 @@ use super::key_path::KeyPath;
 use super::load::SpecFile;
 use super::params::Params;
 use super::problem::{SpecError, suggestion};
+use super::representation::{COMPONENTS, Representation};
 use super::{Labels, PluginFile, Sweep, SweepRun};
+use crate::stage::VectorsStage;
 
 /// More runs than this are taken for a slip in an axis.
 const MAX_RUNS: usize = 100_000;
 
 /// Top-level tables of a spec.
-const SECTIONS: [&str; 6] = [
+const SECTIONS: [&str; 7] = [
     "sweep",
     "dataset",
+    "archetype",
     "backbone",
     "representation",
     "train",
@@ -72,6 +76,88 @@ impl SpecFile {
         }
         checker.problems.finish()?;
         Ok(datasets)
+    }
+}
+
+/// How archetypes of one dataset are written, and what becomes of them.
+#[derive(Clone, Debug)]
+pub struct ArchetypeJob {
+    /// Name of the dataset in the spec.
+    pub dataset: String,
+    /// Where its items are.
+    pub data: DatasetSpec,
+    /// The representation whose settings these are; `archetype` where no table has them.
+    pub representation: String,
+    /// Model, prompt and generation.
+    pub settings: ArchetypeSpec,
+    /// Principal components of each part of its item vectors; 0: as they come.
+    pub components: usize,
+}
+
+impl SpecFile {
+    /// The archetypes a spec describes, for each dataset and each representation of kind `archetype`
+    /// (its first variant where an axis varies it), or for `[archetype]` alone where there is none.
+    ///
+    /// # Errors
+    /// Every problem of the tables concerned at once.
+    pub fn archetypes(&self) -> Result<Vec<ArchetypeJob>, SpecError> {
+        let backbones = Backbones {
+            plugins: &[],
+            accepts: &|_, _| Ok(()),
+        };
+        let mut checker = Checker::new(self, &backbones);
+        let concerned = ["dataset", "representation", "archetype"];
+        checker
+            .tree
+            .retain(|section, _| concerned.iter().any(|name| section == *name));
+        let axes = checker.axes();
+        let first: Vec<(&Axis, &Value)> = axes.iter().map(|axis| (axis, &axis.values[0])).collect();
+        checker.archetype_section();
+        let datasets = checker.tables("dataset");
+        let representations = checker.tables("representation");
+        let mut jobs = Vec::new();
+        for dataset in &datasets {
+            checker.dataset_prompt(dataset, &first);
+            let Some(data) = checker.dataset(dataset, &first) else {
+                continue;
+            };
+            let of_dataset = jobs.len();
+            for name in &representations {
+                let Some(found) = checker.representation(name, Some(dataset), &first) else {
+                    continue;
+                };
+                if let (
+                    RepresentationKind::Archetype,
+                    Some(VectorsStage::Archetype {
+                        settings,
+                        components,
+                    }),
+                ) = (found.spec.kind, found.vectors)
+                {
+                    jobs.push(ArchetypeJob {
+                        dataset: dataset.clone(),
+                        data: data.clone(),
+                        representation: name.clone(),
+                        settings: *settings,
+                        components,
+                    });
+                }
+            }
+            if jobs.len() == of_dataset
+                && let Some(settings) =
+                    checker.archetype_of(Some(dataset), "archetype", None, &first)
+            {
+                jobs.push(ArchetypeJob {
+                    dataset: dataset.clone(),
+                    data,
+                    representation: "archetype".to_owned(),
+                    settings,
+                    components: COMPONENTS,
+                });
+            }
+        }
+        checker.problems.finish()?;
+        Ok(jobs)
     }
 }
 
@@ -185,15 +271,19 @@ impl Checker<'_> {
             combinations(&axes.collect::<Vec<_>>()).take(MAX_RUNS)
         };
         within(&["train"]).for_each(|chosen| drop(self.train(&chosen)));
+        self.archetype_section();
         for name in &names.datasets {
-            within(&["dataset", name]).for_each(|chosen| drop(self.dataset(name, &chosen)));
+            for chosen in within(&["dataset", name]) {
+                self.dataset(name, &chosen);
+                self.dataset_prompt(name, &chosen);
+            }
         }
         for name in names.backbones.iter().filter(|name| !is_builtin(name)) {
             within(&["backbone", name]).for_each(|chosen| drop(self.backbone(name, &chosen)));
         }
         for name in &names.representations {
             for chosen in within(&["representation", name]) {
-                self.representation(name, &chosen);
+                self.representation(name, None, &chosen);
             }
         }
     }
@@ -209,7 +299,7 @@ impl Checker<'_> {
         for cell in names.cells() {
             let axes: Vec<&Axis> = axes.iter().filter(|axis| cell.has(axis)).collect();
             for chosen in combinations(&axes) {
-                let Some((spec, plugin)) = self.run_of(&cell, eval, &chosen) else {
+                let Some((spec, plugin, vectors)) = self.run_of(&cell, eval, &chosen) else {
                     continue;
                 };
                 runs.extend(seeds.iter().map(|&seed| SweepRun {
@@ -225,6 +315,7 @@ impl Checker<'_> {
                         ..spec.clone()
                     },
                     plugin: plugin.clone(),
+                    vectors: vectors.clone(),
                 }));
             }
         }
@@ -238,19 +329,20 @@ impl Checker<'_> {
         cell: &Cell<'_>,
         eval: &EvalSpec,
         chosen: &[(&Axis, &Value)],
-    ) -> Option<(RunSpec, Option<PluginFile>)> {
+    ) -> Option<(RunSpec, Option<PluginFile>, Option<VectorsStage>)> {
         let dataset = self.dataset(cell.dataset, chosen)?;
-        let (train, kind, (params, plugin)) = if is_builtin(cell.backbone) {
+        let (train, representation, (params, plugin)) = if is_builtin(cell.backbone) {
             (
                 TrainSpec::default(),
-                RepresentationKind::None,
+                Representation::none(),
                 (Params::new(), None),
             )
         } else {
-            let kind = self.representation(cell.representation, chosen)?;
+            let representation =
+                self.representation(cell.representation, Some(cell.dataset), chosen)?;
             (
                 self.train(chosen)?,
-                kind,
+                representation,
                 self.backbone(cell.backbone, chosen)?,
             )
         };
@@ -261,17 +353,12 @@ impl Checker<'_> {
                 name: cell.backbone.to_owned(),
                 params,
             },
-            representation: RepresentationSpec {
-                name: cell.representation.to_owned(),
-                kind,
-                frozen: None,
-                calibration: None,
-            },
+            representation: representation.spec,
             train,
             eval: eval.clone(),
             seed: 0,
         };
-        Some((spec, plugin))
+        Some((spec, plugin, representation.vectors))
     }
 
     /// A safety net: results are told apart by labels, so no two runs may share them.
