@@ -13,6 +13,8 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 /// Each crate of ours and the crates of ours it may use, apart from dev-dependencies.
 const ARROWS: &[(&str, &[&str])] = &[
     ("genair-abi", &[]),
+    ("genair-archetype", &["genair-data", "genair-protocol"]),
+    ("genair-calibration", &["genair-data", "genair-protocol"]),
     (
         "genair-conformance",
         &[
@@ -24,16 +26,21 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("genair-data", &[]),
+    ("genair-encoder", &["genair-protocol"]),
     ("genair-eval", &[]),
+    ("genair-llama", &["genair-protocol"]),
     ("genair-plugin-sdk", &["genair-abi"]),
     (
         "genair-protocol",
         &["genair-abi", "genair-data", "genair-eval"],
     ),
+    ("genair-report", &["genair-eval", "genair-store"]),
     ("genair-store", &["genair-eval", "genair-protocol"]),
     (
         "genair-runner",
         &[
+            "genair-archetype",
+            "genair-calibration",
             "genair-data",
             "genair-eval",
             "genair-protocol",
@@ -43,9 +50,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "genair-cli",
         &[
+            "genair-archetype",
             "genair-data",
             "genair-eval",
             "genair-protocol",
+            "genair-report",
             "genair-runner",
             "genair-store",
         ],
@@ -54,6 +63,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "genair-trainer",
         &[
             "genair-abi",
+            "genair-calibration",
             "genair-data",
             "genair-eval",
             "genair-protocol",
@@ -94,7 +104,7 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "clap",
-        &["genair-cli", "genair-trainer"],
+        &["genair-cli", "genair-encoder", "genair-llama", "genair-trainer"],
         "only a binary reads arguments",
     ),
 ];
@@ -102,10 +112,14 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
 /// Crates that must never link libtorch, not even through another crate.
 const TENSOR_FREE: &[&str] = &[
     "genair-abi",
+    "genair-archetype",
+    "genair-calibration",
     "genair-cli",
     "genair-data",
     "genair-eval",
+    "genair-llama",
     "genair-protocol",
+    "genair-report",
     "genair-runner",
     "genair-store",
 ];

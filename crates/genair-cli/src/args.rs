@@ -8,7 +8,7 @@ use crate::environment;
 
 const EXIT_CODES: &str = "\
 Environment: GENAIR_DB (database), GENAIR_PLUGIN_PATH (folders of plugins, separated by colons),
-  GENAIR_TRAINER (worker binary), GENAIR_DEVICE (train.device)
+  GENAIR_TRAINER (worker binary), GENAIR_DEVICE (train.device), GENAIR_CACHE (models, archetypes, vectors)
 Exit codes: 0 done, 1 bug, 2 bad input, 3 some runs failed, 4 nothing to run, 130 interrupted
 JSON output keeps its keys from release to release; new ones may be added.";
 
@@ -76,6 +76,8 @@ pub(crate) enum Command {
         plugins: PluginArgs,
         #[command(flatten)]
         database: DatabaseArgs,
+        #[command(flatten)]
+        cache: CacheArgs,
     },
     /// Train every run of a spec that has no result yet
     ///
@@ -95,6 +97,8 @@ pub(crate) enum Command {
         plugins: PluginArgs,
         #[command(flatten)]
         database: DatabaseArgs,
+        #[command(flatten)]
+        cache: CacheArgs,
     },
     /// Query, compare, and export recorded runs
     #[command(subcommand)]
@@ -105,6 +109,9 @@ pub(crate) enum Command {
     /// Get and describe data sets
     #[command(subcommand)]
     Data(Data),
+    /// Write archetypes of items and look at them
+    #[command(subcommand)]
+    Archetype(Archetype),
     /// Say what is there, what is missing, and what to do about it
     ///
     /// JSON: {ready, findings}; a finding is {topic, fine, found, fix}.
@@ -229,6 +236,135 @@ pub(crate) enum Data {
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Archetype {
+    /// Print exactly what the model will see for an item
+    ///
+    /// JSON: {dataset, item, metadata, prompt}; `prompt` is null for an item without metadata.
+    Prompt {
+        #[command(flatten)]
+        of: ArchetypeArgs,
+        /// The item's id in the data [default: the first one]
+        #[arg(long)]
+        item: Option<String>,
+    },
+    /// Write every item's archetype that is not in the cache, and make the item vectors
+    ///
+    /// Ctrl-C stops; the same command goes on. JSON: an array of {dataset, representation, archetypes, vectors,
+    /// counts}.
+    Generate {
+        #[command(flatten)]
+        of: ArchetypeArgs,
+    },
+    /// Show an item: metadata, prompt, answer, and its nearest items in each space
+    ///
+    /// JSON: {dataset, item, metadata, prompt, answer, neighbours}.
+    Show {
+        #[command(flatten)]
+        of: ArchetypeArgs,
+        /// The item's id in the data
+        #[arg(long)]
+        item: String,
+        /// How many nearest items
+        #[arg(long, default_value_t = 5)]
+        neighbours: usize,
+    },
+    /// Describe a catalogue's archetypes: counts, lengths, explained variance, examples, both spaces as pictures
+    ///
+    /// Writes report.html, report.md and the pictures. JSON: {files}.
+    Report {
+        #[command(flatten)]
+        of: ArchetypeArgs,
+        /// The folder to write to [default: results/archetypes-DATASET]
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+        /// The field that colours the pictures [default: genres, genre, categories or category]
+        #[arg(long)]
+        category: Option<String>,
+    },
+    /// Turn vectors made elsewhere into a file of item vectors that a spec can name
+    ///
+    /// JSON: {file, sha256, items, parts}.
+    Import {
+        /// .npy, .npz or .safetensors files; PART=FILE names a part, such as context=a.npy
+        #[arg(required = true, value_name = "[PART=]FILE")]
+        files: Vec<String>,
+        /// Item ids of the rows, one a line or a JSON list [default: the data set's items in order]
+        #[arg(long)]
+        items: Option<PathBuf>,
+        /// Principal components of each part; 0: as they come
+        #[arg(long, default_value_t = 0)]
+        components: usize,
+        #[command(flatten)]
+        of: ArchetypeArgs,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Get models
+    #[command(subcommand)]
+    Model(Model),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// List the models that can be fetched, and which are here
+    ///
+    /// JSON: an array of {name, summary, licence, present}.
+    List {
+        #[command(flatten)]
+        cache: CacheArgs,
+    },
+    /// Download a model and check it
+    ///
+    /// JSON: {name, path, already_there}.
+    Fetch {
+        /// Its name
+        name: String,
+        /// Another folder of the same files on the web
+        #[arg(long)]
+        url: Option<String>,
+        #[command(flatten)]
+        cache: CacheArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ArchetypeArgs {
+    /// The spec file
+    #[arg(default_value = "experiments/quickstart.toml")]
+    pub(crate) spec: PathBuf,
+    #[command(flatten)]
+    pub(crate) set: SetArgs,
+    /// Which data set of the spec [default: its only one]
+    #[arg(long)]
+    pub(crate) dataset: Option<String>,
+    /// Which representation of the spec [default: the first of kind archetype]
+    #[arg(long)]
+    pub(crate) representation: Option<String>,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheArgs {
+    /// Where models, archetypes and item vectors are kept [default: GENAIR_CACHE, or else data/cache]
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
+}
+
+impl CacheArgs {
+    /// The cache to use, as an absolute path.
+    pub(crate) fn path(&self) -> PathBuf {
+        let path = self
+            .cache
+            .clone()
+            .or_else(environment::cache)
+            .unwrap_or_else(|| "data/cache".into());
+        std::path::absolute(&path).unwrap_or(path)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,5 +1,6 @@
 //! One module per command; here what they share.
 
+mod archetype;
 mod check;
 mod data;
 mod doctor;
@@ -32,23 +33,26 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
             spec,
             plugins,
             database,
-        } => plan::plan(format, bars, spec, plugins, database),
+            cache,
+        } => plan::plan(format, bars, spec, plugins, database, cache),
         Command::Sweep {
             spec,
             jobs,
             retry_failed,
             plugins,
             database,
+            cache,
         } => {
             let how = sweep::How {
                 jobs: jobs.map(usize::from),
                 retry_failed: *retry_failed,
             };
-            sweep::sweep(format, bars, spec, how, plugins, database)
+            sweep::sweep(format, bars, spec, how, plugins, database, cache)
         }
         Command::Results(command) => results::results(format, command),
         Command::Plugin(command) => plugin::plugin(format, command),
         Command::Data(command) => data::data(format, bars, command),
+        Command::Archetype(command) => archetype::archetype(format, bars, command),
         Command::Doctor { plugins, database } => doctor::doctor(format, plugins, database),
     }
 }

@@ -8,6 +8,11 @@ pub(crate) fn database() -> Option<PathBuf> {
     variable("GENAIR_DB").map(PathBuf::from)
 }
 
+/// GENAIR_CACHE: models, archetypes, item vectors and association scores.
+pub(crate) fn cache() -> Option<PathBuf> {
+    variable("GENAIR_CACHE").map(PathBuf::from)
+}
+
 /// GENAIR_TRAINER: the worker binary.
 pub(crate) fn trainer() -> Option<PathBuf> {
     variable("GENAIR_TRAINER").map(PathBuf::from)

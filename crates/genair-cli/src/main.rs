@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod environment;
 mod exit;
+mod generation;
 mod output;
 mod progress;
 mod standings;

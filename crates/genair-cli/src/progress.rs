@@ -10,6 +10,7 @@ use genair_runner::{Notice, Observer, Outcome, PlannedRun};
 use genair_store::RunId;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::generation::GenerationBar;
 use crate::output::{count, note};
 
 /// In a log, a run's epochs are told at most this often.
@@ -26,6 +27,8 @@ pub(crate) struct Progress {
 struct State {
     /// Of the whole sweep; on a terminal only.
     sweep: Option<ProgressBar>,
+    /// Of the stage that is being made.
+    stage: Option<GenerationBar>,
     runs: HashMap<RunId, RunProgress>,
     ended: usize,
     total: usize,
@@ -175,6 +178,21 @@ impl Observer for Progress {
                 failed,
                 jobs,
             } => self.begin(&mut state, total, finished, failed, jobs),
+            Notice::StageStarted { stage } => {
+                state.stage = None;
+                if !stage.is_ready() {
+                    let (name, dataset) = (stage.name().as_str(), &stage.dataset);
+                    note(&self.bars, format!("{name} of {dataset}: starting"));
+                }
+            }
+            Notice::StageProgress { stage, progress } => {
+                let label = format!("{} of {}", stage.name().as_str(), stage.dataset);
+                let of_stage = state
+                    .stage
+                    .get_or_insert_with(|| GenerationBar::new(self.bars.clone(), label));
+                of_stage.show(progress);
+            }
+            Notice::StageEnded { .. } => state.stage = None,
             Notice::RunStarted { id, run } => self.started(&mut state, id, run),
             Notice::RunEvent { id, run, event } => self.event(&mut state, id, run, event),
             Notice::RunEnded {
@@ -201,7 +219,7 @@ impl Drop for Progress {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+pub(crate) fn style(template: &str) -> ProgressStyle {
     // The templates are constants of this file; a wrong one still shows progress.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

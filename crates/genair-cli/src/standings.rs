@@ -31,6 +31,9 @@ struct Score {
     std: Option<f64>,
 }
 
+/// The representation that others are compared with.
+const ID: &str = "id";
+
 /// Columns of the text form.
 const COLUMNS: [(&str, Protocol, Metric); 4] = [
     ("NDCG@10", Protocol::Full, Metric::Ndcg),
@@ -106,6 +109,19 @@ fn score(protocol: Protocol, metric: Metric, k: u32, values: &[f64]) -> Score {
 }
 
 impl Standing {
+    /// The values of its axes, as in `dropout=0.2`.
+    fn axes(&self) -> impl Iterator<Item = &str> {
+        self.variant.split(',').filter(|axis| !axis.is_empty())
+    }
+
+    /// Whether this is `id` under the same sweep, dataset and backbone, with no axis that `other` lacks.
+    fn is_baseline_of(&self, other: &Self) -> bool {
+        let place = |of: &Self| (of.sweep.clone(), of.dataset.clone(), of.backbone.clone());
+        self.representation == ID
+            && place(self) == place(other)
+            && self.axes().all(|axis| other.axes().any(|own| own == axis))
+    }
+
     fn at_10(&self, protocol: Protocol, metric: Metric) -> Option<&Score> {
         self.scores
             .iter()
@@ -166,9 +182,53 @@ pub(crate) fn text(standings: &[Standing]) -> String {
         COLUMNS[3].0,
     ];
     let table = table(&headers, &right, rows);
+    let differences = differences(standings)
+        .map(|table| format!("\n\nMean difference from id over datasets and backbones:\n{table}"))
+        .unwrap_or_default();
     format!(
-        "{table}\n\nTest split, all users; \"of 100\": against 100 sampled negatives, otherwise among all items."
+        "{table}\n\nTest split, all users; \"of 100\": against 100 sampled negatives, otherwise among all items.\
+         {differences}"
     )
+}
+
+/// Each representation against `id`, paired by sweep, dataset, backbone and the other axes; none where
+/// there is nothing to compare.
+fn differences(standings: &[Standing]) -> Option<String> {
+    let mut pairs: BTreeMap<String, Vec<(&Standing, &Standing)>> = BTreeMap::new();
+    for standing in standings.iter().filter(|own| own.representation != ID) {
+        let mut own: Vec<&str> = standing.axes().collect();
+        let Some(baseline) = standings
+            .iter()
+            .find(|other| other.is_baseline_of(standing))
+        else {
+            continue;
+        };
+        // What is left are the axes of the representation alone.
+        own.retain(|axis| !baseline.axes().any(|shared| shared == *axis));
+        let label = [&[standing.representation.as_str()][..], &own]
+            .concat()
+            .join(" ");
+        pairs.entry(label).or_default().push((standing, baseline));
+    }
+    let mut headers = vec!["representation", "pairs"];
+    headers.extend(COLUMNS.map(|(name, ..)| name));
+    let rows = pairs.iter().map(|(label, pairs)| {
+        let mut row = vec![label.clone(), pairs.len().to_string()];
+        row.extend(COLUMNS.map(|(_, protocol, metric)| {
+            let values = pairs.iter().filter_map(|(own, baseline)| {
+                let own = own.at_10(protocol, metric)?;
+                Some(own.mean - baseline.at_10(protocol, metric)?.mean)
+            });
+            let values: Vec<f64> = values.collect();
+            if values.is_empty() {
+                return String::new();
+            }
+            format!("{:+.4}", values.iter().sum::<f64>() / values.len() as f64)
+        }));
+        row
+    });
+    let rows: Vec<_> = rows.collect();
+    (!rows.is_empty()).then(|| table(&headers, &headers[1..], rows))
 }
 
 #[cfg(test)]
@@ -194,6 +254,27 @@ mod tests {
             k: 10,
             value,
         }
+    }
+
+    #[test]
+    fn representations_are_compared_with_id_pair_by_pair() {
+        let of = |backbone: &str, representation: &str, variant: &str, value| LeaderboardRow {
+            representation: representation.to_owned(),
+            variant: variant.to_owned(),
+            ..row(backbone, 1, value)
+        };
+        let rows = vec![
+            of("a", "id", "lr=1", 0.1),
+            of("a", "genair", "lr=1,part=both", 0.15),
+            of("b", "id", "lr=1", 0.2),
+            of("b", "genair", "lr=1,part=both", 0.23),
+            of("c", "genair", "lr=2,part=both", 0.9), // There is no such id.
+        ];
+        insta::assert_snapshot!(differences(&standings(rows)).unwrap(), @r#"
+        representation    pairs  NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
+        genair part=both      2  +0.0400      -               -             -
+        "#);
+        assert_eq!(differences(&standings(vec![row("a", 1, 0.1)])), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use genair_data::fetch::{self, Progress, Source};
+use genair_data::fetch::{self, Source};
 use genair_data::{DatasetSpec, Statistics};
 use genair_runner::spec::SpecFile;
 use indicatif::MultiProgress;
@@ -11,7 +11,8 @@ use serde_json::json;
 
 use crate::args::{Data, Format, PublicDataset, SpecArgs};
 use crate::exit::Exit;
-use crate::output::{facts, note};
+use crate::generation::tell_download;
+use crate::output::facts;
 
 #[derive(Serialize)]
 struct Described {
@@ -31,7 +32,9 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
                 .clone()
                 .unwrap_or_else(|| PathBuf::from("data/ml-100k"));
             let source = url.clone().map_or(Source::Auto, Source::Url);
-            let report = fetch::ml_100k(&dest, &source, &mut |progress| tell(bars, &progress))?;
+            let report = fetch::ml_100k(&dest, &source, &mut |progress| {
+                tell_download(bars, &progress)
+            })?;
             let (folder, origin) = (&report.folder, &report.origin);
             let value = json!({ "folder": folder, "already_there": report.already_there, "origin": origin });
             format.show(&value, || {
@@ -117,21 +120,4 @@ fn describe((dataset, variant, spec): (String, String, DatasetSpec)) -> anyhow::
         variant,
         statistics,
     })
-}
-
-fn tell(bars: &MultiProgress, progress: &Progress) {
-    match progress {
-        Progress::Connecting { url } => note(bars, format!("asking {url}")),
-        Progress::Retrying { reason, wait } => {
-            note(bars, format!("{reason}; again in {} s", wait.as_secs()))
-        }
-        Progress::FallingBack { reason } => {
-            note(
-                bars,
-                format!("{reason}\ntaking it from the PyPI package recbole instead"),
-            );
-        }
-        // Five megabytes need no bar.
-        _ => {}
-    }
 }

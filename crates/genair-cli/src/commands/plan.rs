@@ -1,5 +1,6 @@
 //! `genair plan`: the runs of a spec, and how they stand in the database.
 
+use genair_archetype::Installation;
 use genair_protocol::RunSpec;
 use genair_runner::Plan;
 use genair_runner::spec::Labels;
@@ -8,7 +9,7 @@ use indicatif::MultiProgress;
 use serde::Serialize;
 
 use super::{Workshop, warn};
-use crate::args::{DatabaseArgs, Format, PluginArgs, SpecArgs};
+use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, SpecArgs};
 use crate::exit::Exit;
 use crate::output::{count, table};
 
@@ -30,8 +31,10 @@ pub(super) fn plan(
     spec: &SpecArgs,
     plugins: &PluginArgs,
     database: &DatabaseArgs,
+    cache: &CacheArgs,
 ) -> anyhow::Result<Exit> {
-    let plan = Plan::new(Workshop::open(plugins)?.expand(&spec.spec, &spec.set)?)?;
+    let sweep = Workshop::open(plugins)?.expand(&spec.spec, &spec.set)?;
+    let plan = Plan::new(sweep, &Installation::new(cache.path()))?;
     warn(bars, &plan.warnings);
     let path = database.path();
     let identities: Vec<String> = plan.runs.iter().map(|run| run.identity.clone()).collect();

@@ -1,12 +1,13 @@
 //! `genair sweep`: trains what has no result yet, then shows the leaderboard.
 
+use genair_archetype::Installation;
 use genair_runner::{Execution, Interrupt, Outcome, Plan, SweepReport, Urgency};
 use genair_store::{FailedRuns, Store};
 use indicatif::MultiProgress;
 use serde::Serialize;
 
 use super::{Workshop, results, warn};
-use crate::args::{DatabaseArgs, Format, PluginArgs, SpecArgs};
+use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, SpecArgs};
 use crate::exit::Exit;
 use crate::output::{count, note};
 use crate::progress::Progress;
@@ -44,9 +45,11 @@ pub(super) fn sweep(
     how: How,
     plugins: &PluginArgs,
     database: &DatabaseArgs,
+    cache: &CacheArgs,
 ) -> anyhow::Result<Exit> {
     let workshop = Workshop::open(plugins)?;
-    let plan = Plan::new(workshop.expand(&spec.spec, &spec.set)?)?;
+    let installation = Installation::new(cache.path());
+    let plan = Plan::new(workshop.expand(&spec.spec, &spec.set)?, &installation)?;
     warn(bars, &plan.warnings);
     if plan.runs.is_empty() {
         note(
@@ -78,6 +81,7 @@ pub(super) fn sweep(
             None => &(),
         },
         interrupt: &interrupt,
+        installation: &installation,
     };
     let (mut store, report) = genair_runner::sweep(&plan, store, &execution)?;
     drop(progress);
