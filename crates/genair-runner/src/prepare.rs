@@ -132,8 +132,9 @@ pub fn archetypes(
         Some(vectors) => vectors,
         None => assemble(&recipe, &settings.prompt, &generated)?,
     };
-    export_archetypes(&generated, &path.with_extension("archetypes.jsonl"))?;
+    // Makes the folder, too.
     let sha256 = vectors.write(&path)?;
+    export_archetypes(&generated, &path.with_extension("archetypes.jsonl"))?;
     Ok(Archetypes {
         catalogue,
         generated,
