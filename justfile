@@ -23,6 +23,10 @@ build: setup
 sweep *ARGS: build
     @scripts/sweep.sh "{{ genair }}" "$@"
 
+# Build genair-llama, the worker that runs language models; `just sweep` does it on first need
+llama:
+    @scripts/llama.sh
+
 # Say what is here, what is missing, and what to do about it
 doctor: build
     @"{{ genair }}" doctor
@@ -42,6 +46,19 @@ test *ARGS: build
 test-data: build
     @scripts/test-data.sh "{{ genair }}"
 
+# The engines' hidden states and vectors against their oracles, with the real models
+test-engines: build llama
+    @"{{ genair }}" archetype model fetch smollm2-135m
+    @"{{ genair }}" archetype model fetch minilm-l6-v2
+    @GENAIR_ENCODER_MODEL="$PWD/data/cache/models/minilm-l6-v2" cargo test --release -p genair-encoder
+    @GENAIR_LLAMA_MODEL="$PWD/data/cache/models/smollm2-135m/SmolLM2-135M-Instruct.Q8_0.gguf" \
+        scripts/llama.sh test
+
+# LaTeX of a report compiles; installs a small LaTeX on Debian where it may
+test-latex: build
+    @command -v pdflatex >/dev/null || apt-get install --yes --no-install-recommends texlive-latex-recommended
+    @GENAIR_TEST_LATEX=1 cargo test --release -p genair-report --test report latex
+
 # A plugin made from the template, outside the workspace, passes the conformance suite (minutes)
 test-template: build
     @cargo test --release -p genair-system-tests --test plugin_template
@@ -49,7 +66,12 @@ test-template: build
 # Microbenchmarks on one thread; arguments go to criterion: just bench Adam
 bench *ARGS: setup
     @OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive cargo bench --workspace \
-        --bench ranking --bench loading --bench sequences --bench training -- "$@"
+        --bench ranking --bench loading --bench sequences --bench training --bench calibration -- "$@"
+
+# The calibration loss beside its quadratic form and the published algorithm, in torch
+bench-calibration: build
+    @cargo build --release -p genair-calibration --examples
+    @scripts/bench/calibration.py "$(dirname "{{ genair }}")/examples/time_calibration"
 
 # Beside RecBole and plain PyTorch: seconds and memory, into results/bench-peers.md (--quick, --help)
 bench-peers *ARGS: build

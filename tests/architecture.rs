@@ -104,7 +104,12 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "clap",
-        &["genair-cli", "genair-encoder", "genair-llama", "genair-trainer"],
+        &[
+            "genair-cli",
+            "genair-encoder",
+            "genair-llama",
+            "genair-trainer",
+        ],
         "only a binary reads arguments",
     ),
 ];

@@ -2,6 +2,7 @@
 //!
 //! Each module is one promise of the README. Data are made up, folders temporary; no network.
 
+mod archetypes;
 mod crashes;
 mod database;
 mod inputs;

@@ -78,6 +78,9 @@ pub(crate) enum Command {
         database: DatabaseArgs,
         #[command(flatten)]
         cache: CacheArgs,
+        /// Only name the worker binaries that the spec needs and this machine lacks, one a line
+        #[arg(long)]
+        needs: bool,
     },
     /// Train every run of a spec that has no result yet
     ///

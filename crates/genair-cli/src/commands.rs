@@ -32,8 +32,16 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
         Command::Plan {
             spec,
             plugins,
+            database: _,
+            cache,
+            needs: true,
+        } => plan::needs(format, spec, plugins, cache),
+        Command::Plan {
+            spec,
+            plugins,
             database,
             cache,
+            needs: false,
         } => plan::plan(format, bars, spec, plugins, database, cache),
         Command::Sweep {
             spec,

@@ -20,7 +20,7 @@ fn model() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "says where the model is")]
     let path = std::env::var_os("GENAIR_LLAMA_MODEL");
     if path.is_none() {
-        println!("skipped: GENAIR_LLAMA_MODEL is not set; `just test-llama` sets it");
+        println!("skipped: GENAIR_LLAMA_MODEL is not set; `just test-engines` sets it");
     }
     path.map(PathBuf::from)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use genair_archetype::{
     ArchetypeError, ArchetypeSpec, AssembleError, EngineKind, ImportError, Installation,
-    VectorsRecipe, import_sha256,
+    StateSource, VectorsRecipe, import_sha256,
 };
 use genair_calibration::AssociationsError;
 use genair_data::{DataError, DatasetSpec, VectorsError};
@@ -93,6 +93,18 @@ impl Stage {
     /// Whether its outcome is in the cache.
     pub fn is_ready(&self) -> bool {
         self.path.exists()
+    }
+
+    /// The worker binary that has yet to be built for it, if there is one: `genair-llama` is built on
+    /// first need.
+    pub fn missing_worker(&self, installation: &Installation) -> Option<&'static str> {
+        let StageKind::Vectors(VectorsStage::Archetype { settings, .. }) = &self.kind else {
+            return None;
+        };
+        let needed =
+            settings.engine == EngineKind::LlamaCpp || settings.states == Some(StateSource::Local);
+        let missing = needed && !self.is_ready() && !installation.llama.is_file();
+        missing.then_some("genair-llama")
     }
 
     /// What kind of stage it is.

@@ -26,6 +26,8 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct Lab {
     folder: TempDir,
     programs: PathBuf,
+    /// Environment variables of `genair`.
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Lab {
@@ -49,7 +51,17 @@ impl Lab {
         );
         let folder =
             tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
-        Self { folder, programs }
+        Self {
+            folder,
+            programs,
+            variables: Vec::new(),
+        }
+    }
+
+    /// The same with an environment variable for `genair`.
+    pub fn with_variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
+        self
     }
 
     /// A file of the folder.
@@ -95,12 +107,18 @@ impl Lab {
         };
         let mut command = Command::new(self.programs.join("genair"));
         command.args(arguments).current_dir(self.folder.path());
-        for variable in ["GENAIR_TRAINER", "GENAIR_PLUGIN_PATH"] {
+        for variable in [
+            "GENAIR_TRAINER",
+            "GENAIR_PLUGIN_PATH",
+            "GENAIR_ALLOW_FAKE_ENGINE",
+        ] {
             command.env_remove(variable);
         }
         command
             .env("GENAIR_DB", "genair.db")
-            .env("GENAIR_DEVICE", "cpu");
+            .env("GENAIR_CACHE", "cache")
+            .env("GENAIR_DEVICE", "cpu")
+            .envs(self.variables.iter().copied());
         command
             .stdin(Stdio::null())
             .stdout(sink("stdout"))

@@ -1,9 +1,11 @@
 //! `genair plan`: the runs of a spec, and how they stand in the database.
 
+use std::collections::BTreeSet;
+
 use genair_archetype::Installation;
 use genair_protocol::RunSpec;
-use genair_runner::Plan;
 use genair_runner::spec::Labels;
+use genair_runner::{Plan, PlannedRun};
 use genair_store::{RunState, Store};
 use indicatif::MultiProgress;
 use serde::Serialize;
@@ -72,6 +74,26 @@ pub(super) fn plan(
     })
 }
 
+/// What has to be built before a sweep of the spec can run.
+pub(super) fn needs(
+    format: Format,
+    spec: &SpecArgs,
+    plugins: &PluginArgs,
+    cache: &CacheArgs,
+) -> anyhow::Result<Exit> {
+    let sweep = Workshop::open(plugins)?.expand(&spec.spec, &spec.set)?;
+    let installation = Installation::new(cache.path());
+    let plan = Plan::new(sweep, &installation)?;
+    let missing = plan.stages.iter();
+    let missing: BTreeSet<&str> = missing
+        .filter_map(|stage| stage.missing_worker(&installation))
+        .collect();
+    format.show(&missing, || {
+        missing.iter().copied().collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(Exit::Done)
+}
+
 fn text(plan: &Plan, rows: &[Row<'_>]) -> String {
     if rows.is_empty() {
         return format!(
@@ -106,8 +128,28 @@ fn text(plan: &Plan, rows: &[Row<'_>]) -> String {
         .iter()
         .filter(|row| row.state == RunState::Finished.as_str())
         .count();
+    let stages = plan.stages.iter().enumerate().map(|(at, stage)| {
+        let needing = |run: &&PlannedRun| run.vectors == Some(at) || run.associations == Some(at);
+        let runs = plan.runs.iter().filter(needing).count();
+        let state = if stage.is_ready() { "ready" } else { "to make" };
+        let name = stage.name().as_str();
+        [
+            state,
+            &stage.dataset,
+            name,
+            &runs.to_string(),
+            &stage.recipe_sha256[..12],
+        ]
+        .map(str::to_owned)
+    });
+    let stages = if plan.stages.is_empty() {
+        String::new()
+    } else {
+        let headers = ["state", "dataset", "stage", "runs", "recipe"];
+        format!("{}\n\n", table(&headers, &["runs"], stages))
+    };
     format!(
-        "{}\n\n{}, {finished} finished",
+        "{stages}{}\n\n{}, {finished} finished",
         table(&headers, &["seed"], cells),
         count(rows.len(), "run")
     )

@@ -1,0 +1,182 @@
+//! Representations that are made before training: archetypes (by the fake engine, which only this
+//! environment admits), imported vectors, noise; and calibration.
+
+use genair_test_support::lab::{Lab, tiny_spec};
+use serde_json::{Value, json};
+
+const REPRESENTATIONS: &str = r#"
+[archetype]
+engine = "fake"
+generation = { max_new_tokens = 8 }
+
+[representation.genair]
+kind = "archetype"
+components = 8
+calibration = { alpha = 1e-3, gamma = 4.0 }
+
+[representation.parts]
+kind = "archetype"
+components = 8
+part = ["context", "archetype"]
+fusion = "sum"
+
+[representation.random]
+kind = "random"
+width = 12
+finetune = true
+
+[train.stop]
+max_epochs = 3
+"#;
+
+fn spec(backbones: &[&str]) -> String {
+    tiny_spec("made", backbones, REPRESENTATIONS).replace(
+        "backbone =",
+        "representation = [\"id\", \"genair\", \"parts\", \"random\"]\nbackbone =",
+    )
+}
+
+fn lab() -> Lab {
+    Lab::new().with_variable("GENAIR_ALLOW_FAKE_ENGINE", "1")
+}
+
+#[test]
+fn every_backbone_trains_on_every_representation() {
+    let lab = lab();
+    lab.write("s.toml", spec(&["sasrec", "bert4rec", "gru4rec", "caser"]));
+    lab.genair(["sweep", "s.toml", "-j", "2"]).expect(0);
+    assert_eq!(
+        lab.count("SELECT run_id FROM runs WHERE state = 'finished'"),
+        4 * 5
+    );
+    // Vectors for those that read a file; scores for all, since one representation is calibrated.
+    let inputs = "SELECT representation, kind, count(*) FROM run_inputs JOIN runs USING (run_id)
+        GROUP BY 1, 2 ORDER BY 1, 2";
+    let expected = [
+        ("genair", "associations", 4),
+        ("genair", "vectors", 4),
+        ("id", "associations", 4),
+        ("parts", "associations", 8),
+        ("parts", "vectors", 8),
+        ("random", "associations", 4),
+    ];
+    let expected = expected.map(|(name, kind, runs)| vec![json!(name), json!(kind), json!(runs)]);
+    assert_eq!(lab.rows(inputs), expected);
+    let calibrated = "SELECT DISTINCT representation FROM epochs JOIN runs USING (run_id)
+        WHERE calibration IS NOT NULL";
+    assert_eq!(lab.rows(calibrated), [[json!("genair")]]);
+    // Before training and at the best epoch, of every item space.
+    let measured = "SELECT run_id FROM diagnostics GROUP BY run_id
+        HAVING count(*) = 8 AND count(DISTINCT epoch) = 2";
+    assert_eq!(lab.count(measured), 4 * 5);
+
+    let texts = |lab: &Lab| -> Vec<(String, Vec<u8>)> {
+        let files = std::fs::read_dir(lab.path("cache/vectors")).unwrap();
+        let mut files: Vec<_> = files
+            .map(|file| {
+                let path = file.unwrap().path();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                (name, std::fs::read(path).unwrap())
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let made = texts(&lab);
+    assert_eq!(
+        made.len(),
+        2,
+        "one file of vectors and one of texts serve all runs"
+    );
+    // A second sweep makes nothing, and from nothing the same bytes come out.
+    lab.genair(["archetype", "generate", "s.toml", "--format", "json"])
+        .expect(0)
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .for_each(|job| assert_eq!(job["counts"]["made"], json!(0), "{job}"));
+    let again = self::lab();
+    again.write("s.toml", spec(&["sasrec"]));
+    again.genair(["archetype", "generate", "s.toml"]).expect(0);
+    assert_eq!(texts(&again), made);
+}
+
+#[test]
+fn made_up_archetypes_need_leave() {
+    let lab = Lab::new();
+    lab.write("s.toml", spec(&["sasrec"]));
+    let refused = lab.genair(["sweep", "s.toml"]).expect(2);
+    assert!(
+        refused.stderr.contains("GENAIR_ALLOW_FAKE_ENGINE"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn an_item_can_be_looked_at() {
+    let lab = lab();
+    lab.write("s.toml", spec(&["sasrec"]));
+    let prompt = lab
+        .genair(["archetype", "prompt", "s.toml", "--format", "json"])
+        .expect(0)
+        .json();
+    let item = prompt["item"].as_str().unwrap().to_owned();
+    assert!(
+        prompt["prompt"].as_str().unwrap().contains("people who"),
+        "{prompt}"
+    );
+    let shown = lab
+        .genair([
+            "archetype",
+            "show",
+            "s.toml",
+            "--item",
+            &item,
+            "--format",
+            "json",
+        ])
+        .expect(0)
+        .json();
+    assert_eq!(shown["prompt"], prompt["prompt"]);
+    assert!(!shown["answer"].as_str().unwrap().is_empty());
+    let parts: Vec<&Value> = shown["neighbours"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        parts.iter().map(|part| &part["part"]).collect::<Vec<_>>(),
+        ["context", "archetype"]
+    );
+    assert!(
+        parts
+            .iter()
+            .all(|part| part["items"].as_array().unwrap().len() == 5)
+    );
+    lab.genair(["archetype", "report", "s.toml", "--out", "report"])
+        .expect(0);
+    let page = std::fs::read_to_string(lab.path("report/report.html")).unwrap();
+    assert!(page.contains("<svg") && !page.contains("http-equiv=\"refresh\""));
+    let missing = lab
+        .genair(["archetype", "show", "s.toml", "--item", "no such"])
+        .expect(2);
+    assert!(missing.stderr.contains("no such"), "{}", missing.stderr);
+}
+
+#[test]
+fn mistakes_are_named_where_they_were_made() {
+    let lab = lab();
+    let wrong = spec(&["sasrec"])
+        .replace("width = 12", "width = 0\npart = \"both\"")
+        .replace("generation = {", "generation = { top_p = 2.0,")
+        .replace("alpha = 1e-3", "alpha = -1.0");
+    lab.write("s.toml", wrong);
+    let refused = lab.genair(["check", "s.toml"]).expect(2);
+    for expected in [
+        "`representation.random.width` is 0; it must be at least 1",
+        "`representation.random.part` has no meaning for kind \"random\"",
+        "`archetype.generation.top_p` is 2",
+        "`representation.genair.calibration.alpha` is -1; it must be a number, at least 0",
+    ] {
+        let all = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(all.contains(expected), "{expected} is not in {all}");
+    }
+}
