@@ -67,7 +67,7 @@ pub enum PlanError {
         representation: String,
         /// What is wrong with it.
         #[source]
-        source: StageError,
+        source: Box<StageError>,
     },
 }
 
@@ -182,7 +182,7 @@ impl Identified<'_> {
         let recipe = stage::vectors_sha256(vectors, &run.spec.dataset, self.installation).map_err(
             |source| PlanError::Stage {
                 representation: run.labels.representation.clone(),
-                source,
+                source: Box::new(source),
             },
         )?;
         self.recipes.insert(question, recipe.clone());

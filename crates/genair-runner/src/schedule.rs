@@ -101,7 +101,7 @@ pub enum SweepError {
         dataset: String,
         /// The reason.
         #[source]
-        source: StageError,
+        source: Box<StageError>,
     },
     /// A run's spec cannot be written as JSON.
     #[error("the spec of {labels} cannot be written as JSON; this is a bug")]
@@ -237,7 +237,7 @@ fn prepare_inputs<'r>(
                 return Err(SweepError::Stage {
                     stage: stage.name(),
                     dataset: stage.dataset.clone(),
-                    source,
+                    source: Box::new(source),
                 });
             }
         }

@@ -109,7 +109,7 @@ impl SpecFile {
         let concerned = ["dataset", "representation", "archetype"];
         checker
             .tree
-            .retain(|section, _| concerned.iter().any(|name| section == *name));
+            .retain(|section, _| concerned.contains(&section));
         let axes = checker.axes();
         let first: Vec<(&Axis, &Value)> = axes.iter().map(|axis| (axis, &axis.values[0])).collect();
         checker.archetype_section();
