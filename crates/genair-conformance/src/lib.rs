@@ -14,7 +14,7 @@ mod training;
 use anyhow::{Context, Result, ensure};
 use genair_abi::Handshake;
 use genair_data::{Dataset, DatasetSpec};
-use genair_protocol::{OptimizerSpec, TrainSpec};
+use genair_protocol::{OptimizerSpec, Precision, TrainSpec};
 use genair_trainer::harness::{ModelUnderTest, Sequence};
 use genair_trainer::plugin::Plugin;
 use serde_json::{Map, Value};
@@ -29,7 +29,7 @@ pub use sequences::{
 };
 pub use training::{
     checkpoints_bring_a_model_back, dropout_is_for_training_alone, gradients_reach_every_parameter,
-    it_overfits_eight_users, the_seed_decides_every_number,
+    it_overfits_eight_users, it_trains_in_bfloat16_as_in_float32, the_seed_decides_every_number,
 };
 
 /// Longest sequence of the suite's dataset.
@@ -105,11 +105,22 @@ impl Subject {
         params: &Map<String, Value>,
         seed: u64,
     ) -> Result<ModelUnderTest<'_>> {
+        self.model_in(Precision::Float32, params, seed)
+    }
+
+    /// A model that trains in this precision.
+    pub(crate) fn model_in(
+        &self,
+        precision: Precision,
+        params: &Map<String, Value>,
+        seed: u64,
+    ) -> Result<ModelUnderTest<'_>> {
         let train = TrainSpec {
             optimizer: OptimizerSpec {
                 lr: 3e-3,
                 ..OptimizerSpec::default()
             },
+            precision,
             ..TrainSpec::default()
         };
         Ok(ModelUnderTest::create(
@@ -182,6 +193,7 @@ macro_rules! conformance {
                 gradients_reach_every_parameter,
                 checkpoints_bring_a_model_back,
                 it_overfits_eight_users,
+                it_trains_in_bfloat16_as_in_float32,
             }
         })+
     };

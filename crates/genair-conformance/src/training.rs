@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use genair_eval::Split;
+use genair_protocol::Precision;
 use genair_trainer::harness::{ModelUnderTest, Sequence};
 
 use crate::{CHANGE, MAX_LEN, SEED, Subject, largest_difference};
@@ -10,6 +11,11 @@ use crate::{CHANGE, MAX_LEN, SEED, Subject, largest_difference};
 const EPOCHS: usize = 200;
 /// Share of the first epoch's loss that may be left then.
 const LEFT: f64 = 0.25;
+/// Epochs of the comparison of precisions.
+const BFLOAT16_EPOCHS: usize = 60;
+/// What the loss's fall may differ by there, as a share of the first loss: bfloat16 keeps 8 bits of a
+/// number's fraction.
+const BFLOAT16_CHANGE: f64 = 0.1;
 
 /// The same seed gives the same start, training and states, bit by bit; another seed another start.
 ///
@@ -149,6 +155,27 @@ pub fn it_overfits_eight_users(subject: &Subject) -> Result<()> {
     ensure!(
         last < LEFT * first,
         "the loss fell from {first:.3} to {last:.3} only"
+    );
+    Ok(())
+}
+
+/// Training under autocast to bfloat16 works, and lowers the loss as much as float32 does.
+///
+/// # Errors
+/// How far the loss falls in each.
+pub fn it_trains_in_bfloat16_as_in_float32(subject: &Subject) -> Result<()> {
+    let fall = |precision| -> Result<f64> {
+        let mut model = subject.model_in(precision, &subject.calm()?, SEED)?;
+        let losses = model.train(BFLOAT16_EPOCHS)?;
+        let last = &losses[BFLOAT16_EPOCHS - 10..];
+        Ok(1.0 - last.iter().sum::<f64>() / 10.0 / losses[0])
+    };
+    let (full, half) = (fall(Precision::Float32)?, fall(Precision::Bfloat16)?);
+    ensure!(
+        (half - full).abs() <= BFLOAT16_CHANGE,
+        "the loss falls by {:.1} % in float32 and by {:.1} % in bfloat16",
+        full * 100.0,
+        half * 100.0
     );
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use genair_protocol::{EngineEvent, EngineRequest};
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::{LogOptions, send_logs_to_tracing};
@@ -41,21 +41,13 @@ enum Command {
         output: PathBuf,
         /// How weights are stored.
         #[arg(value_enum)]
-        weights: Weights,
+        weights: native::Weights,
     },
     /// Say what a model is, as JSON.
     Info {
         /// A GGUF file.
         model: PathBuf,
     },
-}
-
-/// How weights are stored.
-#[derive(Clone, Copy, ValueEnum)]
-enum Weights {
-    /// Eight bits, in blocks of 32 with one scale: nearly the original, and fast on a CPU.
-    #[value(name = "q8_0")]
-    Q8_0,
 }
 
 fn main() -> ExitCode {
@@ -88,8 +80,8 @@ fn dispatch(command: Command) -> Result<(), WorkerError> {
         Command::Quantize {
             input,
             output,
-            weights: Weights::Q8_0,
-        } => native::quantize_to_q8_0(&input, &output),
+            weights,
+        } => native::quantize(&input, &output, weights),
         Command::Info { model } => {
             let description = info::describe(&backend, &model)?;
             worker::write_line(&description).map_err(|source| WorkerError::Unwritable {

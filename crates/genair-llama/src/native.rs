@@ -22,9 +22,19 @@ pub(crate) fn features() -> String {
         .join(" ")
 }
 
-/// Writes `input` as Q8_0 (blocks of 32 eight-bit weights) to `output`, whatever types it has now.
-/// `output` appears complete or not at all.
-pub(crate) fn quantize_to_q8_0(input: &Path, output: &Path) -> Result<(), WorkerError> {
+/// How weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Weights {
+    /// Eight bits, in blocks of 32 with one scale: nearly the original, and the smallest that is.
+    #[value(name = "q8_0")]
+    Q8_0,
+    /// Sixteen bits.
+    F16,
+}
+
+/// Writes `input` with such weights to `output`, whatever types it has now. `output` appears complete
+/// or not at all.
+pub(crate) fn quantize(input: &Path, output: &Path, weights: Weights) -> Result<(), WorkerError> {
     std::fs::File::open(input).map_err(|source| WorkerError::Unreadable {
         path: input.to_owned(),
         source,
@@ -47,7 +57,10 @@ pub(crate) fn quantize_to_q8_0(input: &Path, output: &Path) -> Result<(), Worker
     // defaults, whose pointers are null, with three plain values changed.
     let code = unsafe {
         let mut params = llama_cpp_sys_2::llama_model_quantize_default_params();
-        params.ftype = llama_cpp_sys_2::LLAMA_FTYPE_MOSTLY_Q8_0;
+        params.ftype = match weights {
+            Weights::Q8_0 => llama_cpp_sys_2::LLAMA_FTYPE_MOSTLY_Q8_0,
+            Weights::F16 => llama_cpp_sys_2::LLAMA_FTYPE_MOSTLY_F16,
+        };
         params.allow_requantize = true;
         params.nthread = 0;
         llama_cpp_sys_2::llama_model_quantize(input_path.as_ptr(), output_path.as_ptr(), &params)

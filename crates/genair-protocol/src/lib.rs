@@ -23,6 +23,6 @@ pub use representation::{
 };
 pub use run::{
     BUILTIN_BACKBONES, BackboneSpec, Initialisation, InputFile, LossKind, LossSpec,
-    NegativeSampler, NegativesFor, OptimizerKind, OptimizerSpec, RESULTS_VERSION, RunSpec,
-    StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
+    NegativeSampler, NegativesFor, OptimizerKind, OptimizerSpec, Precision, RESULTS_VERSION,
+    RunSpec, StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
 };

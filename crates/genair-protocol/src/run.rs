@@ -63,6 +63,8 @@ pub struct TrainSpec {
     pub stop: StopSpec,
     /// How weight matrices start; vectors (biases, norms) start as in PyTorch.
     pub init: Initialisation,
+    /// What matrix products of training compute in.
+    pub precision: Precision,
     /// `auto` (CUDA when there is one), `cpu`, or `cuda:N`.
     pub device: String,
     /// Threads of the one worker process. Part of the run's identity: sums depend on it.
@@ -77,6 +79,7 @@ impl Default for TrainSpec {
             optimizer: OptimizerSpec::default(),
             stop: StopSpec::default(),
             init: Initialisation::XavierNormal,
+            precision: Precision::Float32,
             device: "auto".to_owned(),
             threads: 1,
         }
@@ -253,6 +256,18 @@ pub enum Initialisation {
     XavierNormal,
     /// Normal with standard deviation 0.02, cut at two standard deviations.
     TruncatedNormal,
+}
+
+/// What training computes in. Parameters, losses, the optimiser and evaluation are float32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32 bits everywhere.
+    #[default]
+    Float32,
+    /// Matrix products of adapter and backbone take and give bfloat16 (autocast): faster where the
+    /// processor computes in it (AMX, AVX-512 BF16, GPUs), slower elsewhere.
+    Bfloat16,
 }
 
 /// What the runner hands a worker process, as a JSON file.

@@ -4,6 +4,7 @@
 //! and, with the SDK, the only one that links libtorch. It knows no database: what it finds it says
 //! as events.
 
+mod autocast;
 mod batch;
 #[doc(hidden)]
 pub mod bench;

@@ -12,6 +12,7 @@ use genair_protocol::{LossSpec, NegativesFor, TrainSpec};
 use tch::{Device, Kind, Tensor};
 
 use crate::RunErrorKind;
+use crate::autocast::Autocast;
 use crate::batch::{Batches, TrainingBatch, padding_places, tail};
 use crate::calibration::{CalibrationTerm, weight};
 use crate::evaluation::{Scorer, input_and_target};
@@ -36,6 +37,8 @@ pub(crate) struct SequenceModel<'a> {
     pub(crate) backbone: Model<'a>,
     pub(crate) items: ItemVectors,
     pub(crate) device: Device,
+    /// For training; evaluation is in float32.
+    autocast: Autocast,
 }
 
 impl<'a> SequenceModel<'a> {
@@ -71,6 +74,7 @@ impl<'a> SequenceModel<'a> {
                 backbone,
                 items,
                 device,
+                autocast: Autocast::new(spec.precision, device)?,
             },
             parameters,
         ))
@@ -142,21 +146,23 @@ impl<'a> SequenceModel<'a> {
     ) -> Result<Forward, RunErrorKind> {
         let ids = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(self.device);
         // Every vector is computed once per distinct item, then gathered.
-        let items = self.items.gather(&batch.distinct)?;
+        let items = self.autocast.run(|| self.items.gather(&batch.distinct))?;
         let users = self
             .backbone
             .capabilities()
             .wants_users
             .then(|| ids(&batch.users))
             .transpose()?;
-        let states_ms = self.backbone.encode(&BatchTensors {
-            items: &items.tokens(&ids(&batch.tokens)?)?,
-            positions: &ids(&batch.positions)?,
+        let (tokens, positions) = (items.tokens(&ids(&batch.tokens)?)?, ids(&batch.positions)?);
+        let input = BatchTensors {
+            items: &tokens,
+            positions: &positions,
             lengths: &batch.lengths,
             users: users.as_ref(),
             wanted: batch.wanted.as_deref(),
             training: Some(seed),
-        })?;
+        };
+        let states_ms = self.autocast.run(|| self.backbone.encode(&input))?;
         let rows = if spec.negatives_for == NegativesFor::Batch {
             1
         } else {

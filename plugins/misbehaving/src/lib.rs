@@ -57,6 +57,8 @@ enum Fault {
     DropsInPrediction,
     /// Cuts its states off from every gradient.
     DetachesStates,
+    /// Cannot go on from a matrix product of 16 bits.
+    WantsFloat32,
     /// Ends the whole process.
     Abort,
     /// Never comes back; whoever waits must be able to end it.
@@ -156,6 +158,12 @@ impl Backbone for Misbehaving {
                 states.f_dropout(0.5, true)?
             }
             (Fault::DetachesStates, _) => states.f_detach()?,
+            (Fault::WantsFloat32, _) if states.kind() != tch::Kind::Float => {
+                return Err(Error::Batch(format!(
+                    "expected Float, got {:?}",
+                    states.kind()
+                )));
+            }
             (Fault::Abort, true) => std::process::abort(),
             (Fault::Hang, true) => loop {
                 std::thread::sleep(std::time::Duration::from_secs(1));

@@ -44,6 +44,7 @@ fn failures(handshake: &'static Handshake, params: Value) -> Vec<(&'static str, 
         gradients_reach_every_parameter,
         checkpoints_bring_a_model_back,
         it_overfits_eight_users,
+        it_trains_in_bfloat16_as_in_float32,
     ];
     let results = checks
         .into_iter()
@@ -152,6 +153,17 @@ fn randomness_that_no_seed_governs_is_found() {
     assert!(
         dropout.1.contains("two predictions of one model differ"),
         "{found:#?}"
+    );
+}
+
+#[test]
+fn a_model_that_fails_in_bfloat16_is_found() {
+    assert_fails(
+        "wants-float32",
+        &[(
+            "it_trains_in_bfloat16_as_in_float32",
+            "expected Float, got BFloat16",
+        )],
     );
 }
 

@@ -372,7 +372,12 @@ fn record(item: &EngineItem, answer: &str) -> Result<EngineRecord, String> {
     let usage = completion.usage;
     Ok(EngineRecord {
         key: item.key.clone(),
-        text: text.trim().to_owned(),
+        // As it came: a model that reads it after the prompt needs the space in between.
+        text: if text.trim().is_empty() {
+            String::new()
+        } else {
+            text
+        },
         prompt_tokens: usage.as_ref().map_or(0, |usage| usage.prompt_tokens),
         new_tokens: usage.as_ref().map_or(0, |usage| usage.completion_tokens),
         // The protocol does not tell a stop string from the end of sequence.

@@ -105,7 +105,11 @@ impl<'a> Model<'a> {
             return Err(wrong("nothing at all".to_owned()));
         }
         // SAFETY: the plugin wrote a handle that this side now owns.
-        let states = unsafe { Tensor::from_ptr(out.cast()) };
+        let mut states = unsafe { Tensor::from_ptr(out.cast()) };
+        // What autocast leaves.
+        if states.kind() == Kind::BFloat16 {
+            states = states.f_to_kind(Kind::Float)?;
+        }
         if states.size() != shape || states.kind() != Kind::Float {
             return Err(wrong(format!(
                 "shape {:?} and type {:?}",

@@ -4,7 +4,7 @@
 
 use genair_abi::InitKind;
 use genair_protocol::{AdapterKind, AdapterSpec};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::{WEIGHT, create};
 use crate::RunErrorKind;
@@ -67,10 +67,10 @@ impl Adapter {
         })
     }
 
-    /// `[R, W]` to `[R, D]`.
+    /// `[R, W]` to `[R, D]`, of 32 bits also under autocast.
     pub(super) fn forward(&self, x_rw: &Tensor) -> Result<Tensor, tch::TchError> {
         let Some(hidden) = &self.hidden else {
-            return self.last.forward(x_rw);
+            return self.last.forward(x_rw)?.f_to_kind(Kind::Float);
         };
         let x_rh = hidden.linear.forward(x_rw)?;
         let shape = [x_rh.size()[1]];
@@ -80,7 +80,7 @@ impl Adapter {
             // "none": exact, by the error function, not approximated by tanh.
             x_rh = x_rh.f_gelu("none")?;
         }
-        self.last.forward(&x_rh)
+        self.last.forward(&x_rh)?.f_to_kind(Kind::Float)
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
     use std::path::Path;
 
     use genair_protocol::Initialisation;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     use super::*;
     use crate::random::Streams;

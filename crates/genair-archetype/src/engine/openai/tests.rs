@@ -166,7 +166,8 @@ fn a_chat_is_asked_and_answered() {
         client.generation.stop = vec!["\n".to_owned()];
     });
     let records = run(engine, &["a"]).unwrap();
-    assert_eq!(records[0].text, "People who read.");
+    // The space belongs to the text: a model reads it between prompt and answer.
+    assert_eq!(records[0].text, " People who read. ");
     assert_eq!(
         (
             records[0].prompt_tokens,
@@ -193,6 +194,13 @@ fn a_chat_is_asked_and_answered() {
         "repeat_penalty": 1.2,
     });
     assert_eq!(seen.body, expected);
+}
+
+#[test]
+fn an_answer_of_white_space_is_empty() {
+    let (url, _) = serve(vec![chat_answer(" \n ")]);
+    let records = run(engine(&url, |_| {}), &["a"]).unwrap();
+    assert_eq!(records[0].text, "");
 }
 
 #[test]
