@@ -48,13 +48,7 @@ test-data: build
 
 # The engines against their oracles, and against a real server on loopback, with the real models
 test-engines: build llama
-    @"{{ genair }}" archetype model fetch smollm2-135m
-    @"{{ genair }}" archetype model fetch minilm-l6-v2
-    @GENAIR_ENCODER_MODEL="$PWD/data/cache/models/minilm-l6-v2" cargo test --release -p genair-encoder
-    @GENAIR_LLAMA_MODEL="$PWD/data/cache/models/smollm2-135m/SmolLM2-135M-Instruct.Q8_0.gguf" \
-        scripts/llama.sh test
-    @scripts/test-server.sh "$(dirname "{{ genair }}")/genair-llama" \
-        data/cache/models/smollm2-135m/SmolLM2-135M-Instruct.Q8_0.gguf
+    @scripts/test-engines.sh "{{ genair }}"
 
 # LaTeX of a report compiles; installs a small LaTeX on Debian where it may
 test-latex: build
