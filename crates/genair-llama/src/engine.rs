@@ -156,19 +156,20 @@ impl<'m> Engine<'m> {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Reads a sequence (of at least one token) from its beginning, and hands each token's position and
-    /// hidden state to `visit`. Returns the row of its last token.
+    /// Reads the tokens of a sequence (at least one) from position `first` on, and hands each token's
+    /// position and hidden state to `visit`. Returns the row of the last one.
     ///
     /// A sequence is read alone: llama.cpp would cut a batch of unequal ones into many small steps, and
     /// alone its numbers cannot depend on the others.
     pub(crate) fn read(
         &mut self,
         sequence: usize,
+        first: usize,
         tokens: &[LlamaToken],
         mut visit: impl FnMut(usize, &[f32]),
     ) -> Result<usize, WorkerError> {
         for (chunk, tokens) in tokens.chunks(BATCH).enumerate() {
-            let start = chunk * BATCH;
+            let start = first + chunk * BATCH;
             let feeds: Vec<Feed> = (start..)
                 .zip(tokens)
                 .map(|(position, &token)| Feed {
@@ -217,6 +218,23 @@ impl<'m> Engine<'m> {
     /// The logits of a row of the last batch.
     pub(crate) fn logits(&self, row: usize) -> &[f32] {
         self.llama.get_logits_ith(row as i32)
+    }
+
+    /// Gives an empty sequence the first `tokens` tokens of another. `false`, and nothing done, for models
+    /// that cannot forget the end of a sequence (recurrent ones).
+    pub(crate) fn copy(&mut self, from: usize, to: usize, tokens: usize) -> bool {
+        let (source, target) = (from as i32, to as i32);
+        let copied = self.llama.copy_kv_cache_seq(source, target, None, None);
+        let end = Some(tokens as u32);
+        let cut = copied.is_ok()
+            && self
+                .llama
+                .clear_kv_cache_seq(Some(to as u32), end, None)
+                .unwrap_or(false);
+        if !cut {
+            self.forget(to);
+        }
+        cut
     }
 
     /// Forgets a sequence, so that its number may be used again.

@@ -4,6 +4,7 @@ mod engine;
 mod error;
 mod info;
 mod native;
+mod prefix;
 mod worker;
 
 use std::io::IsTerminal;

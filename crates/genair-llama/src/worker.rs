@@ -15,6 +15,7 @@ use llama_cpp_2::token::LlamaToken;
 use crate::engine::{Engine, Feed, MOST_SEQUENCES, index, load};
 use crate::error::WorkerError;
 use crate::native;
+use crate::prefix::SharedPrefix;
 
 /// Room for a prompt, in tokens, beside that of its answer. Memory for keys and values is claimed in
 /// advance, for all sequences: a 7B model takes half a megabyte per token.
@@ -28,13 +29,14 @@ pub(crate) fn work(backend: &LlamaBackend, request: &EngineRequest) -> Result<()
     let (sequences, room) = match &request.task {
         EngineTask::Generate(spec) => {
             check_settings(spec)?;
-            (request.parallel, PROMPT_ROOM + spec.max_new_tokens)
+            // One more for what prompts share.
+            (request.parallel + 1, PROMPT_ROOM + spec.max_new_tokens)
         }
         EngineTask::Read => (1, READING_ROOM),
         EngineTask::Tokenize => (1, 1),
         EngineTask::Encode => return Err(WorkerError::NoSentenceVectors),
     };
-    check_range("parallel", request.parallel, MOST_SEQUENCES)?;
+    check_range("parallel", request.parallel, MOST_SEQUENCES - 1)?;
     check_range("threads", request.threads, 512)?;
 
     let model = load(backend, &request.model, &LlamaModelParams::default())?;
@@ -47,7 +49,7 @@ pub(crate) fn work(backend: &LlamaBackend, request: &EngineRequest) -> Result<()
 
     let items = items_of_standard_input(request.parallel);
     match &request.task {
-        EngineTask::Generate(spec) => Writer::new(&mut engine, spec, sequences).run(items),
+        EngineTask::Generate(spec) => Writer::new(&mut engine, spec, request.parallel).run(items),
         EngineTask::Read => items
             .into_iter()
             .try_for_each(|item| read_item(&mut engine, item?)),
@@ -92,6 +94,7 @@ struct Writer<'a, 'm> {
     spec: &'a GenerationSpec,
     /// One place for each sequence.
     places: Vec<Option<Writing<'a>>>,
+    prefix: SharedPrefix,
 }
 
 /// One item at work.
@@ -114,6 +117,7 @@ impl<'a, 'm> Writer<'a, 'm> {
             engine,
             spec,
             places: (0..sequences).map(|_| None).collect(),
+            prefix: SharedPrefix::new(sequences),
         }
     }
 
@@ -147,8 +151,8 @@ impl<'a, 'm> Writer<'a, 'm> {
         )?;
         let mut mean = Mean::new(self.engine.width());
         let row = self
-            .engine
-            .read(place, &tokens, |_, state| mean.add(state))?;
+            .prefix
+            .read(self.engine, place, &tokens, |_, state| mean.add(state))?;
         let writing = Writing {
             sampler: Sampler::new(
                 self.spec,
@@ -265,7 +269,7 @@ fn read_item(engine: &mut Engine, item: EngineItem) -> Result<(), WorkerError> {
     check_length(&item.key, prompt_tokens, new_tokens, engine.room())?;
     let mut prompt_mean = Mean::new(engine.width());
     let mut answer_mean = Mean::new(engine.width());
-    engine.read(0, &tokens, |position, state| {
+    engine.read(0, 0, &tokens, |position, state| {
         if position < prompt_tokens {
             prompt_mean.add(state);
         } else {
