@@ -222,7 +222,8 @@ impl ResultColumns {
                  ({columns}) = (SELECT {columns} FROM theirs.runs WHERE run_id = ?1)
              WHERE run_id = ?2"
         )];
-        for table in RESULTS {
+        // A new attempt keeps how earlier ones were judged, so that is no result.
+        for table in RESULTS.iter().chain(&["prune_decisions"]) {
             let columns =
                 "SELECT group_concat(name, ', ') FROM pragma_table_info(?) WHERE name <> 'run_id'";
             let columns: String = sqlx::query_scalar(columns)
@@ -244,6 +245,10 @@ impl ResultColumns {
         ours: RunId,
     ) -> Result<(), StoreErrorKind> {
         reset(connection, ours).await?;
+        sqlx::query("DELETE FROM main.prune_decisions WHERE run_id = ?")
+            .bind(ours)
+            .execute(&mut *connection)
+            .await?;
         for statement in &self.statements {
             // Made of names from our own tables alone.
             sqlx::query(AssertSqlSafe(statement.as_str()))
