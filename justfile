@@ -73,6 +73,10 @@ bench-calibration: build
 bench-peers *ARGS: build
     @scripts/bench/peers.py --binaries "$(dirname "{{ genair }}")" "$@"
 
+# 32 points of SASRec with and without pruning: best validation and time (about 15 minutes); -j N
+bench-asha *ARGS: build
+    @scripts/bench/asha.py "{{ genair }}" "$@"
+
 # What CI runs
 ci: check test
 

@@ -8,4 +8,5 @@ mod database;
 mod inputs;
 mod plugins;
 mod repeatability;
+mod searching;
 mod sweeping;

@@ -51,6 +51,12 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphForm {
+    Text,
+    Dot,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Validate specs and plugins; train nothing
@@ -65,10 +71,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         plugins: PluginArgs,
     },
-    /// List the runs a spec expands to, and which are done
+    /// List the runs a spec expands to, which are done, and what they share
     ///
-    /// JSON: an array of {dataset, backbone, representation, variant, seed, state, identity, spec}; `state` is
-    /// new, pending, running, finished or failed.
+    /// JSON: an array of {dataset, backbone, representation, variant, seed, state, identity, priority, spec};
+    /// `state` is new, pending, running, finished, failed or pruned. With `--graph`: {stages, runs, edges}; a stage is
+    /// {id, stage, dataset, state, recipe, path}, a run {id, state, priority} and its labels, an edge {from, to} goes
+    /// from what is made to what needs it.
     Plan {
         #[command(flatten)]
         spec: SpecArgs,
@@ -81,21 +89,31 @@ pub(crate) enum Command {
         /// Only name the worker binaries that the spec needs and this machine lacks, one a line
         #[arg(long)]
         needs: bool,
+        /// Show what is made once and which runs need it, as a tree or in Graphviz's language
+        #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "text", conflicts_with = "needs")]
+        graph: Option<GraphForm>,
     },
     /// Train every run of a spec that has no result yet
     ///
     /// Ctrl-C stops cleanly, twice at once; the same command goes on. JSON: {sweep, interrupted, runs, leaderboard};
     /// a run is {run_id, dataset, backbone, representation, variant, seed, outcome, failure}, `outcome` is finished,
-    /// finished-before, failed, failed-before or left; the leaderboard is that of `results leaderboard`.
+    /// finished-before, failed, failed-before, pruned, pruned-before or left; the leaderboard is that of `results
+    /// leaderboard`.
     Sweep {
         #[command(flatten)]
         spec: SpecArgs,
-        /// Runs at once [default: cores over `train.threads`]
+        /// Runs at once [default: `schedule.jobs`, or else cores over `train.threads`]
         #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
         jobs: Option<u16>,
         /// Try runs again that failed before
         #[arg(long)]
         retry_failed: bool,
+        /// Start nothing more once a run has failed; runs at work go to their end
+        #[arg(long)]
+        fail_fast: bool,
+        /// Take runs to their end that were pruned
+        #[arg(long)]
+        continue_pruned: bool,
         #[command(flatten)]
         plugins: PluginArgs,
         #[command(flatten)]

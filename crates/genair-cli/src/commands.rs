@@ -4,6 +4,7 @@ mod archetype;
 mod check;
 mod data;
 mod doctor;
+mod graph;
 mod plan;
 mod plugin;
 mod results;
@@ -35,6 +36,7 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
             database: _,
             cache,
             needs: true,
+            graph: _,
         } => plan::needs(format, spec, plugins, cache),
         Command::Plan {
             spec,
@@ -42,11 +44,14 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
             database,
             cache,
             needs: false,
-        } => plan::plan(format, bars, spec, plugins, database, cache),
+            graph,
+        } => plan::plan(format, bars, spec, *graph, plugins, database, cache),
         Command::Sweep {
             spec,
             jobs,
             retry_failed,
+            fail_fast,
+            continue_pruned,
             plugins,
             database,
             cache,
@@ -54,6 +59,8 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
             let how = sweep::How {
                 jobs: jobs.map(usize::from),
                 retry_failed: *retry_failed,
+                fail_fast: *fail_fast,
+                continue_pruned: *continue_pruned,
             };
             sweep::sweep(format, bars, spec, how, plugins, database, cache)
         }
@@ -87,9 +94,12 @@ impl Workshop {
         let file = SpecFile::read(path, &set.overrides)?;
         file.expand(&Backbones {
             plugins: &self.plugins,
-            accepts: &|report, params| match self.trainer.capabilities(&report.path, params) {
-                Ok(verdict) => verdict.map(drop),
-                Err(error) => Err(error.to_string()),
+            accepts: &|report, all| match self.trainer.capabilities(&report.path, all) {
+                Ok(verdicts) => verdicts
+                    .into_iter()
+                    .map(|verdict| verdict.map(drop))
+                    .collect(),
+                Err(error) => vec![Err(error.to_string()); all.len()],
             },
         })
     }

@@ -52,8 +52,8 @@ impl Progress {
         }
     }
 
-    fn begin(&self, state: &mut State, total: usize, finished: usize, failed: usize, jobs: usize) {
-        let open = total - finished - failed;
+    fn begin(&self, state: &mut State, [total, finished, failed, pruned, jobs]: [usize; 5]) {
+        let open = total - finished - failed - pruned;
         let mut line = format!(
             "{}: {finished} finished before, {open} to run, {jobs} at once",
             count(total, "run")
@@ -61,6 +61,11 @@ impl Progress {
         if failed > 0 {
             line = format!(
                 "{line}; {failed} failed before and are left alone (`--retry-failed` tries them again)"
+            );
+        }
+        if pruned > 0 {
+            line = format!(
+                "{line}; {pruned} pruned before and are left alone (`--continue-pruned` goes on with them)"
             );
         }
         note(&self.bars, line);
@@ -157,6 +162,8 @@ impl Progress {
             Outcome::FinishedBefore => "finished by another process".to_owned(),
             // Told at the beginning.
             Outcome::FailedBefore(_) => return,
+            Outcome::Pruned { epoch } => format!("pruned at epoch {epoch}"),
+            Outcome::PrunedBefore => "pruned by another process".to_owned(),
             Outcome::Left => "stopped".to_owned(),
         };
         state.ended += 1;
@@ -176,8 +183,9 @@ impl Observer for Progress {
                 total,
                 finished,
                 failed,
+                pruned,
                 jobs,
-            } => self.begin(&mut state, total, finished, failed, jobs),
+            } => self.begin(&mut state, [total, finished, failed, pruned, jobs]),
             Notice::StageStarted { stage } => {
                 state.stage = None;
                 if !stage.is_ready() {

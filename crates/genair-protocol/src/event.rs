@@ -189,6 +189,10 @@ pub enum FailureKind {
     Io,
     /// The worker ended without saying why (killed, aborted, out of memory).
     WorkerDied,
+    /// The worker used more memory than `schedule.memory_limit` and was ended.
+    MemoryLimit,
+    /// The worker took longer than `schedule.time_limit` and was ended.
+    TimeLimit,
     /// A bug in this program.
     Internal,
 }
@@ -205,6 +209,8 @@ impl FailureKind {
             Self::Device => "device",
             Self::Io => "io",
             Self::WorkerDied => "worker-died",
+            Self::MemoryLimit => "memory-limit",
+            Self::TimeLimit => "time-limit",
             Self::Internal => "internal",
         }
     }

@@ -280,6 +280,9 @@ pub struct WorkerRequest {
     pub plugin: Option<PathBuf>,
     /// SHA-256 the plugin's file must have, lower-case hex: the one that is in the run's identity.
     pub plugin_sha256: Option<String>,
+    /// The dataset as prepared for all of its runs; absent where the worker has to do that itself.
+    #[serde(default)]
+    pub data: Option<InputFile>,
     /// Item vectors made before the run; absent where the representation needs none.
     #[serde(default)]
     pub vectors: Option<InputFile>,

@@ -20,6 +20,8 @@ pub enum Notice<'a> {
         finished: usize,
         /// Of these, runs that failed earlier and are left alone.
         failed: usize,
+        /// Of these, runs pruned earlier, which are left alone.
+        pruned: usize,
         /// Workers at once.
         jobs: usize,
     },
@@ -87,6 +89,13 @@ pub enum Outcome {
     FinishedBefore,
     /// It had failed before, or in another process, and was not to be tried again.
     FailedBefore(Failure),
+    /// It was stopped for being worse than others.
+    Pruned {
+        /// The last epoch trained.
+        epoch: usize,
+    },
+    /// It had been pruned before, or by another process.
+    PrunedBefore,
     /// It was stopped or never begun, and is pending.
     Left,
 }

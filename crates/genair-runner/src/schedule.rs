@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use genair_archetype::Installation;
@@ -21,10 +22,12 @@ use crate::interrupt::Interrupt;
 use crate::observer::{Notice, Observer, Outcome};
 use crate::plan::{Plan, PlannedRun};
 use crate::prepare::prepare;
+use crate::prune::Pruner;
+use crate::queue::Queue;
 use crate::spec::Labels;
-use crate::stage::{StageError, StageName};
+use crate::stage::{StageError, StageKind, StageName};
 use crate::trainer::Trainer;
-use crate::worker::{Ending, LOG_FILE, Launch, run_worker};
+use crate::worker::{Ending, LOG_FILE, Launch, Limits, Next, run_worker};
 use crate::writer::{Writer, WriterGone};
 
 /// How often a run in another process's hands is asked about.
@@ -38,6 +41,10 @@ pub struct Execution<'a> {
     pub jobs: usize,
     /// Whether runs that failed earlier are tried again.
     pub failed: FailedRuns,
+    /// Whether runs that were pruned go on to their end.
+    pub continue_pruned: bool,
+    /// Whether nothing is started any more once a run has failed, also where the spec does not say so.
+    pub fail_fast: bool,
     /// Watches.
     pub observer: &'a dyn Observer,
     /// Asks to stop.
@@ -53,6 +60,8 @@ pub struct SweepReport {
     pub runs: Vec<(RunId, Labels, Outcome)>,
     /// Whether stopping was asked for.
     pub interrupted: bool,
+    /// Whether a failure kept other runs from being started.
+    pub failed_fast: bool,
 }
 
 impl SweepReport {
@@ -137,6 +146,11 @@ pub fn sweep(
         .map(new_run)
         .collect::<Result<Vec<_>, _>>()?;
     let numbers = store.register(id, &new)?;
+    if how.continue_pruned {
+        for &number in &numbers {
+            store.unprune(number)?;
+        }
+    }
     let identities: Vec<String> = plan.runs.iter().map(|run| run.identity.clone()).collect();
     let states = store.run_states(&identities)?;
     let count = |state| states.iter().filter(|own| **own == Some(state)).count();
@@ -151,6 +165,7 @@ pub fn sweep(
         total,
         finished,
         failed: kept,
+        pruned: count(RunState::Pruned),
         jobs,
     });
 
@@ -158,7 +173,7 @@ pub fn sweep(
         .iter()
         .zip(&plan.runs)
         .filter(|(state, _)| match state {
-            Some(RunState::Finished) => false,
+            Some(RunState::Finished | RunState::Pruned) => false,
             Some(RunState::Failed) => how.failed == FailedRuns::Retry,
             _ => true,
         });
@@ -176,22 +191,31 @@ pub fn sweep(
         dirty: CODE_DIRTY,
         diff: None,
     });
+    let runs: Vec<_> = numbers.into_iter().zip(&plan.runs).collect();
+    let known: Vec<Option<Outcome>> = states.into_iter().map(known).collect();
+    let open = std::iter::zip(&runs, &known).enumerate();
+    let open = open.filter_map(|(at, ((_, run), known))| known.is_none().then_some((at, *run)));
+    let schedule = &plan.schedule;
+    let measured = store.peak_memory()?;
+    let queue = Queue::new(open, schedule.memory, schedule.memory_limit, measured);
+    let pruner = plan.pruning.as_ref();
+    let pruner = pruner.map(|rule| Pruner::new(rule, runs.iter().copied()));
     std::thread::scope(|scope| {
         let (writer, handle) = Writer::start(scope, store, owner.clone());
         let scheduler = Scheduler {
             how,
+            plan,
             artefacts,
             owner,
             writer,
             inputs,
+            queue,
+            pruner,
+            failed: AtomicBool::new(false),
             told: Mutex::default(),
         };
-        let runs: Vec<_> = numbers.into_iter().zip(&plan.runs).collect();
-        let before = |state: Option<RunState>| {
-            (state == Some(RunState::Finished)).then_some(Outcome::FinishedBefore)
-        };
-        let outcomes =
-            pool.install(|| scheduler.run_all(&runs, states.into_iter().map(before).collect()));
+        let outcomes = scheduler.run_all(&pool, &runs, known);
+        let failed_fast = scheduler.fails_fast() && scheduler.failed.load(Ordering::SeqCst);
         drop(scheduler);
         let store = handle.join().map_err(|_| WriterGone)??;
         let runs = runs
@@ -203,9 +227,19 @@ pub fn sweep(
             SweepReport {
                 runs: runs.collect(),
                 interrupted: how.interrupt.requested(),
+                failed_fast,
             },
         ))
     })
+}
+
+/// The outcome of a run that needs no attempt.
+fn known(state: Option<RunState>) -> Option<Outcome> {
+    match state? {
+        RunState::Finished => Some(Outcome::FinishedBefore),
+        RunState::Pruned => Some(Outcome::PrunedBefore),
+        _ => None,
+    }
 }
 
 /// Makes the outcomes of the stages that open runs need; none after a request to stop.
@@ -214,10 +248,7 @@ fn prepare_inputs<'r>(
     open: impl Iterator<Item = &'r PlannedRun>,
     how: &Execution<'_>,
 ) -> Result<Vec<Option<InputFile>>, SweepError> {
-    let needed: HashSet<usize> = open
-        .flat_map(|run| [run.vectors, run.associations])
-        .flatten()
-        .collect();
+    let needed: HashSet<usize> = open.flat_map(PlannedRun::stages).collect();
     let mut inputs = vec![None; plan.stages.len()];
     for (at, stage) in plan.stages.iter().enumerate() {
         if !needed.contains(&at) || how.interrupt.requested() {
@@ -233,6 +264,11 @@ fn prepare_inputs<'r>(
         match prepare(stage, how.installation, &mut tell, how.interrupt) {
             Ok(file) => inputs[at] = Some(file),
             Err(error) if error.is_interruption() => break,
+            // Each worker then reads the data itself and says what is wrong with them, so that bad data cost
+            // their own runs alone.
+            Err(StageError::Data(error)) if stage.kind == StageKind::Data => {
+                tracing::debug!(%error, "data could not be prepared");
+            }
             Err(source) => {
                 return Err(SweepError::Stage {
                     stage: stage.name(),
@@ -276,11 +312,16 @@ fn new_run(run: &PlannedRun) -> Result<NewRun, SweepError> {
 /// What the threads of one sweep share.
 struct Scheduler<'a> {
     how: &'a Execution<'a>,
+    plan: &'a Plan,
     artefacts: PathBuf,
     owner: Owner,
     writer: Writer,
     /// Outcomes of the plan's stages; none of those that no open run needs.
     inputs: Vec<Option<InputFile>>,
+    queue: Queue,
+    pruner: Option<Pruner>,
+    /// Whether a run has failed.
+    failed: AtomicBool,
     /// Owners already reported as waited for.
     told: Mutex<HashSet<String>>,
 }
@@ -293,70 +334,67 @@ enum Attempt {
 }
 
 impl Scheduler<'_> {
-    /// Executes all runs without an outcome, in order as threads get free; then waits for those held
-    /// elsewhere.
+    /// Executes all runs without an outcome: each thread takes the next one as soon as it is free. Runs
+    /// held elsewhere are asked about until they have an outcome.
     fn run_all(
         &self,
+        pool: &rayon::ThreadPool,
         runs: &[(RunId, &PlannedRun)],
-        mut outcomes: Vec<Option<Outcome>>,
+        outcomes: Vec<Option<Outcome>>,
     ) -> Result<Vec<Outcome>, SweepError> {
-        loop {
-            let open: Vec<usize> = (0..runs.len())
-                .filter(|&at| outcomes[at].is_none())
-                .collect();
-            let attempts = self.attempt_all(open.iter().map(|&at| runs[at]));
-            let mut holder = None;
-            for (at, attempt) in open.into_iter().zip(attempts) {
-                match attempt? {
-                    Attempt::Done(outcome) => outcomes[at] = Some(outcome),
-                    Attempt::Held(owner) => holder = holder.or(owner),
+        let outcomes = Mutex::new(outcomes);
+        let error = Mutex::new(None);
+        pool.broadcast(|_| {
+            while let Some(at) = self.queue.next(|| self.stops()) {
+                let (number, run) = runs[at];
+                let attempt = self.attempt(at, number, run);
+                if let Ok(Attempt::Held(holder)) = &attempt {
+                    let waiting = self.queue.put_back(at, &run.labels, POLL);
+                    if let Some((waiting, holder)) = waiting.zip(holder.as_ref()) {
+                        self.tell_once(waiting, holder);
+                    }
+                    continue;
                 }
-            }
-            let waiting = outcomes.iter().filter(|outcome| outcome.is_none()).count();
-            if waiting == 0 || self.how.interrupt.requested() {
-                break;
-            }
-            if let Some(holder) = holder {
-                self.tell_once(waiting, &holder);
-            }
-            self.how.interrupt.sleep(POLL);
-        }
-        Ok(outcomes
-            .into_iter()
-            .map(|outcome| outcome.unwrap_or(Outcome::Left))
-            .collect())
-    }
-
-    fn attempt_all<'r>(
-        &self,
-        runs: impl Iterator<Item = (RunId, &'r PlannedRun)>,
-    ) -> Vec<Result<Attempt, SweepError>> {
-        let runs: Vec<_> = runs.collect();
-        let slots: Vec<Mutex<Option<Result<Attempt, SweepError>>>> =
-            runs.iter().map(|_| Mutex::new(None)).collect();
-        // First in, first out: a parallel iterator would start in the middle of the plan.
-        rayon::scope_fifo(|scope| {
-            for (&(number, run), slot) in runs.iter().zip(&slots) {
-                scope.spawn_fifo(move |_| {
-                    let attempt = self.attempt(number, run);
-                    if attempt.is_err() {
+                match attempt {
+                    Ok(Attempt::Done(outcome)) => {
+                        if matches!(outcome, Outcome::Failed(_)) {
+                            self.failed.store(true, Ordering::SeqCst);
+                        }
+                        lock(&outcomes)[at] = Some(outcome);
+                    }
+                    Ok(Attempt::Held(_)) => {}
+                    Err(first) => {
                         // The database is gone: no use in starting more.
                         self.how.interrupt.request();
+                        lock(&error).get_or_insert(first);
                     }
-                    *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(attempt);
-                });
+                }
+                self.queue.done(at);
             }
         });
-        let taken = slots.into_iter().map(|slot| {
-            slot.into_inner()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-        });
-        taken
-            .map(|attempt| attempt.unwrap_or(Ok(Attempt::Done(Outcome::Left))))
-            .collect()
+        match error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => {
+                let outcomes = outcomes
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let left = |outcome: Option<Outcome>| outcome.unwrap_or(Outcome::Left);
+                Ok(outcomes.into_iter().map(left).collect())
+            }
+        }
     }
 
-    fn attempt(&self, number: RunId, run: &PlannedRun) -> Result<Attempt, SweepError> {
+    /// Whether nothing is to be started any more.
+    fn stops(&self) -> bool {
+        let failed = self.fails_fast() && self.failed.load(Ordering::SeqCst);
+        failed || self.how.interrupt.requested()
+    }
+
+    fn fails_fast(&self) -> bool {
+        self.how.fail_fast || self.plan.schedule.fail_fast
+    }
+
+    fn attempt(&self, at: usize, number: RunId, run: &PlannedRun) -> Result<Attempt, SweepError> {
         if self.how.interrupt.requested() {
             return Ok(Attempt::Done(Outcome::Left));
         }
@@ -366,23 +404,24 @@ impl Scheduler<'_> {
             .call(move |store| store.claim(number, &owner, failed))??
         {
             Claim::HeldBy(owner) => return Ok(Attempt::Held(Some(owner))),
-            Claim::Claimed => return self.execute(number, run),
+            Claim::Claimed => return self.execute(at, number, run),
             Claim::Finished => Outcome::FinishedBefore,
             Claim::Failed(failure) => Outcome::FailedBefore(failure),
-            Claim::Pruned { .. } => return Ok(Attempt::Done(Outcome::Left)),
+            Claim::Pruned { .. } => Outcome::PrunedBefore,
         };
         self.ended(number, run, &outcome, None);
         Ok(Attempt::Done(outcome))
     }
 
     /// Runs the worker of a run this process holds.
-    fn execute(&self, number: RunId, run: &PlannedRun) -> Result<Attempt, SweepError> {
+    fn execute(&self, at: usize, number: RunId, run: &PlannedRun) -> Result<Attempt, SweepError> {
         let artefacts = self.artefacts.join(&run.identity[..16]);
         let log = artefacts.join(LOG_FILE);
         let request = WorkerRequest {
             run: run.spec.clone(),
             plugin: run.plugin.as_ref().map(|plugin| plugin.path.clone()),
             plugin_sha256: run.plugin.as_ref().map(|plugin| plugin.sha256.clone()),
+            data: self.input(run.data),
             vectors: self.input(run.vectors),
             associations: self.input(run.associations),
             artefacts,
@@ -404,6 +443,11 @@ impl Scheduler<'_> {
         let launch = Launch {
             trainer: self.how.trainer.path(),
             request: &request,
+            limits: Limits {
+                memory: self.plan.schedule.memory_limit,
+                time: self.plan.schedule.time_limit,
+                measured: &|bytes| self.queue.uses(at, &run.labels, bytes),
+            },
         };
         let ending = run_worker(&launch, self.how.interrupt, |event| {
             self.how.observer.observe(Notice::RunEvent {
@@ -416,10 +460,23 @@ impl Scheduler<'_> {
                 RunEvent::Failed(failure) => outcome = Outcome::Failed(failure.clone()),
                 _ => {}
             }
-            self.record(number, event)
+            let validated = validated(&event);
+            self.record(number, event)?;
+            match validated {
+                Some(epoch) if self.prunes(number, run, epoch)? => {
+                    outcome = Outcome::Pruned { epoch };
+                    Ok(Next::End)
+                }
+                _ => Ok(Next::GoOn),
+            }
         });
         match ending {
             Ok(Ending::Reported) => {}
+            Ok(Ending::Stopped) => {
+                if let Outcome::Pruned { epoch } = outcome {
+                    self.prune(number, epoch)?;
+                }
+            }
             Ok(Ending::Failed(failure)) => outcome = self.fail(number, failure)?,
             Ok(Ending::Interrupted) => self.release(number)?,
             Err(SweepError::Store(error)) => match error.kind {
@@ -445,6 +502,26 @@ impl Scheduler<'_> {
         Ok(self
             .writer
             .call(move |store| store.record(number, &owner, &event))??)
+    }
+
+    /// Judges a run by its validations so far, and says whether it is not worth going on with.
+    fn prunes(&self, number: RunId, run: &PlannedRun, epoch: usize) -> Result<bool, SweepError> {
+        let Some(pruner) = &self.pruner else {
+            return Ok(false);
+        };
+        let judgement = pruner.judgement(number, &run.labels.backbone, epoch, self.owner.clone());
+        let Some(judgement) = judgement else {
+            return Ok(false);
+        };
+        let decision = self.writer.call(judgement)??;
+        Ok(decision.is_some_and(|decision| decision.pruned))
+    }
+
+    fn prune(&self, number: RunId, epoch: usize) -> Result<(), SweepError> {
+        let owner = self.owner.clone();
+        Ok(self
+            .writer
+            .call(move |store| store.prune(number, &owner, epoch))??)
     }
 
     fn fail(&self, number: RunId, failure: RunFailure) -> Result<Outcome, SweepError> {
@@ -477,6 +554,23 @@ impl Scheduler<'_> {
             self.how.observer.observe(Notice::Waiting { runs, owner });
         }
     }
+}
+
+/// The epoch after whose validation a run may be pruned: not the last one, which leaves nothing to save.
+fn validated(event: &RunEvent) -> Option<usize> {
+    match event {
+        RunEvent::Epoch {
+            epoch,
+            max_epochs,
+            valid: Some(_),
+            ..
+        } if epoch < max_epochs => Some(*epoch),
+        _ => None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn nothing_measured(error: &StoreError) -> RunFailure {

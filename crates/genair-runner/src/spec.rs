@@ -5,14 +5,19 @@
 
 mod axes;
 mod check;
+mod condition;
 mod data_path;
 mod expand;
 mod key_path;
 mod load;
 mod params;
 mod problem;
+mod prune;
+mod range;
 mod ranges;
 mod representation;
+mod schedule;
+mod search;
 mod section;
 mod settings;
 mod sources;
@@ -23,12 +28,14 @@ use std::path::PathBuf;
 use genair_protocol::RunSpec;
 use serde::Serialize;
 
+use crate::prune::Pruning;
 use crate::stage::VectorsStage;
 
 pub use check::{Accepts, Backbones};
 pub use expand::ArchetypeJob;
 pub use load::{DEFAULT_SPEC, SpecFile};
 pub use problem::{Place, Problem, SpecError};
+pub use schedule::Schedule;
 pub use settings::{Setting, settings};
 
 /// A spec, checked and expanded.
@@ -44,6 +51,10 @@ pub struct Sweep {
     pub spec_text: String,
     /// Datasets slowest, then backbones, representations, axes in the order of the file, seeds.
     pub runs: Vec<SweepRun>,
+    /// How the runs use the machine.
+    pub schedule: Schedule,
+    /// Which runs are stopped early; none where all go to their end.
+    pub pruning: Option<Pruning>,
     /// Oddities that do no harm.
     pub warnings: Vec<Problem>,
 }
@@ -59,6 +70,8 @@ pub struct SweepRun {
     pub plugin: Option<PluginFile>,
     /// What makes its item vectors; none where they need no stage of their own.
     pub vectors: Option<VectorsStage>,
+    /// When it goes: 0 first.
+    pub priority: usize,
 }
 
 /// A plugin's file.

@@ -25,7 +25,7 @@ use crate::popularity::Popularity;
 use crate::random::Streams;
 use crate::representation::FrozenVectors;
 use crate::training::{ModelScorer, SequenceModel};
-use crate::{RunErrorKind, TrainError, checkpoint, device, digest, machine};
+use crate::{RunErrorKind, TrainError, checkpoint, device, digest, input, machine};
 
 /// Where a run's events go.
 type Emit<'a> = &'a mut dyn FnMut(RunEvent);
@@ -66,7 +66,7 @@ fn work(
     let spec = &request.run;
     let device = device::choose(&spec.train.device).during(RunPhase::Starting)?;
     set_threads(spec.train.threads);
-    let dataset = genair_data::load(&spec.dataset).during(RunPhase::LoadingData)?;
+    let dataset = dataset(request).during(RunPhase::LoadingData)?;
     let evaluator = Evaluator::new(&dataset, &spec.eval, spec.seed);
 
     let trained = match &request.plugin {
@@ -115,6 +115,18 @@ fn work(
         peak_memory_bytes: machine::peak_memory(),
     }));
     Ok(())
+}
+
+/// The run's data, prepared or not.
+fn dataset(request: &WorkerRequest) -> Result<Dataset, RunErrorKind> {
+    let spec = &request.run.dataset;
+    match &request.data {
+        Some(file) => Ok(Dataset::read_prepared(
+            input::check(file, "prepared data")?,
+            spec,
+        )?),
+        None => Ok(genair_data::load(spec)?),
+    }
 }
 
 /// A run that has a model.

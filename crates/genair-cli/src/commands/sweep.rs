@@ -16,6 +16,8 @@ use crate::standings::{self, Standing};
 pub(super) struct How {
     pub(super) jobs: Option<usize>,
     pub(super) retry_failed: bool,
+    pub(super) fail_fast: bool,
+    pub(super) continue_pruned: bool,
 }
 
 #[derive(Serialize)]
@@ -76,6 +78,8 @@ pub(super) fn sweep(
         } else {
             FailedRuns::Keep
         },
+        fail_fast: how.fail_fast,
+        continue_pruned: how.continue_pruned,
         observer: match &progress {
             Some(progress) => progress,
             None => &(),
@@ -91,6 +95,20 @@ pub(super) fn sweep(
         standings::text(&leaderboard)
     })?;
     tell_failures(bars, &report);
+    let pruned =
+        |outcome: &Outcome| matches!(outcome, Outcome::Pruned { .. } | Outcome::PrunedBefore);
+    let pruned = report
+        .runs
+        .iter()
+        .filter(|(_, _, outcome)| pruned(outcome))
+        .count();
+    if pruned > 0 {
+        let runs = count(pruned, "run");
+        note(
+            bars,
+            format!("{runs} pruned; `--continue-pruned` takes them to their end"),
+        );
+    }
     let left = report.left();
     if report.interrupted && left > 0 {
         note(
@@ -101,6 +119,13 @@ pub(super) fn sweep(
             ),
         );
         return Ok(Exit::Interrupted);
+    }
+    if report.failed_fast && left > 0 {
+        let left = count(left, "run");
+        note(
+            bars,
+            format!("stopped at the first failure: {left} left; the same command continues"),
+        );
     }
     Ok(if report.failed().next().is_some() {
         Exit::SomeFailed
@@ -122,6 +147,8 @@ fn summary<'a>(
             Outcome::FailedBefore(failure) => {
                 ("failed-before", Some(serde_json::to_value(failure)?))
             }
+            Outcome::Pruned { .. } => ("pruned", None),
+            Outcome::PrunedBefore => ("pruned-before", None),
             Outcome::Left => ("left", None),
         };
         Ok(RunSummary {

@@ -138,21 +138,41 @@ impl Sources {
     fn offset(&self, key: &KeyPath) -> Option<usize> {
         let mut table: &dyn TableLike = self.document.as_table();
         let mut offset = None;
-        for name in key.keys() {
-            let Some((key, item)) = table.get_key_value(name) else {
-                break;
-            };
+        let mut names = key.keys().iter();
+        while let Some((key, item)) = names.next().and_then(|name| table.get_key_value(name)) {
             offset = key
                 .span()
                 .or_else(|| item.span())
                 .map(|span| span.start)
                 .or(offset);
-            match item.as_table_like() {
-                Some(inner) => table = inner,
-                None => break,
+            if let Some(inner) = item.as_table_like() {
+                table = inner;
+            } else if let Some((start, inner)) = names.next().and_then(|at| element(item, at)) {
+                offset = start.or(offset);
+                table = inner;
+            } else {
+                break;
             }
         }
         offset
+    }
+}
+
+/// A table of a list of tables by its number, from 0, and where it begins.
+fn element<'i>(item: &'i Item, at: &str) -> Option<(Option<usize>, &'i dyn TableLike)> {
+    let at: usize = at.parse().ok()?;
+    match item.as_array_of_tables() {
+        Some(tables) => {
+            let table = tables.get(at)?;
+            Some((table.span().map(|span| span.start), table))
+        }
+        None => {
+            let value = item.as_array()?.get(at)?;
+            Some((
+                value.span().map(|span| span.start),
+                value.as_inline_table()?,
+            ))
+        }
     }
 }
 
