@@ -55,6 +55,10 @@ test-latex: build
     @command -v pdflatex >/dev/null || apt-get install --yes --no-install-recommends texlive-latex-recommended
     @GENAIR_TEST_LATEX=1 cargo test --release -p genair-report --test report latex
 
+# TensorBoard event files are what the real tensorboard package reads; it comes from PyPI into .tools/
+test-tensorboard: build
+    @scripts/test-tensorboard.sh "{{ genair }}"
+
 # A plugin made from the template, outside the workspace, passes the conformance suite (minutes)
 test-template: build
     @cargo test --release -p genair-system-tests --test plugin_template

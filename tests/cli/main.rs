@@ -3,10 +3,14 @@
 //! Each module is one promise of the README. Data are made up, folders temporary; no network.
 
 mod archetypes;
+mod composing;
 mod crashes;
 mod database;
 mod inputs;
 mod plugins;
+mod provenance;
 mod repeatability;
 mod searching;
 mod sweeping;
+mod upkeep;
+mod watching;

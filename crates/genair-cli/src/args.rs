@@ -1,15 +1,24 @@
 //! The command line.
 
+mod export;
+mod results;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use genair_runner::spec::SpecOptions;
+use genair_store::{StoreError, StoreErrorKind};
 
 use crate::environment;
+
+pub(crate) use export::Export;
+pub(crate) use results::Results;
 
 const EXIT_CODES: &str = "\
 Environment: GENAIR_DB (database), GENAIR_PLUGIN_PATH (folders of plugins, separated by colons),
   GENAIR_TRAINER (worker binary), GENAIR_DEVICE (train.device), GENAIR_CACHE (models, archetypes, vectors)
-Exit codes: 0 done, 1 bug, 2 bad input, 3 some runs failed, 4 nothing to run, 130 interrupted
+Exit codes: 0 done, 1 bug, 2 bad input, 3 some runs failed, 4 nothing to run, 5 results differ,
+  130 interrupted
 JSON output keeps its keys from release to release; new ones may be added.";
 
 /// Run sequential-recommendation experiments described in TOML
@@ -61,7 +70,8 @@ pub(crate) enum GraphForm {
 pub(crate) enum Command {
     /// Validate specs and plugins; train nothing
     ///
-    /// JSON: an array of {spec, sweep, runs, problems, warnings}; a problem is {place, key, message, hint}.
+    /// Its profiles are checked, too. JSON: an array of {spec, profile, sweep, runs, problems, warnings}; a problem
+    /// is {place, key, message, hint}.
     Check {
         /// Spec files
         #[arg(required = true)]
@@ -121,9 +131,33 @@ pub(crate) enum Command {
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Query, compare, and export recorded runs
+    /// Watch the sweeps of a database: runs, validation curves, failures, time to go
+    ///
+    /// Reads only, so it may watch a sweep of any process. JSON, of one moment: {sweeps, sweep, runs}.
+    Watch {
+        /// Begin with this sweep [default: the one swept last]
+        #[arg(long)]
+        sweep: Option<String>,
+        /// Write one frame as plain text and end
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Write results for other programs
+    #[command(subcommand)]
+    Export(Export),
+    /// Query, compare, and look after recorded runs
     #[command(subcommand)]
     Results(Results),
+    /// Write the JSON Schema of specs, with the settings of the plugins found, for editors
+    Schema {
+        #[command(flatten)]
+        plugins: PluginArgs,
+    },
+    /// Look at specs
+    #[command(subcommand)]
+    Spec(Spec),
     /// List and inspect backbone plugins
     #[command(subcommand)]
     Plugin(Plugin),
@@ -145,51 +179,15 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Results {
-    /// List recorded runs
+pub(crate) enum Spec {
+    /// Show a spec as it comes out of files, profiles, presets and overrides, and where each value comes from
     ///
-    /// JSON: an array of runs, one for each sweep a run belongs to.
-    List {
-        /// Only this sweep's runs
-        #[arg(long)]
-        sweep: Option<String>,
-        /// Also runs that a newer one of the same labels has replaced
-        #[arg(long)]
-        superseded: bool,
+    /// The text is a spec itself. JSON: {files, profiles, spec, values}; a value is {key, value, from}.
+    Resolve {
         #[command(flatten)]
-        database: DatabaseArgs,
-    },
-    /// Show everything about one run but its ranks
-    Show {
-        /// The run's number
-        run: i64,
+        spec: SpecArgs,
         #[command(flatten)]
-        database: DatabaseArgs,
-    },
-    /// Compare finished runs on the test split: mean and standard deviation over seeds
-    ///
-    /// JSON: an array of {sweep, dataset, backbone, representation, variant, seeds, scores}; a score is
-    /// {protocol, metric, k, mean, std}, `std` is null for one seed.
-    Leaderboard {
-        /// Only this sweep
-        #[arg(long)]
-        sweep: Option<String>,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
-    /// Run one reading SQL statement
-    ///
-    /// Tables: sweeps, runs, sweep_runs, epochs, metrics, ranks, artefacts; view: leaderboard.
-    /// JSON: {columns, rows}.
-    Sql {
-        /// The statement
-        #[arg(required_unless_present = "file")]
-        statement: Option<String>,
-        /// Read the statement from a file
-        #[arg(long, conflicts_with = "statement")]
-        file: Option<PathBuf>,
-        #[command(flatten)]
-        database: DatabaseArgs,
+        plugins: PluginArgs,
     },
 }
 
@@ -407,7 +405,20 @@ pub(crate) struct SpecArgs {
 pub(crate) struct SetArgs {
     /// Override one setting, e.g. train.optimizer.lr=1e-4; a list makes an axis
     #[arg(long = "set", value_name = "PATH=VALUE")]
-    pub(crate) overrides: Vec<String>,
+    overrides: Vec<String>,
+    /// Put this profile of the spec on top, [profile.NAME]; may be repeated
+    #[arg(long = "profile", value_name = "NAME")]
+    profiles: Vec<String>,
+}
+
+impl SetArgs {
+    /// What is said about a spec beside its file.
+    pub(crate) fn options(&self) -> SpecOptions {
+        SpecOptions {
+            profiles: self.profiles.clone(),
+            overrides: self.overrides.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -431,5 +442,17 @@ impl DatabaseArgs {
             .clone()
             .or_else(environment::database)
             .unwrap_or_else(|| "results/genair.db".into())
+    }
+
+    /// The database to use, which has to be there.
+    pub(crate) fn existing(&self) -> Result<PathBuf, StoreError> {
+        let path = self.path();
+        match path.exists() {
+            true => Ok(path),
+            false => Err(StoreError {
+                path,
+                kind: StoreErrorKind::Missing,
+            }),
+        }
     }
 }

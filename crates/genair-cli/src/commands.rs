@@ -4,16 +4,18 @@ mod archetype;
 mod check;
 mod data;
 mod doctor;
+mod export;
 mod graph;
 mod plan;
 mod plugin;
 mod results;
+mod spec;
 mod sweep;
 
 use std::path::Path;
 
 use genair_protocol::PluginReport;
-use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, Sweep};
+use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, SpecOptions, Sweep};
 use genair_runner::{Trainer, plugins};
 use indicatif::MultiProgress;
 
@@ -21,6 +23,7 @@ use crate::args::{Arguments, Command, PluginArgs, SetArgs};
 use crate::environment;
 use crate::exit::Exit;
 use crate::output::note;
+use crate::watch;
 
 pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::Result<Exit> {
     let format = arguments.global.format;
@@ -64,7 +67,15 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
             };
             sweep::sweep(format, bars, spec, how, plugins, database, cache)
         }
-        Command::Results(command) => results::results(format, command),
+        Command::Watch {
+            sweep,
+            once,
+            database,
+        } => watch::watch(format, database.path(), sweep.clone(), *once),
+        Command::Export(command) => export::export(format, command),
+        Command::Results(command) => results::results(format, bars, command),
+        Command::Schema { plugins } => spec::schema(format, bars, plugins),
+        Command::Spec(command) => spec::spec(format, bars, command),
         Command::Plugin(command) => plugin::plugin(format, command),
         Command::Data(command) => data::data(format, bars, command),
         Command::Archetype(command) => archetype::archetype(format, bars, command),
@@ -91,8 +102,11 @@ impl Workshop {
 
     /// Checks a spec and lists its runs.
     fn expand(&self, path: &Path, set: &SetArgs) -> Result<Sweep, SpecError> {
-        let file = SpecFile::read(path, &set.overrides)?;
-        file.expand(&Backbones {
+        self.expand_with(path, &set.options())
+    }
+
+    fn expand_with(&self, path: &Path, options: &SpecOptions) -> Result<Sweep, SpecError> {
+        SpecFile::read(path, options)?.expand(&Backbones {
             plugins: &self.plugins,
             accepts: &|report, all| match self.trainer.capabilities(&report.path, all) {
                 Ok(verdicts) => verdicts

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     BadInput = 2,
     SomeFailed = 3,
     NothingToRun = 4,
+    /// The same run has other results.
+    Differs = 5,
     Interrupted = 130,
 }
 

@@ -4,6 +4,7 @@
 //! `genair-trainer`, so that a crash costs one run.
 
 mod code;
+mod difference;
 mod identity;
 mod interrupt;
 mod memory;
@@ -13,6 +14,7 @@ pub mod plugins;
 mod prepare;
 mod prune;
 mod queue;
+mod reproduce;
 mod schedule;
 pub mod spec;
 mod stage;
@@ -21,13 +23,15 @@ mod trainer;
 mod worker;
 mod writer;
 
-pub use code::{CODE_DIRTY, CODE_REVISION};
+pub use code::{CODE_DIRTY, CODE_REVISION, code_revision};
+pub use difference::{Difference, Differing, RankPair, ResultPair, RunLabels};
 pub use identity::identity;
 pub use interrupt::{Interrupt, Urgency};
 pub use observer::{Notice, Observer, Outcome};
 pub use plan::{Plan, PlanError, PlannedRun};
 pub use prepare::{Archetypes, StageProgress, archetypes, prepare};
 pub use prune::{Across, Pruning, Rule};
+pub use reproduce::{Comparison, Input, InputState, ReproduceError, Reproduction};
 pub use schedule::{Execution, SweepError, SweepReport, artefacts_folder, sweep};
 pub use stage::{Stage, StageError, StageKind, StageName, VectorsStage};
 pub use template::{TemplateError, write_backbone};

@@ -46,7 +46,7 @@ pub enum Rule {
 }
 
 /// Something that runs which are compared may differ in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Across {
     /// Their backbone.

@@ -12,11 +12,11 @@ use genair_protocol::{
     FailureKind, InputFile, RESULTS_VERSION, RunEvent, RunFailure, RunPhase, WorkerRequest,
 };
 use genair_store::{
-    Claim, CodeRevision, FailedRuns, InputKind, NewRun, Owner, OwnerInfo, RunId, RunState, Store,
-    StoreError, StoreErrorKind,
+    Claim, FailedRuns, InputKind, NewRun, Owner, OwnerInfo, RunId, RunState, Store, StoreError,
+    StoreErrorKind,
 };
 
-use crate::code::{CODE_DIRTY, CODE_REVISION};
+use crate::code::code_revision;
 use crate::identity::sha256_hex;
 use crate::interrupt::Interrupt;
 use crate::observer::{Notice, Observer, Outcome};
@@ -186,11 +186,7 @@ pub fn sweep(
         .map_err(|source| SweepError::Threads { jobs, source })?;
     let artefacts = std::path::absolute(artefacts_folder(store.path()))
         .unwrap_or_else(|_| artefacts_folder(store.path()));
-    let owner = Owner::this_process(CodeRevision {
-        revision: CODE_REVISION.to_owned(),
-        dirty: CODE_DIRTY,
-        diff: None,
-    });
+    let owner = Owner::this_process(code_revision());
     let runs: Vec<_> = numbers.into_iter().zip(&plan.runs).collect();
     let known: Vec<Option<Outcome>> = states.into_iter().map(known).collect();
     let open = std::iter::zip(&runs, &known).enumerate();

@@ -5,6 +5,7 @@
 
 mod axes;
 mod check;
+mod compose;
 mod condition;
 mod data_path;
 mod expand;
@@ -16,7 +17,9 @@ mod prune;
 mod range;
 mod ranges;
 mod representation;
+mod resolve;
 mod schedule;
+mod schema;
 mod search;
 mod section;
 mod settings;
@@ -33,10 +36,13 @@ use crate::stage::VectorsStage;
 
 pub use check::{Accepts, Backbones};
 pub use expand::ArchetypeJob;
-pub use load::{DEFAULT_SPEC, SpecFile};
+pub use load::{DEFAULT_SPEC, SpecFile, SpecOptions};
 pub use problem::{Place, Problem, SpecError};
+pub use resolve::{Resolved, ResolvedValue};
 pub use schedule::Schedule;
+pub use schema::schema;
 pub use settings::{Setting, settings};
+pub use sources::Origin;
 
 /// A spec, checked and expanded.
 #[derive(Clone, Debug)]
@@ -47,7 +53,7 @@ pub struct Sweep {
     pub description: Option<String>,
     /// The spec file as the user named it.
     pub spec_path: PathBuf,
-    /// The spec file's text.
+    /// The spec's text: the file's, or all that it is put together from ([`SpecFile::text`]).
     pub spec_text: String,
     /// Datasets slowest, then backbones, representations, axes in the order of the file, seeds.
     pub runs: Vec<SweepRun>,

@@ -21,6 +21,7 @@ mod query;
 mod record;
 mod register;
 mod show;
+mod watch;
 
 pub use backup::Vacuumed;
 pub use batch::Order;
@@ -37,6 +38,7 @@ pub use query::QueryResult;
 pub use record::InputKind;
 pub use register::{NewRun, RunId, SweepId};
 pub use show::{
-    ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RunDetails,
+    ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RankList, RunDetails,
     RunRecord, SweepMembership,
 };
+pub use watch::{RunProgress, SweepProgress};

@@ -1,9 +1,13 @@
 //! Who holds a run, and whether that process is still there.
 
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
@@ -36,14 +40,27 @@ impl CodeRevision {
         };
         let key = sha256_hex(diff);
         sqlx::query(
-            "INSERT INTO code_diffs (sha256, diff) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING",
+            "INSERT INTO code_diffs (sha256, diff, gzip) VALUES (?, '', ?) ON CONFLICT (sha256) DO NOTHING",
         )
         .bind(&key)
-        .bind(diff)
+        .bind(compressed(diff).map_err(sqlx::Error::Io)?)
         .execute(connection)
         .await?;
         Ok(Some(key))
     }
+}
+
+fn compressed(text: &str) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text.as_bytes())?;
+    encoder.finish()
+}
+
+/// What [`CodeRevision::enter_diff`] wrote.
+pub(crate) fn decompressed(bytes: &[u8]) -> io::Result<String> {
+    let mut text = String::new();
+    GzDecoder::new(bytes).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// A process that executes runs.

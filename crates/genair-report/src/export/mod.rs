@@ -4,6 +4,7 @@
 mod columns;
 mod parquet;
 mod ranks;
+mod tensorboard;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use crate::spec::suggestion;
 use crate::write::{create, failed, keep};
 use columns::{ColumnType, column_types};
 pub use ranks::{RanksFilter, export_ranks};
+pub use tensorboard::{EventFiles, export_tensorboard};
 
 /// A format of an exported table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -223,9 +223,11 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::spec::compose::SpecText;
 
     fn axes_of(text: &str) -> Vec<Axis> {
-        let sources = Sources::parse(Path::new("s.toml"), text, Vec::new(), false).unwrap();
+        let file = SpecText::parse(Path::new("s.toml"), text).unwrap();
+        let sources = Sources::new(vec![file], Vec::new());
         let mut problems = Problems::new(&sources);
         let axes = find_axes(
             &mut toml::from_str(text).unwrap(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use genair_data::DatasetSpec;
 use genair_eval::EvalSpec;
 use genair_protocol::{BUILTIN_BACKBONES, PluginReport, TrainSpec};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -33,7 +34,7 @@ pub struct Backbones<'a> {
 }
 
 /// `[sweep]`, lists where a single name was written.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct SweepSection {
     pub(super) name: String,
@@ -294,6 +295,9 @@ impl<'s> Checker<'s> {
             .filter(|name| !used.contains(name))
         {
             let key = KeyPath::new([section, &name]);
+            if !self.file.sources.is_own(&key) {
+                continue; // Files are extended for what they offer.
+            }
             let hint = nearest(&name, used.iter().map(String::as_str))
                 .map(|near| format!("did you mean [{section}.{near}]?"));
             self.problems.warn(

@@ -23,8 +23,10 @@ use crate::stage::VectorsStage;
 /// More runs than this are taken for a slip in an axis.
 const MAX_RUNS: usize = 100_000;
 
-/// Top-level tables of a spec.
-const SECTIONS: [&str; 10] = [
+/// What a spec has at its top level.
+const SECTIONS: [&str; 12] = [
+    "extends",
+    "profile",
     "sweep",
     "dataset",
     "archetype",
@@ -51,7 +53,7 @@ impl SpecFile {
             name: section.name,
             description: section.description,
             spec_path: self.sources.path().to_owned(),
-            spec_text: self.sources.text().to_owned(),
+            spec_text: self.text(),
             runs,
             schedule,
             pruning,

@@ -23,6 +23,8 @@ pub enum Place {
     },
     /// `--set` on the command line.
     CommandLine,
+    /// `--profile` on the command line.
+    Profile,
     /// An environment variable.
     Environment {
         /// Its name.
@@ -41,6 +43,7 @@ impl fmt::Display for Place {
                 Ok(())
             }
             Self::CommandLine => f.write_str("--set"),
+            Self::Profile => f.write_str("--profile"),
             Self::Environment { variable } => f.write_str(variable),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use genair_protocol::ValidationMetric;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Value;
 
@@ -16,7 +17,7 @@ use crate::prune::{Across, Pruning, Rule};
 /// The key of `prune.grace` for backbones that are not named there.
 const DEFAULT: &str = "default";
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
     #[default]
@@ -25,9 +26,9 @@ enum Kind {
     Median,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Section {
+pub(super) struct Section {
     kind: Kind,
     metric: Option<ValidationMetric>,
     reduction: Option<usize>,

@@ -146,11 +146,13 @@ mod tests {
 
     use super::*;
     use crate::spec::axes::value_label;
+    use crate::spec::compose::SpecText;
     use crate::spec::sources::Sources;
 
     fn read(text: &str) -> Result<Range, String> {
         let text = format!("lr = {text}");
-        let sources = Sources::parse(Path::new("s.toml"), &text, Vec::new(), false).unwrap();
+        let file = SpecText::parse(Path::new("s.toml"), &text).unwrap();
+        let sources = Sources::new(vec![file], Vec::new());
         let table: Table = toml::from_str(&text).unwrap();
         let mut problems = Problems::new(&sources);
         let table = table["lr"].as_table().unwrap();

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -29,14 +30,18 @@ pub struct Schedule {
     pub fail_fast: bool,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Section {
+pub(super) struct Section {
     jobs: Option<usize>,
+    #[schemars(with = "Option<String>")]
     memory: Option<Bytes>,
+    #[schemars(with = "Option<String>")]
     memory_limit: Option<Bytes>,
+    #[schemars(with = "Option<String>")]
     time_limit: Option<Span>,
     fail_fast: bool,
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     first: Vec<Table>,
 }
 

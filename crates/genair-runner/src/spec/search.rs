@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
@@ -28,7 +29,7 @@ const PATIENCE: usize = 1_000;
 pub(super) type Chosen<'a> = Vec<(&'a Axis, Value)>;
 
 /// How the values of ranges are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum SearchKind {
     /// Not at all: lists multiply, and there are no ranges.
@@ -43,13 +44,15 @@ enum SearchKind {
 }
 
 /// `[search]`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Section {
+pub(super) struct Section {
     kind: SearchKind,
     runs: Option<usize>,
     seed: u64,
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     point: Vec<Table>,
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     exclude: Vec<Table>,
 }
 

@@ -7,6 +7,7 @@ use genair_protocol::{BackboneDescriptor, PluginReport};
 use serde_json::json;
 
 use super::*;
+use crate::spec::SpecOptions;
 
 /// A plugin with one setting of each kind.
 fn plugin(name: &str, error: Option<&str>) -> PluginReport {
@@ -41,11 +42,14 @@ fn plugin(name: &str, error: Option<&str>) -> PluginReport {
 }
 
 fn expand(text: &str, overrides: &[&str]) -> Result<Sweep, SpecError> {
-    let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+    let options = SpecOptions {
+        overrides: overrides.iter().map(|&text| text.to_owned()).collect(),
+        ..SpecOptions::default()
+    };
     let file = SpecFile::parse(
         Path::new("s.toml"),
         text,
-        &overrides,
+        &options,
         Env::raw().filter(|_| false),
     )?;
     let plugins = [
