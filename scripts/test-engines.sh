@@ -19,7 +19,9 @@ build_server() {
     say "building llama-cpp-python $server_version"
     rm -rf "$server_tools"
     python3 -m venv "$server_tools"
-    CMAKE_ARGS="-DLLAVA_BUILD=OFF ${CMAKE_ARGS-}" "$server_tools/bin/python" -m pip --disable-pip-version-check \
+    # Of llama.cpp, the library alone.
+    CMAKE_ARGS="-DLLAVA_BUILD=OFF -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_TESTS=OFF \
+        -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF ${CMAKE_ARGS-}" "$server_tools/bin/python" -m pip --disable-pip-version-check \
         install --quiet "llama-cpp-python[server]==$server_version" >&2
     echo "$server_version" >"$server_tools/complete"
 }
