@@ -22,10 +22,10 @@ pub(crate) struct SpecText {
 
 impl SpecText {
     /// Parses a file's text; a syntax error names line and column.
-    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
         let problem = |span: Option<std::ops::Range<usize>>, message: &str| {
             let (line, column) = span.map_or((1, 1), |span| line_and_column(text, span.start));
-            Problem {
+            SpecError::from(Problem {
                 place: Place::File {
                     path: path.to_owned(),
                     line: Some(line),
@@ -34,7 +34,7 @@ impl SpecText {
                 key: String::new(),
                 message: format!("not TOML: {}", message.trim().replace('\n', ", ")),
                 hint: None,
-            }
+            })
         };
         let document = Document::parse(text.to_owned())
             .map_err(|error| problem(error.span(), error.message()))?;
@@ -89,7 +89,7 @@ impl Reader {
     fn enter(&mut self, path: &Path, text: &str) {
         let mut file = match SpecText::parse(path, text) {
             Ok(file) => file,
-            Err(problem) => return self.problems.push(problem),
+            Err(error) => return self.problems.extend(error.problems),
         };
         let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         self.known.push(identity.clone());

@@ -318,9 +318,9 @@ impl<'s> Layer<'s> {
     }
 
     fn item(&self, key: &KeyPath) -> Option<&'s Item> {
-        let keys = self.prefix().chain(key.keys().iter().map(String::as_str));
-        keys.fold(Some(self.file.document.as_item()), |item, name| {
-            item?.as_table_like()?.get(name)
+        let mut keys = self.prefix().chain(key.keys().iter().map(String::as_str));
+        keys.try_fold(self.file.document.as_item(), |item, name| {
+            item.as_table_like()?.get(name)
         })
     }
 
@@ -445,8 +445,8 @@ mod tests {
 
     #[test]
     fn syntax_errors_name_line_and_column() {
-        let problem = SpecText::parse(Path::new("s.toml"), "[sweep]\nname = \n").unwrap_err();
-        assert_eq!(problem.place.to_string(), "s.toml:2:8");
+        let error = SpecText::parse(Path::new("s.toml"), "[sweep]\nname = \n").unwrap_err();
+        assert_eq!(error.problems[0].place.to_string(), "s.toml:2:8");
     }
 
     #[test]
