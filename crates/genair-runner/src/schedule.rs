@@ -343,22 +343,20 @@ impl Scheduler<'_> {
         pool.broadcast(|_| {
             while let Some(at) = self.queue.next(|| self.stops()) {
                 let (number, run) = runs[at];
-                let attempt = self.attempt(at, number, run);
-                if let Ok(Attempt::Held(holder)) = &attempt {
-                    let waiting = self.queue.put_back(at, &run.labels, POLL);
-                    if let Some((waiting, holder)) = waiting.zip(holder.as_ref()) {
-                        self.tell_once(waiting, holder);
+                match self.attempt(at, number, run) {
+                    Ok(Attempt::Held(holder)) => {
+                        let waiting = self.queue.put_back(at, &run.labels, POLL);
+                        if let Some((waiting, holder)) = waiting.zip(holder) {
+                            self.tell_once(waiting, &holder);
+                        }
+                        continue;
                     }
-                    continue;
-                }
-                match attempt {
                     Ok(Attempt::Done(outcome)) => {
                         if matches!(outcome, Outcome::Failed(_)) {
                             self.failed.store(true, Ordering::SeqCst);
                         }
                         lock(&outcomes)[at] = Some(outcome);
                     }
-                    Ok(Attempt::Held(_)) => {}
                     Err(first) => {
                         // The database is gone: no use in starting more.
                         self.how.interrupt.request();

@@ -78,7 +78,7 @@ pub(crate) enum Results {
     },
     /// Run one reading SQL statement
     ///
-    /// Tables: sweeps, runs, sweep_runs, epochs, metrics, ranks, artefacts; view: leaderboard.
+    /// Tables: sweeps, runs, sweep_runs, epochs, metrics, ranks, artefacts, prune_decisions; view: leaderboard.
     /// JSON: {columns, rows}.
     Sql {
         /// The statement
