@@ -49,11 +49,11 @@ impl Store {
         let runs: Vec<i64> = runs.iter().map(|run| run.0).collect();
         let runs = serde_json::Value::from(runs).to_string();
         self.read(async |connection| {
-            let best = "SELECT run_id, max(valid) FILTER (WHERE epoch <= ?2) AS best
+            let best = "SELECT run_id, max(valid) FILTER (WHERE epoch <= ?2) AS highest
                  FROM epochs JOIN runs USING (run_id)
                  WHERE run_id IN (SELECT value FROM json_each(?1)) AND valid IS NOT NULL
                  GROUP BY run_id
-                 HAVING best IS NOT NULL AND (max(epoch) >= ?2 OR state = 'finished')";
+                 HAVING highest IS NOT NULL AND (max(epoch) >= ?2 OR state = 'finished')";
             let best = sqlx::query_as(best)
                 .bind(runs)
                 .bind(integer("epoch", epoch)?);
