@@ -23,6 +23,10 @@ build: setup
 sweep *ARGS: build
     @scripts/sweep.sh "{{ genair }}" "$@"
 
+# Every table and figure of the paper from the results database, into results/paper/ (after `just sweep`)
+paper *ARGS: build
+    @"{{ genair }}" report experiments/reports/paper.toml --out results/paper --skip-missing "$@"
+
 # Build genair-llama, the worker that runs language models; `just sweep` does it on first need
 llama:
     @scripts/llama.sh
@@ -80,6 +84,11 @@ bench-peers *ARGS: build
 # 32 points of SASRec with and without pruning: best validation and time (about 15 minutes); -j N
 bench-asha *ARGS: build
     @scripts/bench/asha.py "{{ genair }}" "$@"
+
+# Leaderboard queries on a generated database of 10,000 runs; --metrics 100 for 200 million rows of epochs
+bench-database *ARGS: build
+    @cargo build --release -p genair-store --example generate_database
+    @scripts/bench/database.sh "{{ genair }}" "$(dirname "{{ genair }}")/examples/generate_database" "$@"
 
 # What CI runs
 ci: check test

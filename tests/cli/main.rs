@@ -10,6 +10,7 @@ mod inputs;
 mod plugins;
 mod provenance;
 mod repeatability;
+mod reports;
 mod searching;
 mod sweeping;
 mod upkeep;

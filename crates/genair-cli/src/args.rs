@@ -158,6 +158,25 @@ pub(crate) enum Command {
     /// Look at specs
     #[command(subcommand)]
     Spec(Spec),
+    /// Make the tables and figures that a report spec describes, from the database alone
+    ///
+    /// Prints tables as Markdown. With --out it writes them as LaTeX, Markdown, CSV and JSON, figures as SVG, PDF, PNG
+    /// and CSV, and an overview (index.md, and index.tex, which compiles). JSON: {tables, figures, skipped, files}.
+    Report {
+        /// The report spec
+        report: PathBuf,
+        /// The folder to write to
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+        /// Only this table or figure; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Leave out what the database has no results for yet, and say what would fill it
+        #[arg(long)]
+        skip_missing: bool,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
     /// List and inspect backbone plugins
     #[command(subcommand)]
     Plugin(Plugin),

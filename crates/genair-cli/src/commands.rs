@@ -8,6 +8,7 @@ mod export;
 mod graph;
 mod plan;
 mod plugin;
+mod report;
 mod results;
 mod spec;
 mod sweep;
@@ -76,6 +77,20 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
         Command::Results(command) => results::results(format, bars, command),
         Command::Schema { plugins } => spec::schema(format, bars, plugins),
         Command::Spec(command) => spec::spec(format, bars, command),
+        Command::Report {
+            report: path,
+            out,
+            only,
+            skip_missing,
+            database,
+        } => {
+            let wanted = report::Wanted {
+                out: out.as_deref(),
+                only,
+                skip_missing: *skip_missing,
+            };
+            report::report(format, bars, path, &wanted, database)
+        }
         Command::Plugin(command) => plugin::plugin(format, command),
         Command::Data(command) => data::data(format, bars, command),
         Command::Archetype(command) => archetype::archetype(format, bars, command),

@@ -3,9 +3,9 @@
 use genair_eval::{MetricRow, Protocol, Split};
 use serde::{Deserialize, Serialize};
 
-/// A run's progress, in this order: `started`, `diagnostics` of the item space before training, then
-/// per epoch `epoch` (and its `metrics`), then the final `metrics`, `ranks`, `diagnostics` and
-/// `artefact`s, then `finished`. `failed` may come at any time and is the last.
+/// A run's progress, in this order: `started`, `diagnostics` and `item_space` before training, then
+/// per epoch `epoch` (and its `metrics`), then the final `metrics`, `ranks`, `diagnostics`, `item_space`
+/// and `artefact`s, then `finished`. `failed` may come at any time and is the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
@@ -55,6 +55,13 @@ pub enum RunEvent {
         /// One row per measure.
         rows: Vec<Diagnostic>,
     },
+    /// A picture of the item space; nothing is chosen by it.
+    ItemSpace {
+        /// 0 before training; `None` for the best epoch's weights, which are the run's result.
+        epoch: Option<usize>,
+        /// A sample of the items.
+        items: Vec<ItemPlace>,
+    },
     /// Rank of each user's target by the best epoch's weights.
     Ranks {
         /// Which target was ranked.
@@ -88,6 +95,19 @@ pub struct Diagnostic {
     pub name: String,
     /// Its value.
     pub value: f64,
+}
+
+/// An item on the two principal axes of its space.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemPlace {
+    /// Number in the filtered dataset, from 1.
+    pub item: u64,
+    /// Along the axis on which items vary most.
+    pub x: f64,
+    /// Along the second one.
+    pub y: f64,
+    /// Interactions of the item in the training part.
+    pub interactions: u64,
 }
 
 /// What the worker ran on.

@@ -11,8 +11,8 @@ pub use engine::{
     AnswerEnd, EngineEvent, EngineItem, EngineRecord, EngineRequest, EngineTask, GenerationSpec,
 };
 pub use event::{
-    ArtefactKind, DataFacts, Diagnostic, FailureKind, MachineFacts, RunEvent, RunFailure, RunPhase,
-    RunTotals,
+    ArtefactKind, DataFacts, Diagnostic, FailureKind, ItemPlace, MachineFacts, RunEvent,
+    RunFailure, RunPhase, RunTotals,
 };
 pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, TrainsOn};
 pub use genair_eval::MetricRow;

@@ -206,11 +206,12 @@ pub(crate) async fn require_held(
 }
 
 /// Tables of what was measured of a run; each has a column `run_id`.
-pub(crate) const RESULTS: [&str; 6] = [
+pub(crate) const RESULTS: [&str; 7] = [
     "epochs",
     "metrics",
     "ranks",
     "diagnostics",
+    "item_space",
     "run_inputs",
     "artefacts",
 ];
@@ -225,6 +226,7 @@ pub(crate) async fn reset(
         "DELETE FROM metrics WHERE run_id = ?",
         "DELETE FROM ranks WHERE run_id = ?",
         "DELETE FROM diagnostics WHERE run_id = ?",
+        "DELETE FROM item_space WHERE run_id = ?",
         "DELETE FROM run_inputs WHERE run_id = ?",
         "DELETE FROM artefacts WHERE run_id = ?",
         "UPDATE runs SET state = 'pending', owner = NULL, started_at = NULL, finished_at = NULL,

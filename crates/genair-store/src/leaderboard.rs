@@ -1,4 +1,4 @@
-//! The `leaderboard` view: one row per sweep, finished run and result.
+//! The views `leaderboard`, one row per sweep, finished run and result, and `leaderboard_mean`, over seeds.
 
 use genair_eval::{Cohort, Metric, Protocol, Split};
 use serde::Serialize;
@@ -54,7 +54,60 @@ pub struct LeaderboardRow {
     pub value: f64,
 }
 
+/// A row of the `leaderboard_mean` view, of some split and cohort.
+#[derive(Clone, Debug, PartialEq, FromRow)]
+pub struct LeaderboardMean {
+    /// The sweep's name.
+    pub sweep: String,
+    /// The dataset's name.
+    pub dataset: String,
+    /// The backbone's name.
+    pub backbone: String,
+    /// The representation's name.
+    pub representation: String,
+    /// Swept axes beyond the named ones; often empty.
+    pub variant: String,
+    /// The candidates ranked.
+    #[sqlx(try_from = "String")]
+    pub protocol: Protocol,
+    /// What was measured.
+    #[sqlx(try_from = "String")]
+    pub metric: Metric,
+    /// Cut-off.
+    pub k: u32,
+    /// Mean over the seeds, in [0, 1].
+    pub mean: f64,
+    /// Their standard deviation (n - 1); none for a single seed.
+    pub std: Option<f64>,
+    /// Seeds.
+    pub n: u64,
+}
+
 impl Store {
+    /// Results over seeds of one split and cohort, of one sweep or of all, configuration by
+    /// configuration.
+    pub fn leaderboard_mean(
+        &mut self,
+        sweep: Option<&str>,
+        split: Split,
+        cohort: Cohort,
+    ) -> Result<Vec<LeaderboardMean>, StoreError> {
+        self.read(async |connection| {
+            let rows = sqlx::query_as(
+                "SELECT sweep, dataset, backbone, representation, variant, protocol, metric, k, mean, std, n
+                 FROM leaderboard_mean
+                 WHERE (?1 IS NULL OR sweep = ?1) AND split = ?2 AND cohort = ?3
+                 ORDER BY sweep, dataset, backbone, representation, variant, protocol, metric, k",
+            )
+            .bind(sweep)
+            .bind(split.as_str())
+            .bind(cohort.as_str())
+            .fetch_all(connection)
+            .await?;
+            Ok(rows)
+        })
+    }
+
     /// The rows that pass `filter`, by sweep and run.
     pub fn leaderboard(
         &mut self,

@@ -29,7 +29,7 @@ pub use claim::{Claim, FailedRuns, Failure};
 pub use connection::Store;
 pub use error::{StoreError, StoreErrorKind};
 pub use inspect::{RunCounts, RunFilter, RunState, RunSummary};
-pub use leaderboard::{LeaderboardFilter, LeaderboardRow};
+pub use leaderboard::{LeaderboardFilter, LeaderboardMean, LeaderboardRow};
 pub use machine::Machine;
 pub use merge::Merged;
 pub use owner::{CodeRevision, Owner, OwnerInfo};

@@ -216,12 +216,13 @@ impl ResultColumns {
         let columns: String = sqlx::query_scalar(planned)
             .fetch_one(&mut *connection)
             .await?;
-        let mut statements = vec![format!(
+        let update = format!(
             "UPDATE main.runs
              SET attempts = attempts + (SELECT attempts FROM theirs.runs WHERE run_id = ?1),
                  ({columns}) = (SELECT {columns} FROM theirs.runs WHERE run_id = ?1)
              WHERE run_id = ?2"
-        )];
+        );
+        let mut statements = Vec::new();
         // A new attempt keeps how earlier ones were judged, so that is no result.
         for table in RESULTS.iter().chain(&["prune_decisions"]) {
             let columns =
@@ -234,6 +235,8 @@ impl ResultColumns {
                 "INSERT INTO main.{table} (run_id, {columns}) SELECT ?2, {columns} FROM theirs.{table} WHERE run_id = ?1"
             ));
         }
+        // Last: a run that becomes finished is summed up by what was measured of it.
+        statements.push(update);
         Ok(Self { statements })
     }
 

@@ -19,6 +19,7 @@ use crate::diagnostics::diagnostics;
 use crate::epochs::{Trained, Training};
 use crate::error::During;
 use crate::evaluation::{Evaluator, Scorer};
+use crate::item_space::item_space;
 use crate::parameters::Parameters;
 use crate::plugin::Plugin;
 use crate::popularity::Popularity;
@@ -174,9 +175,14 @@ impl ModelWork<'_> {
             let rows = diagnostics(&model.items, associations.as_deref(), dataset, spec.seed)?;
             Ok(RunEvent::Diagnostics { epoch, rows })
         };
+        let picture = |epoch| -> Result<RunEvent, RunErrorKind> {
+            let items = item_space(&model.items, dataset)?;
+            Ok(RunEvent::ItemSpace { epoch, items })
+        };
         let mut trained = Trained::default();
         if let Some(batches) = batches {
             emit(diagnose(Some(0)).during(RunPhase::Building)?);
+            emit(picture(Some(0)).during(RunPhase::Building)?);
             let training = Training {
                 spec,
                 model: &model,
@@ -189,6 +195,7 @@ impl ModelWork<'_> {
         let scorer = ModelScorer::new(&model, dataset).during(RunPhase::Testing)?;
         report(&scorer, self.evaluator, &spec.eval, emit)?;
         emit(diagnose(None).during(RunPhase::Testing)?);
+        emit(picture(None).during(RunPhase::Testing)?);
         if checkpoint.is_none() {
             save(request, &parameters, trained.best_epoch, emit).during(RunPhase::Saving)?;
         }

@@ -7,6 +7,7 @@
 
 mod database;
 mod exports;
+mod figures;
 mod latex;
 mod queries;
 mod refusals;

@@ -1,7 +1,7 @@
 //! `genair results leaderboard`: finished runs over seeds.
 
 use genair_eval::{Cohort, Split};
-use genair_store::{LeaderboardFilter, Store};
+use genair_store::Store;
 
 use crate::args::{DatabaseArgs, Format};
 use crate::exit::Exit;
@@ -23,11 +23,6 @@ pub(in crate::commands) fn standings_of(
     store: &mut Store,
     sweep: Option<String>,
 ) -> anyhow::Result<Vec<Standing>> {
-    let filter = LeaderboardFilter {
-        sweep,
-        split: Some(Split::Test),
-        protocol: None,
-        cohort: Some(Cohort::All),
-    };
-    Ok(standings::standings(store.leaderboard(&filter)?))
+    let rows = store.leaderboard_mean(sweep.as_deref(), Split::Test, Cohort::All)?;
+    Ok(standings::standings(rows))
 }
