@@ -29,7 +29,10 @@ fn runs(lab: &Lab, arguments: &[&str]) -> Vec<Value> {
         .genair(all.into_iter().chain(arguments.iter().copied()))
         .expect(0)
         .json();
-    plan.as_array().unwrap().clone()
+    match plan {
+        Value::Array(runs) => runs,
+        other => panic!("no list: {other}"),
+    }
 }
 
 #[test]
