@@ -70,7 +70,11 @@ test-template: build
 # Microbenchmarks on one thread; arguments go to criterion: just bench Adam
 bench *ARGS: setup
     @OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive cargo bench --workspace \
-        --bench ranking --bench loading --bench sequences --bench training --bench calibration -- "$@"
+        --bench ranking --bench loading --bench sequences --bench training --bench calibration --bench events -- "$@"
+
+# Events a second of 8 workers into one database while a reader (sqlite3, where there is one) has it open
+bench-load: build
+    @cargo test --release -p genair-system-tests --test cli database_is_locked -- --nocapture
 
 # The calibration loss beside its quadratic form and the published algorithm, in torch
 bench-calibration: build

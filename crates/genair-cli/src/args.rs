@@ -66,6 +66,16 @@ pub(crate) enum GraphForm {
     Dot,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Retry {
+    /// None
+    None,
+    /// Those whose worker died or could not use its files; not those that would fail again
+    Crashed,
+    /// All that failed, whatever of
+    Failed,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Validate specs and plugins; train nothing
@@ -115,9 +125,9 @@ pub(crate) enum Command {
         /// Runs at once [default: `schedule.jobs`, or else cores over `train.threads`]
         #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
         jobs: Option<u16>,
-        /// Try runs again that failed before
-        #[arg(long)]
-        retry_failed: bool,
+        /// Which failed runs are tried again; a run that crashes now, twice at the most unless `none`
+        #[arg(long, value_enum, default_value_t = Retry::Crashed)]
+        retry: Retry,
         /// Start nothing more once a run has failed; runs at work go to their end
         #[arg(long)]
         fail_fast: bool,

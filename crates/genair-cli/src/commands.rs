@@ -53,7 +53,7 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
         Command::Sweep {
             spec,
             jobs,
-            retry_failed,
+            retry,
             fail_fast,
             continue_pruned,
             plugins,
@@ -62,7 +62,7 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
         } => {
             let how = sweep::How {
                 jobs: jobs.map(usize::from),
-                retry_failed: *retry_failed,
+                retry: *retry,
                 fail_fast: *fail_fast,
                 continue_pruned: *continue_pruned,
             };

@@ -22,7 +22,7 @@ pub use representation::{
     RepresentationKind, RepresentationSpec, VectorPart, VectorSource,
 };
 pub use run::{
-    BUILTIN_BACKBONES, BackboneSpec, Initialisation, InputFile, LossKind, LossSpec,
+    BUILTIN_BACKBONES, BackboneSpec, Initialisation, InputFile, LOCK_FILE, LossKind, LossSpec,
     NegativeSampler, NegativesFor, OptimizerKind, OptimizerSpec, Precision, RESULTS_VERSION,
-    RunSpec, StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
+    RESUME_FILE, ResumeSpec, RunSpec, StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
 };

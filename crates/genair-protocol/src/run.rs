@@ -303,6 +303,32 @@ pub struct WorkerRequest {
     pub associations: Option<InputFile>,
     /// Folder for checkpoints; created if it is not there.
     pub artefacts: PathBuf,
+    /// How the run survives its worker; absent where it need not.
+    #[serde(default)]
+    pub resume: Option<ResumeSpec>,
+}
+
+/// Name of the resume checkpoint in a run's folder of artefacts: the worker writes and reads it, the
+/// runner removes it once the run needs it no more.
+pub const RESUME_FILE: &str = "resume.safetensors";
+
+/// Name of the file there that a worker locks, so that no two are at one run.
+pub const LOCK_FILE: &str = "lock";
+
+/// How a run goes on after its worker was killed. Decides none of its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeSpec {
+    /// The run's identity, lower-case hex: a checkpoint of any other run is refused.
+    pub identity: String,
+    /// Seconds of training between two checkpoints at least, at most [`Self::MAX_SECONDS`]; one is
+    /// written at the end of an epoch. 0: after every epoch.
+    pub every_seconds: f64,
+}
+
+impl ResumeSpec {
+    /// A year.
+    pub const MAX_SECONDS: f64 = 31_536_000.0;
 }
 
 /// An artefact of an earlier stage that a run reads.

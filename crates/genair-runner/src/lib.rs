@@ -3,6 +3,7 @@
 //! Start with [`spec::SpecFile`], [`Plan`] and [`sweep`]. Never links libtorch: a run is a process of
 //! `genair-trainer`, so that a crash costs one run.
 
+mod artefacts;
 mod code;
 mod difference;
 mod identity;
@@ -14,6 +15,7 @@ pub mod plugins;
 mod prepare;
 mod prune;
 mod queue;
+mod recorder;
 mod reproduce;
 mod schedule;
 pub mod spec;
@@ -32,7 +34,7 @@ pub use plan::{Plan, PlanError, PlannedRun};
 pub use prepare::{Archetypes, StageProgress, archetypes, prepare};
 pub use prune::{Across, Pruning, Rule};
 pub use reproduce::{Comparison, Input, InputState, ReproduceError, Reproduction};
-pub use schedule::{Execution, SweepError, SweepReport, artefacts_folder, sweep};
+pub use schedule::{CRASH_RETRIES, Execution, SweepError, SweepReport, sweep};
 pub use stage::{Stage, StageError, StageKind, StageName, VectorsStage};
 pub use template::{TemplateError, write_backbone};
 pub use trainer::{Trainer, TrainerError};

@@ -58,6 +58,15 @@ pub enum Notice<'a> {
         /// What it said.
         event: &'a RunEvent,
     },
+    /// A run has crashed and is tried again, from its resume checkpoint if it has one.
+    RunRetried {
+        /// Its number.
+        id: RunId,
+        /// The run.
+        run: &'a PlannedRun,
+        /// How it crashed.
+        failure: &'a RunFailure,
+    },
     /// A run has ended.
     RunEnded {
         /// Its number.

@@ -22,6 +22,8 @@ pub struct Plan {
     pub spec_path: PathBuf,
     /// The spec file's text.
     pub spec_text: String,
+    /// Seconds of training between two resume checkpoints of a run.
+    pub checkpoint_seconds: f64,
     /// Runs in the spec's order, each identity once.
     pub runs: Vec<PlannedRun>,
     /// What runs share and is made before them, in order of first need.
@@ -168,6 +170,7 @@ impl Plan {
             name: sweep.name,
             spec_path: sweep.spec_path,
             spec_text: sweep.spec_text,
+            checkpoint_seconds: sweep.checkpoint_seconds,
             runs,
             stages: stages.into_vec(),
             schedule: sweep.schedule,

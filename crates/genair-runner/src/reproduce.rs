@@ -212,6 +212,7 @@ impl Reproduction {
             vectors: self.vectors.clone(),
             associations: self.associations.clone(),
             artefacts: self.scratch.path().join("run"),
+            resume: None,
         };
         let mut events = Vec::new();
         let launch = Launch {

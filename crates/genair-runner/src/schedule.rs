@@ -2,20 +2,22 @@
 //! at once, and records what they say. Runs that other processes hold are waited for.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use genair_archetype::Installation;
 use genair_protocol::{
-    FailureKind, InputFile, RESULTS_VERSION, RunEvent, RunFailure, RunPhase, WorkerRequest,
+    FailureKind, InputFile, RESULTS_VERSION, ResumeSpec, RunEvent, RunFailure, RunPhase,
+    WorkerRequest,
 };
 use genair_store::{
     Claim, FailedRuns, InputKind, NewRun, Owner, OwnerInfo, RunId, RunState, Store, StoreError,
     StoreErrorKind,
 };
 
+use crate::artefacts;
 use crate::code::code_revision;
 use crate::identity::sha256_hex;
 use crate::interrupt::Interrupt;
@@ -24,6 +26,7 @@ use crate::plan::{Plan, PlannedRun};
 use crate::prepare::prepare;
 use crate::prune::Pruner;
 use crate::queue::Queue;
+use crate::recorder::Recorder;
 use crate::spec::Labels;
 use crate::stage::{StageError, StageKind, StageName};
 use crate::trainer::Trainer;
@@ -33,13 +36,17 @@ use crate::writer::{Writer, WriterGone};
 /// How often a run in another process's hands is asked about.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How often a run that crashes is tried again before it counts as failed.
+pub const CRASH_RETRIES: usize = 2;
+
 /// How to execute a plan.
 pub struct Execution<'a> {
     /// The worker binary.
     pub trainer: &'a Trainer,
     /// Workers at once, at least 1.
     pub jobs: usize,
-    /// Whether runs that failed earlier are tried again.
+    /// Which failed runs are tried again: of those that failed earlier, and, up to [`CRASH_RETRIES`]
+    /// times each, of those that crash now.
     pub failed: FailedRuns,
     /// Whether runs that were pruned go on to their end.
     pub continue_pruned: bool,
@@ -112,6 +119,16 @@ pub enum SweepError {
         #[source]
         source: Box<StageError>,
     },
+    /// There is no room for a run's files.
+    #[error("the disk is full: {labels} stopped while {}: {message}; free some space and run the same command again", phase.as_str())]
+    DiskFull {
+        /// The run.
+        labels: Labels,
+        /// What it was doing.
+        phase: RunPhase,
+        /// What could not be written.
+        message: String,
+    },
     /// A run's spec cannot be written as JSON.
     #[error("the spec of {labels} cannot be written as JSON; this is a bug")]
     Json {
@@ -121,12 +138,6 @@ pub enum SweepError {
         #[source]
         source: serde_json::Error,
     },
-}
-
-/// Where the artefacts of a database's runs are: a folder beside it, named after it.
-pub fn artefacts_folder(database: &Path) -> PathBuf {
-    let stem = database.file_stem().unwrap_or_default().to_string_lossy();
-    database.with_file_name(format!("{stem}-artefacts"))
 }
 
 /// Executes a plan and returns the store with how each run ended.
@@ -146,6 +157,15 @@ pub fn sweep(
         .map(new_run)
         .collect::<Result<Vec<_>, _>>()?;
     let numbers = store.register(id, &new)?;
+    // Also of other sweeps: nobody may ever come back to those.
+    let released = store.release_stale()?;
+    if released > 0 {
+        tracing::info!(
+            runs = released,
+            "released what processes held that are gone"
+        );
+    }
+    store.reopen(&numbers, how.failed)?;
     if how.continue_pruned {
         for &number in &numbers {
             store.unprune(number)?;
@@ -155,28 +175,19 @@ pub fn sweep(
     let states = store.run_states(&identities)?;
     let count = |state| states.iter().filter(|own| **own == Some(state)).count();
     let jobs = how.jobs.max(1);
-    let kept = if how.failed == FailedRuns::Keep {
-        count(RunState::Failed)
-    } else {
-        0
-    };
-    let (total, finished) = (plan.runs.len(), count(RunState::Finished));
     how.observer.observe(Notice::Begin {
-        total,
-        finished,
-        failed: kept,
+        total: plan.runs.len(),
+        finished: count(RunState::Finished),
+        failed: count(RunState::Failed),
         pruned: count(RunState::Pruned),
         jobs,
     });
 
-    let open = states
-        .iter()
-        .zip(&plan.runs)
-        .filter(|(state, _)| match state {
-            Some(RunState::Finished | RunState::Pruned) => false,
-            Some(RunState::Failed) => how.failed == FailedRuns::Retry,
-            _ => true,
-        });
+    let done = |state: Option<RunState>| {
+        let done = [RunState::Finished, RunState::Failed, RunState::Pruned];
+        state.is_some_and(|state| done.contains(&state))
+    };
+    let open = std::iter::zip(&states, &plan.runs).filter(|(state, _)| !done(**state));
     let inputs = prepare_inputs(plan, open.map(|(_, run)| run), how)?;
 
     let pool = rayon::ThreadPoolBuilder::new()
@@ -184,8 +195,14 @@ pub fn sweep(
         .thread_name(|at| format!("worker-{at}"))
         .build()
         .map_err(|source| SweepError::Threads { jobs, source })?;
-    let artefacts = std::path::absolute(artefacts_folder(store.path()))
-        .unwrap_or_else(|_| artefacts_folder(store.path()));
+    let artefacts = artefacts::folder(store.path());
+    let artefacts = std::path::absolute(&artefacts).unwrap_or(artefacts);
+    for (state, run) in states.iter().zip(&plan.runs) {
+        if *state == Some(RunState::Finished) {
+            // Its last runner may have been killed before it did this.
+            artefacts::tidy(&artefacts::of_run(&artefacts, run));
+        }
+    }
     let owner = Owner::this_process(code_revision());
     let runs: Vec<_> = numbers.into_iter().zip(&plan.runs).collect();
     let known: Vec<Option<Outcome>> = states.into_iter().map(known).collect();
@@ -388,29 +405,69 @@ impl Scheduler<'_> {
         self.how.fail_fast || self.plan.schedule.fail_fast
     }
 
+    /// Claims a run and executes it, more than once if it crashes.
     fn attempt(&self, at: usize, number: RunId, run: &PlannedRun) -> Result<Attempt, SweepError> {
-        if self.how.interrupt.requested() {
-            return Ok(Attempt::Done(Outcome::Left));
-        }
-        let (owner, failed) = (self.owner.clone(), self.how.failed);
-        let outcome = match self
-            .writer
-            .call(move |store| store.claim(number, &owner, failed))??
-        {
-            Claim::HeldBy(owner) => return Ok(Attempt::Held(Some(owner))),
-            Claim::Claimed => return self.execute(at, number, run),
-            Claim::Finished => Outcome::FinishedBefore,
-            Claim::Failed(failure) => Outcome::FailedBefore(failure),
-            Claim::Pruned { .. } => Outcome::PrunedBefore,
+        let mut retries = match self.how.failed {
+            FailedRuns::Keep => 0,
+            FailedRuns::RetryCrashed | FailedRuns::Retry => CRASH_RETRIES,
         };
-        self.ended(number, run, &outcome, None);
+        let mut log = None;
+        let outcome = loop {
+            if self.how.interrupt.requested() {
+                return Ok(Attempt::Done(Outcome::Left));
+            }
+            let (owner, failed) = (self.owner.clone(), self.how.failed);
+            match self
+                .writer
+                .call(move |store| store.claim(number, &owner, failed))??
+            {
+                Claim::HeldBy(owner) => return Ok(Attempt::Held(Some(owner))),
+                Claim::Finished => break Outcome::FinishedBefore,
+                Claim::Failed(failure) => break Outcome::FailedBefore(failure),
+                Claim::Pruned { .. } => break Outcome::PrunedBefore,
+                Claim::Claimed => {}
+            }
+            let folder = artefacts::of_run(&self.artefacts, run);
+            log = Some(folder.join(LOG_FILE));
+            let outcome = match self.execute(at, number, run, folder)? {
+                Attempt::Done(outcome) => outcome,
+                held => return Ok(held),
+            };
+            match &outcome {
+                Outcome::Failed(failure) if failure.kind == FailureKind::DiskFull => {
+                    return Err(SweepError::DiskFull {
+                        labels: run.labels.clone(),
+                        phase: failure.phase,
+                        message: failure.message.clone(),
+                    });
+                }
+                Outcome::Failed(failure) if failure.kind.is_crash() && retries > 0 => {
+                    retries -= 1;
+                    let id = number;
+                    self.how
+                        .observer
+                        .observe(Notice::RunRetried { id, run, failure });
+                }
+                _ => break outcome,
+            }
+        };
+        self.how.observer.observe(Notice::RunEnded {
+            id: number,
+            run,
+            outcome: &outcome,
+            log: log.as_deref(),
+        });
         Ok(Attempt::Done(outcome))
     }
 
     /// Runs the worker of a run this process holds.
-    fn execute(&self, at: usize, number: RunId, run: &PlannedRun) -> Result<Attempt, SweepError> {
-        let artefacts = self.artefacts.join(&run.identity[..16]);
-        let log = artefacts.join(LOG_FILE);
+    fn execute(
+        &self,
+        at: usize,
+        number: RunId,
+        run: &PlannedRun,
+        artefacts: PathBuf,
+    ) -> Result<Attempt, SweepError> {
         let request = WorkerRequest {
             run: run.spec.clone(),
             plugin: run.plugin.as_ref().map(|plugin| plugin.path.clone()),
@@ -419,6 +476,10 @@ impl Scheduler<'_> {
             vectors: self.input(run.vectors),
             associations: self.input(run.associations),
             artefacts,
+            resume: Some(ResumeSpec {
+                identity: run.identity.clone(),
+                every_seconds: self.plan.checkpoint_seconds,
+            }),
         };
         for (kind, input) in [
             (InputKind::Vectors, &request.vectors),
@@ -433,6 +494,7 @@ impl Scheduler<'_> {
         self.how
             .observer
             .observe(Notice::RunStarted { id: number, run });
+        let mut recorder = Recorder::new(&self.writer, &self.owner, number);
         let mut outcome = Outcome::Left;
         let launch = Launch {
             trainer: self.how.trainer.path(),
@@ -455,7 +517,7 @@ impl Scheduler<'_> {
                 _ => {}
             }
             let validated = validated(&event);
-            self.record(number, event)?;
+            recorder.record(event)?;
             match validated {
                 Some(epoch) if self.prunes(number, run, epoch)? => {
                     outcome = Outcome::Pruned { epoch };
@@ -464,6 +526,7 @@ impl Scheduler<'_> {
                 _ => Ok(Next::GoOn),
             }
         });
+        let ending = ending.and_then(|ending| recorder.settle().map(|()| ending));
         match ending {
             Ok(Ending::Reported) => {}
             Ok(Ending::Stopped) => {
@@ -483,19 +546,18 @@ impl Scheduler<'_> {
             },
             Err(error) => return Err(error),
         }
-        self.ended(number, run, &outcome, Some(&log));
+        match &outcome {
+            Outcome::Finished => artefacts::tidy(&request.artefacts),
+            Outcome::Failed(failure) if !failure.kind.may_go_on() => {
+                artefacts::tidy(&request.artefacts);
+            }
+            _ => {}
+        }
         Ok(Attempt::Done(outcome))
     }
 
     fn input(&self, stage: Option<usize>) -> Option<InputFile> {
         self.inputs.get(stage?)?.clone()
-    }
-
-    fn record(&self, number: RunId, event: RunEvent) -> Result<(), SweepError> {
-        let owner = self.owner.clone();
-        Ok(self
-            .writer
-            .call(move |store| store.record(number, &owner, &event))??)
     }
 
     /// Judges a run by its validations so far, and says whether it is not worth going on with.
@@ -519,7 +581,8 @@ impl Scheduler<'_> {
     }
 
     fn fail(&self, number: RunId, failure: RunFailure) -> Result<Outcome, SweepError> {
-        self.record(number, RunEvent::Failed(failure.clone()))?;
+        Recorder::new(&self.writer, &self.owner, number)
+            .record(RunEvent::Failed(failure.clone()))?;
         Ok(Outcome::Failed(failure))
     }
 
@@ -528,15 +591,6 @@ impl Scheduler<'_> {
         Ok(self
             .writer
             .call(move |store| store.release(number, &owner))??)
-    }
-
-    fn ended(&self, number: RunId, run: &PlannedRun, outcome: &Outcome, log: Option<&Path>) {
-        self.how.observer.observe(Notice::RunEnded {
-            id: number,
-            run,
-            outcome,
-            log,
-        });
     }
 
     fn tell_once(&self, runs: usize, owner: &OwnerInfo) {

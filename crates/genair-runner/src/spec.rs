@@ -55,6 +55,8 @@ pub struct Sweep {
     pub spec_path: PathBuf,
     /// The spec's text: the file's, or all that it is put together from ([`SpecFile::text`]).
     pub spec_text: String,
+    /// `sweep.checkpoint_seconds`; see [`genair_protocol::ResumeSpec::every_seconds`].
+    pub checkpoint_seconds: f64,
     /// Datasets slowest, then backbones, representations, axes in the order of the file, seeds.
     pub runs: Vec<SweepRun>,
     /// How the runs use the machine.

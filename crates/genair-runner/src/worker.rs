@@ -80,11 +80,11 @@ pub(crate) fn run_worker<E>(
         Ok(worker) => worker,
         Err(error) => {
             let message = format!("cannot start {}: {error}", launch.trainer.display());
-            return Ok(Ending::Failed(failure(
-                FailureKind::Io,
-                RunPhase::Starting,
-                message,
-            )));
+            let kind = match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
+                _ => FailureKind::Io,
+            };
+            return Ok(Ending::Failed(failure(kind, RunPhase::Starting, message)));
         }
     };
     let mut phase = RunPhase::Starting;

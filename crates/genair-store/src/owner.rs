@@ -168,7 +168,8 @@ impl OwnerInfo {
         if can_look {
             started(self.pid) != Some(self.pid_started)
         } else {
-            self.heartbeat_age > STALE_SECONDS
+            // A heartbeat of the future is one from before the clock was put back.
+            self.heartbeat_age.abs() > STALE_SECONDS
         }
     }
 }
@@ -294,8 +295,9 @@ mod tests {
                 pid: 0,
                 ..elsewhere
             };
-            assert!(!info(elsewhere.clone(), 59.0).is_stale());
-            assert!(info(elsewhere, 61.0).is_stale());
+            for (age, stale) in [(59.0, false), (61.0, true), (-5.0, false), (-3600.0, true)] {
+                assert_eq!(info(elsewhere.clone(), age).is_stale(), stale, "{age}");
+            }
         }
     }
 }

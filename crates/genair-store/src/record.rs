@@ -13,8 +13,8 @@ use crate::{Owner, RunId, Store, StoreError, StoreErrorKind};
 
 impl Store {
     /// Records one event of a run that `owner` holds, whole or not at all. `Finished` and `Failed`
-    /// end the run, and with it the hold. A claim begins with nothing, so the worker of a resumed run
-    /// tells what happened before its checkpoint once more.
+    /// end the run, and with it the hold. A claim begins with nothing: the worker of a resumed run says
+    /// what happened before its checkpoint once more.
     pub fn record(
         &mut self,
         run: RunId,
@@ -49,6 +49,16 @@ impl Store {
             RunEvent::Started { machine, data, parameters } => self.write_held(run, owner, async |connection| {
                 started(connection, run, machine, data, *parameters).await
             }),
+            RunEvent::Resumed { epoch } => self.write_held(run, owner, async |connection| {
+                sqlx::query("UPDATE runs SET resumed_from_epoch = ? WHERE run_id = ?")
+                    .bind(integer("epoch", *epoch as u64)?)
+                    .bind(run)
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            }),
+            // For whoever watches; the claim has cleared the earlier attempt.
+            RunEvent::StartedOver { reason: _ } => self.write_held(run, owner, async |_| Ok(())),
             RunEvent::Metrics { epoch, split, protocol, rows } => self.write_held(run, owner, async |connection| {
                 metrics(connection, run, *epoch, *split, *protocol, rows).await
             }),
@@ -96,18 +106,6 @@ impl Store {
             .bind(run)
             .execute(connection)
             .await?;
-            Ok(())
-        })
-    }
-
-    /// Notes that the attempt of `owner` began with the checkpoint of `epoch`, from 1.
-    pub fn resumed(&mut self, run: RunId, owner: &Owner, epoch: usize) -> Result<(), StoreError> {
-        self.write_held(run, owner, async |connection| {
-            sqlx::query("UPDATE runs SET resumed_from_epoch = ? WHERE run_id = ?")
-                .bind(integer("epoch", epoch as u64)?)
-                .bind(run)
-                .execute(connection)
-                .await?;
             Ok(())
         })
     }

@@ -1,20 +1,22 @@
 //! The life of one run: data, plugin, model, epochs, best weights, ranks.
 
 use std::collections::HashMap;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use genair_data::Dataset;
 use genair_eval::{EvalSpec, Split};
 use genair_protocol::{
-    ArtefactKind, BUILTIN_BACKBONES, DataFacts, MachineFacts, RunEvent, RunPhase, RunSpec,
-    RunTotals, WorkerRequest,
+    ArtefactKind, BUILTIN_BACKBONES, DataFacts, LOCK_FILE, MachineFacts, RunEvent, RunPhase,
+    RunSpec, RunTotals, WorkerRequest,
 };
 use tch::Device;
 
 use crate::batch::Batches;
 use crate::calibration::{CalibrationTerm, read_associations};
+use crate::checkpoint::resume::{Origin, Resume};
 use crate::diagnostics::diagnostics;
 use crate::epochs::{Trained, Training};
 use crate::error::During;
@@ -27,6 +29,9 @@ use crate::random::Streams;
 use crate::representation::FrozenVectors;
 use crate::training::{ModelScorer, SequenceModel};
 use crate::{RunErrorKind, TrainError, checkpoint, device, digest, input, machine};
+
+/// How long a worker waits for another one to let go of its run.
+const HOLD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a run's events go.
 type Emit<'a> = &'a mut dyn FnMut(RunEvent);
@@ -65,6 +70,11 @@ fn work(
 ) -> Result<(), TrainError> {
     let started = Instant::now();
     let spec = &request.run;
+    // Held to the end of the run.
+    let _hold = match &request.resume {
+        Some(_) => Some(hold(&request.artefacts).during(RunPhase::Starting)?),
+        None => None,
+    };
     let device = device::choose(&spec.train.device).during(RunPhase::Starting)?;
     set_threads(spec.train.threads);
     let dataset = dataset(request).during(RunPhase::LoadingData)?;
@@ -74,6 +84,7 @@ fn work(
         Some(plugin) => {
             let work = ModelWork {
                 request,
+                started,
                 device,
                 dataset: &dataset,
                 evaluator: &evaluator,
@@ -107,13 +118,14 @@ fn work(
             .during(RunPhase::LoadingPlugin));
         }
     };
+    let spent = trained.before.and_since(started);
     emit(RunEvent::Finished(RunTotals {
         best_epoch: trained.best_epoch,
         epochs: trained.epochs,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: spent.seconds,
         train_seconds: trained.train_seconds,
-        cpu_seconds: machine::cpu_time().map(|time| time.as_secs_f64()),
-        peak_memory_bytes: machine::peak_memory(),
+        cpu_seconds: spent.cpu_seconds,
+        peak_memory_bytes: spent.peak_memory_bytes,
     }));
     Ok(())
 }
@@ -130,9 +142,36 @@ fn dataset(request: &WorkerRequest) -> Result<Dataset, RunErrorKind> {
     }
 }
 
+/// Takes a run for this process alone, for as long as the answer lives. A worker whose runner was
+/// killed ends by itself, but may take a moment over it.
+fn hold(folder: &Path) -> Result<File, RunErrorKind> {
+    let path = folder.join(LOCK_FILE);
+    let opened = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
+    let file = opened.map_err(|source| RunErrorKind::Io {
+        path: path.clone(),
+        source,
+    })?;
+    let deadline = Instant::now() + HOLD_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => return Err(RunErrorKind::Held { path }),
+            Err(TryLockError::Error(error)) => {
+                // Some network file systems have no locks.
+                tracing::warn!("cannot lock {}: {error}", path.display());
+                return Ok(file);
+            }
+        }
+    }
+}
+
 /// A run that has a model.
 struct ModelWork<'a> {
     request: &'a WorkerRequest,
+    started: Instant,
     device: Device,
     dataset: &'a Dataset,
     evaluator: &'a Evaluator<'a>,
@@ -189,6 +228,7 @@ impl ModelWork<'_> {
                 calibration,
                 dataset,
                 evaluator: self.evaluator,
+                resume: self.resume(&parameters),
             };
             trained = training.run(&mut parameters, batches, emit)?;
         }
@@ -200,6 +240,24 @@ impl ModelWork<'_> {
             save(request, &parameters, trained.best_epoch, emit).during(RunPhase::Saving)?;
         }
         Ok(trained)
+    }
+
+    /// Where the run's training is kept, if it is.
+    fn resume(&self, parameters: &Parameters) -> Option<Resume> {
+        let request = self.request;
+        let spec = request.resume.as_ref()?;
+        let machine = machine_facts(&request.run, self.device);
+        let associations = request.associations.as_ref();
+        let origin = Origin {
+            identity: spec.identity.clone(),
+            sequences_sha256: self.dataset.sequences_sha256(),
+            frozen_sha256: parameters.frozen().map(|frozen| frozen.sha256.clone()),
+            associations_sha256: associations.map(|file| file.sha256.clone()),
+            device: machine.device,
+            libtorch: machine.libtorch,
+            trainer: machine.trainer,
+        };
+        Some(Resume::new(&request.artefacts, spec, origin, self.started))
     }
 
     /// The model before training.

@@ -7,7 +7,7 @@ use indicatif::MultiProgress;
 use serde::Serialize;
 
 use super::{Workshop, results, warn};
-use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, SpecArgs};
+use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, Retry, SpecArgs};
 use crate::exit::Exit;
 use crate::output::{count, note};
 use crate::progress::Progress;
@@ -15,7 +15,7 @@ use crate::standings::{self, Standing};
 
 pub(super) struct How {
     pub(super) jobs: Option<usize>,
-    pub(super) retry_failed: bool,
+    pub(super) retry: Retry,
     pub(super) fail_fast: bool,
     pub(super) continue_pruned: bool,
 }
@@ -73,10 +73,10 @@ pub(super) fn sweep(
     let execution = Execution {
         trainer: &workshop.trainer,
         jobs: how.jobs.unwrap_or_else(|| plan.default_jobs()),
-        failed: if how.retry_failed {
-            FailedRuns::Retry
-        } else {
-            FailedRuns::Keep
+        failed: match how.retry {
+            Retry::None => FailedRuns::Keep,
+            Retry::Crashed => FailedRuns::RetryCrashed,
+            Retry::Failed => FailedRuns::Retry,
         },
         fail_fast: how.fail_fast,
         continue_pruned: how.continue_pruned,
@@ -199,7 +199,7 @@ fn tell_failures(bars: &MultiProgress, report: &SweepReport) {
     {
         note(
             bars,
-            "hint: `--retry-failed` tries runs again that failed before",
+            "hint: `--retry failed` tries runs again that failed before",
         );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use genair_data::DatasetSpec;
 use genair_eval::EvalSpec;
-use genair_protocol::{BUILTIN_BACKBONES, PluginReport, TrainSpec};
+use genair_protocol::{BUILTIN_BACKBONES, PluginReport, ResumeSpec, TrainSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -45,6 +45,7 @@ pub(super) struct SweepSection {
     pub(super) backbone: Vec<String>,
     pub(super) representation: Vec<String>,
     pub(super) dataset: Option<Vec<String>>,
+    pub(super) checkpoint_seconds: f64,
 }
 
 /// One pass over a spec.
@@ -145,6 +146,18 @@ impl<'s> Checker<'s> {
             self.problems.report(
                 &key,
                 format!("`{key}` is empty; results are listed under it"),
+                None,
+            );
+        }
+        let seconds = section.checkpoint_seconds;
+        if !(0.0..=ResumeSpec::MAX_SECONDS).contains(&seconds) {
+            let key = at.child("checkpoint_seconds");
+            self.problems.report(
+                &key,
+                format!(
+                    "`{key}` is {seconds}; it must be from 0 (after every epoch) to {} (a year)",
+                    ResumeSpec::MAX_SECONDS
+                ),
                 None,
             );
         }

@@ -54,6 +54,7 @@ impl SpecFile {
             description: section.description,
             spec_path: self.sources.path().to_owned(),
             spec_text: self.text(),
+            checkpoint_seconds: section.checkpoint_seconds,
             runs,
             schedule,
             pruning,

@@ -220,6 +220,7 @@ fn plan(runs: u64) -> Plan {
         name: "t".to_owned(),
         spec_path: Path::new("s.toml").to_owned(),
         spec_text: String::new(),
+        checkpoint_seconds: 30.0,
         runs: (1..=runs).map(planned).collect(),
         stages: Vec::new(),
         schedule: Schedule::default(),

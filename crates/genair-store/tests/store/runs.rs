@@ -187,7 +187,9 @@ fn what_a_run_was_made_of_reads_back() {
     lab.store
         .record_input(run, &owner(), InputKind::Vectors, &input())
         .unwrap();
-    lab.store.resumed(run, &owner(), 3).unwrap();
+    lab.store
+        .record(run, &owner(), &RunEvent::Resumed { epoch: 3 })
+        .unwrap();
     let details = lab.store.show_run(run).unwrap();
     let read = &details.inputs[0];
     assert_eq!(
