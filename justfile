@@ -63,6 +63,14 @@ test-latex: build
 test-tensorboard: build
     @scripts/test-tensorboard.sh "{{ genair }}"
 
+# The HTML report in a real browser; installs Debian's chromium where it may, playwright-core into .tools/
+test-browser: build
+    @scripts/test-browser.sh "{{ genair }}"
+
+# Exports read by the real MLflow, pyarrow and pandas, from PyPI into .tools/ (some 850 MB)
+test-mlflow: build
+    @scripts/test-mlflow.sh "{{ genair }}"
+
 # A plugin made from the template, outside the workspace, passes the conformance suite (minutes)
 test-template: build
     @cargo test --release -p genair-system-tests --test plugin_template
@@ -95,7 +103,7 @@ bench-database *ARGS: build
     @scripts/bench/database.sh "{{ genair }}" "$(dirname "{{ genair }}")/examples/generate_database" "$@"
 
 # What CI runs
-ci: check test
+ci: check test test-browser
 
 # Accept every changed snapshot; read the diff before committing it
 bless *ARGS: build

@@ -6,6 +6,7 @@ mod archetypes;
 mod composing;
 mod crashes;
 mod database;
+mod exports;
 mod full_disk;
 mod inputs;
 mod kills;

@@ -11,7 +11,7 @@ use genair_store::{StoreError, StoreErrorKind};
 
 use crate::environment;
 
-pub(crate) use export::Export;
+pub(crate) use export::{Export, HtmlArgs, RanksArgs, TablesArgs};
 pub(crate) use results::Results;
 
 const EXIT_CODES: &str = "\
@@ -154,7 +154,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Write results for other programs
+    /// Write results for other programs: CSV, Parquet, MLflow, TensorBoard
     #[command(subcommand)]
     Export(Export),
     /// Query, compare, and look after recorded runs

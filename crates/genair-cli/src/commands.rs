@@ -73,7 +73,7 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
             once,
             database,
         } => watch::watch(format, database.path(), sweep.clone(), *once),
-        Command::Export(command) => export::export(format, command),
+        Command::Export(command) => export::export(format, bars, command),
         Command::Results(command) => results::results(format, bars, command),
         Command::Schema { plugins } => spec::schema(format, bars, plugins),
         Command::Spec(command) => spec::spec(format, bars, command),

@@ -63,10 +63,15 @@ pub enum ReportError {
         hint: Option<String>,
     },
     /// No run has ranks that pass a filter.
-    #[error("database {}: no finished run has {split} ranks of protocol {protocol}", path.display())]
+    #[error("database {}: {} {split} ranks of protocol {protocol}", path.display(), match run {
+        Some(run) => format!("run {run} is not a finished run with"),
+        None => "no finished run has".to_owned(),
+    })]
     NoRanks {
         /// The database file.
         path: PathBuf,
+        /// The run asked for.
+        run: Option<i64>,
         /// The split asked for.
         split: String,
         /// The protocol asked for.
@@ -109,6 +114,19 @@ pub enum ReportError {
         figure: String,
         /// What the drawing library said.
         reason: String,
+    },
+    /// A folder to export to that has something in it.
+    #[error("{} is not empty; name a folder that is, or one that is not there yet", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The template of a page fails, which is a bug.
+    #[error("the template of the page fails")]
+    Template {
+        /// The template engine's reason.
+        #[source]
+        source: minijinja::Error,
     },
     /// A Parquet file cannot be written.
     #[error("cannot write {}", path.display())]

@@ -8,6 +8,7 @@ mod build;
 mod error;
 pub mod export;
 mod figure;
+pub mod html;
 mod index;
 mod render;
 mod report;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{CacheArgs, DatabaseArgs, PluginArgs};
+use super::{CacheArgs, DatabaseArgs, HtmlArgs, PluginArgs, RanksArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Results {
@@ -118,4 +118,13 @@ pub(crate) enum Results {
         #[command(flatten)]
         database: DatabaseArgs,
     },
+    /// Write a page to browse: leaderboard, runs, comparisons, figures, in one file that needs no network
+    ///
+    /// JSON: {file, bytes, runs, runs_with_ranks}.
+    Html(HtmlArgs),
+    /// Write each user's rank of runs with their labels, for statistics made elsewhere
+    ///
+    /// Columns: run_id, sweep, dataset, backbone, representation, variant, seed, user, rank. The database does not
+    /// keep raw ids: user N is the N-th of `genair data export`'s interactions.tsv. JSON: {file, runs, rows}.
+    ExportRanks(RanksArgs),
 }

@@ -11,6 +11,7 @@ mod upkeep;
 use indicatif::MultiProgress;
 
 use crate::args::{Format, Results};
+use crate::commands::export;
 use crate::exit::Exit;
 
 pub(super) use leaderboard::standings_of;
@@ -21,6 +22,8 @@ pub(super) fn results(
     command: &Results,
 ) -> anyhow::Result<Exit> {
     match command {
+        Results::Html(arguments) => return export::html(format, arguments),
+        Results::ExportRanks(arguments) => return export::ranks(format, arguments),
         Results::List {
             sweep,
             superseded,

@@ -11,9 +11,9 @@ use genair_store::Store;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
+use super::ranks::require_sweep;
 use crate::ReportError;
 use crate::rows::{literal, rows};
-use crate::spec::suggestion;
 use crate::write::{failed, write_file};
 
 /// The file of a run. TensorBoard looks for `tfevents` in the name.
@@ -44,7 +44,7 @@ pub fn export_tensorboard(
     sweep: Option<&str>,
 ) -> Result<EventFiles, ReportError> {
     if let Some(name) = sweep {
-        require_sweep(store, name)?;
+        require_sweep(store, Some(name))?;
     }
     let only = sweep.map_or_else(
         || "TRUE".to_owned(),
@@ -82,22 +82,6 @@ pub fn export_tensorboard(
         written.events += events.len();
     }
     Ok(written)
-}
-
-fn require_sweep(store: &mut Store, name: &str) -> Result<(), ReportError> {
-    let known: Vec<String> = store
-        .sweep_progress()?
-        .into_iter()
-        .map(|own| own.sweep)
-        .collect();
-    if known.iter().any(|known| known == name) {
-        return Ok(());
-    }
-    Err(ReportError::UnknownSweep {
-        path: store.path().to_owned(),
-        name: name.to_owned(),
-        hint: suggestion(name, known.iter().map(String::as_str)),
-    })
 }
 
 /// A run of a sweep that was begun.

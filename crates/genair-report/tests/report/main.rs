@@ -8,6 +8,7 @@
 mod database;
 mod exports;
 mod figures;
+mod html;
 mod latex;
 mod queries;
 mod refusals;
