@@ -18,7 +18,8 @@ pub(super) struct Blocks {
 impl Blocks {
     /// Adds bytes. A name is made of letters, digits and `-`.
     pub(super) fn add(&mut self, name: &str, bytes: &[u8]) {
-        let mut packed = GzEncoder::new(Vec::new(), Compression::new(4));
+        // What repeats in specs and curves is found at this level already.
+        let mut packed = GzEncoder::new(Vec::new(), Compression::new(3));
         let packed = packed
             .write_all(bytes)
             .and_then(|()| packed.finish())

@@ -168,34 +168,34 @@ impl Index {
         store: &mut Store,
         blocks: &mut Blocks,
     ) -> Result<(), ReportError> {
+        #[derive(Deserialize)]
+        struct Measured {
+            #[serde(flatten)]
+            measure: Measure,
+            results: String,
+        }
         let places = self.run_places();
-        let all: Vec<Measure> = rows(
+        // A row a measure instead of one a result, and 17 digits, which say which double it was.
+        let mut all: Vec<Measured> = rows(
             store,
-            "SELECT DISTINCT split, protocol, cohort, metric, k FROM metrics WHERE epoch IS NULL
-             ORDER BY split = 'valid', protocol, cohort <> 'all', cohort, metric = 'mrr', metric = 'hr', metric, k",
+            "SELECT split, protocol, cohort, metric, k, group_concat(run_id || ' ' || printf('%!.17g', value)) AS results
+             FROM metrics WHERE epoch IS NULL
+             GROUP BY metric, k, split, protocol, cohort",
         )?;
-        for measure in all {
-            let sql = format!(
-                "SELECT run_id, value FROM metrics
-                 WHERE epoch IS NULL AND metric = {} AND k = {} AND split = {} AND protocol = {} AND cohort = {}",
-                literal(&measure.metric),
-                measure.k,
-                literal(&measure.split),
-                literal(&measure.protocol),
-                literal(&measure.cohort)
-            );
+        all.sort_by(|a, b| a.measure.order().cmp(&b.measure.order()));
+        for Measured { measure, results } in all {
             let mut values = vec![f64::NAN; self.runs.len()];
             let mut any = false;
-            store.query_each::<ReportError>(&sql, |row| {
-                let run = row[0].as_i64().and_then(|run| places.get(&run));
-                if let (Some(&run), Some(value)) = (run, row[1].as_f64())
+            for result in results.split(',') {
+                let (run, value) = result.split_once(' ').unwrap_or_default();
+                let run = run.parse().ok().and_then(|run: i64| places.get(&run));
+                if let (Some(&run), Ok(value)) = (run, value.parse())
                     && self.runs[run].state == "finished"
                 {
                     values[run] = value;
                     any = true;
                 }
-                Ok(())
-            })?;
+            }
             // A measure may be that of other sweeps alone.
             if any {
                 blocks.add_numbers(&format!("measure-{}", self.measures.len()), &values);
@@ -203,6 +203,22 @@ impl Index {
             }
         }
         Ok(())
+    }
+}
+
+impl Measure {
+    /// Where people look for it: test first, everyone first, NDCG and HR before MRR.
+    fn order(&self) -> impl Ord {
+        let metric = ["ndcg", "hr"].iter().position(|of| *of == self.metric);
+        (
+            self.split != "test",
+            self.protocol.clone(),
+            self.cohort != "all",
+            self.cohort.clone(),
+            metric.unwrap_or(usize::MAX),
+            self.metric.clone(),
+            self.k,
+        )
     }
 }
 
