@@ -118,7 +118,7 @@ async function pairedTests(a, b, k) {
   }
   if (rows.length === 0) {
     const why = report.ranks.all ? "These runs have no ranks in the database." : "The ranks of all runs would make this page too large, and it has not those of both.";
-    return h("div", null, title, h("p", { class: "note" }, `${why} The database is asked for ranks by `, h("code", null, "genair results export-ranks"), "."));
+    return h("div", null, title, h("p", { class: "note" }, `${why} What ranks the database has, `, h("code", null, "genair results export-ranks"), " writes for statistics made elsewhere."));
   }
   const number = (id, label, value, show) => ({ id, label, number: true, value, cell: (row) => show(value(row)) });
   return h("div", null, title, dataTable({
