@@ -1,6 +1,11 @@
 //! Eight workers that say as much as they can, one writer, and a reader that has the database open all the
 //! while.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic as the tests may"
+)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -131,8 +136,5 @@ fn optuna_820_database_is_locked() {
     assert_eq!(rows, [[WORKERS, EVENTS, EVENTS, 1, EVENTS]]);
     let shell = matches!(reader, Reader::Shell(..));
     let rate = (all - before) as f64 / seconds;
-    #[expect(clippy::print_stderr, reason = "`just bench-load` shows it")]
-    {
-        eprintln!("{rate:.0} events a second, {looks} looks by a reader (sqlite3 shell: {shell})");
-    }
+    eprintln!("{rate:.0} events a second, {looks} looks by a reader (sqlite3 shell: {shell})");
 }

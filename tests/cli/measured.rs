@@ -1,5 +1,10 @@
 //! Everything a sweep measured, for comparing two of them bit by bit.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic as the tests may"
+)]
+
 use genair_test_support::lab::Lab;
 use serde_json::{Value, json};
 
