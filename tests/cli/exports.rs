@@ -182,5 +182,5 @@ fn a_page_is_one_file() {
     error: results holds no .svg file; `genair report SPEC.toml --out FOLDER` makes figures
     ");
     assert!(!lab.path("no.html").exists());
-    insta::assert_snapshot!(lab.genair(["results", "html", "--db", "nowhere.db"]).stderr, @"error: database nowhere.db: there is no such file; `genair sweep` makes it, `--db` names another");
+    insta::assert_snapshot!(lab.genair(["results", "html", "--db", "nowhere.db"]).stderr, @"error: database nowhere.db: there is no such file; `genair sweep` creates it, `--db` names another");
 }
