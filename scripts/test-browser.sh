@@ -27,7 +27,7 @@ need() { # need PROGRAM PACKAGE...
 
 [[ -n "${CHROMIUM:-}" ]] || need chromium chromium
 command -v npm >/dev/null || need npm nodejs npm
-node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18)' ||
+node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18 ? 1 : 0)' ||
     die "node $(node --version) is too old; 18 or later runs these tests"
 
 tools=.tools/browser

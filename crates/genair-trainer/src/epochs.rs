@@ -132,7 +132,7 @@ impl Training<'_> {
             .during(RunPhase::Training)?;
         let train_seconds = start.elapsed().as_secs_f64();
         let (mut valid, mut verdict) = (None, Verdict::default());
-        if epoch % stop.eval_every == 0 || epoch == stop.max_epochs {
+        if epoch.is_multiple_of(stop.eval_every) || epoch == stop.max_epochs {
             let value = self.validate(stop.metric).during(RunPhase::Validating)?;
             verdict = progress.stopping.observe(epoch, value);
             valid = Some(value);

@@ -8,7 +8,7 @@ use genair_report::export::{
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
-use crate::database::{Database, RUN, Run, USERS, main_sweep};
+use crate::database::{Database, End, RUN, Run, USERS, main_sweep};
 
 #[test]
 fn parquet_holds_what_the_table_holds() {
@@ -186,7 +186,7 @@ fn mlflow_s_folder_has_experiments_and_runs() {
         ..RUN
     });
     runs.push(Run {
-        finished: false,
+        end: End::Pending,
         seed: 99,
         ..RUN
     });

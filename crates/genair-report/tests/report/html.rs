@@ -9,7 +9,7 @@ use genair_eval::{Protocol, Split};
 use genair_report::html::{PageFigure, PageSpec, write_page};
 use serde_json::Value;
 
-use crate::database::{Database, RUN, Run, USERS, main_sweep};
+use crate::database::{Database, End, RUN, Run, USERS, main_sweep};
 
 const HOSTILE: &str = "</script><script>alert('x')</script>&\"";
 
@@ -67,7 +67,7 @@ impl Page {
 fn a_page_has_the_database_s_numbers_bit_for_bit() {
     let mut runs = main_sweep();
     runs.push(Run {
-        finished: false,
+        end: End::Pending,
         seed: 99,
         ..RUN
     });
