@@ -34,6 +34,9 @@ struct Score {
 /// The representation that others are compared with.
 const ID: &str = "id";
 
+/// The cut-off of the text form.
+pub(crate) const CUT: u32 = 10;
+
 /// Columns of the text form.
 const COLUMNS: [(&str, Protocol, Metric); 4] = [
     ("NDCG@10", Protocol::Full, Metric::Ndcg),
@@ -77,6 +80,7 @@ pub(crate) fn standings(rows: Vec<LeaderboardMean>) -> Vec<Standing> {
         (&a.sweep, &a.dataset)
             .cmp(&(&b.sweep, &b.dataset))
             .then(best_first)
+            .then_with(|| a.labels().cmp(&b.labels()))
     });
     standings
 }
@@ -95,6 +99,10 @@ impl Standing {
             && self.sweep == row.sweep
     }
 
+    fn labels(&self) -> (&str, &str, &str) {
+        (&self.backbone, &self.representation, &self.variant)
+    }
+
     /// What it must share with its baseline.
     fn place(&self) -> (&str, &str, &str) {
         (&self.sweep, &self.dataset, &self.backbone)
@@ -103,7 +111,7 @@ impl Standing {
     fn at_10(&self, protocol: Protocol, metric: Metric) -> Option<&Score> {
         self.scores
             .iter()
-            .find(|score| (score.protocol, score.metric, score.k) == (protocol, metric, 10))
+            .find(|score| (score.protocol, score.metric, score.k) == (protocol, metric, CUT))
     }
 
     fn mean(&self, protocol: Protocol, metric: Metric) -> f64 {

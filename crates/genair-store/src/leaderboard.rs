@@ -2,7 +2,7 @@
 
 use genair_eval::{Cohort, Metric, Protocol, Split};
 use serde::Serialize;
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::{RunId, Store, StoreError};
 
@@ -84,26 +84,42 @@ pub struct LeaderboardMean {
 }
 
 impl Store {
-    /// Results over seeds of one split and cohort, of one sweep or of all, configuration by
-    /// configuration.
+    /// Results over seeds of one split and cohort, of one sweep or of all, at one cut-off or at all, the
+    /// rows of a configuration one after another.
     pub fn leaderboard_mean(
         &mut self,
         sweep: Option<&str>,
         split: Split,
         cohort: Cohort,
+        k: Option<u32>,
     ) -> Result<Vec<LeaderboardMean>, StoreError> {
+        // The conditions spell out the beginning of the primary key, which one on split and cohort alone
+        // would not reach.
+        let at_k = if k.is_some() {
+            "AND results.k = ?4"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "SELECT sweeps.name AS sweep, own.dataset, own.backbone, own.representation, own.variant,
+                 results.protocol, results.metric, results.k, results.mean, results.std, results.n
+             FROM configuration_metrics AS results
+             JOIN configurations AS own ON own.configuration_id = results.configuration_id
+             JOIN sweeps ON sweeps.sweep_id = own.sweep_id
+             WHERE results.metric IN ('hr', 'mrr', 'ndcg') {at_k}
+               AND results.split = ?2 AND results.protocol IN ('full', 'sampled-100') AND results.cohort = ?3
+               AND (?1 IS NULL OR sweeps.name = ?1)
+             ORDER BY sweeps.name, results.configuration_id, results.protocol, results.metric, results.k"
+        );
         self.read(async |connection| {
-            let rows = sqlx::query_as(
-                "SELECT sweep, dataset, backbone, representation, variant, protocol, metric, k, mean, std, n
-                 FROM leaderboard_mean
-                 WHERE (?1 IS NULL OR sweep = ?1) AND split = ?2 AND cohort = ?3
-                 ORDER BY sweep, dataset, backbone, representation, variant, protocol, metric, k",
-            )
-            .bind(sweep)
-            .bind(split.as_str())
-            .bind(cohort.as_str())
-            .fetch_all(connection)
-            .await?;
+            // Of our own words alone.
+            let rows = sqlx::query_as(AssertSqlSafe(sql.as_str()))
+                .bind(sweep)
+                .bind(split.as_str())
+                .bind(cohort.as_str())
+                .bind(k)
+                .fetch_all(connection)
+                .await?;
             Ok(rows)
         })
     }

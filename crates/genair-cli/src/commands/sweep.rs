@@ -89,7 +89,7 @@ pub(super) fn sweep(
     };
     let (mut store, report) = genair_runner::sweep(&plan, store, &execution)?;
     drop(progress);
-    let leaderboard = results::standings_of(&mut store, Some(plan.name.clone()))?;
+    let leaderboard = results::standings_of(&mut store, Some(&plan.name), format)?;
     store.close()?;
     format.show(&summary(&plan, &report, &leaderboard)?, || {
         standings::text(&leaderboard)

@@ -13,16 +13,21 @@ pub(super) fn leaderboard(
     database: &DatabaseArgs,
 ) -> anyhow::Result<Exit> {
     let mut store = Store::open_read_only(database.path())?;
-    let standings = standings_of(&mut store, sweep.map(str::to_owned))?;
+    let standings = standings_of(&mut store, sweep, format)?;
     format.show(&standings, || standings::text(&standings))?;
     Ok(Exit::Done)
 }
 
-/// The leaderboard on the test split with all users, of one sweep or of all.
+/// The leaderboard on the test split with all users, of one sweep or of all: what the format shows of it.
 pub(in crate::commands) fn standings_of(
     store: &mut Store,
-    sweep: Option<String>,
+    sweep: Option<&str>,
+    format: Format,
 ) -> anyhow::Result<Vec<Standing>> {
-    let rows = store.leaderboard_mean(sweep.as_deref(), Split::Test, Cohort::All)?;
+    let k = match format {
+        Format::Json => None,
+        Format::Text | Format::Quiet => Some(standings::CUT),
+    };
+    let rows = store.leaderboard_mean(sweep, Split::Test, Cohort::All, k)?;
     Ok(standings::standings(rows))
 }
