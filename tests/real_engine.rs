@@ -1,6 +1,11 @@
 //! Generation by the real engine and a real model, killed and taken up again: `just test-engines`, which
 //! names the model in `GENAIR_LLAMA_MODEL`.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic as the tests may"
+)]
+
 use std::path::PathBuf;
 
 use genair_test_support::lab::{Lab, Signal, send};
