@@ -1,10 +1,9 @@
 -- Sensitivity to gamma, how strongly behaviour ties (w = exp(-gamma s)):
 -- a point per value and configuration, with the band of one standard deviation over seeds.
 WITH swept AS (
-    SELECT sweeps.name AS sweep, own.dataset, own.backbone, own.representation, own.variant,
+    SELECT DISTINCT cost.sweep, cost.dataset, cost.backbone, cost.representation, cost.variant,
         json_extract(runs.spec, '$.representation.calibration.gamma') AS gamma
-    FROM configurations AS own
-    JOIN sweeps USING (sweep_id)
+    FROM cost
     JOIN runs USING (run_id)
 )
 SELECT sweep, dataset, backbone, representation, variant, gamma, n AS seeds,

@@ -34,7 +34,7 @@ pub struct Interactions {
 }
 
 /// Rows that were read and do not count, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Removed {
     /// A rating of at most `min_rating`.
     pub low_rating: u64,

@@ -13,7 +13,6 @@ pub mod fetch;
 mod filter;
 mod interactions;
 mod load;
-mod prepared;
 mod read;
 mod spec;
 mod statistics;

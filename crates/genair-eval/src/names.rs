@@ -1,7 +1,6 @@
 //! The names of splits, protocols, cohorts and metrics, as specs, events and the database spell
 //! them. They are public and stable: people write SQL against them.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
@@ -10,7 +9,7 @@ use crate::EvalError;
 macro_rules! named_enum {
     ($what:literal, $(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum $enum {
             $($(#[$doc])* #[serde(rename = $name)] $variant,)+
         }

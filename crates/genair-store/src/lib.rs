@@ -16,12 +16,10 @@ mod leaderboard;
 mod machine;
 mod merge;
 mod owner;
-mod pruning;
 mod query;
 mod record;
 mod register;
 mod show;
-mod watch;
 
 pub use backup::Vacuumed;
 pub use batch::Order;
@@ -29,16 +27,14 @@ pub use claim::{Claim, FailedRuns, Failure};
 pub use connection::Store;
 pub use error::{StoreError, StoreErrorKind};
 pub use inspect::{RunCounts, RunFilter, RunState, RunSummary};
-pub use leaderboard::{LeaderboardFilter, LeaderboardMean, LeaderboardRow};
+pub use leaderboard::{LeaderboardFilter, LeaderboardRow};
 pub use machine::Machine;
 pub use merge::Merged;
 pub use owner::{CodeRevision, Owner, OwnerInfo};
-pub use pruning::{PeakMemory, PruneDecision};
 pub use query::QueryResult;
 pub use record::InputKind;
 pub use register::{NewRun, RunId, SweepId};
 pub use show::{
-    ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RankList, RunDetails,
+    ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RunDetails,
     RunRecord, SweepMembership,
 };
-pub use watch::{RunProgress, SweepProgress};

@@ -216,15 +216,13 @@ impl ResultColumns {
         let columns: String = sqlx::query_scalar(planned)
             .fetch_one(&mut *connection)
             .await?;
-        let update = format!(
+        let mut statements = vec![format!(
             "UPDATE main.runs
              SET attempts = attempts + (SELECT attempts FROM theirs.runs WHERE run_id = ?1),
                  ({columns}) = (SELECT {columns} FROM theirs.runs WHERE run_id = ?1)
              WHERE run_id = ?2"
-        );
-        let mut statements = Vec::new();
-        // A new attempt keeps how earlier ones were judged, so that is no result.
-        for table in RESULTS.iter().chain(&["prune_decisions"]) {
+        )];
+        for table in RESULTS {
             let columns =
                 "SELECT group_concat(name, ', ') FROM pragma_table_info(?) WHERE name <> 'run_id'";
             let columns: String = sqlx::query_scalar(columns)
@@ -235,8 +233,6 @@ impl ResultColumns {
                 "INSERT INTO main.{table} (run_id, {columns}) SELECT ?2, {columns} FROM theirs.{table} WHERE run_id = ?1"
             ));
         }
-        // Last: a run that becomes finished is summed up by what was measured of it.
-        statements.push(update);
         Ok(Self { statements })
     }
 
@@ -248,10 +244,6 @@ impl ResultColumns {
         ours: RunId,
     ) -> Result<(), StoreErrorKind> {
         reset(connection, ours).await?;
-        sqlx::query("DELETE FROM main.prune_decisions WHERE run_id = ?")
-            .bind(ours)
-            .execute(&mut *connection)
-            .await?;
         for statement in &self.statements {
             // Made of names from our own tables alone.
             sqlx::query(AssertSqlSafe(statement.as_str()))

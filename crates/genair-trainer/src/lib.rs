@@ -18,7 +18,6 @@ mod error;
 mod evaluation;
 pub mod harness;
 mod input;
-mod item_space;
 mod loss;
 mod machine;
 mod masking;

@@ -7,8 +7,6 @@
 
 mod database;
 mod exports;
-mod figures;
-mod html;
 mod latex;
 mod queries;
 mod refusals;
