@@ -23,6 +23,10 @@ build: setup
 sweep *ARGS: build
     @scripts/sweep.sh "{{ genair }}" "$@"
 
+# Every table and figure of the paper from the results database, into results/paper/ (after `just sweep`)
+paper *ARGS: build
+    @"{{ genair }}" report experiments/reports/paper.toml --out results/paper --skip-missing "$@"
+
 # Build genair-llama, the worker that runs language models; `just sweep` does it on first need
 llama:
     @scripts/llama.sh
@@ -55,6 +59,18 @@ test-latex: build
     @command -v pdflatex >/dev/null || apt-get install --yes --no-install-recommends texlive-latex-recommended
     @GENAIR_TEST_LATEX=1 cargo test --release -p genair-report --test report latex
 
+# TensorBoard event files are what the real tensorboard package reads; it comes from PyPI into .tools/
+test-tensorboard: build
+    @scripts/test-tensorboard.sh "{{ genair }}"
+
+# The HTML report in a real browser; installs Debian's chromium where it may, playwright-core into .tools/
+test-browser: build
+    @scripts/test-browser.sh "{{ genair }}"
+
+# Exports read by the real MLflow, pyarrow and pandas, from PyPI into .tools/ (some 850 MB)
+test-mlflow: build
+    @scripts/test-mlflow.sh "{{ genair }}"
+
 # A plugin made from the template, outside the workspace, passes the conformance suite (minutes)
 test-template: build
     @cargo test --release -p genair-system-tests --test plugin_template
@@ -62,7 +78,11 @@ test-template: build
 # Microbenchmarks on one thread; arguments go to criterion: just bench Adam
 bench *ARGS: setup
     @OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive cargo bench --workspace \
-        --bench ranking --bench loading --bench sequences --bench training --bench calibration -- "$@"
+        --bench ranking --bench loading --bench sequences --bench training --bench calibration --bench events -- "$@"
+
+# Events a second of 8 workers into one database while a reader (sqlite3, where there is one) has it open
+bench-load: build
+    @cargo test --release -p genair-system-tests --test cli database_is_locked -- --nocapture
 
 # The calibration loss beside its quadratic form and the published algorithm, in torch
 bench-calibration: build
@@ -73,8 +93,17 @@ bench-calibration: build
 bench-peers *ARGS: build
     @scripts/bench/peers.py --binaries "$(dirname "{{ genair }}")" "$@"
 
+# 32 points of SASRec with and without pruning: best validation and time (about 15 minutes); -j N
+bench-asha *ARGS: build
+    @scripts/bench/asha.py "{{ genair }}" "$@"
+
+# Leaderboard queries on a generated database of 10,000 runs; --metrics 100 for 200 million rows of epochs
+bench-database *ARGS: build
+    @cargo build --release -p genair-store --example generate_database
+    @scripts/bench/database.sh "{{ genair }}" "$(dirname "{{ genair }}")/examples/generate_database" "$@"
+
 # What CI runs
-ci: check test
+ci: check test test-browser
 
 # Accept every changed snapshot; read the diff before committing it
 bless *ARGS: build

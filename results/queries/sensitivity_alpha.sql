@@ -1,9 +1,10 @@
 -- Sensitivity to alpha, the weight of the calibration term:
 -- a point per value and configuration, with the band of one standard deviation over seeds.
 WITH swept AS (
-    SELECT DISTINCT cost.sweep, cost.dataset, cost.backbone, cost.representation, cost.variant,
+    SELECT sweeps.name AS sweep, own.dataset, own.backbone, own.representation, own.variant,
         json_extract(runs.spec, '$.representation.calibration.alpha') AS alpha
-    FROM cost
+    FROM configurations AS own
+    JOIN sweeps USING (sweep_id)
     JOIN runs USING (run_id)
 )
 SELECT sweep, dataset, backbone, representation, variant, alpha, n AS seeds,

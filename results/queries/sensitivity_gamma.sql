@@ -1,9 +1,10 @@
 -- Sensitivity to gamma, how strongly behaviour ties (w = exp(-gamma s)):
 -- a point per value and configuration, with the band of one standard deviation over seeds.
 WITH swept AS (
-    SELECT DISTINCT cost.sweep, cost.dataset, cost.backbone, cost.representation, cost.variant,
+    SELECT sweeps.name AS sweep, own.dataset, own.backbone, own.representation, own.variant,
         json_extract(runs.spec, '$.representation.calibration.gamma') AS gamma
-    FROM cost
+    FROM configurations AS own
+    JOIN sweeps USING (sweep_id)
     JOIN runs USING (run_id)
 )
 SELECT sweep, dataset, backbone, representation, variant, gamma, n AS seeds,

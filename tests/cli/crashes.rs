@@ -3,6 +3,8 @@
 use genair_test_support::lab::{Lab, Signal, send, tiny_spec};
 use serde_json::json;
 
+use crate::measured::assert_whole;
+
 /// Two runs of two or three seconds each.
 fn lab() -> Lab {
     let lab = Lab::new();
@@ -20,57 +22,76 @@ fn states(lab: &Lab) -> String {
     lab.lines("SELECT state || ' ' || attempts FROM runs ORDER BY run_id")
 }
 
-fn assert_whole(lab: &Lab) {
-    assert_eq!(lab.lines("PRAGMA integrity_check"), "ok");
-    assert!(lab.rows("PRAGMA foreign_key_check").is_empty());
-    assert_eq!(lab.rows("SELECT count(*) FROM owners"), [[json!(0)]]);
-    assert_eq!(lab.workers(), Vec::<u32>::new());
-}
-
 #[test]
-fn a_killed_worker_is_a_failed_run_that_can_be_tried_again() {
+fn a_killed_worker_is_replaced() {
     let lab = lab();
     let sweep = lab.start(["sweep", "s.toml", "-j", "1"]);
     let worker = lab.wait_for_training();
     send(Signal::KILL, worker);
-    insta::assert_snapshot!(sweep.outcome().expect(3), @r#"
-    exit: 3
-    --- stdout
-    dataset  backbone  representation  variant  seeds  NDCG@10   HR@10  NDCG@10 of 100  HR@10 of 100
-    tiny     sasrec    id              -            1   [....]  [....]          [....]        [....]
-
-    Test split, all users; "of 100": against 100 sampled negatives, otherwise among all items.
-    --- stderr
-    2 runs: 0 finished before, 2 to run, 1 at once
-    run 1 (tiny sasrec id seed 1): starting
-    [1/2] run 1 (tiny sasrec id seed 1): failed (worker-died) after [time]
-    run 2 (tiny sasrec id seed 2): starting
-    [2/2] run 2 (tiny sasrec id seed 2): finished after [time]
-    error: run 1 (tiny sasrec id seed 1) failed while training: the worker was ended by SIGKILL without a result; it said nothing
-    hint: if nobody killed it, memory ran out: lower `train.batch_size` or run fewer at once (`-j`)
-    "#);
-    assert_eq!(states(&lab), "failed 1\nfinished 1");
-    assert_eq!(
-        lab.lines(
-            "SELECT failure_kind || ' while ' || failure_phase FROM runs WHERE state = 'failed'"
-        ),
-        "worker-died while training"
-    );
-    assert_eq!(
-        lab.rows("SELECT count(*) FROM leaderboard WHERE run_id = 1"),
-        [[json!(0)]]
-    );
-
-    let kept = lab.genair(["sweep", "s.toml"]).expect(3);
-    assert!(
-        kept.stderr.contains("`--retry-failed` tries runs again"),
-        "{kept}"
-    );
-    assert_eq!(states(&lab), "failed 1\nfinished 1");
-
-    lab.genair(["sweep", "s.toml", "--retry-failed"]).expect(0);
+    let outcome = sweep.outcome().expect(0);
+    let told = "crashed and is tried again: the worker was ended by SIGKILL";
+    assert!(outcome.stderr.contains(told), "{outcome}");
     assert_eq!(states(&lab), "finished 2\nfinished 1");
     assert_whole(&lab);
+}
+
+/// A run that dies each time, by a plugin that ends its process.
+#[test]
+fn a_run_that_always_crashes_is_tried_three_times() {
+    let lab = Lab::new();
+    lab.install_plugin("libgenair_misbehaving.so", "misbehaving");
+    let settings = "[backbone.misbehaving]\nfault = \"abort\"\n";
+    lab.write("s.toml", tiny_spec("dying", &["misbehaving"], settings));
+    let sweep = |arguments: &[&str]| {
+        let all = ["sweep", "s.toml", "--plugin-dir", "plugins"];
+        lab.genair(all.iter().chain(arguments).copied()).expect(3)
+    };
+    insta::assert_snapshot!(sweep(&[]), @r"
+    exit: 3
+    --- stdout
+    no finished runs
+    --- stderr
+    1 run: 0 finished before, 1 to run, 2 at once
+    run 1 (tiny misbehaving id seed 1): starting
+    run 1 (tiny misbehaving id seed 1): crashed and is tried again: the worker was ended by SIGABRT without a result; it said nothing
+    run 1 (tiny misbehaving id seed 1): starting
+    run 1 (tiny misbehaving id seed 1): crashed and is tried again: the worker was ended by SIGABRT without a result; it said nothing
+    run 1 (tiny misbehaving id seed 1): starting
+    [1/1] run 1 (tiny misbehaving id seed 1): failed (worker-died) after [time]
+    error: run 1 (tiny misbehaving id seed 1) failed while training: the worker was ended by SIGABRT without a result; it said nothing
+    hint: its log is [lab]/genair-artefacts/[run]/log.txt
+    ");
+    assert_eq!(states(&lab), "failed 3");
+    assert_eq!(
+        lab.lines("SELECT failure_kind || ' while ' || failure_phase FROM runs"),
+        "worker-died while training"
+    );
+    let kept = sweep(&["--retry", "none"]);
+    assert!(
+        kept.stderr.contains("`--retry failed` tries runs again"),
+        "{kept}"
+    );
+    assert_eq!(states(&lab), "failed 3");
+    sweep(&[]);
+    assert_eq!(states(&lab), "failed 6", "the same command tries again");
+}
+
+/// Parameters that cannot work are tried again and again
+/// (<https://github.com/optuna/optuna/issues/566>).
+#[test]
+fn optuna_566_retry_of_failing_parameters() {
+    let lab = Lab::new();
+    lab.install_plugin("libgenair_misbehaving.so", "misbehaving");
+    let settings = "[backbone.misbehaving]\nfault = \"nan\"\n";
+    lab.write("s.toml", tiny_spec("hopeless", &["misbehaving"], settings));
+    let all = ["sweep", "s.toml", "--plugin-dir", "plugins"];
+    for attempts in [1, 1] {
+        lab.genair(all).expect(3);
+        assert_eq!(states(&lab), format!("failed {attempts}"));
+    }
+    lab.genair(all.into_iter().chain(["--retry", "failed"]))
+        .expect(3);
+    assert_eq!(states(&lab), "failed 2");
 }
 
 #[test]

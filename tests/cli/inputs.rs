@@ -201,6 +201,7 @@ fn data_that_turn_out_bad_in_the_worker_fail_the_run() {
     no finished runs
     --- stderr
     1 run: 0 finished before, 1 to run, 2 at once
+    data of mine: starting
     run 1 (mine popularity none seed 44): starting
     [1/1] run 1 (mine popularity none seed 44): failed (invalid-data) after [time]
     error: run 1 (mine popularity none seed 44) failed while loading-data: [lab]/data/interactions.tsv:3: `timestamp` is `soon`; write a finite number

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use genair_data::SpecProblem;
 use genair_protocol::GenerationSpec;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,7 +12,7 @@ use crate::models;
 use crate::prompt::PromptSpec;
 
 /// How archetypes are made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ArchetypeSpec {
     /// What answers the prompts.
@@ -58,7 +59,7 @@ impl Default for ArchetypeSpec {
 }
 
 /// What answers the prompts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineKind {
     /// A GGUF model on this machine, by the worker `genair-llama`.
@@ -73,7 +74,7 @@ pub enum EngineKind {
 }
 
 /// Where the hidden states of answers come from that arrived as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StateSource {
     /// A GGUF model on this machine reads prompt and answer (teacher forcing).
@@ -83,7 +84,7 @@ pub enum StateSource {
 }
 
 /// A server that speaks the OpenAI protocol.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpSpec {
     /// Address up to, not including, `/chat/completions` or `/completions`, such as

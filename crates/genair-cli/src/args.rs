@@ -1,15 +1,24 @@
 //! The command line.
 
+mod export;
+mod results;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use genair_runner::spec::SpecOptions;
+use genair_store::{StoreError, StoreErrorKind};
 
 use crate::environment;
+
+pub(crate) use export::{Export, HtmlArgs, RanksArgs, TablesArgs};
+pub(crate) use results::Results;
 
 const EXIT_CODES: &str = "\
 Environment: GENAIR_DB (database), GENAIR_PLUGIN_PATH (folders of plugins, separated by colons),
   GENAIR_TRAINER (worker binary), GENAIR_DEVICE (train.device), GENAIR_CACHE (models, archetypes, vectors)
-Exit codes: 0 done, 1 bug, 2 bad input, 3 some runs failed, 4 nothing to run, 130 interrupted
+Exit codes: 0 done, 1 bug, 2 bad input, 3 some runs failed, 4 nothing to run, 5 results differ,
+  130 interrupted
 JSON output keeps its keys from release to release; new ones may be added.";
 
 /// Run sequential-recommendation experiments described in TOML
@@ -51,11 +60,28 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphForm {
+    Text,
+    Dot,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Retry {
+    /// None
+    None,
+    /// Those whose worker died or could not use its files; not those that would fail again
+    Crashed,
+    /// All that failed, whatever of
+    Failed,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Validate specs and plugins; train nothing
     ///
-    /// JSON: an array of {spec, sweep, runs, problems, warnings}; a problem is {place, key, message, hint}.
+    /// Its profiles are checked, too. JSON: an array of {spec, profile, sweep, runs, problems, warnings}; a problem
+    /// is {place, key, message, hint}.
     Check {
         /// Spec files
         #[arg(required = true)]
@@ -65,10 +91,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         plugins: PluginArgs,
     },
-    /// List the runs a spec expands to, and which are done
+    /// List the runs a spec expands to, which are done, and what they share
     ///
-    /// JSON: an array of {dataset, backbone, representation, variant, seed, state, identity, spec}; `state` is
-    /// new, pending, running, finished or failed.
+    /// JSON: an array of {dataset, backbone, representation, variant, seed, state, identity, priority, spec};
+    /// `state` is new, pending, running, finished, failed or pruned. With `--graph`: {stages, runs, edges}; a stage is
+    /// {id, stage, dataset, state, recipe, path}, a run {id, state, priority} and its labels, an edge {from, to} goes
+    /// from what is made to what needs it.
     Plan {
         #[command(flatten)]
         spec: SpecArgs,
@@ -81,21 +109,31 @@ pub(crate) enum Command {
         /// Only name the worker binaries that the spec needs and this machine lacks, one a line
         #[arg(long)]
         needs: bool,
+        /// Show what is made once and which runs need it, as a tree or in Graphviz's language
+        #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "text", conflicts_with = "needs")]
+        graph: Option<GraphForm>,
     },
     /// Train every run of a spec that has no result yet
     ///
     /// Ctrl-C stops cleanly, twice at once; the same command goes on. JSON: {sweep, interrupted, runs, leaderboard};
     /// a run is {run_id, dataset, backbone, representation, variant, seed, outcome, failure}, `outcome` is finished,
-    /// finished-before, failed, failed-before or left; the leaderboard is that of `results leaderboard`.
+    /// finished-before, failed, failed-before, pruned, pruned-before or left; the leaderboard is that of `results
+    /// leaderboard`.
     Sweep {
         #[command(flatten)]
         spec: SpecArgs,
-        /// Runs at once [default: cores over `train.threads`]
+        /// Runs at once [default: `schedule.jobs`, or else cores over `train.threads`]
         #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
         jobs: Option<u16>,
-        /// Try runs again that failed before
+        /// Which failed runs are tried again; a run that crashes now, twice at the most unless `none`
+        #[arg(long, value_enum, default_value_t = Retry::Crashed)]
+        retry: Retry,
+        /// Start nothing more once a run has failed; runs at work go to their end
         #[arg(long)]
-        retry_failed: bool,
+        fail_fast: bool,
+        /// Take runs to their end that were pruned
+        #[arg(long)]
+        continue_pruned: bool,
         #[command(flatten)]
         plugins: PluginArgs,
         #[command(flatten)]
@@ -103,9 +141,52 @@ pub(crate) enum Command {
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Query, compare, and export recorded runs
+    /// Watch the sweeps of a database: runs, validation curves, failures, time to go
+    ///
+    /// Reads only, so it may watch a sweep of any process. JSON, of one moment: {sweeps, sweep, runs}.
+    Watch {
+        /// Begin with this sweep [default: the one swept last]
+        #[arg(long)]
+        sweep: Option<String>,
+        /// Write one frame as plain text and end
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Write results for other programs: CSV, Parquet, MLflow, TensorBoard
+    #[command(subcommand)]
+    Export(Export),
+    /// Query, compare, and look after recorded runs
     #[command(subcommand)]
     Results(Results),
+    /// Write the JSON Schema of specs, with the settings of the plugins found, for editors
+    Schema {
+        #[command(flatten)]
+        plugins: PluginArgs,
+    },
+    /// Look at specs
+    #[command(subcommand)]
+    Spec(Spec),
+    /// Make the tables and figures that a report spec describes, from the database alone
+    ///
+    /// Prints tables as Markdown. With --out it writes them as LaTeX, Markdown, CSV and JSON, figures as SVG, PDF, PNG
+    /// and CSV, and an overview (index.md, and index.tex, which compiles). JSON: {tables, figures, skipped, files}.
+    Report {
+        /// The report spec
+        report: PathBuf,
+        /// The folder to write to
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+        /// Only this table or figure; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Leave out what the database has no results for yet, and say what would fill it
+        #[arg(long)]
+        skip_missing: bool,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
     /// List and inspect backbone plugins
     #[command(subcommand)]
     Plugin(Plugin),
@@ -127,51 +208,15 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Results {
-    /// List recorded runs
+pub(crate) enum Spec {
+    /// Show a spec as it comes out of files, profiles, presets and overrides, and where each value comes from
     ///
-    /// JSON: an array of runs, one for each sweep a run belongs to.
-    List {
-        /// Only this sweep's runs
-        #[arg(long)]
-        sweep: Option<String>,
-        /// Also runs that a newer one of the same labels has replaced
-        #[arg(long)]
-        superseded: bool,
+    /// The text is a spec itself. JSON: {files, profiles, spec, values}; a value is {key, value, from}.
+    Resolve {
         #[command(flatten)]
-        database: DatabaseArgs,
-    },
-    /// Show everything about one run but its ranks
-    Show {
-        /// The run's number
-        run: i64,
+        spec: SpecArgs,
         #[command(flatten)]
-        database: DatabaseArgs,
-    },
-    /// Compare finished runs on the test split: mean and standard deviation over seeds
-    ///
-    /// JSON: an array of {sweep, dataset, backbone, representation, variant, seeds, scores}; a score is
-    /// {protocol, metric, k, mean, std}, `std` is null for one seed.
-    Leaderboard {
-        /// Only this sweep
-        #[arg(long)]
-        sweep: Option<String>,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
-    /// Run one reading SQL statement
-    ///
-    /// Tables: sweeps, runs, sweep_runs, epochs, metrics, ranks, artefacts; view: leaderboard.
-    /// JSON: {columns, rows}.
-    Sql {
-        /// The statement
-        #[arg(required_unless_present = "file")]
-        statement: Option<String>,
-        /// Read the statement from a file
-        #[arg(long, conflicts_with = "statement")]
-        file: Option<PathBuf>,
-        #[command(flatten)]
-        database: DatabaseArgs,
+        plugins: PluginArgs,
     },
 }
 
@@ -389,7 +434,20 @@ pub(crate) struct SpecArgs {
 pub(crate) struct SetArgs {
     /// Override one setting, e.g. train.optimizer.lr=1e-4; a list makes an axis
     #[arg(long = "set", value_name = "PATH=VALUE")]
-    pub(crate) overrides: Vec<String>,
+    overrides: Vec<String>,
+    /// Put this profile of the spec on top, [profile.NAME]; may be repeated
+    #[arg(long = "profile", value_name = "NAME")]
+    profiles: Vec<String>,
+}
+
+impl SetArgs {
+    /// What is said about a spec beside its file.
+    pub(crate) fn options(&self) -> SpecOptions {
+        SpecOptions {
+            profiles: self.profiles.clone(),
+            overrides: self.overrides.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -413,5 +471,17 @@ impl DatabaseArgs {
             .clone()
             .or_else(environment::database)
             .unwrap_or_else(|| "results/genair.db".into())
+    }
+
+    /// The database to use, which has to be there.
+    pub(crate) fn existing(&self) -> Result<PathBuf, StoreError> {
+        let path = self.path();
+        match path.exists() {
+            true => Ok(path),
+            false => Err(StoreError {
+                path,
+                kind: StoreErrorKind::Missing,
+            }),
+        }
     }
 }

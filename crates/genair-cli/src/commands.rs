@@ -4,15 +4,19 @@ mod archetype;
 mod check;
 mod data;
 mod doctor;
+mod export;
+mod graph;
 mod plan;
 mod plugin;
+mod report;
 mod results;
+mod spec;
 mod sweep;
 
 use std::path::Path;
 
 use genair_protocol::PluginReport;
-use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, Sweep};
+use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, SpecOptions, Sweep};
 use genair_runner::{Trainer, plugins};
 use indicatif::MultiProgress;
 
@@ -20,6 +24,7 @@ use crate::args::{Arguments, Command, PluginArgs, SetArgs};
 use crate::environment;
 use crate::exit::Exit;
 use crate::output::note;
+use crate::watch;
 
 pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::Result<Exit> {
     let format = arguments.global.format;
@@ -35,6 +40,7 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
             database: _,
             cache,
             needs: true,
+            graph: _,
         } => plan::needs(format, spec, plugins, cache),
         Command::Plan {
             spec,
@@ -42,22 +48,49 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
             database,
             cache,
             needs: false,
-        } => plan::plan(format, bars, spec, plugins, database, cache),
+            graph,
+        } => plan::plan(format, bars, spec, *graph, plugins, database, cache),
         Command::Sweep {
             spec,
             jobs,
-            retry_failed,
+            retry,
+            fail_fast,
+            continue_pruned,
             plugins,
             database,
             cache,
         } => {
             let how = sweep::How {
                 jobs: jobs.map(usize::from),
-                retry_failed: *retry_failed,
+                retry: *retry,
+                fail_fast: *fail_fast,
+                continue_pruned: *continue_pruned,
             };
             sweep::sweep(format, bars, spec, how, plugins, database, cache)
         }
-        Command::Results(command) => results::results(format, command),
+        Command::Watch {
+            sweep,
+            once,
+            database,
+        } => watch::watch(format, database.path(), sweep.clone(), *once),
+        Command::Export(command) => export::export(format, bars, command),
+        Command::Results(command) => results::results(format, bars, command),
+        Command::Schema { plugins } => spec::schema(format, bars, plugins),
+        Command::Spec(command) => spec::spec(format, bars, command),
+        Command::Report {
+            report: path,
+            out,
+            only,
+            skip_missing,
+            database,
+        } => {
+            let wanted = report::Wanted {
+                out: out.as_deref(),
+                only,
+                skip_missing: *skip_missing,
+            };
+            report::report(format, bars, path, &wanted, database)
+        }
         Command::Plugin(command) => plugin::plugin(format, command),
         Command::Data(command) => data::data(format, bars, command),
         Command::Archetype(command) => archetype::archetype(format, bars, command),
@@ -84,12 +117,18 @@ impl Workshop {
 
     /// Checks a spec and lists its runs.
     fn expand(&self, path: &Path, set: &SetArgs) -> Result<Sweep, SpecError> {
-        let file = SpecFile::read(path, &set.overrides)?;
-        file.expand(&Backbones {
+        self.expand_with(path, &set.options())
+    }
+
+    fn expand_with(&self, path: &Path, options: &SpecOptions) -> Result<Sweep, SpecError> {
+        SpecFile::read(path, options)?.expand(&Backbones {
             plugins: &self.plugins,
-            accepts: &|report, params| match self.trainer.capabilities(&report.path, params) {
-                Ok(verdict) => verdict.map(drop),
-                Err(error) => Err(error.to_string()),
+            accepts: &|report, all| match self.trainer.capabilities(&report.path, all) {
+                Ok(verdicts) => verdicts
+                    .into_iter()
+                    .map(|verdict| verdict.map(drop))
+                    .collect(),
+                Err(error) => vec![Err(error.to_string()); all.len()],
             },
         })
     }

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     BadInput = 2,
     SomeFailed = 3,
     NothingToRun = 4,
+    /// The same run has other results.
+    Differs = 5,
     Interrupted = 130,
 }
 
@@ -36,13 +38,12 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
         // Whoever reads, such as `head`, has seen enough.
         return Exit::Done;
     }
-    let text = match error.downcast_ref::<SpecError>() {
-        Some(error) => error
-            .problems
-            .iter()
-            .map(|problem| format!("error: {problem}\n"))
-            .collect(),
-        None => format!("error: {error:#}\n"),
+    let text = if let Some(error) = error.downcast_ref::<SpecError>() {
+        lines(&error.problems)
+    } else if let Some(error) = error.downcast_ref::<genair_report::SpecError>() {
+        lines(&error.problems)
+    } else {
+        format!("error: {error:#}\n")
     };
     // Without a stderr there is nobody to tell.
     let _ = io::stderr().write_all(text.as_bytes());
@@ -51,4 +52,12 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
         Some(SweepError::Writer(WriterGone) | SweepError::Json { .. })
     );
     if bug { Exit::Bug } else { Exit::BadInput }
+}
+
+/// One error for each problem.
+fn lines<P: std::fmt::Display>(problems: &[P]) -> String {
+    problems
+        .iter()
+        .map(|problem| format!("error: {problem}\n"))
+        .collect()
 }

@@ -8,6 +8,7 @@ mod generation;
 mod output;
 mod progress;
 mod standings;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! Standard output and the log.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::MultiProgress;
@@ -92,6 +92,11 @@ pub(crate) fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{plural}")
 }
 
+/// A size such as `1.2 MB`.
+pub(crate) fn bytes(size: u64) -> String {
+    indicatif::DecimalBytes(size).to_string()
+}
+
 /// A JSON value as a table cell.
 pub(crate) fn cell(value: &Value) -> String {
     match value {
@@ -127,6 +132,7 @@ pub(crate) fn start_logging(global: &Global, bars: &MultiProgress) {
     let bars = bars.clone();
     let log = tracing_subscriber::fmt()
         .with_max_level(level)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(move || AboveBars(bars.clone()));
     match global.log_format {
         LogFormat::Text => log.without_time().with_target(false).init(),

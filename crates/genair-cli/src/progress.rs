@@ -41,6 +41,8 @@ struct RunProgress {
     told: Instant,
     /// Last value of the early-stopping metric.
     valid: Option<f64>,
+    /// The epoch it goes on from; 0 where it began at the beginning.
+    resumed: usize,
 }
 
 impl Progress {
@@ -52,15 +54,20 @@ impl Progress {
         }
     }
 
-    fn begin(&self, state: &mut State, total: usize, finished: usize, failed: usize, jobs: usize) {
-        let open = total - finished - failed;
+    fn begin(&self, state: &mut State, [total, finished, failed, pruned, jobs]: [usize; 5]) {
+        let open = total - finished - failed - pruned;
         let mut line = format!(
             "{}: {finished} finished before, {open} to run, {jobs} at once",
             count(total, "run")
         );
         if failed > 0 {
             line = format!(
-                "{line}; {failed} failed before and are left alone (`--retry-failed` tries them again)"
+                "{line}; {failed} failed before and are left alone (`--retry failed` tries them again)"
+            );
+        }
+        if pruned > 0 {
+            line = format!(
+                "{line}; {pruned} pruned before and are left alone (`--continue-pruned` goes on with them)"
             );
         }
         note(&self.bars, line);
@@ -96,6 +103,7 @@ impl Progress {
                 begin: now,
                 told: now,
                 valid: None,
+                resumed: 0,
             },
         );
     }
@@ -106,6 +114,19 @@ impl Progress {
         };
         let message = match event {
             RunEvent::Started { data, .. } => format!("{} users, {} items", data.users, data.items),
+            RunEvent::Resumed { epoch } => {
+                progress.resumed = *epoch;
+                let line = format!("run {id} ({}): goes on from epoch {epoch}", run.labels);
+                note(&self.bars, line);
+                return;
+            }
+            RunEvent::StartedOver { reason } => {
+                let line = format!("run {id} ({}): starts over: {reason}", run.labels);
+                note(&self.bars, line);
+                return;
+            }
+            // Of earlier workers.
+            RunEvent::Epoch { epoch, .. } if *epoch <= progress.resumed => return,
             RunEvent::Epoch {
                 epoch,
                 max_epochs,
@@ -119,7 +140,8 @@ impl Progress {
                     .valid
                     .map(|value| format!(", valid {metric} {value:.4}"))
                     .unwrap_or_default();
-                let left = max_epochs.saturating_sub(*epoch) as f64 / *epoch as f64;
+                let left =
+                    max_epochs.saturating_sub(*epoch) as f64 / (epoch - progress.resumed) as f64;
                 let eta = progress.begin.elapsed().mul_f64(left.max(0.0));
                 format!(
                     "epoch {epoch}/{max_epochs}, loss {loss:.4}{valid}, at most {} to go",
@@ -157,6 +179,8 @@ impl Progress {
             Outcome::FinishedBefore => "finished by another process".to_owned(),
             // Told at the beginning.
             Outcome::FailedBefore(_) => return,
+            Outcome::Pruned { epoch } => format!("pruned at epoch {epoch}"),
+            Outcome::PrunedBefore => "pruned by another process".to_owned(),
             Outcome::Left => "stopped".to_owned(),
         };
         state.ended += 1;
@@ -176,8 +200,9 @@ impl Observer for Progress {
                 total,
                 finished,
                 failed,
+                pruned,
                 jobs,
-            } => self.begin(&mut state, total, finished, failed, jobs),
+            } => self.begin(&mut state, [total, finished, failed, pruned, jobs]),
             Notice::StageStarted { stage } => {
                 state.stage = None;
                 if !stage.is_ready() {
@@ -195,6 +220,16 @@ impl Observer for Progress {
             Notice::StageEnded { .. } => state.stage = None,
             Notice::RunStarted { id, run } => self.started(&mut state, id, run),
             Notice::RunEvent { id, run, event } => self.event(&mut state, id, run, event),
+            Notice::RunRetried { id, run, failure } => {
+                let progress = state.runs.remove(&id);
+                if let Some(bar) = progress.and_then(|progress| progress.bar) {
+                    bar.finish_and_clear();
+                    self.bars.remove(&bar);
+                }
+                let (labels, message) = (&run.labels, &failure.message);
+                let line = format!("run {id} ({labels}): crashed and is tried again: {message}");
+                note(&self.bars, line);
+            }
             Notice::RunEnded {
                 id, run, outcome, ..
             } => self.ended(&mut state, id, run, outcome),

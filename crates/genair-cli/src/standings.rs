@@ -1,9 +1,9 @@
 //! The leaderboard for people: one line per configuration, mean and deviation over its seeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use genair_eval::{Metric, Protocol};
-use genair_store::LeaderboardRow;
+use genair_store::LeaderboardMean;
 use serde::Serialize;
 
 use crate::output::table;
@@ -16,7 +16,7 @@ pub(crate) struct Standing {
     backbone: String,
     representation: String,
     variant: String,
-    seeds: usize,
+    seeds: u64,
     scores: Vec<Score>,
 }
 
@@ -34,6 +34,9 @@ struct Score {
 /// The representation that others are compared with.
 const ID: &str = "id";
 
+/// The cut-off of the text form.
+pub(crate) const CUT: u32 = 10;
+
 /// Columns of the text form.
 const COLUMNS: [(&str, Protocol, Metric); 4] = [
     ("NDCG@10", Protocol::Full, Metric::Ndcg),
@@ -42,44 +45,34 @@ const COLUMNS: [(&str, Protocol, Metric); 4] = [
     ("HR@10 of 100", Protocol::Sampled100, Metric::Hr),
 ];
 
-/// Values over the seeds of each protocol, metric and cut-off.
-type Measured = BTreeMap<(Protocol, Metric, u32), Vec<f64>>;
-
-/// Groups rows of one split and cohort by configuration; best full NDCG@10 of a dataset first.
-pub(crate) fn standings(rows: Vec<LeaderboardRow>) -> Vec<Standing> {
-    let mut groups: BTreeMap<[String; 5], Measured> = BTreeMap::new();
+/// Groups rows of one split and cohort, which come configuration by configuration; best full NDCG@10 of a
+/// dataset first.
+pub(crate) fn standings(rows: Vec<LeaderboardMean>) -> Vec<Standing> {
+    let mut standings: Vec<Standing> = Vec::new();
     for row in rows {
-        let key = [
-            row.sweep,
-            row.dataset,
-            row.backbone,
-            row.representation,
-            row.variant,
-        ];
-        groups
-            .entry(key)
-            .or_default()
-            .entry((row.protocol, row.metric, row.k))
-            .or_default()
-            .push(row.value);
+        let score = Score {
+            protocol: row.protocol,
+            metric: row.metric,
+            k: row.k,
+            mean: row.mean,
+            std: row.std,
+        };
+        match standings.last_mut() {
+            Some(last) if last.is_of(&row) => {
+                last.seeds = last.seeds.max(row.n);
+                last.scores.push(score);
+            }
+            _ => standings.push(Standing {
+                sweep: row.sweep,
+                dataset: row.dataset,
+                backbone: row.backbone,
+                representation: row.representation,
+                variant: row.variant,
+                seeds: row.n,
+                scores: vec![score],
+            }),
+        }
     }
-    let mut standings: Vec<Standing> = groups
-        .into_iter()
-        .map(
-            |([sweep, dataset, backbone, representation, variant], scores)| Standing {
-                sweep,
-                dataset,
-                backbone,
-                representation,
-                variant,
-                seeds: scores.values().map(Vec::len).max().unwrap_or_default(),
-                scores: scores
-                    .into_iter()
-                    .map(|((protocol, metric, k), values)| score(protocol, metric, k, &values))
-                    .collect(),
-            },
-        )
-        .collect();
     standings.sort_by(|a, b| {
         let best_first = b
             .mean(Protocol::Full, Metric::Ndcg)
@@ -87,25 +80,9 @@ pub(crate) fn standings(rows: Vec<LeaderboardRow>) -> Vec<Standing> {
         (&a.sweep, &a.dataset)
             .cmp(&(&b.sweep, &b.dataset))
             .then(best_first)
+            .then_with(|| a.labels().cmp(&b.labels()))
     });
     standings
-}
-
-fn score(protocol: Protocol, metric: Metric, k: u32, values: &[f64]) -> Score {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values
-        .iter()
-        .map(|value| (value - mean).powi(2))
-        .sum::<f64>()
-        / (n - 1.0);
-    Score {
-        protocol,
-        metric,
-        k,
-        mean,
-        std: (values.len() > 1).then(|| variance.sqrt()),
-    }
 }
 
 impl Standing {
@@ -114,18 +91,27 @@ impl Standing {
         self.variant.split(',').filter(|axis| !axis.is_empty())
     }
 
-    /// Whether this is `id` under the same sweep, dataset and backbone, with no axis that `other` lacks.
-    fn is_baseline_of(&self, other: &Self) -> bool {
-        let place = |of: &Self| (of.sweep.clone(), of.dataset.clone(), of.backbone.clone());
-        self.representation == ID
-            && place(self) == place(other)
-            && self.axes().all(|axis| other.axes().any(|own| own == axis))
+    fn is_of(&self, row: &LeaderboardMean) -> bool {
+        self.variant == row.variant
+            && self.representation == row.representation
+            && self.backbone == row.backbone
+            && self.dataset == row.dataset
+            && self.sweep == row.sweep
+    }
+
+    fn labels(&self) -> (&str, &str, &str) {
+        (&self.backbone, &self.representation, &self.variant)
+    }
+
+    /// What it must share with its baseline.
+    fn place(&self) -> (&str, &str, &str) {
+        (&self.sweep, &self.dataset, &self.backbone)
     }
 
     fn at_10(&self, protocol: Protocol, metric: Metric) -> Option<&Score> {
         self.scores
             .iter()
-            .find(|score| (score.protocol, score.metric, score.k) == (protocol, metric, 10))
+            .find(|score| (score.protocol, score.metric, score.k) == (protocol, metric, CUT))
     }
 
     fn mean(&self, protocol: Protocol, metric: Metric) -> f64 {
@@ -194,13 +180,20 @@ pub(crate) fn text(standings: &[Standing]) -> String {
 /// Each representation against `id`, paired by sweep, dataset, backbone and the other axes; none where
 /// there is nothing to compare.
 fn differences(standings: &[Standing]) -> Option<String> {
+    let mut baselines: HashMap<_, Vec<&Standing>> = HashMap::new();
+    for standing in standings.iter().filter(|own| own.representation == ID) {
+        baselines
+            .entry(standing.place())
+            .or_default()
+            .push(standing);
+    }
     let mut pairs: BTreeMap<String, Vec<(&Standing, &Standing)>> = BTreeMap::new();
     for standing in standings.iter().filter(|own| own.representation != ID) {
         let mut own: Vec<&str> = standing.axes().collect();
-        let Some(baseline) = standings
-            .iter()
-            .find(|other| other.is_baseline_of(standing))
-        else {
+        // The `id` with no axis that this one lacks.
+        let alike = baselines.get(&standing.place()).into_iter().flatten();
+        let mut fitting = alike.filter(|other| other.axes().all(|axis| own.contains(&axis)));
+        let Some(&baseline) = fitting.next() else {
             continue;
         };
         // What is left are the axes of the representation alone.
@@ -233,35 +226,30 @@ fn differences(standings: &[Standing]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use genair_eval::{Cohort, Split};
-    use genair_store::RunId;
-
     use super::*;
 
-    fn row(backbone: &str, seed: u64, value: f64) -> LeaderboardRow {
-        LeaderboardRow {
+    fn row(backbone: &str, mean: f64, std: Option<f64>, n: u64) -> LeaderboardMean {
+        LeaderboardMean {
             sweep: "s".to_owned(),
-            run_id: RunId(1),
             dataset: "d".to_owned(),
             backbone: backbone.to_owned(),
             representation: "id".to_owned(),
             variant: String::new(),
-            seed,
-            split: Split::Test,
             protocol: Protocol::Full,
-            cohort: Cohort::All,
             metric: Metric::Ndcg,
             k: 10,
-            value,
+            mean,
+            std,
+            n,
         }
     }
 
     #[test]
     fn representations_are_compared_with_id_pair_by_pair() {
-        let of = |backbone: &str, representation: &str, variant: &str, value| LeaderboardRow {
+        let of = |backbone: &str, representation: &str, variant: &str, value| LeaderboardMean {
             representation: representation.to_owned(),
             variant: variant.to_owned(),
-            ..row(backbone, 1, value)
+            ..row(backbone, value, None, 1)
         };
         let rows = vec![
             of("a", "id", "lr=1", 0.1),
@@ -274,17 +262,12 @@ mod tests {
         representation    pairs  NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
         genair part=both      2  +0.0400      -               -             -
         "#);
-        assert_eq!(differences(&standings(vec![row("a", 1, 0.1)])), None);
+        assert_eq!(differences(&standings(vec![row("a", 0.1, None, 1)])), None);
     }
 
     #[test]
-    fn seeds_are_averaged_and_the_best_comes_first() {
-        let rows = vec![
-            row("a", 1, 0.1),
-            row("b", 1, 0.2),
-            row("b", 2, 0.3),
-            row("b", 3, 0.4),
-        ];
+    fn the_best_comes_first() {
+        let rows = vec![row("a", 0.1, None, 1), row("b", 0.3, Some(0.1), 3)];
         insta::assert_snapshot!(text(&standings(rows)), @r#"
         dataset  backbone  representation  variant  seeds          NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
         d        b         id              -            3  0.3000 ± 0.1000      -               -             -

@@ -181,7 +181,11 @@ fn exit_codes_say_what_happened() {
             3,
             "ended with exit code 3 without a result",
         ),
-        (&["sweep", "s.toml"], 3, "`--retry-failed` tries runs again"),
+        (
+            &["sweep", "s.toml", "--retry", "none"],
+            3,
+            "`--retry failed` tries runs again",
+        ),
         (
             &["results", "sql", "DELETE FROM runs"],
             2,

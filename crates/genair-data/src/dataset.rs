@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 
 use crate::interactions::{Interaction, Interactions, Metadata};
+use crate::prepared::Prepared;
 use crate::statistics::{self, Statistics};
 use crate::{DataError, DatasetSpec};
 
@@ -120,6 +121,30 @@ impl Dataset {
         }
         dataset.statistics = statistics::of(&dataset, spec.cohorts, rows_read, removed);
         Ok(dataset)
+    }
+
+    /// The dataset of a file; `spec` has what the file does not decide.
+    pub(crate) fn of_prepared(prepared: Prepared, spec: &DatasetSpec) -> Self {
+        let mut dataset = Self {
+            train_popularity: vec![0; prepared.raw_items.len() + 1],
+            raw_users: prepared.raw_users,
+            raw_items: prepared.raw_items,
+            metadata: prepared.metadata,
+            offsets: vec![0],
+            sequences: Vec::new(),
+            max_len: spec.max_len,
+            statistics: Statistics::default(),
+        };
+        for sequence in prepared.sequences {
+            for item in &sequence[..sequence.len().saturating_sub(2)] {
+                dataset.train_popularity[*item as usize] += 1;
+            }
+            dataset.sequences.extend(sequence.into_iter().map(ItemId));
+            dataset.offsets.push(dataset.sequences.len());
+        }
+        let (rows_read, removed) = (prepared.rows_read, prepared.removed);
+        dataset.statistics = statistics::of(&dataset, spec.cohorts, rows_read, removed);
+        dataset
     }
 
     /// Number of users, at least 1. Users are `0..num_users()`.

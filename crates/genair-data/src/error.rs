@@ -22,6 +22,22 @@ pub enum DataError {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A file of prepared data is broken, or of another version.
+    #[error("`{}` is not what this version prepares ({reason}); delete it, and it is made again", path.display())]
+    NotPrepared {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A compressed file ends early or holds something else.
     #[error("`{}` is a truncated or damaged gzip file; get it again", path.display())]
     Gzip {

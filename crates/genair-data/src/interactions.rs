@@ -34,7 +34,7 @@ pub struct Interactions {
 }
 
 /// Rows that were read and do not count, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Removed {
     /// A rating of at most `min_rating`.
     pub low_rating: u64,

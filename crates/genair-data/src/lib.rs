@@ -13,6 +13,7 @@ pub mod fetch;
 mod filter;
 mod interactions;
 mod load;
+mod prepared;
 mod read;
 mod spec;
 mod statistics;

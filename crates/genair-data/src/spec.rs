@@ -5,6 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Audiences the synthetic generator has words for.
@@ -14,7 +15,7 @@ pub(crate) const MAX_AUDIENCES: usize = 12;
 ///
 /// Keys that make sense for some kinds only are `Option`, so that [`DatasetSpec::validate`] can tell
 /// an absent key from one that was written.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatasetSpec {
     /// Where the interactions come from.
@@ -43,6 +44,7 @@ pub struct DatasetSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub k_core: Option<KCore>,
     /// Longest history a model sees, `L`, at least 2; the newest items are kept. 50 by default.
+    #[schemars(range(min = 2))]
     pub max_len: usize,
     /// Where groups of users and items are cut for reporting.
     pub cohorts: Cohorts,
@@ -86,7 +88,7 @@ impl Default for DatasetSpec {
 }
 
 /// Where interactions come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DatasetKind {
     /// A folder with a TSV or CSV table of interactions and, optionally, `items.jsonl`.
@@ -98,7 +100,7 @@ pub enum DatasetKind {
 }
 
 /// Column names of the interactions file; `item` names the key column of a RecBole `.item`, too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// The user's id.
@@ -125,7 +127,7 @@ impl Default for Columns {
 }
 
 /// What becomes of an interaction whose item has no line in the items file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnknownItems {
     /// Loading ends, naming the line.
@@ -138,19 +140,21 @@ pub enum UnknownItems {
 }
 
 /// Least interactions a user and an item must have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KCore {
     /// How often the rule is applied.
     pub mode: KCoreMode,
     /// Least interactions of a user, at least 1.
+    #[schemars(range(min = 1))]
     pub user: u32,
     /// Least interactions of an item, at least 1.
+    #[schemars(range(min = 1))]
     pub item: u32,
 }
 
 /// How often [`KCore`] is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KCoreMode {
     /// Counts once, before anything is dropped, as the paper's code does. Some users and items may
@@ -162,7 +166,7 @@ pub enum KCoreMode {
 
 /// Where users count as long and items as head. Unset: the smallest threshold that leaves at most
 /// 20 % of the users long (of the items head).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cohorts {
     /// A long user's test input (training items and the validation item) has at least this length.

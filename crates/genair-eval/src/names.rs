@@ -1,6 +1,7 @@
 //! The names of splits, protocols, cohorts and metrics, as specs, events and the database spell
 //! them. They are public and stable: people write SQL against them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
@@ -9,7 +10,7 @@ use crate::EvalError;
 macro_rules! named_enum {
     ($what:literal, $(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum $enum {
             $($(#[$doc])* #[serde(rename = $name)] $variant,)+
         }

@@ -1,11 +1,12 @@
 //! The `[eval]` table of a spec: what is measured.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Metric, Protocol};
 
 /// What is measured of every run. Each split is measured in every cohort.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalSpec {
     /// Candidate sets the target is ranked in; at least one.

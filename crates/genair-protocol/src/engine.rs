@@ -8,6 +8,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a worker is to do with each item.
@@ -40,7 +41,7 @@ pub enum EngineTask {
 
 /// How an answer is sampled (METHOD.md, section 3): repetition penalty over prompt and answer, then
 /// temperature, then top-p, in the order of Hugging Face's generate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GenerationSpec {
     /// Above 0; ignored where greedy.

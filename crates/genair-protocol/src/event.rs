@@ -3,9 +3,11 @@
 use genair_eval::{MetricRow, Protocol, Split};
 use serde::{Deserialize, Serialize};
 
-/// A run's progress, in this order: `started`, `diagnostics` of the item space before training, then
-/// per epoch `epoch` (and its `metrics`), then the final `metrics`, `ranks`, `diagnostics` and
-/// `artefact`s, then `finished`. `failed` may come at any time and is the last.
+/// A run's progress, in this order: `started`, `diagnostics` and `item_space` before training, `resumed`
+/// or `started_over` where there was a checkpoint, then per epoch `epoch` (and its `metrics`), then the
+/// final `metrics`, `ranks`, `diagnostics`, `item_space` and `artefact`s, then `finished`. `failed` may
+/// come at any time and is the last. A run that is resumed says its earlier epochs again, as they were,
+/// so that whoever listens needs to know of no earlier worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
@@ -17,6 +19,16 @@ pub enum RunEvent {
         data: DataFacts,
         /// Trainable scalars.
         parameters: u64,
+    },
+    /// Training goes on from a checkpoint; the epochs up to it follow.
+    Resumed {
+        /// The last epoch trained before, from 1.
+        epoch: usize,
+    },
+    /// There was a checkpoint that cannot be used, and the run begins anew.
+    StartedOver {
+        /// What is wrong with it, naming the file.
+        reason: String,
     },
     /// An epoch of training is over.
     Epoch {
@@ -55,6 +67,13 @@ pub enum RunEvent {
         /// One row per measure.
         rows: Vec<Diagnostic>,
     },
+    /// A picture of the item space; nothing is chosen by it.
+    ItemSpace {
+        /// 0 before training; `None` for the best epoch's weights, which are the run's result.
+        epoch: Option<usize>,
+        /// A sample of the items.
+        items: Vec<ItemPlace>,
+    },
     /// Rank of each user's target by the best epoch's weights.
     Ranks {
         /// Which target was ranked.
@@ -88,6 +107,19 @@ pub struct Diagnostic {
     pub name: String,
     /// Its value.
     pub value: f64,
+}
+
+/// An item on the two principal axes of its space.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemPlace {
+    /// Number in the filtered dataset, from 1.
+    pub item: u64,
+    /// Along the axis on which items vary most.
+    pub x: f64,
+    /// Along the second one.
+    pub y: f64,
+    /// Interactions of the item in the training part.
+    pub interactions: u64,
 }
 
 /// What the worker ran on.
@@ -187,13 +219,33 @@ pub enum FailureKind {
     Device,
     /// A file could not be read or written.
     Io,
+    /// There is no room for a file; with room, trying again goes on.
+    DiskFull,
     /// The worker ended without saying why (killed, aborted, out of memory).
     WorkerDied,
+    /// The worker used more memory than `schedule.memory_limit` and was ended.
+    MemoryLimit,
+    /// The worker took longer than `schedule.time_limit` and was ended.
+    TimeLimit,
     /// A bug in this program.
     Internal,
 }
 
 impl FailureKind {
+    /// The kinds in which a run's surroundings failed and not the run.
+    pub const CRASHES: [Self; 3] = [Self::Io, Self::DiskFull, Self::WorkerDied];
+
+    /// Whether a run that failed of this may one day go on from its resume checkpoint, and not fail of the
+    /// same again.
+    pub fn may_go_on(self) -> bool {
+        self.is_crash() || matches!(self, Self::MemoryLimit | Self::TimeLimit)
+    }
+
+    /// Whether trying again may well succeed; see [`Self::CRASHES`].
+    pub fn is_crash(self) -> bool {
+        Self::CRASHES.contains(&self)
+    }
+
     /// The code stored in the database, such as `plugin-failed`.
     pub fn code(self) -> &'static str {
         match self {
@@ -204,7 +256,10 @@ impl FailureKind {
             Self::NonFinite => "non-finite",
             Self::Device => "device",
             Self::Io => "io",
+            Self::DiskFull => "disk-full",
             Self::WorkerDied => "worker-died",
+            Self::MemoryLimit => "memory-limit",
+            Self::TimeLimit => "time-limit",
             Self::Internal => "internal",
         }
     }

@@ -11,8 +11,8 @@ pub use engine::{
     AnswerEnd, EngineEvent, EngineItem, EngineRecord, EngineRequest, EngineTask, GenerationSpec,
 };
 pub use event::{
-    ArtefactKind, DataFacts, Diagnostic, FailureKind, MachineFacts, RunEvent, RunFailure, RunPhase,
-    RunTotals,
+    ArtefactKind, DataFacts, Diagnostic, FailureKind, ItemPlace, MachineFacts, RunEvent,
+    RunFailure, RunPhase, RunTotals,
 };
 pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, TrainsOn};
 pub use genair_eval::MetricRow;
@@ -22,7 +22,7 @@ pub use representation::{
     RepresentationKind, RepresentationSpec, VectorPart, VectorSource,
 };
 pub use run::{
-    BUILTIN_BACKBONES, BackboneSpec, Initialisation, InputFile, LossKind, LossSpec,
+    BUILTIN_BACKBONES, BackboneSpec, Initialisation, InputFile, LOCK_FILE, LossKind, LossSpec,
     NegativeSampler, NegativesFor, OptimizerKind, OptimizerSpec, Precision, RESULTS_VERSION,
-    RunSpec, StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
+    RESUME_FILE, ResumeSpec, RunSpec, StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
 };

@@ -1,6 +1,7 @@
 //! Item representations of a run: where item vectors come from, what is made of them, and how they are
 //! calibrated (METHOD.md, sections 3, 4 and 6).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where item vectors come from.
@@ -20,7 +21,7 @@ pub struct RepresentationSpec {
 }
 
 /// What item vectors are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RepresentationKind {
     /// A trainable table of one vector per item.
@@ -75,7 +76,7 @@ pub enum VectorSource {
 }
 
 /// A part of an item's vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VectorPart {
     /// Mean hidden state over the prompt.
@@ -87,12 +88,13 @@ pub enum VectorPart {
 }
 
 /// The adapter: `W2 act(LayerNorm(W1 x + b1)) + b2`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdapterSpec {
     /// Its form.
     pub kind: AdapterKind,
     /// Width of the hidden layer over the backbone's, at least 1; `linear` has no hidden layer.
+    #[schemars(range(min = 1))]
     pub expansion: usize,
 }
 
@@ -106,7 +108,7 @@ impl Default for AdapterSpec {
 }
 
 /// The form of the adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdapterKind {
     /// Linear, LayerNorm, exact GELU, linear: the paper's.
@@ -118,7 +120,7 @@ pub enum AdapterKind {
 }
 
 /// How a learned table takes part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fusion {
     /// Not at all.
@@ -132,16 +134,19 @@ pub enum Fusion {
 }
 
 /// Behavioural calibration, `L = L_rec + alpha L_cal` (METHOD.md, section 6).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CalibrationSpec {
     /// Weight of the term, at least 0.
+    #[schemars(range(min = 0))]
     pub alpha: f64,
     /// How strongly behaviour ties: `w = exp(-gamma s)`, at least 0.
+    #[schemars(range(min = 0))]
     pub gamma: f64,
     /// Which items a step calibrates.
     pub on: CalibrationOn,
     /// Items drawn per step where `on` is `items`, at least 2; at most the catalogue is drawn.
+    #[schemars(range(min = 2))]
     pub sample: usize,
     /// Epochs over which alpha rises linearly from 0; 0: constant.
     pub warm_up: usize,
@@ -163,7 +168,7 @@ impl Default for CalibrationSpec {
 }
 
 /// Which items a step calibrates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CalibrationOn {
     /// The batch's positive targets, with their counts: the paper's.
@@ -173,13 +178,15 @@ pub enum CalibrationOn {
 }
 
 /// How co-occurrence is counted in training sequences.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AssociationSpec {
     /// Positions apart at the most, at least 1; absent: any.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub window: Option<usize>,
     /// Co-occurrences a pair needs to count as observed, at least 1.
+    #[schemars(range(min = 1))]
     pub min_count: u32,
 }
 

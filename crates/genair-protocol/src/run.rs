@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use genair_data::DatasetSpec;
 use genair_eval::EvalSpec;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::RepresentationSpec;
@@ -50,10 +51,11 @@ pub struct BackboneSpec {
 }
 
 /// How a run trains. Defaults are the paper's (METHOD.md, section 5).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainSpec {
     /// Sequences per step, at least 1.
+    #[schemars(range(min = 1))]
     pub batch_size: usize,
     /// What is minimised.
     pub loss: LossSpec,
@@ -66,8 +68,10 @@ pub struct TrainSpec {
     /// What matrix products of training compute in.
     pub precision: Precision,
     /// `auto` (CUDA when there is one), `cpu`, or `cuda:N`.
+    #[schemars(regex(pattern = "^(auto|cpu|cuda:[0-9]+)$"))]
     pub device: String,
     /// Threads of the one worker process. Part of the run's identity: sums depend on it.
+    #[schemars(range(min = 1))]
     pub threads: usize,
 }
 
@@ -87,18 +91,20 @@ impl Default for TrainSpec {
 }
 
 /// The recommendation loss.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossSpec {
     /// Its form.
     pub kind: LossKind,
     /// Negatives per positive, at least 1; cross-entropy has none and takes only the default.
+    #[schemars(range(min = 1))]
     pub negatives: usize,
     /// Where negatives come from.
     pub sampler: NegativeSampler,
     /// Who they are for.
     pub negatives_for: NegativesFor,
     /// gBCE's `t` in [0, 1]: 0 is BCE, 1 corrects all of the overconfidence that sampling causes.
+    #[schemars(range(min = 0, max = 1))]
     pub calibration: f64,
 }
 
@@ -115,7 +121,7 @@ impl Default for LossSpec {
 }
 
 /// The form of the loss; `s+` is a target's score, `s-` a negative's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossKind {
     /// Binary cross-entropy: mean softplus(-s+) + mean softplus(s-).
@@ -132,7 +138,7 @@ pub enum LossKind {
 }
 
 /// Where training negatives come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NegativeSampler {
     /// Uniform over the items outside the user's training sequence.
@@ -142,7 +148,7 @@ pub enum NegativeSampler {
 }
 
 /// Which positives share a draw of negatives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NegativesFor {
     /// Each position has its own, outside its user's training sequence.
@@ -153,14 +159,16 @@ pub enum NegativesFor {
 }
 
 /// The optimiser.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerSpec {
     /// Its form.
     pub kind: OptimizerKind,
     /// Learning rate, above 0.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
     /// L2 penalty added to the gradient, at least 0.
+    #[schemars(range(min = 0))]
     pub weight_decay: f64,
 }
 
@@ -175,7 +183,7 @@ impl Default for OptimizerSpec {
 }
 
 /// The form of the optimiser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
     /// Adam with betas 0.9 and 0.999, epsilon 1e-8.
@@ -183,16 +191,19 @@ pub enum OptimizerKind {
 }
 
 /// Early stopping on the validation split, full ranking; the best epoch's weights are restored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StopSpec {
     /// `metric@k`, such as `ndcg@10`; `metric` one of hr, ndcg, mrr.
     pub metric: ValidationMetric,
     /// Epochs without a better value before training ends, at least 1.
+    #[schemars(range(min = 1))]
     pub patience: usize,
     /// Epochs at the most, at least 1.
+    #[schemars(range(min = 1))]
     pub max_epochs: usize,
     /// Epochs between two validations, at least 1; the last epoch is always validated.
+    #[schemars(range(min = 1))]
     pub eval_every: usize,
 }
 
@@ -211,8 +222,9 @@ impl Default for StopSpec {
 }
 
 /// `ndcg@10` and the like, written as one string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^(hr|ndcg|mrr)@[1-9][0-9]*$"))]
 pub struct ValidationMetric {
     /// What is measured.
     pub metric: genair_eval::Metric,
@@ -249,7 +261,7 @@ impl TryFrom<String> for ValidationMetric {
 }
 
 /// How weight matrices (two or more dimensions) start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Initialisation {
     /// Normal, standard deviation sqrt(2 / (fan_in + fan_out)).
@@ -259,7 +271,7 @@ pub enum Initialisation {
 }
 
 /// What training computes in. Parameters, losses, the optimiser and evaluation are float32 always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// 32 bits everywhere.
@@ -280,6 +292,9 @@ pub struct WorkerRequest {
     pub plugin: Option<PathBuf>,
     /// SHA-256 the plugin's file must have, lower-case hex: the one that is in the run's identity.
     pub plugin_sha256: Option<String>,
+    /// The dataset as prepared for all of its runs; absent where the worker has to do that itself.
+    #[serde(default)]
+    pub data: Option<InputFile>,
     /// Item vectors made before the run; absent where the representation needs none.
     #[serde(default)]
     pub vectors: Option<InputFile>,
@@ -288,6 +303,32 @@ pub struct WorkerRequest {
     pub associations: Option<InputFile>,
     /// Folder for checkpoints; created if it is not there.
     pub artefacts: PathBuf,
+    /// How the run survives its worker; absent where it need not.
+    #[serde(default)]
+    pub resume: Option<ResumeSpec>,
+}
+
+/// Name of the resume checkpoint in a run's folder of artefacts: the worker writes and reads it, the
+/// runner removes it once the run needs it no more.
+pub const RESUME_FILE: &str = "resume.safetensors";
+
+/// Name of the file there that a worker locks, so that no two are at one run.
+pub const LOCK_FILE: &str = "lock";
+
+/// How a run goes on after its worker was killed. Decides none of its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeSpec {
+    /// The run's identity, lower-case hex: a checkpoint of any other run is refused.
+    pub identity: String,
+    /// Seconds of training between two checkpoints at least, at most [`Self::MAX_SECONDS`]; one is
+    /// written at the end of an epoch. 0: after every epoch.
+    pub every_seconds: f64,
+}
+
+impl ResumeSpec {
+    /// A year.
+    pub const MAX_SECONDS: f64 = 31_536_000.0;
 }
 
 /// An artefact of an earlier stage that a run reads.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use genair_store::StoreError;
 
+use crate::report::Skipped;
 use crate::spec::SpecError;
 use crate::statistics::StatisticsError;
 
@@ -23,16 +24,33 @@ pub enum ReportError {
         /// The database file.
         path: PathBuf,
     },
-    /// A table that cannot be made from what is in the database.
-    #[error("{place}: table `{table}`: {kind}")]
+    /// A table or figure that cannot be made from what is in the database.
+    #[error("{place}: `{section}`: {kind}")]
     Table {
         /// File and line of the spec.
         place: String,
-        /// The table's name.
-        table: String,
+        /// The table or figure, such as `table.main`.
+        section: String,
         /// What is wrong.
-        #[source]
         kind: Box<TableError>,
+    },
+    /// Not one table or figure has results.
+    #[error("database {}: it has no results for any table or figure of the report:{}", path.display(), lines(skipped))]
+    NothingMade {
+        /// The database file.
+        path: PathBuf,
+        /// Why, one by one.
+        skipped: Vec<Skipped>,
+    },
+    /// A table or figure that the spec has not.
+    #[error("{}: there is no table or figure `{name}`{}", path.display(), hint_line(hint))]
+    UnknownItem {
+        /// The report spec.
+        path: PathBuf,
+        /// The name asked for.
+        name: String,
+        /// The nearest name, or all.
+        hint: Option<String>,
     },
     /// A table or view to export that the database has not.
     #[error("database {}: there is no table or view `{name}`{}", path.display(), hint_line(hint))]
@@ -45,10 +63,15 @@ pub enum ReportError {
         hint: Option<String>,
     },
     /// No run has ranks that pass a filter.
-    #[error("database {}: no finished run has {split} ranks of protocol {protocol}", path.display())]
+    #[error("database {}: {} {split} ranks of protocol {protocol}", path.display(), match run {
+        Some(run) => format!("run {run} is not a finished run with"),
+        None => "no finished run has".to_owned(),
+    })]
     NoRanks {
         /// The database file.
         path: PathBuf,
+        /// The run asked for.
+        run: Option<i64>,
         /// The split asked for.
         split: String,
         /// The protocol asked for.
@@ -84,6 +107,27 @@ pub enum ReportError {
         #[source]
         source: std::io::Error,
     },
+    /// A figure cannot be drawn.
+    #[error("figure `{figure}` cannot be drawn: {reason}")]
+    Drawing {
+        /// Its name.
+        figure: String,
+        /// What the drawing library said.
+        reason: String,
+    },
+    /// A folder to export to that has something in it.
+    #[error("{} is not empty; name a folder that is, or one that is not there yet", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The template of a page fails, which is a bug.
+    #[error("the template of the page fails")]
+    Template {
+        /// The template engine's reason.
+        #[source]
+        source: minijinja::Error,
+    },
     /// A Parquet file cannot be written.
     #[error("cannot write {}", path.display())]
     Parquet {
@@ -93,6 +137,21 @@ pub enum ReportError {
         #[source]
         source: parquet::errors::ParquetError,
     },
+}
+
+impl ReportError {
+    /// Whether the database just has no results for a table or figure yet, rather than the wrong ones.
+    pub fn is_lack_of_results(&self) -> bool {
+        let Self::Table { kind, .. } = self else {
+            return false;
+        };
+        matches!(
+            **kind,
+            TableError::UnknownSweep { .. }
+                | TableError::NoFinishedRuns { .. }
+                | TableError::NotStored { .. }
+        )
+    }
 }
 
 /// What keeps one table from being made.
@@ -138,6 +197,20 @@ pub enum TableError {
         measure: String,
         /// What there is.
         hint: Option<String>,
+    },
+    /// Runs that did not store what a figure shows.
+    #[error("no finished run has stored {what}")]
+    NotStored {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A curve of one point.
+    #[error(
+        "its runs have one value of `{axis}`, which makes no curve; sweep it, or name another axis in `x`"
+    )]
+    OneValue {
+        /// The axis.
+        axis: String,
     },
     /// Different configurations in one cell.
     #[error(
@@ -240,6 +313,13 @@ fn hint_line(hint: &Option<String>) -> String {
     hint.as_ref()
         .map(|hint| format!("\nhint: {hint}"))
         .unwrap_or_default()
+}
+
+fn lines(skipped: &[Skipped]) -> String {
+    skipped
+        .iter()
+        .map(|skipped| format!("\n  {skipped}"))
+        .collect()
 }
 
 fn allowance(allowed: bool, fact: &str) -> String {

@@ -1,4 +1,5 @@
-//! From the results database to the paper: tables by a declarative report, statistics, and export.
+//! From the results database to the paper: tables and figures by a declarative report, statistics, and
+//! export.
 //!
 //! Reads a database through `genair-store`, never writes to it, and prints nothing. Every number of a
 //! report comes from the database; what must not be compared is refused rather than shown.
@@ -6,7 +7,11 @@
 mod build;
 mod error;
 pub mod export;
+mod figure;
+pub mod html;
+mod index;
 mod render;
+mod report;
 mod rows;
 mod runs;
 pub mod spec;
@@ -14,9 +19,10 @@ pub mod statistics;
 mod table;
 mod write;
 
-pub use build::build_tables;
 pub use error::{ReportError, TableError};
+pub use figure::{Figure, FigureFormat};
 pub use render::{Format, render};
+pub use report::{Lacking, Report, Skipped, make_report};
 pub use spec::{ReportSpec, SpecError};
 pub use table::{Cell, Column, Comparison, Label, Place, Row, RunValue, Style, Table, Tested};
 pub use write::write_report;

@@ -163,12 +163,12 @@ impl Selection {
     }
 }
 
-/// Reads what a table asks for.
-pub(crate) fn select(
+/// The runs that pass a table's filters, whatever became of them.
+pub(crate) fn runs_of(
     store: &mut Store,
     spec: &TableSpec,
     fail: &dyn Fn(&str, TableError) -> ReportError,
-) -> Result<Selection, ReportError> {
+) -> Result<Vec<Run>, ReportError> {
     let mut runs = Vec::new();
     let sweeps = sweep_numbers(store, spec, fail)?;
     for sweep in sweeps {
@@ -183,8 +183,39 @@ pub(crate) fn select(
             && (spec.seeds.is_empty() || spec.seeds.contains(&run.seed))
     };
     runs.retain(wanted);
+    Ok(runs)
+}
+
+/// Fails on runs of different sequences, whose numbers have no place on one axis.
+pub(crate) fn require_like_data(runs: &[&Run]) -> Result<(), TableError> {
+    let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for run in runs {
+        let data = run.sequences_sha256.as_deref().unwrap_or("unknown");
+        groups.entry(data).or_default().push(run.run_id.to_string());
+    }
+    if groups.len() < 2 {
+        return Ok(());
+    }
+    let groups = groups.iter().map(|(data, runs)| {
+        let data = &data[..data.len().min(12)];
+        format!("  sequences {data}: runs {}", runs.join(", "))
+    });
+    Err(TableError::Unlike {
+        column: "epoch".to_owned(),
+        fact: "data",
+        groups: groups.collect::<Vec<_>>().join("\n"),
+        allowed: false,
+    })
+}
+
+/// Reads what a table asks for.
+pub(crate) fn select(
+    store: &mut Store,
+    spec: &TableSpec,
+    fail: &dyn Fn(&str, TableError) -> ReportError,
+) -> Result<Selection, ReportError> {
     let mut selection = Selection {
-        runs,
+        runs: runs_of(store, spec, fail)?,
         values: BTreeMap::new(),
     };
     let finished: BTreeSet<i64> = selection

@@ -3,31 +3,44 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use genair_store::Store;
 use tempfile::NamedTempFile;
 
-use crate::{Format, ReportError, ReportSpec, build_tables, render};
+use crate::figure::FigureFormat;
+use crate::index;
+use crate::report::Report;
+use crate::spec::ReportSpec;
+use crate::{Format, ReportError, render};
 
-/// Makes all tables of a report and writes each to `folder/NAME.EXTENSION`, one file per format; the
-/// files, in order. Nothing is written unless every table can be made.
+/// Writes every table and figure to `folder/NAME.EXTENSION`, one file per format, and an overview as
+/// `index.md` and `index.tex`; the files, in order.
 ///
 /// # Errors
-/// Those of [`build_tables`]; a file that cannot be written.
+/// A file that cannot be written.
 pub fn write_report(
-    store: &mut Store,
+    report: &Report,
     spec: &ReportSpec,
     folder: &Path,
-    formats: &[Format],
 ) -> Result<Vec<PathBuf>, ReportError> {
     let mut written = Vec::new();
-    for table in build_tables(store, spec)? {
-        for &format in formats {
-            let path = folder.join(format!("{}.{}", table.name, format.extension()));
-            let text = render(&table, format);
-            write_file(&path, |file| file.write_all(text.as_bytes()))?;
-            written.push(path);
+    let mut put = |name: &str, extension: &str, bytes: &[u8]| {
+        let path = folder.join(format!("{name}.{extension}"));
+        write_file(&path, |file| file.write_all(bytes))?;
+        written.push(path);
+        Ok::<_, ReportError>(())
+    };
+    for table in &report.tables {
+        for format in Format::ALL {
+            let text = render(table, format);
+            put(&table.name, format.extension(), text.as_bytes())?;
         }
     }
+    for figure in &report.figures {
+        for format in FigureFormat::ALL {
+            put(&figure.name, format.extension(), figure.bytes(format))?;
+        }
+    }
+    put("index", "md", index::markdown(report, spec).as_bytes())?;
+    put("index", "tex", index::latex(report).as_bytes())?;
     Ok(written)
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 /// How urgently a sweep is asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,13 +52,5 @@ impl Interrupt {
     /// Whether stopping was asked for at all.
     pub fn requested(&self) -> bool {
         self.urgency() > Urgency::None
-    }
-
-    /// Sleeps, but not past a request to stop.
-    pub(crate) fn sleep(&self, duration: Duration) {
-        let end = Instant::now() + duration;
-        while !self.requested() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(50).min(duration));
-        }
     }
 }

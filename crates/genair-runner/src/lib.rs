@@ -3,13 +3,20 @@
 //! Start with [`spec::SpecFile`], [`Plan`] and [`sweep`]. Never links libtorch: a run is a process of
 //! `genair-trainer`, so that a crash costs one run.
 
+mod artefacts;
 mod code;
+mod difference;
 mod identity;
 mod interrupt;
+mod memory;
 mod observer;
 mod plan;
 pub mod plugins;
 mod prepare;
+mod prune;
+mod queue;
+mod recorder;
+mod reproduce;
 mod schedule;
 pub mod spec;
 mod stage;
@@ -18,13 +25,16 @@ mod trainer;
 mod worker;
 mod writer;
 
-pub use code::{CODE_DIRTY, CODE_REVISION};
+pub use code::{CODE_DIRTY, CODE_REVISION, code_revision};
+pub use difference::{Difference, Differing, RankPair, ResultPair, RunLabels};
 pub use identity::identity;
 pub use interrupt::{Interrupt, Urgency};
 pub use observer::{Notice, Observer, Outcome};
 pub use plan::{Plan, PlanError, PlannedRun};
 pub use prepare::{Archetypes, StageProgress, archetypes, prepare};
-pub use schedule::{Execution, SweepError, SweepReport, artefacts_folder, sweep};
+pub use prune::{Across, Pruning, Rule};
+pub use reproduce::{Comparison, Input, InputState, ReproduceError, Reproduction};
+pub use schedule::{CRASH_RETRIES, Execution, SweepError, SweepReport, sweep};
 pub use stage::{Stage, StageError, StageKind, StageName, VectorsStage};
 pub use template::{TemplateError, write_backbone};
 pub use trainer::{Trainer, TrainerError};

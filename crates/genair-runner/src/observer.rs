@@ -20,6 +20,8 @@ pub enum Notice<'a> {
         finished: usize,
         /// Of these, runs that failed earlier and are left alone.
         failed: usize,
+        /// Of these, runs pruned earlier, which are left alone.
+        pruned: usize,
         /// Workers at once.
         jobs: usize,
     },
@@ -56,6 +58,15 @@ pub enum Notice<'a> {
         /// What it said.
         event: &'a RunEvent,
     },
+    /// A run has crashed and is tried again, from its resume checkpoint if it has one.
+    RunRetried {
+        /// Its number.
+        id: RunId,
+        /// The run.
+        run: &'a PlannedRun,
+        /// How it crashed.
+        failure: &'a RunFailure,
+    },
     /// A run has ended.
     RunEnded {
         /// Its number.
@@ -87,6 +98,13 @@ pub enum Outcome {
     FinishedBefore,
     /// It had failed before, or in another process, and was not to be tried again.
     FailedBefore(Failure),
+    /// It was stopped for being worse than others.
+    Pruned {
+        /// The last epoch trained.
+        epoch: usize,
+    },
+    /// It had been pruned before, or by another process.
+    PrunedBefore,
     /// It was stopped or never begun, and is pending.
     Left,
 }

@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use genair_archetype::Installation;
-use genair_data::DataError;
+use genair_data::{DataError, DatasetKind, DatasetSpec};
 use genair_protocol::{RunSpec, VectorSource};
 use serde::Serialize;
 
 use crate::identity::identity;
-use crate::spec::{Labels, PluginFile, Problem, Sweep, SweepRun};
+use crate::prune::Pruning;
+use crate::spec::{Labels, PluginFile, Problem, Schedule, Sweep, SweepRun};
 use crate::stage::{self, Stage, StageError, StageKind, Stages, VectorsStage};
 
 /// What a sweep will run.
@@ -21,10 +22,16 @@ pub struct Plan {
     pub spec_path: PathBuf,
     /// The spec file's text.
     pub spec_text: String,
+    /// Seconds of training between two resume checkpoints of a run.
+    pub checkpoint_seconds: f64,
     /// Runs in the spec's order, each identity once.
     pub runs: Vec<PlannedRun>,
     /// What runs share and is made before them, in order of first need.
     pub stages: Vec<Stage>,
+    /// How the runs use the machine.
+    pub schedule: Schedule,
+    /// Which runs are stopped early; none where all go to their end.
+    pub pruning: Option<Pruning>,
     /// Oddities of the spec that do no harm.
     pub warnings: Vec<Problem>,
 }
@@ -40,12 +47,26 @@ pub struct PlannedRun {
     pub plugin: Option<PluginFile>,
     /// Fingerprint of its data, lower-case hex.
     pub data_sha256: String,
-    /// The stage of [`Plan::stages`] that makes its item vectors.
+    /// The stage of [`Plan::stages`] that prepares its data; none for generated data, which take no longer
+    /// to make than to read.
+    pub data: Option<usize>,
+    /// The stage that makes its item vectors.
     pub vectors: Option<usize>,
     /// The stage that counts its association scores.
     pub associations: Option<usize>,
     /// Hash of all of the above, lower-case hex; see [`identity`].
     pub identity: String,
+    /// When it goes: 0 first. No part of its identity.
+    pub priority: usize,
+}
+
+impl PlannedRun {
+    /// The stages of [`Plan::stages`] that make what it reads.
+    pub fn stages(&self) -> impl Iterator<Item = usize> + use<> {
+        [self.data, self.vectors, self.associations]
+            .into_iter()
+            .flatten()
+    }
 }
 
 /// Why a plan could not be made.
@@ -91,7 +112,20 @@ impl Plan {
         let mut stages = Stages::default();
         let mut runs = Vec::new();
         for mut run in sweep.runs {
-            let data_sha256 = identified.data(&run)?;
+            let data_sha256 = identified.data(&run.labels, &run.spec.dataset)?;
+            let data = match run.spec.dataset.kind {
+                DatasetKind::Synthetic => None,
+                _ => {
+                    let spec = stage::prepared_spec(&run.spec.dataset);
+                    let recipe = stage::data_sha256(&identified.data(&run.labels, &spec)?);
+                    Some(stages.enter(identified.stage(
+                        &run.labels,
+                        &spec,
+                        StageKind::Data,
+                        recipe,
+                    )))
+                }
+            };
             let vectors = match &run.vectors {
                 Some(stage) => {
                     let recipe_sha256 = identified.recipe(&run, stage)?;
@@ -101,7 +135,8 @@ impl Plan {
                         };
                     }
                     let kind = StageKind::Vectors(stage.clone());
-                    Some(stages.enter(identified.stage(&run, kind, recipe_sha256)))
+                    let (labels, data) = (&run.labels, &run.spec.dataset);
+                    Some(stages.enter(identified.stage(labels, data, kind, recipe_sha256)))
                 }
                 None => None,
             };
@@ -113,7 +148,7 @@ impl Plan {
             let associations = own.or_else(shared).map(|association| {
                 let recipe = stage::associations_sha256(&data_sha256, &association);
                 let kind = StageKind::Associations(association);
-                stages.enter(identified.stage(&run, kind, recipe))
+                stages.enter(identified.stage(&run.labels, &run.spec.dataset, kind, recipe))
             });
             let plugin_sha256 = run.plugin.as_ref().map(|plugin| plugin.sha256.as_str());
             let identity = identity(&run.spec, &data_sha256, plugin_sha256);
@@ -123,9 +158,11 @@ impl Plan {
                     spec: run.spec,
                     plugin: run.plugin,
                     data_sha256,
+                    data,
                     vectors,
                     associations,
                     identity,
+                    priority: run.priority,
                 });
             }
         }
@@ -133,14 +170,21 @@ impl Plan {
             name: sweep.name,
             spec_path: sweep.spec_path,
             spec_text: sweep.spec_text,
+            checkpoint_seconds: sweep.checkpoint_seconds,
             runs,
             stages: stages.into_vec(),
+            schedule: sweep.schedule,
+            pruning: sweep.pruning,
             warnings: sweep.warnings,
         })
     }
 
-    /// Runs that fit on this machine at once: cores over the threads of the widest run.
+    /// Runs at once where the command line says nothing: the spec's `schedule.jobs`, or else cores over the
+    /// threads of the widest run.
     pub fn default_jobs(&self) -> usize {
+        if let Some(jobs) = self.schedule.jobs {
+            return jobs;
+        }
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let threads = self
             .runs
@@ -160,16 +204,15 @@ struct Identified<'i> {
 }
 
 impl Identified<'_> {
-    fn data(&mut self, run: &SweepRun) -> Result<String, PlanError> {
-        let dataset = format!("{:?}", run.spec.dataset);
+    fn data(&mut self, labels: &Labels, spec: &DatasetSpec) -> Result<String, PlanError> {
+        let dataset = format!("{spec:?}");
         if let Some(fingerprint) = self.fingerprints.get(&dataset) {
             return Ok(fingerprint.clone());
         }
-        let fingerprint =
-            genair_data::fingerprint(&run.spec.dataset).map_err(|source| PlanError::Data {
-                dataset: run.labels.dataset.clone(),
-                source,
-            })?;
+        let fingerprint = genair_data::fingerprint(spec).map_err(|source| PlanError::Data {
+            dataset: labels.dataset.clone(),
+            source,
+        })?;
         self.fingerprints.insert(dataset, fingerprint.clone());
         Ok(fingerprint)
     }
@@ -189,12 +232,18 @@ impl Identified<'_> {
         Ok(recipe)
     }
 
-    fn stage(&self, run: &SweepRun, kind: StageKind, recipe_sha256: String) -> Stage {
+    fn stage(
+        &self,
+        labels: &Labels,
+        data: &DatasetSpec,
+        kind: StageKind,
+        recipe_sha256: String,
+    ) -> Stage {
         Stage {
             path: stage::path_of(&self.installation.cache, &kind, &recipe_sha256),
             kind,
-            dataset: run.labels.dataset.clone(),
-            data: run.spec.dataset.clone(),
+            dataset: labels.dataset.clone(),
+            data: data.clone(),
             recipe_sha256,
         }
     }

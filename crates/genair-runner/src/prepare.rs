@@ -1,4 +1,4 @@
-//! Making what a plan's runs share: item vectors and association scores, into the cache.
+//! Making what a plan's runs share: prepared data, item vectors and association scores, into the cache.
 
 use std::path::Path;
 
@@ -66,6 +66,7 @@ pub fn prepare(
                 let (files, ids) = import_of(path, items.as_deref(), &stage.data)?;
                 import(&files, &ids, 0)?.write(&stage.path)?;
             }
+            StageKind::Data => genair_data::load(&stage.data)?.write_prepared(&stage.path)?,
             StageKind::Associations(spec) => count(&stage.data, spec, stage)?,
         }
     }

@@ -2,33 +2,42 @@
 //! at once, and records what they say. Runs that other processes hold are waited for.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use genair_archetype::Installation;
 use genair_protocol::{
-    FailureKind, InputFile, RESULTS_VERSION, RunEvent, RunFailure, RunPhase, WorkerRequest,
+    FailureKind, InputFile, RESULTS_VERSION, ResumeSpec, RunEvent, RunFailure, RunPhase,
+    WorkerRequest,
 };
 use genair_store::{
-    Claim, CodeRevision, FailedRuns, InputKind, NewRun, Owner, OwnerInfo, RunId, RunState, Store,
-    StoreError, StoreErrorKind,
+    Claim, FailedRuns, InputKind, NewRun, Owner, OwnerInfo, RunId, RunState, Store, StoreError,
+    StoreErrorKind,
 };
 
-use crate::code::{CODE_DIRTY, CODE_REVISION};
+use crate::artefacts;
+use crate::code::code_revision;
 use crate::identity::sha256_hex;
 use crate::interrupt::Interrupt;
 use crate::observer::{Notice, Observer, Outcome};
 use crate::plan::{Plan, PlannedRun};
 use crate::prepare::prepare;
+use crate::prune::Pruner;
+use crate::queue::Queue;
+use crate::recorder::Recorder;
 use crate::spec::Labels;
-use crate::stage::{StageError, StageName};
+use crate::stage::{StageError, StageKind, StageName};
 use crate::trainer::Trainer;
-use crate::worker::{Ending, LOG_FILE, Launch, run_worker};
+use crate::worker::{Ending, LOG_FILE, Launch, Limits, Next, run_worker};
 use crate::writer::{Writer, WriterGone};
 
 /// How often a run in another process's hands is asked about.
 const POLL: Duration = Duration::from_secs(1);
+
+/// How often a run that crashes is tried again before it counts as failed.
+pub const CRASH_RETRIES: usize = 2;
 
 /// How to execute a plan.
 pub struct Execution<'a> {
@@ -36,8 +45,13 @@ pub struct Execution<'a> {
     pub trainer: &'a Trainer,
     /// Workers at once, at least 1.
     pub jobs: usize,
-    /// Whether runs that failed earlier are tried again.
+    /// Which failed runs are tried again: of those that failed earlier, and, up to [`CRASH_RETRIES`]
+    /// times each, of those that crash now.
     pub failed: FailedRuns,
+    /// Whether runs that were pruned go on to their end.
+    pub continue_pruned: bool,
+    /// Whether nothing is started any more once a run has failed, also where the spec does not say so.
+    pub fail_fast: bool,
     /// Watches.
     pub observer: &'a dyn Observer,
     /// Asks to stop.
@@ -53,6 +67,8 @@ pub struct SweepReport {
     pub runs: Vec<(RunId, Labels, Outcome)>,
     /// Whether stopping was asked for.
     pub interrupted: bool,
+    /// Whether a failure kept other runs from being started.
+    pub failed_fast: bool,
 }
 
 impl SweepReport {
@@ -103,6 +119,16 @@ pub enum SweepError {
         #[source]
         source: Box<StageError>,
     },
+    /// There is no room for a run's files.
+    #[error("the disk is full: {labels} stopped while {}: {message}; free some space and run the same command again", phase.as_str())]
+    DiskFull {
+        /// The run.
+        labels: Labels,
+        /// What it was doing.
+        phase: RunPhase,
+        /// What could not be written.
+        message: String,
+    },
     /// A run's spec cannot be written as JSON.
     #[error("the spec of {labels} cannot be written as JSON; this is a bug")]
     Json {
@@ -112,12 +138,6 @@ pub enum SweepError {
         #[source]
         source: serde_json::Error,
     },
-}
-
-/// Where the artefacts of a database's runs are: a folder beside it, named after it.
-pub fn artefacts_folder(database: &Path) -> PathBuf {
-    let stem = database.file_stem().unwrap_or_default().to_string_lossy();
-    database.with_file_name(format!("{stem}-artefacts"))
 }
 
 /// Executes a plan and returns the store with how each run ended.
@@ -137,31 +157,37 @@ pub fn sweep(
         .map(new_run)
         .collect::<Result<Vec<_>, _>>()?;
     let numbers = store.register(id, &new)?;
+    // Also of other sweeps: nobody may ever come back to those.
+    let released = store.release_stale()?;
+    if released > 0 {
+        tracing::info!(
+            runs = released,
+            "released what processes held that are gone"
+        );
+    }
+    store.reopen(&numbers, how.failed)?;
+    if how.continue_pruned {
+        for &number in &numbers {
+            store.unprune(number)?;
+        }
+    }
     let identities: Vec<String> = plan.runs.iter().map(|run| run.identity.clone()).collect();
     let states = store.run_states(&identities)?;
     let count = |state| states.iter().filter(|own| **own == Some(state)).count();
     let jobs = how.jobs.max(1);
-    let kept = if how.failed == FailedRuns::Keep {
-        count(RunState::Failed)
-    } else {
-        0
-    };
-    let (total, finished) = (plan.runs.len(), count(RunState::Finished));
     how.observer.observe(Notice::Begin {
-        total,
-        finished,
-        failed: kept,
+        total: plan.runs.len(),
+        finished: count(RunState::Finished),
+        failed: count(RunState::Failed),
+        pruned: count(RunState::Pruned),
         jobs,
     });
 
-    let open = states
-        .iter()
-        .zip(&plan.runs)
-        .filter(|(state, _)| match state {
-            Some(RunState::Finished) => false,
-            Some(RunState::Failed) => how.failed == FailedRuns::Retry,
-            _ => true,
-        });
+    let done = |state: Option<RunState>| {
+        let done = [RunState::Finished, RunState::Failed, RunState::Pruned];
+        state.is_some_and(|state| done.contains(&state))
+    };
+    let open = std::iter::zip(&states, &plan.runs).filter(|(state, _)| !done(**state));
     let inputs = prepare_inputs(plan, open.map(|(_, run)| run), how)?;
 
     let pool = rayon::ThreadPoolBuilder::new()
@@ -169,29 +195,40 @@ pub fn sweep(
         .thread_name(|at| format!("worker-{at}"))
         .build()
         .map_err(|source| SweepError::Threads { jobs, source })?;
-    let artefacts = std::path::absolute(artefacts_folder(store.path()))
-        .unwrap_or_else(|_| artefacts_folder(store.path()));
-    let owner = Owner::this_process(CodeRevision {
-        revision: CODE_REVISION.to_owned(),
-        dirty: CODE_DIRTY,
-        diff: None,
-    });
+    let artefacts = artefacts::folder(store.path());
+    let artefacts = std::path::absolute(&artefacts).unwrap_or(artefacts);
+    for (state, run) in states.iter().zip(&plan.runs) {
+        if *state == Some(RunState::Finished) {
+            // Its last runner may have been killed before it did this.
+            artefacts::tidy(&artefacts::of_run(&artefacts, run));
+        }
+    }
+    let owner = Owner::this_process(code_revision());
+    let runs: Vec<_> = numbers.into_iter().zip(&plan.runs).collect();
+    let known: Vec<Option<Outcome>> = states.into_iter().map(known).collect();
+    let open = std::iter::zip(&runs, &known).enumerate();
+    let open = open.filter_map(|(at, ((_, run), known))| known.is_none().then_some((at, *run)));
+    let schedule = &plan.schedule;
+    let measured = store.peak_memory()?;
+    let queue = Queue::new(open, schedule.memory, schedule.memory_limit, measured);
+    let pruner = plan.pruning.as_ref();
+    let pruner = pruner.map(|rule| Pruner::new(rule, runs.iter().copied()));
     std::thread::scope(|scope| {
         let (writer, handle) = Writer::start(scope, store, owner.clone());
         let scheduler = Scheduler {
             how,
+            plan,
             artefacts,
             owner,
             writer,
             inputs,
+            queue,
+            pruner,
+            failed: AtomicBool::new(false),
             told: Mutex::default(),
         };
-        let runs: Vec<_> = numbers.into_iter().zip(&plan.runs).collect();
-        let before = |state: Option<RunState>| {
-            (state == Some(RunState::Finished)).then_some(Outcome::FinishedBefore)
-        };
-        let outcomes =
-            pool.install(|| scheduler.run_all(&runs, states.into_iter().map(before).collect()));
+        let outcomes = scheduler.run_all(&pool, &runs, known);
+        let failed_fast = scheduler.fails_fast() && scheduler.failed.load(Ordering::SeqCst);
         drop(scheduler);
         let store = handle.join().map_err(|_| WriterGone)??;
         let runs = runs
@@ -203,9 +240,19 @@ pub fn sweep(
             SweepReport {
                 runs: runs.collect(),
                 interrupted: how.interrupt.requested(),
+                failed_fast,
             },
         ))
     })
+}
+
+/// The outcome of a run that needs no attempt.
+fn known(state: Option<RunState>) -> Option<Outcome> {
+    match state? {
+        RunState::Finished => Some(Outcome::FinishedBefore),
+        RunState::Pruned => Some(Outcome::PrunedBefore),
+        _ => None,
+    }
 }
 
 /// Makes the outcomes of the stages that open runs need; none after a request to stop.
@@ -214,10 +261,7 @@ fn prepare_inputs<'r>(
     open: impl Iterator<Item = &'r PlannedRun>,
     how: &Execution<'_>,
 ) -> Result<Vec<Option<InputFile>>, SweepError> {
-    let needed: HashSet<usize> = open
-        .flat_map(|run| [run.vectors, run.associations])
-        .flatten()
-        .collect();
+    let needed: HashSet<usize> = open.flat_map(PlannedRun::stages).collect();
     let mut inputs = vec![None; plan.stages.len()];
     for (at, stage) in plan.stages.iter().enumerate() {
         if !needed.contains(&at) || how.interrupt.requested() {
@@ -233,6 +277,11 @@ fn prepare_inputs<'r>(
         match prepare(stage, how.installation, &mut tell, how.interrupt) {
             Ok(file) => inputs[at] = Some(file),
             Err(error) if error.is_interruption() => break,
+            // Each worker then reads the data itself and says what is wrong with them, so that bad data cost
+            // their own runs alone.
+            Err(StageError::Data(error)) if stage.kind == StageKind::Data => {
+                tracing::debug!(%error, "data could not be prepared");
+            }
             Err(source) => {
                 return Err(SweepError::Stage {
                     stage: stage.name(),
@@ -276,11 +325,16 @@ fn new_run(run: &PlannedRun) -> Result<NewRun, SweepError> {
 /// What the threads of one sweep share.
 struct Scheduler<'a> {
     how: &'a Execution<'a>,
+    plan: &'a Plan,
     artefacts: PathBuf,
     owner: Owner,
     writer: Writer,
     /// Outcomes of the plan's stages; none of those that no open run needs.
     inputs: Vec<Option<InputFile>>,
+    queue: Queue,
+    pruner: Option<Pruner>,
+    /// Whether a run has failed.
+    failed: AtomicBool,
     /// Owners already reported as waited for.
     told: Mutex<HashSet<String>>,
 }
@@ -293,99 +347,139 @@ enum Attempt {
 }
 
 impl Scheduler<'_> {
-    /// Executes all runs without an outcome, in order as threads get free; then waits for those held
-    /// elsewhere.
+    /// Executes all runs without an outcome: each thread takes the next one as soon as it is free. Runs
+    /// held elsewhere are asked about until they have an outcome.
     fn run_all(
         &self,
+        pool: &rayon::ThreadPool,
         runs: &[(RunId, &PlannedRun)],
-        mut outcomes: Vec<Option<Outcome>>,
+        outcomes: Vec<Option<Outcome>>,
     ) -> Result<Vec<Outcome>, SweepError> {
-        loop {
-            let open: Vec<usize> = (0..runs.len())
-                .filter(|&at| outcomes[at].is_none())
-                .collect();
-            let attempts = self.attempt_all(open.iter().map(|&at| runs[at]));
-            let mut holder = None;
-            for (at, attempt) in open.into_iter().zip(attempts) {
-                match attempt? {
-                    Attempt::Done(outcome) => outcomes[at] = Some(outcome),
-                    Attempt::Held(owner) => holder = holder.or(owner),
-                }
-            }
-            let waiting = outcomes.iter().filter(|outcome| outcome.is_none()).count();
-            if waiting == 0 || self.how.interrupt.requested() {
-                break;
-            }
-            if let Some(holder) = holder {
-                self.tell_once(waiting, &holder);
-            }
-            self.how.interrupt.sleep(POLL);
-        }
-        Ok(outcomes
-            .into_iter()
-            .map(|outcome| outcome.unwrap_or(Outcome::Left))
-            .collect())
-    }
-
-    fn attempt_all<'r>(
-        &self,
-        runs: impl Iterator<Item = (RunId, &'r PlannedRun)>,
-    ) -> Vec<Result<Attempt, SweepError>> {
-        let runs: Vec<_> = runs.collect();
-        let slots: Vec<Mutex<Option<Result<Attempt, SweepError>>>> =
-            runs.iter().map(|_| Mutex::new(None)).collect();
-        // First in, first out: a parallel iterator would start in the middle of the plan.
-        rayon::scope_fifo(|scope| {
-            for (&(number, run), slot) in runs.iter().zip(&slots) {
-                scope.spawn_fifo(move |_| {
-                    let attempt = self.attempt(number, run);
-                    if attempt.is_err() {
+        let outcomes = Mutex::new(outcomes);
+        let error = Mutex::new(None);
+        pool.broadcast(|_| {
+            while let Some(at) = self.queue.next(|| self.stops()) {
+                let (number, run) = runs[at];
+                match self.attempt(at, number, run) {
+                    Ok(Attempt::Held(holder)) => {
+                        let waiting = self.queue.put_back(at, &run.labels, POLL);
+                        if let Some((waiting, holder)) = waiting.zip(holder) {
+                            self.tell_once(waiting, &holder);
+                        }
+                        continue;
+                    }
+                    Ok(Attempt::Done(outcome)) => {
+                        if matches!(outcome, Outcome::Failed(_)) {
+                            self.failed.store(true, Ordering::SeqCst);
+                        }
+                        lock(&outcomes)[at] = Some(outcome);
+                    }
+                    Err(first) => {
                         // The database is gone: no use in starting more.
                         self.how.interrupt.request();
+                        lock(&error).get_or_insert(first);
                     }
-                    *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(attempt);
-                });
+                }
+                self.queue.done(at);
             }
         });
-        let taken = slots.into_iter().map(|slot| {
-            slot.into_inner()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-        });
-        taken
-            .map(|attempt| attempt.unwrap_or(Ok(Attempt::Done(Outcome::Left))))
-            .collect()
+        match error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => {
+                let outcomes = outcomes
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let left = |outcome: Option<Outcome>| outcome.unwrap_or(Outcome::Left);
+                Ok(outcomes.into_iter().map(left).collect())
+            }
+        }
     }
 
-    fn attempt(&self, number: RunId, run: &PlannedRun) -> Result<Attempt, SweepError> {
-        if self.how.interrupt.requested() {
-            return Ok(Attempt::Done(Outcome::Left));
-        }
-        let (owner, failed) = (self.owner.clone(), self.how.failed);
-        let outcome = match self
-            .writer
-            .call(move |store| store.claim(number, &owner, failed))??
-        {
-            Claim::HeldBy(owner) => return Ok(Attempt::Held(Some(owner))),
-            Claim::Claimed => return self.execute(number, run),
-            Claim::Finished => Outcome::FinishedBefore,
-            Claim::Failed(failure) => Outcome::FailedBefore(failure),
-            Claim::Pruned { .. } => return Ok(Attempt::Done(Outcome::Left)),
+    /// Whether nothing is to be started any more.
+    fn stops(&self) -> bool {
+        let failed = self.fails_fast() && self.failed.load(Ordering::SeqCst);
+        failed || self.how.interrupt.requested()
+    }
+
+    fn fails_fast(&self) -> bool {
+        self.how.fail_fast || self.plan.schedule.fail_fast
+    }
+
+    /// Claims a run and executes it, more than once if it crashes.
+    fn attempt(&self, at: usize, number: RunId, run: &PlannedRun) -> Result<Attempt, SweepError> {
+        let mut retries = match self.how.failed {
+            FailedRuns::Keep => 0,
+            FailedRuns::RetryCrashed | FailedRuns::Retry => CRASH_RETRIES,
         };
-        self.ended(number, run, &outcome, None);
+        let mut log = None;
+        let outcome = loop {
+            if self.how.interrupt.requested() {
+                return Ok(Attempt::Done(Outcome::Left));
+            }
+            let (owner, failed) = (self.owner.clone(), self.how.failed);
+            match self
+                .writer
+                .call(move |store| store.claim(number, &owner, failed))??
+            {
+                Claim::HeldBy(owner) => return Ok(Attempt::Held(Some(owner))),
+                Claim::Finished => break Outcome::FinishedBefore,
+                Claim::Failed(failure) => break Outcome::FailedBefore(failure),
+                Claim::Pruned { .. } => break Outcome::PrunedBefore,
+                Claim::Claimed => {}
+            }
+            let folder = artefacts::of_run(&self.artefacts, run);
+            log = Some(folder.join(LOG_FILE));
+            let outcome = match self.execute(at, number, run, folder)? {
+                Attempt::Done(outcome) => outcome,
+                held => return Ok(held),
+            };
+            match &outcome {
+                Outcome::Failed(failure) if failure.kind == FailureKind::DiskFull => {
+                    return Err(SweepError::DiskFull {
+                        labels: run.labels.clone(),
+                        phase: failure.phase,
+                        message: failure.message.clone(),
+                    });
+                }
+                Outcome::Failed(failure) if failure.kind.is_crash() && retries > 0 => {
+                    retries -= 1;
+                    let id = number;
+                    self.how
+                        .observer
+                        .observe(Notice::RunRetried { id, run, failure });
+                }
+                _ => break outcome,
+            }
+        };
+        self.how.observer.observe(Notice::RunEnded {
+            id: number,
+            run,
+            outcome: &outcome,
+            log: log.as_deref(),
+        });
         Ok(Attempt::Done(outcome))
     }
 
     /// Runs the worker of a run this process holds.
-    fn execute(&self, number: RunId, run: &PlannedRun) -> Result<Attempt, SweepError> {
-        let artefacts = self.artefacts.join(&run.identity[..16]);
-        let log = artefacts.join(LOG_FILE);
+    fn execute(
+        &self,
+        at: usize,
+        number: RunId,
+        run: &PlannedRun,
+        artefacts: PathBuf,
+    ) -> Result<Attempt, SweepError> {
         let request = WorkerRequest {
             run: run.spec.clone(),
             plugin: run.plugin.as_ref().map(|plugin| plugin.path.clone()),
             plugin_sha256: run.plugin.as_ref().map(|plugin| plugin.sha256.clone()),
+            data: self.input(run.data),
             vectors: self.input(run.vectors),
             associations: self.input(run.associations),
             artefacts,
+            resume: Some(ResumeSpec {
+                identity: run.identity.clone(),
+                every_seconds: self.plan.checkpoint_seconds,
+            }),
         };
         for (kind, input) in [
             (InputKind::Vectors, &request.vectors),
@@ -400,10 +494,16 @@ impl Scheduler<'_> {
         self.how
             .observer
             .observe(Notice::RunStarted { id: number, run });
+        let mut recorder = Recorder::new(&self.writer, &self.owner, number);
         let mut outcome = Outcome::Left;
         let launch = Launch {
             trainer: self.how.trainer.path(),
             request: &request,
+            limits: Limits {
+                memory: self.plan.schedule.memory_limit,
+                time: self.plan.schedule.time_limit,
+                measured: &|bytes| self.queue.uses(at, &run.labels, bytes),
+            },
         };
         let ending = run_worker(&launch, self.how.interrupt, |event| {
             self.how.observer.observe(Notice::RunEvent {
@@ -416,10 +516,24 @@ impl Scheduler<'_> {
                 RunEvent::Failed(failure) => outcome = Outcome::Failed(failure.clone()),
                 _ => {}
             }
-            self.record(number, event)
+            let validated = validated(&event);
+            recorder.record(event)?;
+            match validated {
+                Some(epoch) if self.prunes(number, run, epoch)? => {
+                    outcome = Outcome::Pruned { epoch };
+                    Ok(Next::End)
+                }
+                _ => Ok(Next::GoOn),
+            }
         });
+        let ending = ending.and_then(|ending| recorder.settle().map(|()| ending));
         match ending {
             Ok(Ending::Reported) => {}
+            Ok(Ending::Stopped) => {
+                if let Outcome::Pruned { epoch } = outcome {
+                    self.prune(number, epoch)?;
+                }
+            }
             Ok(Ending::Failed(failure)) => outcome = self.fail(number, failure)?,
             Ok(Ending::Interrupted) => self.release(number)?,
             Err(SweepError::Store(error)) => match error.kind {
@@ -432,7 +546,13 @@ impl Scheduler<'_> {
             },
             Err(error) => return Err(error),
         }
-        self.ended(number, run, &outcome, Some(&log));
+        match &outcome {
+            Outcome::Finished => artefacts::tidy(&request.artefacts),
+            Outcome::Failed(failure) if !failure.kind.may_go_on() => {
+                artefacts::tidy(&request.artefacts);
+            }
+            _ => {}
+        }
         Ok(Attempt::Done(outcome))
     }
 
@@ -440,15 +560,29 @@ impl Scheduler<'_> {
         self.inputs.get(stage?)?.clone()
     }
 
-    fn record(&self, number: RunId, event: RunEvent) -> Result<(), SweepError> {
+    /// Judges a run by its validations so far, and says whether it is not worth going on with.
+    fn prunes(&self, number: RunId, run: &PlannedRun, epoch: usize) -> Result<bool, SweepError> {
+        let Some(pruner) = &self.pruner else {
+            return Ok(false);
+        };
+        let judgement = pruner.judgement(number, &run.labels.backbone, epoch, self.owner.clone());
+        let Some(judgement) = judgement else {
+            return Ok(false);
+        };
+        let decision = self.writer.call(judgement)??;
+        Ok(decision.is_some_and(|decision| decision.pruned))
+    }
+
+    fn prune(&self, number: RunId, epoch: usize) -> Result<(), SweepError> {
         let owner = self.owner.clone();
         Ok(self
             .writer
-            .call(move |store| store.record(number, &owner, &event))??)
+            .call(move |store| store.prune(number, &owner, epoch))??)
     }
 
     fn fail(&self, number: RunId, failure: RunFailure) -> Result<Outcome, SweepError> {
-        self.record(number, RunEvent::Failed(failure.clone()))?;
+        Recorder::new(&self.writer, &self.owner, number)
+            .record(RunEvent::Failed(failure.clone()))?;
         Ok(Outcome::Failed(failure))
     }
 
@@ -457,15 +591,6 @@ impl Scheduler<'_> {
         Ok(self
             .writer
             .call(move |store| store.release(number, &owner))??)
-    }
-
-    fn ended(&self, number: RunId, run: &PlannedRun, outcome: &Outcome, log: Option<&Path>) {
-        self.how.observer.observe(Notice::RunEnded {
-            id: number,
-            run,
-            outcome,
-            log,
-        });
     }
 
     fn tell_once(&self, runs: usize, owner: &OwnerInfo) {
@@ -477,6 +602,23 @@ impl Scheduler<'_> {
             self.how.observer.observe(Notice::Waiting { runs, owner });
         }
     }
+}
+
+/// The epoch after whose validation a run may be pruned: not the last one, which leaves nothing to save.
+fn validated(event: &RunEvent) -> Option<usize> {
+    match event {
+        RunEvent::Epoch {
+            epoch,
+            max_epochs,
+            valid: Some(_),
+            ..
+        } if epoch < max_epochs => Some(*epoch),
+        _ => None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn nothing_measured(error: &StoreError) -> RunFailure {

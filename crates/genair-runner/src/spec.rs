@@ -5,14 +5,22 @@
 
 mod axes;
 mod check;
+mod compose;
+mod condition;
 mod data_path;
 mod expand;
 mod key_path;
 mod load;
 mod params;
 mod problem;
+mod prune;
+mod range;
 mod ranges;
 mod representation;
+mod resolve;
+mod schedule;
+mod schema;
+mod search;
 mod section;
 mod settings;
 mod sources;
@@ -23,13 +31,18 @@ use std::path::PathBuf;
 use genair_protocol::RunSpec;
 use serde::Serialize;
 
+use crate::prune::Pruning;
 use crate::stage::VectorsStage;
 
 pub use check::{Accepts, Backbones};
 pub use expand::ArchetypeJob;
-pub use load::{DEFAULT_SPEC, SpecFile};
+pub use load::{DEFAULT_SPEC, SpecFile, SpecOptions};
 pub use problem::{Place, Problem, SpecError};
+pub use resolve::{Resolved, ResolvedValue};
+pub use schedule::Schedule;
+pub use schema::schema;
 pub use settings::{Setting, settings};
+pub use sources::Origin;
 
 /// A spec, checked and expanded.
 #[derive(Clone, Debug)]
@@ -40,10 +53,16 @@ pub struct Sweep {
     pub description: Option<String>,
     /// The spec file as the user named it.
     pub spec_path: PathBuf,
-    /// The spec file's text.
+    /// The spec's text: the file's, or all that it is put together from ([`SpecFile::text`]).
     pub spec_text: String,
+    /// `sweep.checkpoint_seconds`; see [`genair_protocol::ResumeSpec::every_seconds`].
+    pub checkpoint_seconds: f64,
     /// Datasets slowest, then backbones, representations, axes in the order of the file, seeds.
     pub runs: Vec<SweepRun>,
+    /// How the runs use the machine.
+    pub schedule: Schedule,
+    /// Which runs are stopped early; none where all go to their end.
+    pub pruning: Option<Pruning>,
     /// Oddities that do no harm.
     pub warnings: Vec<Problem>,
 }
@@ -59,6 +78,8 @@ pub struct SweepRun {
     pub plugin: Option<PluginFile>,
     /// What makes its item vectors; none where they need no stage of their own.
     pub vectors: Option<VectorsStage>,
+    /// When it goes: 0 first.
+    pub priority: usize,
 }
 
 /// A plugin's file.

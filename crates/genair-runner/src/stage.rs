@@ -1,5 +1,5 @@
-//! Stages that runs share: item vectors and association scores, each made once before the runs that
-//! need it and kept in the cache under the hash of its recipe.
+//! Stages that runs share: prepared data, item vectors and association scores, each made once before the
+//! runs that need it and kept in the cache under the hash of its recipe.
 //!
 //! Owns which run needs what, and where it is kept. How it is made is `prepare`'s business.
 
@@ -57,6 +57,8 @@ pub struct Stage {
 /// What a stage makes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageKind {
+    /// The dataset: read, filtered, split.
+    Data,
     /// Item vectors.
     Vectors(VectorsStage),
     /// Association scores of the training sequences.
@@ -67,6 +69,8 @@ pub enum StageKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StageName {
+    /// The dataset, read and filtered.
+    Data,
     /// Item vectors from archetypes.
     Archetypes,
     /// Item vectors from a sentence encoder.
@@ -81,6 +85,7 @@ impl StageName {
     /// The name, as in `archetypes`.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Data => "data",
             Self::Archetypes => "archetypes",
             Self::Texts => "texts",
             Self::Import => "import",
@@ -117,6 +122,7 @@ impl Stage {
             }
             StageKind::Vectors(VectorsStage::Archetype { .. }) => StageName::Archetypes,
             StageKind::Vectors(VectorsStage::Import { .. }) => StageName::Import,
+            StageKind::Data => StageName::Data,
             StageKind::Associations(_) => StageName::Associations,
         }
     }
@@ -150,13 +156,31 @@ impl Stages {
 
 /// Where a stage's outcome is kept.
 pub(crate) fn path_of(cache: &Path, kind: &StageKind, recipe_sha256: &str) -> PathBuf {
-    let folder = match kind {
-        StageKind::Vectors(_) => "vectors",
-        StageKind::Associations(_) => "associations",
+    let (folder, extension) = match kind {
+        StageKind::Data => ("data", "json"),
+        StageKind::Vectors(_) => ("vectors", "safetensors"),
+        StageKind::Associations(_) => ("associations", "safetensors"),
     };
     cache
         .join(folder)
-        .join(format!("{}.safetensors", &recipe_sha256[..16]))
+        .join(format!("{}.{extension}", &recipe_sha256[..16]))
+}
+
+/// What decides the content of prepared data; the rest is told by each run.
+pub(crate) fn prepared_spec(data: &DatasetSpec) -> DatasetSpec {
+    let DatasetSpec {
+        max_len, cohorts, ..
+    } = DatasetSpec::default();
+    DatasetSpec {
+        max_len,
+        cohorts,
+        ..data.clone()
+    }
+}
+
+/// SHA-256, lower-case hex, of what decides a file of prepared data: its spec and files.
+pub(crate) fn data_sha256(fingerprint: &str) -> String {
+    sha256_hex(json!({ "prepared": 1, "data": fingerprint }).to_string())
 }
 
 /// SHA-256, lower-case hex, of what decides a file of item vectors.

@@ -128,22 +128,23 @@ impl Trainer {
         )
     }
 
-    /// What one configuration of a plugin needs and gives, or the plugin's reason to refuse it.
+    /// What configurations of a plugin need and give, or the plugin's reason to refuse them, one by one.
     ///
     /// # Errors
     /// The process died or could not be started.
     pub fn capabilities(
         &self,
         plugin: &Path,
-        params: &Map<String, Value>,
-    ) -> Result<Result<Capabilities, String>, TrainerError> {
-        let params = Value::Object(params.clone()).to_string();
+        all: &[Map<String, Value>],
+    ) -> Result<Vec<Result<Capabilities, String>>, TrainerError> {
+        let params = serde_json::json!(all).to_string();
         let flags = [OsStr::new("--plugin"), plugin.as_os_str()];
-        let verdict: Verdict = self.ask("capabilities", flags, Some(params))?;
-        Ok(match verdict {
+        let verdicts: Vec<Verdict> = self.ask("capabilities", flags, Some(params))?;
+        let result = |verdict| match verdict {
             Verdict::Ok(capabilities) => Ok(capabilities),
             Verdict::Error(reason) => Err(reason),
-        })
+        };
+        Ok(verdicts.into_iter().map(result).collect())
     }
 
     /// The trainer's report on libtorch and devices, as JSON.

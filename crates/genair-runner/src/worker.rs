@@ -9,9 +9,11 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use bytesize::ByteSize;
 use genair_protocol::{FailureKind, RunEvent, RunFailure, RunPhase, WorkerRequest};
 
 use crate::interrupt::{Interrupt, Urgency};
+use crate::memory;
 use crate::trainer::{ending, last_lines};
 
 /// How often a silent worker's state and requests to stop are looked at.
@@ -33,6 +35,26 @@ pub(crate) const LOG_FILE: &str = "log.txt";
 pub(crate) struct Launch<'a> {
     pub(crate) trainer: &'a Path,
     pub(crate) request: &'a WorkerRequest,
+    pub(crate) limits: Limits<'a>,
+}
+
+/// What a worker may take.
+pub(crate) struct Limits<'a> {
+    /// Bytes in memory.
+    pub(crate) memory: Option<u64>,
+    /// From its start to its end.
+    pub(crate) time: Option<Duration>,
+    /// Is told the most bytes it has had so far, again and again.
+    pub(crate) measured: &'a dyn Fn(u64),
+}
+
+/// What becomes of a worker after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It goes on.
+    GoOn,
+    /// It is not worth its time.
+    End,
 }
 
 /// How a worker ended.
@@ -44,30 +66,45 @@ pub(crate) enum Ending {
     Failed(RunFailure),
     /// It was stopped on request.
     Interrupted,
+    /// `on_event` ended it.
+    Stopped,
 }
 
 /// Runs a worker to its end. `on_event` gets each of its events; an error of it ends the worker.
 pub(crate) fn run_worker<E>(
     launch: &Launch<'_>,
     interrupt: &Interrupt,
-    mut on_event: impl FnMut(RunEvent) -> Result<(), E>,
+    mut on_event: impl FnMut(RunEvent) -> Result<Next, E>,
 ) -> Result<Ending, E> {
     let mut worker = match Worker::start(launch) {
         Ok(worker) => worker,
         Err(error) => {
             let message = format!("cannot start {}: {error}", launch.trainer.display());
-            return Ok(Ending::Failed(failure(
-                FailureKind::Io,
-                RunPhase::Starting,
-                message,
-            )));
+            let kind = match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
+                _ => FailureKind::Io,
+            };
+            return Ok(Ending::Failed(failure(kind, RunPhase::Starting, message)));
         }
     };
     let mut phase = RunPhase::Starting;
     let mut reported = false;
     let mut stopping: Option<Instant> = None;
     let mut dead_since = None;
+    let begin = Instant::now();
+    let mut measured = begin;
     loop {
+        if measured.elapsed() >= TICK && stopping.is_none() {
+            measured = Instant::now();
+            if let Some((kind, message, hint)) = over(&launch.limits, worker.child.id(), begin) {
+                worker.kill();
+                worker.wait();
+                return Ok(Ending::Failed(RunFailure {
+                    hint: Some(hint.to_owned()),
+                    ..failure(kind, phase, message)
+                }));
+            }
+        }
         if interrupt.requested() && stopping.is_none() {
             worker.close_input();
             stopping = Some(Instant::now() + PATIENCE);
@@ -103,9 +140,11 @@ pub(crate) fn run_worker<E>(
             Ok(event) => {
                 phase = phase_after(&event, phase);
                 reported = matches!(event, RunEvent::Finished(_) | RunEvent::Failed(_));
-                if let Err(error) = on_event(event) {
+                let next = on_event(event);
+                if !matches!(next, Ok(Next::GoOn)) {
                     worker.kill();
-                    return Err(error);
+                    worker.wait();
+                    return next.map(|_| Ending::Stopped);
                 }
             }
             Err(reason) => {
@@ -126,6 +165,33 @@ pub(crate) fn run_worker<E>(
         _ if stopping.is_some() => Ending::Interrupted,
         status => Ending::Failed(died(status, phase, &worker.log)),
     })
+}
+
+/// The limit that a worker is over, in words: kind of failure, message, hint.
+fn over(
+    limits: &Limits<'_>,
+    pid: u32,
+    begin: Instant,
+) -> Option<(FailureKind, String, &'static str)> {
+    let bytes = memory::peak(pid);
+    if let Some(bytes) = bytes {
+        (limits.measured)(bytes);
+    }
+    if let Some((bytes, limit)) = bytes
+        .zip(limits.memory)
+        .filter(|(bytes, limit)| bytes > limit)
+    {
+        let [bytes, limit] = [bytes, limit].map(|bytes| ByteSize(bytes).display().iec());
+        let message =
+            format!("the worker had {bytes:.1} in memory; `schedule.memory_limit` is {limit:.1}");
+        let hint = "raise the limit, or lower `train.batch_size`";
+        return Some((FailureKind::MemoryLimit, message, hint));
+    }
+    let limit = limits.time.filter(|limit| begin.elapsed() > *limit)?;
+    let limit = humantime::format_duration(limit);
+    let message = format!("the worker took longer than `schedule.time_limit`, {limit}");
+    let hint = "raise the limit, or lower `train.stop.max_epochs`";
+    Some((FailureKind::TimeLimit, message, hint))
 }
 
 /// A running worker. Dropping it ends it.

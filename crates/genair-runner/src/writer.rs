@@ -1,21 +1,22 @@
-//! The one thread that writes: it owns the store, does what the others send it in order, and keeps
-//! the process's heartbeat.
+//! The one thread that writes: it owns the store, does what the others send it in order, committing
+//! together what waits together, and keeps the process's heartbeat.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use genair_store::{Owner, Store, StoreError};
+use genair_store::{Order, Owner, Store, StoreError};
 
 /// How often other machines are told that this process is alive; they give up after 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-type Work = Box<dyn FnOnce(&mut Store) + Send>;
+/// Where the answer to an order comes, once it is committed or has failed.
+pub(crate) type Answer<T> = Receiver<Result<T, StoreError>>;
 
 /// Sends work to the writer. Cheap to clone; the writer ends with its last clone.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    work: Sender<Work>,
+    orders: Sender<Order>,
 }
 
 /// The writer is gone, which only a panic in it can bring about.
@@ -30,32 +31,36 @@ impl Writer {
         store: Store,
         owner: Owner,
     ) -> (Self, ScopedJoinHandle<'scope, Result<Store, StoreError>>) {
-        let (work, orders) = channel();
+        let (sender, orders) = channel();
         let handle = scope.spawn(move || write(store, &owner, &orders));
-        (Self { work }, handle)
+        (Self { orders: sender }, handle)
     }
 
     /// Does `work` on the store and returns what it returns.
     pub(crate) fn call<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Store) -> T + Send + 'static,
-    ) -> Result<T, WriterGone> {
-        let (reply, answer) = channel();
-        let work = Box::new(move |store: &mut Store| {
-            // Whoever asked waits below.
-            let _ = reply.send(work(store));
-        });
-        self.work.send(work).map_err(|_| WriterGone)?;
-        answer.recv().map_err(|_| WriterGone)
+        work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Result<T, StoreError>, WriterGone> {
+        self.order(work)?.recv().map_err(|_| WriterGone)
+    }
+
+    /// Has `work` done after all that was sent before it, and does not wait for that.
+    pub(crate) fn order<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Answer<T>, WriterGone> {
+        let (order, answer) = Order::new(work);
+        self.orders.send(order).map_err(|_| WriterGone)?;
+        Ok(answer)
     }
 }
 
-fn write(mut store: Store, owner: &Owner, orders: &Receiver<Work>) -> Result<Store, StoreError> {
+fn write(mut store: Store, owner: &Owner, orders: &Receiver<Order>) -> Result<Store, StoreError> {
     store.heartbeat(owner)?;
     let mut next = Instant::now() + HEARTBEAT;
     loop {
         match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(work) => work(&mut store),
+            Ok(first) => store.carry_out(first, orders),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }

@@ -1,5 +1,6 @@
 //! Who executes a run: claiming, releasing, and staying alive. At most one process holds a run.
 
+use genair_protocol::FailureKind;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
@@ -10,8 +11,24 @@ use crate::{Owner, OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind
 pub enum FailedRuns {
     /// Leave it failed and say so.
     Keep,
+    /// Try it again if it crashed; leave it if trying again would change nothing. See
+    /// [`FailureKind::is_crash`].
+    RetryCrashed,
     /// Try it again.
     Retry,
+}
+
+impl FailedRuns {
+    /// Whether a run that failed with the code `kind` is to be tried again.
+    fn retries(self, kind: &str) -> bool {
+        match self {
+            Self::Keep => false,
+            Self::RetryCrashed => FailureKind::CRASHES
+                .iter()
+                .any(|crash| crash.code() == kind),
+            Self::Retry => true,
+        }
+    }
 }
 
 /// What became of an attempt to claim a run.
@@ -61,8 +78,12 @@ impl Store {
         self.write(async |connection| {
             let previous = match holder(connection, run).await? {
                 (RunState::Finished, _) => return Ok(Claim::Finished),
-                (RunState::Failed, _) if failed == FailedRuns::Keep => {
-                    return Ok(Claim::Failed(failure(connection, run).await?));
+                (RunState::Failed, _) => {
+                    let failure = failure(connection, run).await?;
+                    if !failed.retries(&failure.kind) {
+                        return Ok(Claim::Failed(failure));
+                    }
+                    None
                 }
                 (RunState::Pruned, _) => {
                     return Ok(Claim::Pruned { epoch: pruned_at(connection, run).await? });
@@ -75,7 +96,7 @@ impl Store {
                     tracing::info!(%run, pid = previous.pid, host = %previous.host, "taking over from a process that is gone");
                     Some(name)
                 }
-                (RunState::Pending | RunState::Failed | RunState::Running, _) => None,
+                (RunState::Pending | RunState::Running, _) => None,
             };
             reset(connection, run).await?;
             owner.beat(connection).await?;
@@ -98,6 +119,22 @@ impl Store {
                 forget_if_idle(connection, &previous).await?;
             }
             Ok(Claim::Claimed)
+        })
+    }
+
+    /// Makes those of `runs` pending that failed and are to be tried again; returns how many that were.
+    pub fn reopen(&mut self, runs: &[RunId], failed: FailedRuns) -> Result<u64, StoreError> {
+        self.write(async |connection| {
+            let mut reopened = 0;
+            for &run in runs {
+                if let (RunState::Failed, _) = holder(connection, run).await?
+                    && failed.retries(&failure(connection, run).await?.kind)
+                {
+                    reset(connection, run).await?;
+                    reopened += 1;
+                }
+            }
+            Ok(reopened)
         })
     }
 
@@ -206,11 +243,12 @@ pub(crate) async fn require_held(
 }
 
 /// Tables of what was measured of a run; each has a column `run_id`.
-pub(crate) const RESULTS: [&str; 6] = [
+pub(crate) const RESULTS: [&str; 7] = [
     "epochs",
     "metrics",
     "ranks",
     "diagnostics",
+    "item_space",
     "run_inputs",
     "artefacts",
 ];
@@ -225,6 +263,7 @@ pub(crate) async fn reset(
         "DELETE FROM metrics WHERE run_id = ?",
         "DELETE FROM ranks WHERE run_id = ?",
         "DELETE FROM diagnostics WHERE run_id = ?",
+        "DELETE FROM item_space WHERE run_id = ?",
         "DELETE FROM run_inputs WHERE run_id = ?",
         "DELETE FROM artefacts WHERE run_id = ?",
         "UPDATE runs SET state = 'pending', owner = NULL, started_at = NULL, finished_at = NULL,
@@ -258,6 +297,7 @@ mod tests {
     use std::process::{Child, Command};
     use std::sync::Barrier;
 
+    use genair_protocol::{RunEvent, RunFailure, RunPhase};
     use serde_json::json;
 
     use super::*;
@@ -371,6 +411,48 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_run_is_tried_again_by_what_it_failed_of() {
+        let Lab {
+            folder: _folder,
+            mut store,
+            run,
+        } = lab();
+        let owner = this_process();
+        let crashed = [
+            FailureKind::WorkerDied,
+            FailureKind::Io,
+            FailureKind::DiskFull,
+        ];
+        let invalid = [
+            FailureKind::InvalidSpec,
+            FailureKind::NonFinite,
+            FailureKind::PluginFailed,
+        ];
+        for kind in crashed.into_iter().chain(invalid) {
+            store.claim(run, &owner, FailedRuns::Retry).unwrap();
+            let failure = RunFailure {
+                kind,
+                phase: RunPhase::Training,
+                message: "as asked".to_owned(),
+                hint: None,
+            };
+            store
+                .record(run, &owner, &RunEvent::Failed(failure))
+                .unwrap();
+            assert_eq!(store.reopen(&[run], FailedRuns::Keep).unwrap(), 0);
+            let reopened = store.reopen(&[run], FailedRuns::RetryCrashed).unwrap() == 1;
+            assert_eq!(reopened, crashed.contains(&kind), "{kind:?}");
+            let claim = store.claim(run, &owner, FailedRuns::RetryCrashed).unwrap();
+            assert_eq!(claim == Claim::Claimed, reopened, "{kind:?}");
+            if reopened {
+                store.release(run, &owner).unwrap();
+            } else {
+                assert_eq!(store.reopen(&[run], FailedRuns::Retry).unwrap(), 1);
+            }
+        }
+    }
+
+    #[test]
     fn runs_of_processes_that_are_gone_can_be_released_without_a_claim() {
         let Lab {
             folder: _folder,
@@ -442,6 +524,7 @@ mod tests {
         );
     }
 
+    /// How runs were judged outlives the attempt that was judged.
     #[test]
     fn every_table_of_results_is_known() {
         let Lab {
@@ -452,7 +535,7 @@ mod tests {
         let tables = store
             .query(
                 "SELECT m.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c
-                 WHERE m.type = 'table' AND c.name = 'run_id' AND m.name NOT IN ('runs', 'sweep_runs')
+                 WHERE m.type = 'table' AND c.name = 'run_id' AND m.name NOT IN ('runs', 'sweep_runs', 'prune_decisions')
                  ORDER BY m.name",
             )
             .unwrap()

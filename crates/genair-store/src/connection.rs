@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::backup::snapshot;
 use crate::error::{BUSY_SECONDS, SQLITE_BUSY, StoreError, StoreErrorKind, sqlite_code};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -25,9 +27,17 @@ const WRITE: &str = "BEGIN IMMEDIATE";
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    /// An updated copy that is read in place of an older file; it goes with the store.
+    copy: Option<UpdatedCopy>,
     runtime: Runtime,
     connection: SqliteConnection,
     batch: Batch,
+}
+
+#[derive(Debug)]
+struct UpdatedCopy {
+    file: PathBuf,
+    _folder: TempDir,
 }
 
 /// A transaction over several calls; see `batch.rs`.
@@ -55,9 +65,50 @@ impl Store {
 
     /// Opens an existing database for reading. Sees what other processes have committed so far, and
     /// goes on seeing what they commit later.
+    ///
+    /// A file of an older program is not touched: a temporary copy of it is brought up to date and read
+    /// instead, which a warning tells.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        Self::with(path, |runtime| runtime.block_on(connect_read_only(path)))
+        let opened = Self::with(path, |runtime| runtime.block_on(connect_read_only(path)));
+        match opened {
+            // Before the first one there is nothing to read.
+            Err(error) if matches!(error.kind, StoreErrorKind::OlderSchema { migration: 2.. }) => {
+                tracing::warn!(
+                    "{} is of an older genair; reading an updated copy (`genair results vacuum` or a sweep updates the file)",
+                    path.display()
+                );
+                Self::open_updated_copy(path).map_err(|kind| StoreError {
+                    path: path.to_owned(),
+                    kind,
+                })
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_updated_copy(path: &Path) -> Result<Self, StoreErrorKind> {
+        let folder = tempfile::Builder::new()
+            .prefix("genair-")
+            .tempdir()
+            .map_err(|source| StoreErrorKind::CopyNotWritten {
+                path: std::env::temp_dir(),
+                source,
+            })?;
+        let file = folder.path().join("updated.db");
+        snapshot(path, &file)?;
+        Self::open(&file)
+            .and_then(Self::close)
+            .map_err(|error| error.kind)?;
+        let store = Self::with(path, |runtime| runtime.block_on(connect_read_only(&file)));
+        let copy = UpdatedCopy {
+            file,
+            _folder: folder,
+        };
+        Ok(Self {
+            copy: Some(copy),
+            ..store.map_err(|error| error.kind)?
+        })
     }
 
     fn with(
@@ -71,6 +122,7 @@ impl Store {
         match opened {
             Ok((runtime, connection)) => Ok(Self {
                 path: path.to_owned(),
+                copy: None,
                 runtime,
                 connection,
                 batch: Batch::None,
@@ -92,6 +144,7 @@ impl Store {
     pub fn close(self) -> Result<(), StoreError> {
         let Self {
             path,
+            copy: _copy,
             runtime,
             connection,
             ..
@@ -252,9 +305,15 @@ impl Store {
         &mut self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
     ) -> Result<T, StoreError> {
-        let Self { path, runtime, .. } = self;
+        let Self {
+            path,
+            copy,
+            runtime,
+            ..
+        } = self;
+        let file = copy.as_ref().map_or(path.as_path(), |copy| &copy.file);
         let done = runtime.block_on(async {
-            let mut connection = connect_read_only(path).await?;
+            let mut connection = connect_read_only(file).await?;
             let value = work(&mut connection).await;
             connection.close().await?;
             value

@@ -62,9 +62,9 @@ pub enum StoreErrorKind {
         /// Number of the unknown migration.
         migration: i64,
     },
-    /// The database lacks a migration and is open for reading only.
+    /// The database has no tables yet, and is open for reading only.
     #[error(
-        "the file was written by an older genair (before migration {migration}); any `genair sweep` into it updates it"
+        "the file is empty (before migration {migration}); any `genair sweep` into it fills it"
     )]
     OlderSchema {
         /// Number of the migration it lacks.

@@ -16,10 +16,12 @@ mod leaderboard;
 mod machine;
 mod merge;
 mod owner;
+mod pruning;
 mod query;
 mod record;
 mod register;
 mod show;
+mod watch;
 
 pub use backup::Vacuumed;
 pub use batch::Order;
@@ -27,14 +29,16 @@ pub use claim::{Claim, FailedRuns, Failure};
 pub use connection::Store;
 pub use error::{StoreError, StoreErrorKind};
 pub use inspect::{RunCounts, RunFilter, RunState, RunSummary};
-pub use leaderboard::{LeaderboardFilter, LeaderboardRow};
+pub use leaderboard::{LeaderboardFilter, LeaderboardMean, LeaderboardRow};
 pub use machine::Machine;
 pub use merge::Merged;
 pub use owner::{CodeRevision, Owner, OwnerInfo};
+pub use pruning::{PeakMemory, PruneDecision};
 pub use query::QueryResult;
 pub use record::InputKind;
 pub use register::{NewRun, RunId, SweepId};
 pub use show::{
-    ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RunDetails,
+    ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RankList, RunDetails,
     RunRecord, SweepMembership,
 };
+pub use watch::{RunProgress, SweepProgress};

@@ -216,13 +216,15 @@ impl ResultColumns {
         let columns: String = sqlx::query_scalar(planned)
             .fetch_one(&mut *connection)
             .await?;
-        let mut statements = vec![format!(
+        let update = format!(
             "UPDATE main.runs
              SET attempts = attempts + (SELECT attempts FROM theirs.runs WHERE run_id = ?1),
                  ({columns}) = (SELECT {columns} FROM theirs.runs WHERE run_id = ?1)
              WHERE run_id = ?2"
-        )];
-        for table in RESULTS {
+        );
+        let mut statements = Vec::new();
+        // A new attempt keeps how earlier ones were judged, so that is no result.
+        for table in RESULTS.iter().chain(&["prune_decisions"]) {
             let columns =
                 "SELECT group_concat(name, ', ') FROM pragma_table_info(?) WHERE name <> 'run_id'";
             let columns: String = sqlx::query_scalar(columns)
@@ -233,6 +235,8 @@ impl ResultColumns {
                 "INSERT INTO main.{table} (run_id, {columns}) SELECT ?2, {columns} FROM theirs.{table} WHERE run_id = ?1"
             ));
         }
+        // Last: a run that becomes finished is summed up by what was measured of it.
+        statements.push(update);
         Ok(Self { statements })
     }
 
@@ -244,6 +248,10 @@ impl ResultColumns {
         ours: RunId,
     ) -> Result<(), StoreErrorKind> {
         reset(connection, ours).await?;
+        sqlx::query("DELETE FROM main.prune_decisions WHERE run_id = ?")
+            .bind(ours)
+            .execute(&mut *connection)
+            .await?;
         for statement in &self.statements {
             // Made of names from our own tables alone.
             sqlx::query(AssertSqlSafe(statement.as_str()))

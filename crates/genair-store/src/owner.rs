@@ -1,9 +1,13 @@
 //! Who holds a run, and whether that process is still there.
 
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
@@ -36,14 +40,27 @@ impl CodeRevision {
         };
         let key = sha256_hex(diff);
         sqlx::query(
-            "INSERT INTO code_diffs (sha256, diff) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING",
+            "INSERT INTO code_diffs (sha256, diff, gzip) VALUES (?, '', ?) ON CONFLICT (sha256) DO NOTHING",
         )
         .bind(&key)
-        .bind(diff)
+        .bind(compressed(diff).map_err(sqlx::Error::Io)?)
         .execute(connection)
         .await?;
         Ok(Some(key))
     }
+}
+
+fn compressed(text: &str) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text.as_bytes())?;
+    encoder.finish()
+}
+
+/// What [`CodeRevision::enter_diff`] wrote.
+pub(crate) fn decompressed(bytes: &[u8]) -> io::Result<String> {
+    let mut text = String::new();
+    GzDecoder::new(bytes).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// A process that executes runs.
@@ -151,7 +168,8 @@ impl OwnerInfo {
         if can_look {
             started(self.pid) != Some(self.pid_started)
         } else {
-            self.heartbeat_age > STALE_SECONDS
+            // A heartbeat of the future is one from before the clock was put back.
+            self.heartbeat_age.abs() > STALE_SECONDS
         }
     }
 }
@@ -277,8 +295,9 @@ mod tests {
                 pid: 0,
                 ..elsewhere
             };
-            assert!(!info(elsewhere.clone(), 59.0).is_stale());
-            assert!(info(elsewhere, 61.0).is_stale());
+            for (age, stale) in [(59.0, false), (61.0, true), (-5.0, false), (-3600.0, true)] {
+                assert_eq!(info(elsewhere.clone(), age).is_stale(), stale, "{age}");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A user's own SQL, on a connection that cannot write.
 
+use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::sqlite::{SqliteRow, SqliteValueRef};
@@ -46,6 +47,27 @@ impl Store {
             let rows = rows.iter().map(values).collect::<Result<_, _>>()?;
             Ok(QueryResult { columns, rows })
         })
+    }
+
+    /// Runs one reading statement and gives `take` each row as it comes, in the form of
+    /// [`QueryResult::rows`], so that memory does not grow with their number. All rows are of one
+    /// snapshot of the database. An error of `take` ends the query.
+    pub fn query_each<E: From<StoreError>>(
+        &mut self,
+        sql: &str,
+        mut take: impl FnMut(Vec<Value>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let done = self.read_only(async |connection| {
+            let sql = AssertSqlSafe(sql).into_sql_str();
+            let mut rows = sqlx::query(sql).fetch(connection);
+            while let Some(row) = rows.try_next().await.map_err(refused)? {
+                if let Err(error) = take(values(&row)?) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        });
+        done?
     }
 }
 

@@ -2,7 +2,8 @@
 
 use genair_eval::{Protocol, Split};
 use genair_protocol::{
-    DataFacts, Diagnostic, InputFile, MachineFacts, MetricRow, RunEvent, RunFailure, RunTotals,
+    DataFacts, Diagnostic, InputFile, ItemPlace, MachineFacts, MetricRow, RunEvent, RunFailure,
+    RunTotals,
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
@@ -12,8 +13,8 @@ use crate::{Owner, RunId, Store, StoreError, StoreErrorKind};
 
 impl Store {
     /// Records one event of a run that `owner` holds, whole or not at all. `Finished` and `Failed`
-    /// end the run, and with it the hold. A claim begins with nothing, so the worker of a resumed run
-    /// tells what happened before its checkpoint once more.
+    /// end the run, and with it the hold. A claim begins with nothing: the worker of a resumed run says
+    /// what happened before its checkpoint once more.
     pub fn record(
         &mut self,
         run: RunId,
@@ -48,11 +49,24 @@ impl Store {
             RunEvent::Started { machine, data, parameters } => self.write_held(run, owner, async |connection| {
                 started(connection, run, machine, data, *parameters).await
             }),
+            RunEvent::Resumed { epoch } => self.write_held(run, owner, async |connection| {
+                sqlx::query("UPDATE runs SET resumed_from_epoch = ? WHERE run_id = ?")
+                    .bind(integer("epoch", *epoch as u64)?)
+                    .bind(run)
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            }),
+            // For whoever watches; the claim has cleared the earlier attempt.
+            RunEvent::StartedOver { reason: _ } => self.write_held(run, owner, async |_| Ok(())),
             RunEvent::Metrics { epoch, split, protocol, rows } => self.write_held(run, owner, async |connection| {
                 metrics(connection, run, *epoch, *split, *protocol, rows).await
             }),
             RunEvent::Diagnostics { epoch, rows } => self.write_held(run, owner, async |connection| {
                 diagnostics(connection, run, *epoch, rows).await
+            }),
+            RunEvent::ItemSpace { epoch, items } => self.write_held(run, owner, async |connection| {
+                item_space(connection, run, *epoch, items).await
             }),
             RunEvent::Ranks { split, protocol, ranks: of_users } => {
                 self.write_held(run, owner, async |connection| {
@@ -92,18 +106,6 @@ impl Store {
             .bind(run)
             .execute(connection)
             .await?;
-            Ok(())
-        })
-    }
-
-    /// Notes that the attempt of `owner` began with the checkpoint of `epoch`, from 1.
-    pub fn resumed(&mut self, run: RunId, owner: &Owner, epoch: usize) -> Result<(), StoreError> {
-        self.write_held(run, owner, async |connection| {
-            sqlx::query("UPDATE runs SET resumed_from_epoch = ? WHERE run_id = ?")
-                .bind(integer("epoch", epoch as u64)?)
-                .bind(run)
-                .execute(connection)
-                .await?;
             Ok(())
         })
     }
@@ -236,17 +238,7 @@ async fn diagnostics(
     epoch: Option<usize>,
     rows: &[Diagnostic],
 ) -> Result<(), StoreErrorKind> {
-    // The last epoch to be the best so far is the best of all.
-    let best = "SELECT coalesce(max(epoch), 0) FROM epochs WHERE run_id = ? AND best";
-    let epoch = match epoch {
-        Some(epoch) => integer("epoch", epoch as u64)?,
-        None => {
-            sqlx::query_scalar(best)
-                .bind(run)
-                .fetch_one(&mut *connection)
-                .await?
-        }
-    };
+    let epoch = epoch_or_best(connection, run, epoch).await?;
     for row in rows {
         sqlx::query("INSERT INTO diagnostics (run_id, epoch, name, value) VALUES (?, ?, ?, ?)")
             .bind(run)
@@ -257,6 +249,59 @@ async fn diagnostics(
             .await?;
     }
     Ok(())
+}
+
+async fn item_space(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    epoch: Option<usize>,
+    items: &[ItemPlace],
+) -> Result<(), StoreErrorKind> {
+    // SQLite takes 32,766 values a statement.
+    const ROWS_PER_STATEMENT: usize = 5_000;
+    let epoch = epoch_or_best(connection, run, epoch).await?;
+    for items in items.chunks(ROWS_PER_STATEMENT) {
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO item_space (run_id, epoch, item, x, y, interactions) ",
+        );
+        let mut numbers = Vec::with_capacity(items.len());
+        for place in items {
+            let interactions = integer("number of interactions", place.interactions)?;
+            numbers.push((integer("item", place.item)?, interactions));
+        }
+        insert.push_values(
+            std::iter::zip(items, numbers),
+            |mut values, (place, numbers)| {
+                let (item, interactions) = numbers;
+                values
+                    .push_bind(run)
+                    .push_bind(epoch)
+                    .push_bind(item)
+                    .push_bind(place.x)
+                    .push_bind(place.y)
+                    .push_bind(interactions);
+            },
+        );
+        insert.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// The number of an epoch, the best one's for `None`; 0 where nothing is trained.
+async fn epoch_or_best(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    epoch: Option<usize>,
+) -> Result<i64, StoreErrorKind> {
+    if let Some(epoch) = epoch {
+        return integer("epoch", epoch as u64);
+    }
+    // The last epoch to be the best so far is the best of all.
+    let best = "SELECT coalesce(max(epoch), 0) FROM epochs WHERE run_id = ? AND best";
+    Ok(sqlx::query_scalar(best)
+        .bind(run)
+        .fetch_one(connection)
+        .await?)
 }
 
 async fn ranks(

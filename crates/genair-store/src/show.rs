@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::claim::failure;
+use crate::owner::decompressed;
 use crate::{Failure, Machine, OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind};
 
 /// Everything about one run but its ranks.
@@ -177,6 +178,17 @@ pub struct DiagnosticRecord {
     pub value: f64,
 }
 
+/// Rank of each user's target, from 0, in the order of the users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RankList {
+    /// `valid` or `test`.
+    pub split: String,
+    /// The candidates ranked, such as `full`.
+    pub protocol: String,
+    /// The ranks.
+    pub ranks: Vec<u32>,
+}
+
 /// An artefact of an earlier stage that a run read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
 pub struct InputRecord {
@@ -264,13 +276,39 @@ impl Store {
     /// How the source of the program that ran `run` differed from its commit, where that was kept.
     pub fn code_diff(&mut self, run: RunId) -> Result<Option<String>, StoreError> {
         self.read(async |connection| {
-            let diff = sqlx::query_scalar(
-                "SELECT diff FROM runs LEFT JOIN code_diffs ON sha256 = code_diff WHERE run_id = ?",
+            let diff = sqlx::query_as(
+                "SELECT diff, gzip FROM runs LEFT JOIN code_diffs ON sha256 = code_diff WHERE run_id = ?",
             );
-            diff.bind(run)
-                .fetch_optional(connection)
-                .await?
-                .ok_or(StoreErrorKind::UnknownRun { run })
+            let diff: Option<(Option<String>, Option<Vec<u8>>)> =
+                diff.bind(run).fetch_optional(connection).await?;
+            match diff.ok_or(StoreErrorKind::UnknownRun { run })? {
+                (_, Some(gzip)) => Ok(Some(decompressed(&gzip).map_err(sqlx::Error::Io)?)),
+                (diff, None) => Ok(diff),
+            }
+        })
+    }
+
+    /// The ranks of one run, split by split and protocol by protocol, users in order.
+    pub fn ranks(&mut self, run: RunId) -> Result<Vec<RankList>, StoreError> {
+        self.read(async |connection| {
+            let rows = sqlx::query_as(
+                "SELECT split, protocol, rank FROM ranks WHERE run_id = ? ORDER BY split, protocol, user",
+            );
+            let rows: Vec<(String, String, u32)> = rows.bind(run).fetch_all(connection).await?;
+            let mut lists: Vec<RankList> = Vec::new();
+            for (split, protocol, rank) in rows {
+                match lists.last_mut() {
+                    Some(list) if list.split == split && list.protocol == protocol => {
+                        list.ranks.push(rank);
+                    }
+                    _ => lists.push(RankList {
+                        split,
+                        protocol,
+                        ranks: vec![rank],
+                    }),
+                }
+            }
+            Ok(lists)
         })
     }
 }

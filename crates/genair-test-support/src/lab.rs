@@ -17,17 +17,20 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything a test waits for may take, on a machine with better things to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How often it is looked at.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A folder to run `genair` in. Relative paths are those of the folder; the database is `genair.db`.
+/// A folder to run `genair` in. Relative paths are those of the folder; the database is
+/// `genair.db`, unless [`Lab::with_database`] says otherwise.
 #[derive(Debug)]
 pub struct Lab {
     folder: TempDir,
     programs: PathBuf,
     /// Environment variables of `genair`.
-    variables: Vec<(&'static str, &'static str)>,
+    variables: Vec<(&'static str, String)>,
+    /// The database's name in the folder.
+    database: &'static str,
 }
 
 impl Default for Lab {
@@ -55,18 +58,31 @@ impl Lab {
             folder,
             programs,
             variables: Vec::new(),
+            database: "genair.db",
         }
     }
 
     /// The same with an environment variable for `genair`.
-    pub fn with_variable(mut self, name: &'static str, value: &'static str) -> Self {
-        self.variables.push((name, value));
+    pub fn with_variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+
+    /// The same with its database elsewhere in the folder.
+    pub fn with_database(mut self, name: &'static str) -> Self {
+        self.database = name;
         self
     }
 
     /// A file of the folder.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Where the files of its runs are.
+    pub fn artefacts(&self) -> PathBuf {
+        let stem = self.database.trim_end_matches(".db");
+        self.path(format!("{stem}-artefacts"))
     }
 
     /// Writes a file, and the folders it is in.
@@ -115,10 +131,10 @@ impl Lab {
             command.env_remove(variable);
         }
         command
-            .env("GENAIR_DB", "genair.db")
+            .env("GENAIR_DB", self.database)
             .env("GENAIR_CACHE", "cache")
             .env("GENAIR_DEVICE", "cpu")
-            .envs(self.variables.iter().copied());
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
             .stdin(Stdio::null())
             .stdout(sink("stdout"))
@@ -138,7 +154,7 @@ impl Lab {
     /// # Panics
     /// There is none.
     pub fn store(&self) -> Store {
-        Store::open_read_only(self.path("genair.db")).unwrap_or_else(|error| panic!("{error}"))
+        Store::open_read_only(self.path(self.database)).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The rows of a reading SQL statement.
@@ -205,7 +221,7 @@ impl Lab {
 
     /// How many rows a statement has, 0 where the database is not ready for it yet.
     pub fn count(&self, sql: &str) -> usize {
-        let store = Store::open_read_only(self.path("genair.db"));
+        let store = Store::open_read_only(self.path(self.database));
         let result = store.and_then(|mut store| store.query(sql));
         result.map_or(0, |result| result.rows.len())
     }
@@ -269,6 +285,12 @@ pub fn send(signal: Signal, pid: u32) {
     assert_eq!(sent, Some(Ok(())), "cannot send {signal:?} to {pid}");
 }
 
+/// Sends a signal to a process that may have ended by now; says whether it was there.
+pub fn send_if_there(signal: Signal, pid: u32) -> bool {
+    Pid::from_raw(pid.cast_signed())
+        .is_some_and(|pid| rustix::process::kill_process(pid, signal).is_ok())
+}
+
 /// A `genair` at work. Dropping it kills it.
 #[derive(Debug)]
 pub struct Running {
@@ -281,6 +303,11 @@ impl Running {
     /// Its process number.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Waits for its end.

@@ -138,6 +138,12 @@ pub enum RunErrorKind {
         #[source]
         source: std::io::Error,
     },
+    /// Another worker is at the run and does not end.
+    #[error("another worker is at this run: it holds {path}")]
+    Held {
+        /// The locked file in the run's folder.
+        path: PathBuf,
+    },
     /// A checkpoint that cannot be written or understood.
     #[error("checkpoint {path}: {reason}")]
     Checkpoint {
@@ -171,7 +177,8 @@ impl RunErrorKind {
             Self::PluginFailed { .. } | Self::WrongStates { .. } => FailureKind::PluginFailed,
             Self::NotFinite { .. } | Self::Scores { .. } => FailureKind::NonFinite,
             Self::Device { .. } => FailureKind::Device,
-            Self::Io { .. } | Self::Checkpoint { .. } => FailureKind::Io,
+            Self::Io { source, .. } if is_full(source) => FailureKind::DiskFull,
+            Self::Io { .. } | Self::Held { .. } | Self::Checkpoint { .. } => FailureKind::Io,
             Self::Torch(error) if error.to_string().contains("CUDA out of memory") => {
                 FailureKind::Device
             }
@@ -189,6 +196,12 @@ impl RunErrorKind {
             }
             Self::ChangedInput { .. } => "start the sweep again",
             Self::NothingToTrainOn { .. } => "loosen k_core, or bring longer histories",
+            Self::Io { source, .. } if is_full(source) => {
+                "free some space and run the same command again"
+            }
+            Self::Held { .. } => {
+                "end that process (genair-trainer); then run the same command again"
+            }
             Self::Device { .. } => "use `auto` or `cpu`; `genair doctor` lists the devices",
             _ => return None,
         };
@@ -205,6 +218,12 @@ impl From<&TrainError> for RunFailure {
             hint: error.kind.hint(),
         }
     }
+}
+
+/// Whether there was no room for what was to be written.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// An error and everything that it came from, on one line.

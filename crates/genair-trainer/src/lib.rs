@@ -18,6 +18,7 @@ mod error;
 mod evaluation;
 pub mod harness;
 mod input;
+mod item_space;
 mod loss;
 mod machine;
 mod masking;

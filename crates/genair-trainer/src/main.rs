@@ -46,7 +46,7 @@ enum Command {
         #[arg(long)]
         list_files: bool,
     },
-    /// Check parameters (a JSON object on standard input) and say what the backbone needs and gives.
+    /// Check parameters (a JSON array of objects on standard input) and say of each what the backbone needs and gives.
     Capabilities {
         /// The plugin's file.
         #[arg(long)]
@@ -109,13 +109,17 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Capabilities { plugin } => {
             let mut params = String::new();
             std::io::stdin().read_to_string(&mut params)?;
-            let params = serde_json::from_str(&params).context("parameters are no JSON object")?;
-            let capabilities =
-                plugin::Plugin::open(&plugin, None).and_then(|plugin| plugin.capabilities(&params));
-            match capabilities {
-                Ok(capabilities) => answer(&serde_json::json!({ "ok": capabilities }))?,
-                Err(error) => answer(&serde_json::json!({ "error": error.to_string() }))?,
-            }
+            let all: Vec<serde_json::Map<_, _>> =
+                serde_json::from_str(&params).context("parameters are no JSON array of objects")?;
+            let opened = plugin::Plugin::open(&plugin, None);
+            let verdict = |params| match &opened {
+                Ok(plugin) => match plugin.capabilities(params) {
+                    Ok(capabilities) => serde_json::json!({ "ok": capabilities }),
+                    Err(error) => serde_json::json!({ "error": error.to_string() }),
+                },
+                Err(error) => serde_json::json!({ "error": error.to_string() }),
+            };
+            answer(&all.iter().map(verdict).collect::<Vec<_>>())?;
         }
         Command::Doctor => answer(&libtorch_facts())?,
     }

@@ -29,12 +29,15 @@ pub(crate) enum Gradient {
     },
 }
 
+/// First and second moment of a parameter; created at its first gradient.
+pub(crate) type Moments = Option<(Tensor, Tensor)>;
+
 /// Adam over every parameter of a run. Its moments are plain tensors of this program, so that a
 /// checkpoint can hold them.
 pub(crate) struct Adam {
     spec: OptimizerSpec,
-    /// First and second moment, in the order of the parameters; created at a tensor's first gradient.
-    moments: Vec<Option<(Tensor, Tensor)>>,
+    /// In the order of the parameters.
+    moments: Vec<Moments>,
     steps: i32,
 }
 
@@ -56,6 +59,22 @@ impl Adam {
             moments,
             steps: 0,
         }
+    }
+
+    /// Steps made so far.
+    pub(crate) fn steps(&self) -> i32 {
+        self.steps
+    }
+
+    /// Moments in the order of the parameters.
+    pub(crate) fn moments(&self) -> &[Moments] {
+        &self.moments
+    }
+
+    /// Goes back to where another one was; `moments` are one for each parameter, in their order.
+    pub(crate) fn restore(&mut self, steps: i32, moments: Vec<Moments>) {
+        self.steps = steps;
+        self.moments = moments;
     }
 
     /// Moves every parameter that has a gradient; `gradients` are in the order of the parameters.

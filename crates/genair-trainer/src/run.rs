@@ -1,31 +1,37 @@
 //! The life of one run: data, plugin, model, epochs, best weights, ranks.
 
 use std::collections::HashMap;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use genair_data::Dataset;
 use genair_eval::{EvalSpec, Split};
 use genair_protocol::{
-    ArtefactKind, BUILTIN_BACKBONES, DataFacts, MachineFacts, RunEvent, RunPhase, RunSpec,
-    RunTotals, WorkerRequest,
+    ArtefactKind, BUILTIN_BACKBONES, DataFacts, LOCK_FILE, MachineFacts, RunEvent, RunPhase,
+    RunSpec, RunTotals, WorkerRequest,
 };
 use tch::Device;
 
 use crate::batch::Batches;
 use crate::calibration::{CalibrationTerm, read_associations};
+use crate::checkpoint::resume::{Origin, Resume};
 use crate::diagnostics::diagnostics;
 use crate::epochs::{Trained, Training};
 use crate::error::During;
 use crate::evaluation::{Evaluator, Scorer};
+use crate::item_space::item_space;
 use crate::parameters::Parameters;
 use crate::plugin::Plugin;
 use crate::popularity::Popularity;
 use crate::random::Streams;
 use crate::representation::FrozenVectors;
 use crate::training::{ModelScorer, SequenceModel};
-use crate::{RunErrorKind, TrainError, checkpoint, device, digest, machine};
+use crate::{RunErrorKind, TrainError, checkpoint, device, digest, input, machine};
+
+/// How long a worker waits for another one to let go of its run.
+const HOLD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a run's events go.
 type Emit<'a> = &'a mut dyn FnMut(RunEvent);
@@ -64,15 +70,21 @@ fn work(
 ) -> Result<(), TrainError> {
     let started = Instant::now();
     let spec = &request.run;
+    // Held to the end of the run.
+    let _hold = match &request.resume {
+        Some(_) => Some(hold(&request.artefacts).during(RunPhase::Starting)?),
+        None => None,
+    };
     let device = device::choose(&spec.train.device).during(RunPhase::Starting)?;
     set_threads(spec.train.threads);
-    let dataset = genair_data::load(&spec.dataset).during(RunPhase::LoadingData)?;
+    let dataset = dataset(request).during(RunPhase::LoadingData)?;
     let evaluator = Evaluator::new(&dataset, &spec.eval, spec.seed);
 
     let trained = match &request.plugin {
         Some(plugin) => {
             let work = ModelWork {
                 request,
+                started,
                 device,
                 dataset: &dataset,
                 evaluator: &evaluator,
@@ -106,20 +118,60 @@ fn work(
             .during(RunPhase::LoadingPlugin));
         }
     };
+    let spent = trained.before.and_since(started);
     emit(RunEvent::Finished(RunTotals {
         best_epoch: trained.best_epoch,
         epochs: trained.epochs,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: spent.seconds,
         train_seconds: trained.train_seconds,
-        cpu_seconds: machine::cpu_time().map(|time| time.as_secs_f64()),
-        peak_memory_bytes: machine::peak_memory(),
+        cpu_seconds: spent.cpu_seconds,
+        peak_memory_bytes: spent.peak_memory_bytes,
     }));
     Ok(())
+}
+
+/// The run's data, prepared or not.
+fn dataset(request: &WorkerRequest) -> Result<Dataset, RunErrorKind> {
+    let spec = &request.run.dataset;
+    match &request.data {
+        Some(file) => Ok(Dataset::read_prepared(
+            input::check(file, "prepared data")?,
+            spec,
+        )?),
+        None => Ok(genair_data::load(spec)?),
+    }
+}
+
+/// Takes a run for this process alone, for as long as the answer lives. A worker whose runner was
+/// killed ends by itself, but may take a moment over it.
+fn hold(folder: &Path) -> Result<File, RunErrorKind> {
+    let path = folder.join(LOCK_FILE);
+    let opened = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
+    let file = opened.map_err(|source| RunErrorKind::Io {
+        path: path.clone(),
+        source,
+    })?;
+    let deadline = Instant::now() + HOLD_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => return Err(RunErrorKind::Held { path }),
+            Err(TryLockError::Error(error)) => {
+                // Some network file systems have no locks.
+                tracing::warn!("cannot lock {}: {error}", path.display());
+                return Ok(file);
+            }
+        }
+    }
 }
 
 /// A run that has a model.
 struct ModelWork<'a> {
     request: &'a WorkerRequest,
+    started: Instant,
     device: Device,
     dataset: &'a Dataset,
     evaluator: &'a Evaluator<'a>,
@@ -162,25 +214,50 @@ impl ModelWork<'_> {
             let rows = diagnostics(&model.items, associations.as_deref(), dataset, spec.seed)?;
             Ok(RunEvent::Diagnostics { epoch, rows })
         };
+        let picture = |epoch| -> Result<RunEvent, RunErrorKind> {
+            let items = item_space(&model.items, dataset)?;
+            Ok(RunEvent::ItemSpace { epoch, items })
+        };
         let mut trained = Trained::default();
         if let Some(batches) = batches {
             emit(diagnose(Some(0)).during(RunPhase::Building)?);
+            emit(picture(Some(0)).during(RunPhase::Building)?);
             let training = Training {
                 spec,
                 model: &model,
                 calibration,
                 dataset,
                 evaluator: self.evaluator,
+                resume: self.resume(&parameters),
             };
             trained = training.run(&mut parameters, batches, emit)?;
         }
         let scorer = ModelScorer::new(&model, dataset).during(RunPhase::Testing)?;
         report(&scorer, self.evaluator, &spec.eval, emit)?;
         emit(diagnose(None).during(RunPhase::Testing)?);
+        emit(picture(None).during(RunPhase::Testing)?);
         if checkpoint.is_none() {
             save(request, &parameters, trained.best_epoch, emit).during(RunPhase::Saving)?;
         }
         Ok(trained)
+    }
+
+    /// Where the run's training is kept, if it is.
+    fn resume(&self, parameters: &Parameters) -> Option<Resume> {
+        let request = self.request;
+        let spec = request.resume.as_ref()?;
+        let machine = machine_facts(&request.run, self.device);
+        let associations = request.associations.as_ref();
+        let origin = Origin {
+            identity: spec.identity.clone(),
+            sequences_sha256: self.dataset.sequences_sha256(),
+            frozen_sha256: parameters.frozen().map(|frozen| frozen.sha256.clone()),
+            associations_sha256: associations.map(|file| file.sha256.clone()),
+            device: machine.device,
+            libtorch: machine.libtorch,
+            trainer: machine.trainer,
+        };
+        Some(Resume::new(&request.artefacts, spec, origin, self.started))
     }
 
     /// The model before training.

@@ -37,6 +37,16 @@ impl EarlyStopping {
         }
     }
 
+    /// The best epoch and its value; none before the first validation.
+    pub(crate) fn best(&self) -> Option<(usize, f64)> {
+        self.best
+    }
+
+    /// Goes back to where another one was.
+    pub(crate) fn restore(&mut self, best: Option<(usize, f64)>) {
+        self.best = best;
+    }
+
     /// From 1; 0 before the first validation.
     pub(crate) fn best_epoch(&self) -> usize {
         self.best.map_or(0, |(epoch, _)| epoch)

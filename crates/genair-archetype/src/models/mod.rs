@@ -72,7 +72,7 @@ pub enum ModelError {
 }
 
 /// Whether a spec's `model` is a name of the catalogue and no path.
-pub(crate) fn is_name(model: &str) -> bool {
+pub fn is_name(model: &str) -> bool {
     !model.contains(['/', '\\']) && !model.ends_with(".gguf")
 }
 

@@ -10,6 +10,7 @@ use std::fmt;
 
 use genair_data::{Metadata, SpecProblem};
 use minijinja::{Environment, UndefinedBehavior, context};
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -29,7 +30,7 @@ const PRESETS: [(&str, &str); 3] = [
 
 /// How an item becomes a prompt: a preset, and what is changed about it. In a spec also the name of a
 /// preset alone.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PromptSpec {
     /// `paper-question`, `continuation` or `attributes`.
     pub preset: String,

@@ -367,7 +367,7 @@ fn model(format: Format, bars: &MultiProgress, command: &Model) -> anyhow::Resul
 
 /// Every job of a spec, or of one dataset of it; at least one.
 fn jobs(of: &ArchetypeArgs) -> anyhow::Result<Vec<ArchetypeJob>> {
-    let mut jobs = SpecFile::read(&of.spec, &of.set.overrides)?.archetypes()?;
+    let mut jobs = SpecFile::read(&of.spec, &of.set.options())?.archetypes()?;
     let spec = of.spec.display();
     anyhow::ensure!(!jobs.is_empty(), "{spec} has no [dataset.NAME]");
     if let Some(wanted) = &of.dataset {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use genair_runner::spec::Problem;
+use genair_runner::spec::{Problem, SpecFile, SpecOptions};
 use indicatif::MultiProgress;
 use serde::Serialize;
 
@@ -14,10 +14,42 @@ use crate::output::{count, note};
 #[derive(Serialize)]
 struct Checked<'a> {
     spec: &'a Path,
+    /// Which of its profiles was on top, where that was not asked for.
+    profile: Option<String>,
     sweep: Option<String>,
     runs: usize,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+}
+
+impl<'a> Checked<'a> {
+    fn new(
+        workshop: &Workshop,
+        spec: &'a Path,
+        profile: Option<String>,
+        options: &SpecOptions,
+    ) -> Self {
+        let checked = Self {
+            spec,
+            profile,
+            sweep: None,
+            runs: 0,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        };
+        match workshop.expand_with(spec, options) {
+            Ok(sweep) => Self {
+                sweep: Some(sweep.name),
+                runs: sweep.runs.len(),
+                warnings: sweep.warnings,
+                ..checked
+            },
+            Err(error) => Self {
+                problems: error.problems,
+                ..checked
+            },
+        }
+    }
 }
 
 pub(super) fn check(
@@ -28,31 +60,33 @@ pub(super) fn check(
     plugins: &PluginArgs,
 ) -> anyhow::Result<Exit> {
     let workshop = Workshop::open(plugins)?;
-    let checked: Vec<Checked<'_>> = specs
-        .iter()
-        .map(|spec| match workshop.expand(spec, set) {
-            Ok(sweep) => {
-                let (runs, warnings) = (sweep.runs.len(), sweep.warnings);
-                Checked {
-                    spec,
-                    sweep: Some(sweep.name),
-                    runs,
-                    problems: Vec::new(),
-                    warnings,
-                }
-            }
-            Err(error) => Checked {
-                spec,
-                sweep: None,
-                runs: 0,
-                problems: error.problems,
-                warnings: Vec::new(),
-            },
-        })
-        .collect();
+    let mut checked = Vec::new();
+    for spec in specs {
+        let options = set.options();
+        checked.push(Checked::new(&workshop, spec, None, &options));
+        if !options.profiles.is_empty() {
+            continue;
+        }
+        let known = checked.last().map(|own| own.problems.clone());
+        for profile in
+            SpecFile::read(spec, &options).map_or_else(|_| Vec::new(), |file| file.profiles())
+        {
+            let options = SpecOptions {
+                profiles: vec![profile.clone()],
+                ..options.clone()
+            };
+            let mut own = Checked::new(&workshop, spec, Some(profile), &options);
+            own.warnings.clear();
+            // What is wrong without it has been said.
+            own.problems
+                .retain(|problem| known.iter().flatten().all(|known| known != problem));
+            checked.push(own);
+        }
+    }
     let mut text = String::new();
     for Checked {
         spec,
+        profile,
         runs,
         problems,
         warnings,
@@ -64,10 +98,13 @@ pub(super) fn check(
             .iter()
             .for_each(|problem| note(bars, format!("error: {problem}")));
         let verdict = match problems.len() {
+            0 if *runs == 0 && profile.is_some() => "no problem of its own".to_owned(),
             0 => format!("fine, {}", count(*runs, "run")),
             n => count(n, "problem"),
         };
-        text += &format!("{}: {verdict}\n", spec.display());
+        let profile = profile.as_ref().map(|name| format!(" --profile {name}"));
+        let profile = profile.unwrap_or_default();
+        text += &format!("{}{profile}: {verdict}\n", spec.display());
     }
     format.show(&checked, || text)?;
     let fine = checked.iter().all(|checked| checked.problems.is_empty());

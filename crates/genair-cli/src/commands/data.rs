@@ -101,7 +101,7 @@ fn datasets(
     spec: &SpecArgs,
     wanted: Option<&str>,
 ) -> anyhow::Result<Vec<(String, String, DatasetSpec)>> {
-    let mut datasets = SpecFile::read(&spec.spec, &spec.set.overrides)?.datasets()?;
+    let mut datasets = SpecFile::read(&spec.spec, &spec.set.options())?.datasets()?;
     let names: Vec<String> = datasets.iter().map(|(name, ..)| name.clone()).collect();
     datasets.retain(|(name, ..)| wanted.is_none_or(|wanted| wanted == name));
     anyhow::ensure!(

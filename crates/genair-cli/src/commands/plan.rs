@@ -10,8 +10,8 @@ use genair_store::{RunState, Store};
 use indicatif::MultiProgress;
 use serde::Serialize;
 
-use super::{Workshop, warn};
-use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, SpecArgs};
+use super::{Workshop, graph, warn};
+use crate::args::{CacheArgs, DatabaseArgs, Format, GraphForm, PluginArgs, SpecArgs};
 use crate::exit::Exit;
 use crate::output::{count, table};
 
@@ -24,6 +24,7 @@ struct Row<'a> {
     seed: u64,
     state: &'static str,
     identity: &'a str,
+    priority: usize,
     spec: &'a RunSpec,
 }
 
@@ -31,6 +32,7 @@ pub(super) fn plan(
     format: Format,
     bars: &MultiProgress,
     spec: &SpecArgs,
+    form: Option<GraphForm>,
     plugins: &PluginArgs,
     database: &DatabaseArgs,
     cache: &CacheArgs,
@@ -45,6 +47,18 @@ pub(super) fn plan(
     } else {
         vec![None; identities.len()]
     };
+    if let Some(form) = form {
+        let graph = graph::Graph::new(&plan, &states);
+        format.show(&graph, || match form {
+            GraphForm::Text => graph.text(),
+            GraphForm::Dot => graph.dot(),
+        })?;
+        return Ok(if plan.runs.is_empty() {
+            Exit::NothingToRun
+        } else {
+            Exit::Done
+        });
+    }
     let rows = plan.runs.iter().zip(states).map(|(run, state)| {
         let Labels {
             dataset,
@@ -62,6 +76,7 @@ pub(super) fn plan(
             seed: *seed,
             state,
             identity: &run.identity,
+            priority: run.priority,
             spec: &run.spec,
         }
     });
@@ -129,7 +144,7 @@ fn text(plan: &Plan, rows: &[Row<'_>]) -> String {
         .filter(|row| row.state == RunState::Finished.as_str())
         .count();
     let stages = plan.stages.iter().enumerate().map(|(at, stage)| {
-        let needing = |run: &&PlannedRun| run.vectors == Some(at) || run.associations == Some(at);
+        let needing = |run: &&PlannedRun| run.stages().any(|stage| stage == at);
         let runs = plan.runs.iter().filter(needing).count();
         let state = if stage.is_ready() { "ready" } else { "to make" };
         let name = stage.name().as_str();

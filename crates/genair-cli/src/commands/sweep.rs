@@ -7,7 +7,7 @@ use indicatif::MultiProgress;
 use serde::Serialize;
 
 use super::{Workshop, results, warn};
-use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, SpecArgs};
+use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, Retry, SpecArgs};
 use crate::exit::Exit;
 use crate::output::{count, note};
 use crate::progress::Progress;
@@ -15,7 +15,9 @@ use crate::standings::{self, Standing};
 
 pub(super) struct How {
     pub(super) jobs: Option<usize>,
-    pub(super) retry_failed: bool,
+    pub(super) retry: Retry,
+    pub(super) fail_fast: bool,
+    pub(super) continue_pruned: bool,
 }
 
 #[derive(Serialize)]
@@ -71,11 +73,13 @@ pub(super) fn sweep(
     let execution = Execution {
         trainer: &workshop.trainer,
         jobs: how.jobs.unwrap_or_else(|| plan.default_jobs()),
-        failed: if how.retry_failed {
-            FailedRuns::Retry
-        } else {
-            FailedRuns::Keep
+        failed: match how.retry {
+            Retry::None => FailedRuns::Keep,
+            Retry::Crashed => FailedRuns::RetryCrashed,
+            Retry::Failed => FailedRuns::Retry,
         },
+        fail_fast: how.fail_fast,
+        continue_pruned: how.continue_pruned,
         observer: match &progress {
             Some(progress) => progress,
             None => &(),
@@ -85,12 +89,26 @@ pub(super) fn sweep(
     };
     let (mut store, report) = genair_runner::sweep(&plan, store, &execution)?;
     drop(progress);
-    let leaderboard = results::standings_of(&mut store, Some(plan.name.clone()))?;
+    let leaderboard = results::standings_of(&mut store, Some(&plan.name), format)?;
     store.close()?;
     format.show(&summary(&plan, &report, &leaderboard)?, || {
         standings::text(&leaderboard)
     })?;
     tell_failures(bars, &report);
+    let pruned =
+        |outcome: &Outcome| matches!(outcome, Outcome::Pruned { .. } | Outcome::PrunedBefore);
+    let pruned = report
+        .runs
+        .iter()
+        .filter(|(_, _, outcome)| pruned(outcome))
+        .count();
+    if pruned > 0 {
+        let runs = count(pruned, "run");
+        note(
+            bars,
+            format!("{runs} pruned; `--continue-pruned` takes them to their end"),
+        );
+    }
     let left = report.left();
     if report.interrupted && left > 0 {
         note(
@@ -101,6 +119,13 @@ pub(super) fn sweep(
             ),
         );
         return Ok(Exit::Interrupted);
+    }
+    if report.failed_fast && left > 0 {
+        let left = count(left, "run");
+        note(
+            bars,
+            format!("stopped at the first failure: {left} left; the same command continues"),
+        );
     }
     Ok(if report.failed().next().is_some() {
         Exit::SomeFailed
@@ -122,6 +147,8 @@ fn summary<'a>(
             Outcome::FailedBefore(failure) => {
                 ("failed-before", Some(serde_json::to_value(failure)?))
             }
+            Outcome::Pruned { .. } => ("pruned", None),
+            Outcome::PrunedBefore => ("pruned-before", None),
             Outcome::Left => ("left", None),
         };
         Ok(RunSummary {
@@ -172,7 +199,7 @@ fn tell_failures(bars: &MultiProgress, report: &SweepReport) {
     {
         note(
             bars,
-            "hint: `--retry-failed` tries runs again that failed before",
+            "hint: `--retry failed` tries runs again that failed before",
         );
     }
 }

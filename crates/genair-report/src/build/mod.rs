@@ -20,24 +20,29 @@ use crate::statistics::summarise;
 use crate::table::{Cell, Place, RunValue, Style, Table};
 use pivot::{At, Pivot};
 
-/// Makes all tables of a report.
-///
-/// # Errors
-/// An empty or foreign database; a sweep, axis or label that is not there; runs that must not stand
-/// side by side; a configuration without its baseline.
-pub fn build_tables(store: &mut Store, spec: &ReportSpec) -> Result<Vec<Table>, ReportError> {
-    spec.tables
-        .iter()
-        .map(|table| build(store, spec, table))
-        .collect()
+pub(crate) use pivot::text;
+
+/// Why a table or figure cannot be made, at one of its keys.
+pub(crate) fn fail_with(
+    report: &ReportSpec,
+    spec: &TableSpec,
+    key: &str,
+    kind: TableError,
+) -> ReportError {
+    ReportError::Table {
+        place: report.place(&spec.section, key),
+        section: spec.section.clone(),
+        kind: Box::new(kind),
+    }
 }
 
-fn build(store: &mut Store, report: &ReportSpec, spec: &TableSpec) -> Result<Table, ReportError> {
-    let fail = |key: &str, kind: TableError| ReportError::Table {
-        place: report.place(&spec.name, key),
-        table: spec.name.clone(),
-        kind: Box::new(kind),
-    };
+/// Makes one table.
+pub(crate) fn build(
+    store: &mut Store,
+    report: &ReportSpec,
+    spec: &TableSpec,
+) -> Result<Table, ReportError> {
+    let fail = |key: &str, kind: TableError| fail_with(report, spec, key, kind);
     let selection = select(store, spec, &fail)?;
     let pivot = Pivot::new(&selection, spec).map_err(|kind| fail("rows", kind))?;
     let baselines =

@@ -274,7 +274,7 @@ impl<'r> Pivot<'r> {
 }
 
 /// A label in print: as the report names it, else in words where the field has some.
-pub(super) fn text(dimension: &Dimension, name: &str, report: &ReportSpec) -> String {
+pub(crate) fn text(dimension: &Dimension, name: &str, report: &ReportSpec) -> String {
     if let Some(text) = report.names.get(name) {
         return text.clone();
     }

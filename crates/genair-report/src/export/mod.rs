@@ -1,22 +1,26 @@
-//! The database's own tables and views as files for other programs: CSV and Parquet, and ranks with
-//! their runs' labels.
+//! The database's own tables and views as files for other programs: CSV and Parquet, ranks with their
+//! runs' labels, and runs for MLflow and TensorBoard.
 
 mod columns;
+pub mod mlflow;
 mod parquet;
 mod ranks;
+mod sink;
+mod tensorboard;
 
 use std::path::{Path, PathBuf};
 
 use genair_store::Store;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::ReportError;
 use crate::rows::rows;
 use crate::spec::suggestion;
-use crate::write::{create, failed, keep};
-use columns::{ColumnType, column_types};
-pub use ranks::{RanksFilter, export_ranks};
+use columns::column_types;
+pub(crate) use ranks::require_sweep;
+pub use ranks::{ExportedRanks, RanksFilter, export_ranks};
+use sink::Sink;
+pub use tensorboard::{EventFiles, export_tensorboard};
 
 /// A format of an exported table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,16 +40,31 @@ impl ExportFormat {
             Self::Parquet => "parquet",
         }
     }
+
+    /// The format that a file's extension names, in either case.
+    pub fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?;
+        [Self::Csv, Self::Parquet]
+            .into_iter()
+            .find(|format| extension.eq_ignore_ascii_case(format.extension()))
+    }
 }
 
-/// Rows read at once, about: what bounds memory, and a row group of Parquet.
-const CHUNK_ROWS: u64 = 200_000;
+/// An exported file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExportedTable {
+    /// The table or view.
+    pub table: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// Rows in it.
+    pub rows: u64,
+}
 
-/// Writes tables or views to `folder/NAME.EXTENSION` and returns the files. No names mean every table
-/// and no view.
+/// Writes tables or views to `folder/NAME.EXTENSION`. No names mean every table and no view.
 ///
-/// A table is read run by run in chunks, so that memory does not grow with it. A sweep that writes
-/// meanwhile may thus appear in one chunk and not in another, but each run's rows are whole.
+/// Rows are passed on as they are read, so that memory does not grow with a table. Each file is of one
+/// moment; a sweep that writes meanwhile may appear in one file and not in another.
 ///
 /// # Errors
 /// A name that is no table or view; a file that cannot be written.
@@ -54,7 +73,7 @@ pub fn export_tables(
     folder: &Path,
     format: ExportFormat,
     names: &[String],
-) -> Result<Vec<PathBuf>, ReportError> {
+) -> Result<Vec<ExportedTable>, ReportError> {
     #[derive(Deserialize)]
     struct Named {
         name: String,
@@ -82,77 +101,15 @@ pub fn export_tables(
         }
     }
     chosen
-        .iter()
-        .map(|name| {
-            let path = folder.join(format!("{name}.{}", format.extension()));
-            match format {
-                ExportFormat::Csv => csv_file(store, name, &path)?,
-                ExportFormat::Parquet => parquet::file(store, name, &path)?,
-            }
-            Ok(path)
+        .into_iter()
+        .map(|table| {
+            let file = folder.join(format!("{table}.{}", format.extension()));
+            let columns = column_types(store, &table)?;
+            let mut sink = Sink::create(&file, format, &table, columns)?;
+            // A name from sqlite_schema, quoted as one.
+            store.query_each(&format!("SELECT * FROM \"{table}\""), |row| sink.write(row))?;
+            let rows = sink.finish()?;
+            Ok(ExportedTable { table, file, rows })
         })
         .collect()
-}
-
-fn csv_file(store: &mut Store, table: &str, path: &Path) -> Result<(), ReportError> {
-    let mut file = create(path)?;
-    let mut writer = csv::Writer::from_writer(&mut file);
-    let columns = column_types(store, table)?;
-    let wrong = |error: csv::Error| failed(path, error.into());
-    let names = columns.iter().map(|(name, _)| name);
-    writer.write_record(names).map_err(wrong)?;
-    for chunk in chunks(store, table, &columns)? {
-        for row in store.query(&chunk)?.rows {
-            writer.write_record(row.iter().map(field)).map_err(wrong)?;
-        }
-    }
-    writer.flush().map_err(|source| failed(path, source))?;
-    drop(writer);
-    keep(file, path)
-}
-
-fn field(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Queries that together return a table, each about [`CHUNK_ROWS`] rows of whole runs.
-fn chunks(
-    store: &mut Store,
-    table: &str,
-    columns: &[(String, ColumnType)],
-) -> Result<Vec<String>, ReportError> {
-    #[derive(Deserialize)]
-    struct RunRows {
-        run_id: i64,
-        rows: u64,
-    }
-    // A name from sqlite_schema, quoted as one.
-    let all = format!("SELECT * FROM \"{table}\"");
-    if table == "runs" || !columns.iter().any(|(name, _)| name == "run_id") {
-        return Ok(vec![all]);
-    }
-    let counts: Vec<RunRows> = rows(
-        store,
-        &format!(
-            "SELECT run_id, count(*) AS rows FROM \"{table}\" GROUP BY run_id ORDER BY run_id"
-        ),
-    )?;
-    let mut chunks = Vec::new();
-    let (mut first, mut held) = (None, 0);
-    for (at, run) in counts.iter().enumerate() {
-        let start = *first.get_or_insert(run.run_id);
-        held += run.rows;
-        if held >= CHUNK_ROWS || at + 1 == counts.len() {
-            chunks.push(format!(
-                "{all} WHERE run_id BETWEEN {start} AND {}",
-                run.run_id
-            ));
-            (first, held) = (None, 0);
-        }
-    }
-    Ok(chunks)
 }

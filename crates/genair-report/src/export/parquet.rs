@@ -1,9 +1,9 @@
 //! Parquet by the column writers of the `parquet` crate, without Arrow: three types need no more.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use genair_store::Store;
 use parquet::basic::{LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
@@ -12,47 +12,161 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{Type, TypePtr};
 use serde_json::Value;
 
-use super::columns::{ColumnType, column_types};
-use super::{chunks, field};
+use super::columns::{Column, ColumnType};
+use super::sink::field;
 use crate::ReportError;
-use crate::write::{create, keep};
 
-/// Writes one table, a row group per chunk.
-pub(super) fn file(store: &mut Store, table: &str, path: &Path) -> Result<(), ReportError> {
-    let wrong = |source: ParquetError| ReportError::Parquet {
-        path: path.to_owned(),
-        source,
-    };
-    let columns = column_types(store, table)?;
-    let chunks = chunks(store, table, &columns)?;
-    let mut file = create(path)?;
-    let schema = schema(table, &columns).map_err(wrong)?;
-    let properties = Arc::new(WriterProperties::builder().build());
-    let mut writer =
-        SerializedFileWriter::new(file.as_file_mut(), schema, properties).map_err(wrong)?;
-    for chunk in chunks {
-        let rows = store.query(&chunk)?.rows;
-        let mut group = writer.next_row_group().map_err(wrong)?;
-        for (at, (_, kind)) in columns.iter().enumerate() {
-            let values = rows.iter().map(|row| &row[at]);
-            write_column(&mut group, *kind, values).map_err(wrong)?;
-        }
-        group.close().map_err(wrong)?;
-    }
-    writer.close().map_err(wrong)?;
-    keep(file, path)
+/// Rows of a row group: what is held in memory.
+const GROUP_ROWS: usize = 100_000;
+
+/// A Parquet file that takes rows one by one.
+pub(super) struct ParquetFile {
+    path: PathBuf,
+    writer: SerializedFileWriter<File>,
+    columns: Vec<Buffer>,
 }
 
-fn schema(table: &str, columns: &[(String, ColumnType)]) -> Result<TypePtr, ParquetError> {
+/// The next row group's values of a column.
+struct Buffer {
+    column: Column,
+    /// 1: there is a value; 0: NULL.
+    levels: Vec<i16>,
+    values: Values,
+}
+
+enum Values {
+    Integer(Vec<i64>),
+    Real(Vec<f64>),
+    Text(Vec<ByteArray>),
+}
+
+impl ParquetFile {
+    pub(super) fn create(
+        path: &Path,
+        file: File,
+        table: &str,
+        columns: Vec<Column>,
+    ) -> Result<Self, ReportError> {
+        let open = || {
+            let properties = Arc::new(WriterProperties::builder().build());
+            SerializedFileWriter::new(file, schema(table, &columns)?, properties)
+        };
+        let writer = open().map_err(|source| wrong(path, source))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            columns: columns.into_iter().map(Buffer::new).collect(),
+        })
+    }
+
+    pub(super) fn write(&mut self, row: Vec<Value>) -> Result<(), ReportError> {
+        for (buffer, value) in self.columns.iter_mut().zip(row) {
+            buffer
+                .push(value)
+                .map_err(|source| wrong(&self.path, source))?;
+        }
+        let full = |buffer: &Buffer| buffer.levels.len() >= GROUP_ROWS;
+        if self.columns.first().is_some_and(full) {
+            self.write_group()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<(), ReportError> {
+        self.write_group()?;
+        let closed = self.writer.close();
+        closed.map(drop).map_err(|source| wrong(&self.path, source))
+    }
+
+    fn write_group(&mut self) -> Result<(), ReportError> {
+        let empty = |buffer: &Buffer| buffer.levels.is_empty();
+        if self.columns.first().is_none_or(empty) {
+            return Ok(());
+        }
+        let mut write = || {
+            let mut group = self.writer.next_row_group()?;
+            for buffer in &mut self.columns {
+                buffer.write(&mut group)?;
+            }
+            group.close().map(drop)
+        };
+        write().map_err(|source| wrong(&self.path, source))
+    }
+}
+
+fn wrong(path: &Path, source: ParquetError) -> ReportError {
+    ReportError::Parquet {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+impl Buffer {
+    fn new(column: Column) -> Self {
+        let values = match column.kind {
+            ColumnType::Integer => Values::Integer(Vec::new()),
+            ColumnType::Real => Values::Real(Vec::new()),
+            ColumnType::Text => Values::Text(Vec::new()),
+        };
+        Self {
+            column,
+            levels: Vec::new(),
+            values,
+        }
+    }
+
+    fn push(&mut self, value: Value) -> Result<(), ParquetError> {
+        self.levels.push(i16::from(!value.is_null()));
+        if value.is_null() {
+            return Ok(());
+        }
+        let taken = match &mut self.values {
+            Values::Integer(values) => value.as_i64().map(|number| values.push(number)),
+            Values::Real(values) => real(&value).map(|number| values.push(number)),
+            Values::Text(values) => {
+                values.push(ByteArray::from(field(value).into_bytes()));
+                return Ok(());
+            }
+        };
+        taken.ok_or_else(|| {
+            ParquetError::General(format!(
+                "column `{}` of numbers holds {value}",
+                self.column.name
+            ))
+        })
+    }
+
+    fn write(
+        &mut self,
+        group: &mut SerializedRowGroupWriter<'_, File>,
+    ) -> Result<(), ParquetError> {
+        let levels = std::mem::take(&mut self.levels);
+        match &mut self.values {
+            Values::Integer(values) => write::<Int64Type>(group, std::mem::take(values), &levels),
+            Values::Real(values) => write::<DoubleType>(group, std::mem::take(values), &levels),
+            Values::Text(values) => write::<ByteArrayType>(group, std::mem::take(values), &levels),
+        }
+    }
+}
+
+/// A number; an infinite one comes as text.
+fn real(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_f64(),
+    }
+}
+
+fn schema(table: &str, columns: &[Column]) -> Result<TypePtr, ParquetError> {
     let fields = columns
         .iter()
-        .map(|(name, kind)| {
-            let (physical, logical) = match kind {
+        .map(|column| {
+            let (physical, logical) = match column.kind {
                 ColumnType::Integer => (Physical::INT64, None),
                 ColumnType::Real => (Physical::DOUBLE, None),
                 ColumnType::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
             };
-            Type::primitive_type_builder(name, physical)
+            Type::primitive_type_builder(&column.name, physical)
                 .with_repetition(Repetition::OPTIONAL)
                 .with_logical_type(logical)
                 .build()
@@ -65,37 +179,9 @@ fn schema(table: &str, columns: &[(String, ColumnType)]) -> Result<TypePtr, Parq
     Ok(Arc::new(schema))
 }
 
-fn write_column<'v>(
-    group: &mut SerializedRowGroupWriter<'_, &mut std::fs::File>,
-    kind: ColumnType,
-    values: impl Iterator<Item = &'v Value> + Clone,
-) -> Result<(), ParquetError> {
-    // 1: there is a value; 0: NULL.
-    let levels: Vec<i16> = values
-        .clone()
-        .map(|value| i16::from(!value.is_null()))
-        .collect();
-    let present = values.filter(|value| !value.is_null());
-    match kind {
-        ColumnType::Integer => {
-            let values: Vec<i64> = present.filter_map(Value::as_i64).collect();
-            write::<Int64Type>(group, &values, &levels)
-        }
-        ColumnType::Real => {
-            let values: Vec<f64> = present.filter_map(Value::as_f64).collect();
-            write::<DoubleType>(group, &values, &levels)
-        }
-        ColumnType::Text => {
-            let text = |value: &Value| ByteArray::from(field(value).into_bytes());
-            let values: Vec<ByteArray> = present.map(text).collect();
-            write::<ByteArrayType>(group, &values, &levels)
-        }
-    }
-}
-
 fn write<T: DataType>(
-    group: &mut SerializedRowGroupWriter<'_, &mut std::fs::File>,
-    values: &[T::T],
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    values: Vec<T::T>,
     levels: &[i16],
 ) -> Result<(), ParquetError> {
     let Some(mut column) = group.next_column()? else {
@@ -105,6 +191,6 @@ fn write<T: DataType>(
     };
     column
         .typed::<T>()
-        .write_batch(values, Some(levels), None)?;
+        .write_batch(&values, Some(levels), None)?;
     column.close()
 }

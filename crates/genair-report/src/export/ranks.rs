@@ -4,22 +4,36 @@ use std::path::Path;
 
 use genair_eval::{Protocol, Split};
 use genair_store::Store;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::ExportFormat;
+use super::columns::{Column, ColumnType};
+use super::sink::Sink;
 use crate::ReportError;
-use crate::rows::{literal, rows, unexpected};
+use crate::rows::{list, literal, rows};
 use crate::spec::suggestion;
-use crate::write::{create, failed, keep};
 
 /// Which ranks to export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RanksFilter {
     /// Only runs of the sweep with this name.
     pub sweep: Option<String>,
+    /// Only runs with these numbers; empty means all.
+    pub runs: Vec<i64>,
     /// Of which target.
     pub split: Split,
     /// Among which candidates.
     pub protocol: Protocol,
+}
+
+/// How much was exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ExportedRanks {
+    /// Finished runs, at least 1; a run of two sweeps counts twice.
+    pub runs: usize,
+    /// Rows of the file.
+    pub rows: u64,
 }
 
 #[derive(Deserialize)]
@@ -33,62 +47,103 @@ struct LabelledRun {
     seed: u64,
 }
 
-/// Writes a CSV file with a row per sweep, finished run and user: the run's labels, the user's number
-/// in the filtered dataset, from 1, and the rank of the user's target, from 0. Returns the number of
-/// runs, at least 1.
+/// Writes a file with a row per sweep, finished run and user: the run's labels, the user's number in
+/// the filtered dataset, from 1, and the rank of the user's target, from 0.
 ///
 /// # Errors
-/// An unknown sweep; no ranks that pass the filter; a file that cannot be written.
+/// An unknown sweep or run; no ranks that pass the filter; a file that cannot be written.
 pub fn export_ranks(
     store: &mut Store,
     filter: &RanksFilter,
+    format: ExportFormat,
     path: &Path,
-) -> Result<usize, ReportError> {
+) -> Result<ExportedRanks, ReportError> {
     let runs = runs_with_ranks(store, filter)?;
-    let wrong = |error: csv::Error| failed(path, error.into());
-    let mut file = create(path)?;
-    let mut writer = csv::Writer::from_writer(&mut file);
-    writer
-        .write_record([
-            "run_id",
-            "sweep",
-            "dataset",
-            "backbone",
-            "representation",
-            "variant",
-            "seed",
-            "user",
-            "rank",
-        ])
-        .map_err(wrong)?;
+    let mut sink = Sink::create(path, format, "ranks", columns())?;
     for run in &runs {
-        let (run_id, seed) = (run.run_id.to_string(), run.seed.to_string());
-        for [user, rank] in ranks(store, filter, run.run_id)? {
-            writer
-                .write_record([
-                    &run_id,
-                    &run.sweep,
-                    &run.dataset,
-                    &run.backbone,
-                    &run.representation,
-                    &run.variant,
-                    &seed,
-                    &user.to_string(),
-                    &rank.to_string(),
-                ])
-                .map_err(wrong)?;
-        }
+        let labels = [
+            Value::from(run.run_id),
+            Value::from(run.sweep.as_str()),
+            Value::from(run.dataset.as_str()),
+            Value::from(run.backbone.as_str()),
+            Value::from(run.representation.as_str()),
+            Value::from(run.variant.as_str()),
+            Value::from(run.seed),
+        ];
+        let sql = format!(
+            "SELECT user, rank FROM ranks
+             WHERE run_id = {} AND split = '{}' AND protocol = '{}' ORDER BY user",
+            run.run_id, filter.split, filter.protocol
+        );
+        store.query_each(&sql, |rank| {
+            sink.write(labels.iter().cloned().chain(rank).collect())
+        })?;
     }
-    writer.flush().map_err(|source| failed(path, source))?;
-    drop(writer);
-    keep(file, path)?;
-    Ok(runs.len())
+    Ok(ExportedRanks {
+        runs: runs.len(),
+        rows: sink.finish()?,
+    })
+}
+
+fn columns() -> Vec<Column> {
+    use ColumnType::{Integer, Text};
+    [
+        ("run_id", Integer),
+        ("sweep", Text),
+        ("dataset", Text),
+        ("backbone", Text),
+        ("representation", Text),
+        ("variant", Text),
+        ("seed", Integer),
+        ("user", Integer),
+        ("rank", Integer),
+    ]
+    .map(|(name, kind)| Column::new(name, kind))
+    .into()
 }
 
 fn runs_with_ranks(
     store: &mut Store,
     filter: &RanksFilter,
 ) -> Result<Vec<LabelledRun>, ReportError> {
+    require_sweep(store, filter.sweep.as_deref())?;
+    let mut conditions = match filter.runs.as_slice() {
+        // Whoever names a run means it, even if a newer one has replaced it.
+        [] => "NOT superseded".to_owned(),
+        runs => format!("runs.run_id IN ({})", list(runs.iter().copied())),
+    };
+    if let Some(name) = &filter.sweep {
+        conditions += &format!(" AND sweeps.name = {}", literal(name));
+    }
+    let (split, protocol) = (filter.split, filter.protocol);
+    let runs: Vec<LabelledRun> = rows(
+        store,
+        &format!(
+            "SELECT runs.run_id, sweeps.name AS sweep, dataset, backbone, representation, variant, seed
+             FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
+             WHERE state = 'finished' AND {conditions}
+               AND EXISTS (SELECT 1 FROM ranks
+                           WHERE ranks.run_id = runs.run_id AND split = '{split}' AND protocol = '{protocol}')
+             ORDER BY sweep_id, runs.run_id"
+        ),
+    )?;
+    let without = filter
+        .runs
+        .iter()
+        .find(|&&wanted| !runs.iter().any(|run| run.run_id == wanted));
+    if without.is_some() || runs.is_empty() {
+        return Err(ReportError::NoRanks {
+            path: store.path().to_owned(),
+            run: without.copied(),
+            split: split.to_string(),
+            protocol: protocol.to_string(),
+        });
+    }
+    Ok(runs)
+}
+
+/// Fails unless the database has a sweep, and one of this name where one is wanted.
+pub(crate) fn require_sweep(store: &mut Store, wanted: Option<&str>) -> Result<(), ReportError> {
     #[derive(Deserialize)]
     struct Named {
         name: String,
@@ -98,59 +153,14 @@ fn runs_with_ranks(
     if sweeps.is_empty() {
         return Err(ReportError::EmptyDatabase { path });
     }
-    let mut of_sweep = String::new();
-    if let Some(name) = &filter.sweep {
-        if !sweeps.iter().any(|sweep| sweep.name == *name) {
-            let hint = suggestion(name, sweeps.iter().map(|sweep| sweep.name.as_str()));
-            return Err(ReportError::UnknownSweep {
+    match wanted {
+        Some(name) if !sweeps.iter().any(|sweep| sweep.name == name) => {
+            Err(ReportError::UnknownSweep {
                 path,
-                name: name.clone(),
-                hint,
-            });
+                name: name.to_owned(),
+                hint: suggestion(name, sweeps.iter().map(|sweep| sweep.name.as_str())),
+            })
         }
-        of_sweep = format!("AND sweeps.name = {}", literal(name));
+        _ => Ok(()),
     }
-    let (split, protocol) = (filter.split, filter.protocol);
-    let runs: Vec<LabelledRun> = rows(
-        store,
-        &format!(
-            "SELECT runs.run_id, sweeps.name AS sweep, dataset, backbone, representation, variant, seed
-             FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
-             WHERE state = 'finished' AND NOT superseded {of_sweep}
-               AND EXISTS (SELECT 1 FROM ranks
-                           WHERE ranks.run_id = runs.run_id AND split = '{split}' AND protocol = '{protocol}')
-             ORDER BY sweep_id, runs.run_id"
-        ),
-    )?;
-    if runs.is_empty() {
-        return Err(ReportError::NoRanks {
-            path,
-            split: split.to_string(),
-            protocol: protocol.to_string(),
-        });
-    }
-    Ok(runs)
-}
-
-/// User and rank, one run at a time, so that memory does not grow with the sweep.
-fn ranks(store: &mut Store, filter: &RanksFilter, run: i64) -> Result<Vec<[u32; 2]>, ReportError> {
-    #[derive(Deserialize)]
-    struct Packed {
-        ranks: String,
-    }
-    let packed: Vec<Packed> = rows(
-        store,
-        &format!(
-            "SELECT json_group_array(json_array(user, rank) ORDER BY user) AS ranks FROM ranks
-             WHERE run_id = {run} AND split = '{}' AND protocol = '{}'",
-            filter.split, filter.protocol
-        ),
-    )?;
-    let mut ranks = Vec::new();
-    for row in packed {
-        let of_run: Vec<[u32; 2]> = serde_json::from_str(&row.ranks)
-            .map_err(|source| unexpected(store.path(), "rank", source))?;
-        ranks.extend(of_run);
-    }
-    Ok(ranks)
 }

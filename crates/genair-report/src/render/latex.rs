@@ -139,7 +139,7 @@ pub(super) fn capitalised(name: &str) -> String {
 }
 
 /// Text that LaTeX prints as it is.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -69,7 +69,7 @@ fn line(cells: impl Iterator<Item = String>) -> String {
 }
 
 /// Text that Markdown prints as it is.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -4,6 +4,9 @@ mod delimited;
 mod latex;
 mod markdown;
 
+pub(crate) use latex::escape as escape_latex;
+pub(crate) use markdown::escape as escape_markdown;
+
 use serde::{Deserialize, Serialize};
 
 use crate::spec::{Delta, Spread};

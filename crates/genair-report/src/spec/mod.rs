@@ -2,6 +2,7 @@
 //! about a mistake in it; knows no database.
 
 mod dimension;
+mod figure;
 mod problem;
 mod read;
 
@@ -12,6 +13,7 @@ use genair_eval::{Cohort, Protocol};
 use serde::{Deserialize, Serialize};
 
 pub use dimension::{Dimension, Measure};
+pub use figure::{FigureKind, FigureSpec};
 pub(crate) use problem::suggestion;
 pub use problem::{Problem, SpecError};
 
@@ -22,20 +24,28 @@ pub struct ReportSpec {
     pub path: PathBuf,
     /// What results are called in print, by their name in the database.
     pub names: BTreeMap<String, String>,
+    /// `#rrggbb` of backbones, representations or whatever else a figure tells apart by colour.
+    pub colours: BTreeMap<String, String>,
+    /// The spec that trains each sweep, as a path from this file's folder.
+    pub specs: BTreeMap<String, String>,
     /// Its tables, in the order of the file.
     pub tables: Vec<TableSpec>,
+    /// Its figures, in the order of the file.
+    pub figures: Vec<FigureSpec>,
     /// Line of each dotted key, from 1.
     lines: BTreeMap<String, usize>,
 }
 
 impl ReportSpec {
-    /// Where a key of a table was written: `report.toml:12`. The table's own line where the key
-    /// comes from a preset.
-    pub(crate) fn place(&self, table: &str, key: &str) -> String {
-        let table = format!("table.{table}");
-        let line = [format!("{table}.{key}"), format!("report.{key}"), table]
-            .iter()
-            .find_map(|key| self.lines.get(key));
+    /// Where a key of a section, such as `table.main`, was written: `report.toml:12`. The section's own
+    /// line where the key comes from a preset.
+    pub(crate) fn place(&self, section: &str, key: &str) -> String {
+        let keys = [
+            format!("{section}.{key}"),
+            format!("report.{key}"),
+            section.to_owned(),
+        ];
+        let line = keys.iter().find_map(|key| self.lines.get(key));
         match line {
             Some(line) => format!("{}:{line}", self.path.display()),
             None => self.path.display().to_string(),
@@ -47,9 +57,11 @@ impl ReportSpec {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ReportSection {
-    /// Sweeps of every table that names none.
+    /// Sweeps of every table and figure that names none.
     sweeps: Vec<String>,
     names: BTreeMap<String, String>,
+    colours: BTreeMap<String, String>,
+    specs: BTreeMap<String, String>,
 }
 
 /// One table, `[table.NAME]`.
@@ -59,6 +71,9 @@ pub struct TableSpec {
     /// Its name, which is that of its files.
     #[serde(skip)]
     pub name: String,
+    /// Where it was written, such as `table.main`; `figure.alpha` for the numbers of a figure.
+    #[serde(skip)]
+    pub(crate) section: String,
     /// What the other keys default to.
     #[serde(default)]
     pub preset: Option<Preset>,

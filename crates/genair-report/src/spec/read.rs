@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use super::{
-    Delta, Dimension, Preset, Problem, ReportSection, ReportSpec, SpecError, TableSpec, suggestion,
+    Delta, Dimension, FigureKind, FigureSpec, Measure, Preset, Problem, ReportSection, ReportSpec,
+    SpecError, TableSpec, suggestion,
 };
 
 impl Preset {
@@ -49,24 +50,35 @@ impl ReportSpec {
         let report = reader.take_table(&mut sections, "report");
         let report: ReportSection = reader.section("report", report).unwrap_or_default();
         let tables = reader.take_table(&mut sections, "table");
+        let figures = reader.take_table(&mut sections, "figure");
         for key in sections.keys() {
-            let hint = suggestion(key, ["report", "table"]);
+            let hint = suggestion(key, ["report", "table", "figure"]);
             reader.report(key, format!("unknown key `{key}`"), hint);
         }
-        if !tree.contains_key("table") {
+        if !tree.contains_key("table") && !tree.contains_key("figure") {
             let hint = "add one, such as\n[table.main]\npreset = \"main\"".to_owned();
-            reader.report("table", "the report has no table", Some(hint));
+            reader.report("table", "the report has no table and no figure", Some(hint));
         }
-        let mut specs: Vec<TableSpec> = tables
+        reader.check_colours(&report);
+        let taken: Vec<String> = tables.keys().cloned().collect();
+        let mut tables: Vec<TableSpec> = tables
             .into_iter()
             .filter_map(|(name, table)| reader.table(&name, table, &report))
             .collect();
-        specs.sort_by_key(|spec| reader.lines.get(&format!("table.{}", spec.name)).copied());
+        let mut figures: Vec<FigureSpec> = figures
+            .into_iter()
+            .filter_map(|(name, figure)| reader.figure(&name, figure, &report, &taken))
+            .collect();
+        tables.sort_by_key(|spec| reader.lines.get(&spec.section).copied());
+        figures.sort_by_key(|spec| reader.lines.get(&format!("figure.{}", spec.name)).copied());
         reader.finish()?;
         Ok(Self {
             path: path.to_owned(),
             names: report.names,
-            tables: specs,
+            colours: report.colours,
+            specs: report.specs,
+            tables,
+            figures,
             lines: reader.lines,
         })
     }
@@ -183,11 +195,7 @@ impl<'p> Reader<'p> {
             self.report(&at, format!("`{at}` is {value}; it must be a table"), None);
             return None;
         };
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if !name.chars().all(plain) || name.is_empty() {
-            let hint = "name it with letters, digits, `-` and `_`".to_owned();
-            self.report(&at, format!("`{name}` cannot name a file"), Some(hint));
-        }
+        self.check_name(&at, name);
         let preset = own.get("preset").and_then(Value::as_str).unwrap_or("");
         let mut table: Table = Preset::ALL
             .iter()
@@ -197,11 +205,104 @@ impl<'p> Reader<'p> {
         table.extend(own);
         let mut spec: TableSpec = self.section(&at, table)?;
         spec.name = name.to_owned();
+        spec.section.clone_from(&at);
         if spec.sweeps.is_empty() {
             spec.sweeps.clone_from(&report.sweeps);
         }
         self.check(&at, &spec);
         Some(spec)
+    }
+
+    /// One figure with the report's defaults below it; `taken` are the names of tables.
+    fn figure(
+        &mut self,
+        name: &str,
+        value: Value,
+        report: &ReportSection,
+        taken: &[String],
+    ) -> Option<FigureSpec> {
+        let at = format!("figure.{name}");
+        let Value::Table(own) = value else {
+            self.report(&at, format!("`{at}` is {value}; it must be a table"), None);
+            return None;
+        };
+        self.check_name(&at, name);
+        if taken.iter().any(|table| table == name) {
+            let hint = "give it another name: both would write the same files".to_owned();
+            self.report(&at, format!("there is a table `{name}`, too"), Some(hint));
+        }
+        if !own.contains_key("kind") {
+            let kinds = "sensitivity, cohorts, learning-curves, cost, item-space, trajectories";
+            let message = format!("`{at}.kind` is missing; it can be {kinds}");
+            self.report(&at, message, None);
+            return None;
+        }
+        let mut spec: FigureSpec = self.section(&at, own)?;
+        spec.name = name.to_owned();
+        if spec.sweeps.is_empty() {
+            spec.sweeps.clone_from(&report.sweeps);
+        }
+        self.check_x(&at, &spec);
+        if spec.series.is_empty() {
+            self.report(
+                &format!("{at}.series"),
+                format!("`{at}.series` is empty"),
+                None,
+            );
+        }
+        self.check(&at, &spec.table());
+        Some(spec)
+    }
+
+    fn check_x(&mut self, at: &str, spec: &FigureSpec) {
+        let key = format!("{at}.x");
+        let kind = spec.kind.as_str();
+        match (spec.kind, &spec.x) {
+            (FigureKind::Sensitivity, None) => {
+                let hint = "name a swept axis, as in x = \"alpha\"".to_owned();
+                self.report(at, format!("`{key}` is missing"), Some(hint));
+            }
+            (FigureKind::Sensitivity, Some(x)) if Dimension::from(x.clone()).is_measured() => {
+                let message = format!("`{key}` is \"{x}\"; it must be a swept axis");
+                self.report(&key, message, None);
+            }
+            (FigureKind::Cost, Some(x)) => match x.parse::<Measure>() {
+                Ok(measure) if !measure.higher_is_better() => {}
+                Ok(_) => {
+                    let message = format!("`{key}` is \"{x}\"; it must be a cost");
+                    self.report(&key, message, None);
+                }
+                Err(message) => self.report(&key, format!("`{key}`: {message}"), None),
+            },
+            (FigureKind::Sensitivity | FigureKind::Cost, _) | (_, None) => {}
+            (_, Some(x)) => {
+                let message = format!("`{key}` is \"{x}\"; a figure of kind {kind} has none");
+                self.report(&key, message, None);
+            }
+        }
+    }
+
+    fn check_name(&mut self, at: &str, name: &str) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if !name.chars().all(plain) || name.is_empty() {
+            let hint = "name it with letters, digits, `-` and `_`".to_owned();
+            self.report(at, format!("`{name}` cannot name a file"), Some(hint));
+        }
+        if name == "index" {
+            let hint = "give it another name: `index` is the report's overview".to_owned();
+            self.report(at, "`index` is taken", Some(hint));
+        }
+    }
+
+    fn check_colours(&mut self, report: &ReportSection) {
+        for (name, colour) in &report.colours {
+            let digits = colour.strip_prefix('#').unwrap_or_default();
+            if digits.len() != 6 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
+                let key = format!("report.colours.{name}");
+                let message = format!("`{key}` is \"{colour}\"; write it as in \"#0072b2\"");
+                self.report(&key, message, None);
+            }
+        }
     }
 
     /// What the types cannot say.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use genair_eval::{EvalSpec, Membership, Protocol, Split, evaluate};
-use genair_protocol::{DataFacts, MachineFacts, RunEvent, RunTotals};
-use genair_report::{Format, ReportError, ReportSpec, Table, build_tables, render};
+use genair_protocol::{DataFacts, Diagnostic, ItemPlace, MachineFacts, RunEvent, RunTotals};
+use genair_report::{Format, Lacking, Report, ReportError, ReportSpec, Table, make_report, render};
 use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, Store};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -26,7 +26,17 @@ pub(crate) struct Run {
     pub(crate) host: &'static str,
     /// Mean rank of the targets; smaller is better.
     pub(crate) mean_rank: f64,
-    pub(crate) finished: bool,
+    pub(crate) end: End,
+}
+
+/// What becomes of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Finished,
+    /// After its first epoch.
+    Pruned,
+    /// It is never started.
+    Pending,
 }
 
 pub(crate) const RUN: Run = Run {
@@ -41,7 +51,7 @@ pub(crate) const RUN: Run = Run {
     head_item: 4,
     host: "bench",
     mean_rank: 40.0,
-    finished: true,
+    end: End::Finished,
 };
 
 impl Run {
@@ -61,8 +71,10 @@ impl Run {
 
     fn spec(&self) -> String {
         format!(
-            r#"{{"dataset": {{"max_len": {}}}, "representation": {{"calibration": {{"alpha": 0.0, "gamma": 4.0}}}}, "seed": {}}}"#,
-            self.max_len, self.seed
+            r#"{{"dataset": {{"max_len": {}}}, "backbone": {{"params": {{"causal": {}}}}}, "representation": {{"calibration": {{"alpha": 0.0, "gamma": 4.0}}}}, "train": {{"stop": {{"metric": "ndcg@10"}}}}, "seed": {}}}"#,
+            self.max_len,
+            !self.variant.contains("causal=false"),
+            self.seed
         )
     }
 
@@ -86,15 +98,9 @@ impl Run {
                 },
                 parameters: 12_345,
             },
-            RunEvent::Epoch {
-                epoch: 1,
-                max_epochs: 2,
-                loss: 0.75,
-                calibration: None,
-                train_seconds: 1.5,
-                valid: Some(0.125),
-                best: true,
-            },
+            item_space(Some(0)),
+            epoch(1, 0.75, 2.0 / self.mean_rank),
+            epoch(2, 0.5, 3.0 / self.mean_rank),
         ];
         let memberships: Vec<Membership> = (0..USERS)
             .map(|user| Membership {
@@ -125,8 +131,17 @@ impl Run {
                 }
             }
         }
+        let uniformity = Diagnostic {
+            name: "uniformity".to_owned(),
+            value: -2.5,
+        };
+        events.push(RunEvent::Diagnostics {
+            epoch: None,
+            rows: vec![uniformity],
+        });
+        events.push(item_space(None));
         events.push(RunEvent::Finished(RunTotals {
-            best_epoch: 1,
+            best_epoch: 2,
             epochs: 2,
             seconds: 5.0,
             train_seconds: 3.0,
@@ -134,6 +149,35 @@ impl Run {
             peak_memory_bytes: Some(200 << 20),
         }));
         events
+    }
+}
+
+fn epoch(epoch: usize, loss: f64, valid: f64) -> RunEvent {
+    RunEvent::Epoch {
+        epoch,
+        max_epochs: 2,
+        loss,
+        calibration: None,
+        train_seconds: 1.5,
+        valid: Some(valid),
+        best: true,
+    }
+}
+
+/// Twenty items around a circle.
+fn item_space(epoch: Option<usize>) -> RunEvent {
+    let items = (1..=20).map(|item| {
+        let angle = f64::from(item) * 0.3;
+        ItemPlace {
+            item: item as u64,
+            x: angle.cos(),
+            y: angle.sin(),
+            interactions: 40 - item as u64,
+        }
+    });
+    RunEvent::ItemSpace {
+        epoch,
+        items: items.collect(),
     }
 }
 
@@ -181,10 +225,19 @@ impl Database {
             };
             let id = store.register(sweep, &[new]).unwrap()[0];
             // A run of several sweeps is done once.
-            if run.finished && store.claim(id, &owner, FailedRuns::Keep).unwrap() == Claim::Claimed
+            if run.end != End::Pending
+                && store.claim(id, &owner, FailedRuns::Keep).unwrap() == Claim::Claimed
             {
-                for event in run.events() {
-                    store.record(id, &owner, &event).unwrap();
+                let events = run.events();
+                let told = match run.end {
+                    End::Pruned => &events[..3],
+                    _ => &events[..],
+                };
+                for event in told {
+                    store.record(id, &owner, event).unwrap();
+                }
+                if run.end == End::Pruned {
+                    store.prune(id, &owner, 1).unwrap();
                 }
             }
         }
@@ -195,9 +248,13 @@ impl Database {
         self.folder.path().join(name)
     }
 
-    pub(crate) fn tables(&mut self, spec: &str) -> Result<Vec<Table>, ReportError> {
+    pub(crate) fn report(&mut self, spec: &str, lacking: Lacking) -> Result<Report, ReportError> {
         let spec = ReportSpec::parse(Path::new("report.toml"), spec)?;
-        build_tables(&mut self.store, &spec)
+        make_report(&mut self.store, &spec, &[], lacking)
+    }
+
+    pub(crate) fn tables(&mut self, spec: &str) -> Result<Vec<Table>, ReportError> {
+        Ok(self.report(spec, Lacking::Refuse)?.tables)
     }
 
     /// The one table of a report.

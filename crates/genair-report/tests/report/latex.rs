@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use genair_report::{Format, write_report};
+use genair_report::{Lacking, ReportSpec, make_report, write_report};
 
 use crate::database::{Database, main_sweep};
 
@@ -26,6 +26,13 @@ preset = "cohorts"
 
 [table.efficiency]
 preset = "efficiency"
+
+[figure.bars]
+kind = "cohorts"
+caption = "Bars of A&B_C, 100 %"
+
+[figure.curves]
+kind = "learning-curves"
 "#;
 
 #[test]
@@ -39,25 +46,17 @@ fn tables_compile() {
         return;
     }
     let mut database = Database::of(&main_sweep());
-    let spec = genair_report::ReportSpec::parse("report.toml".as_ref(), REPORT).unwrap();
+    let spec = ReportSpec::parse("report.toml".as_ref(), REPORT).unwrap();
+    let report = make_report(&mut database.store, &spec, &[], Lacking::Refuse).unwrap();
     let folder = database.path("paper");
-    let files = write_report(&mut database.store, &spec, &folder, &[Format::Latex]).unwrap();
-    let inputs: Vec<String> = files
-        .iter()
-        .map(|file| format!("\\input{{{}}}", file.file_name().unwrap().display()))
-        .collect();
-    let document = format!(
-        "\\documentclass{{article}}\n\\usepackage[landscape,margin=1cm]{{geometry}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{}\n\\end{{document}}\n",
-        inputs.join("\n")
-    );
-    std::fs::write(folder.join("paper.tex"), document).unwrap();
+    write_report(&report, &spec, &folder).unwrap();
     let output = Command::new("pdflatex")
-        .args(["-interaction=nonstopmode", "-halt-on-error", "paper.tex"])
+        .args(["-interaction=nonstopmode", "-halt-on-error", "index.tex"])
         .current_dir(&folder)
         .output()
         .unwrap();
     let log = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{log}");
     assert!(!log.contains("Overfull \\hbox"), "{log}");
-    assert!(folder.join("paper.pdf").exists());
+    assert!(folder.join("index.pdf").exists());
 }

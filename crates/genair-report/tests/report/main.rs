@@ -7,6 +7,8 @@
 
 mod database;
 mod exports;
+mod figures;
+mod html;
 mod latex;
 mod queries;
 mod refusals;

@@ -4,19 +4,41 @@ use std::path::Path;
 
 use genair_report::statistics::summarise;
 
-use crate::database::{Database, RUN, Run, main_sweep};
+use crate::database::{Database, End, RUN, Run, main_sweep};
 
 fn everything() -> Database {
     let mut runs = main_sweep();
-    for (variant, mean_rank) in [
-        ("alpha=0,components=64", 30.0),
-        ("alpha=1e-2,components=64", 20.0),
+    for (sweep, representation, variant, mean_rank, end) in [
+        (
+            "alpha",
+            "genair",
+            "alpha=0,components=64",
+            30.0,
+            End::Finished,
+        ),
+        (
+            "alpha",
+            "genair",
+            "alpha=1e-2,components=64",
+            20.0,
+            End::Finished,
+        ),
+        (
+            "alpha",
+            "genair",
+            "alpha=1,components=64",
+            70.0,
+            End::Pruned,
+        ),
+        ("traps", "id", "causal=true", 42.0, End::Finished),
+        ("traps", "id", "causal=false", 41.0, End::Finished),
     ] {
         runs.push(Run {
-            sweep: "alpha",
-            representation: "genair",
+            sweep,
+            representation,
             variant,
             mean_rank,
+            end,
             ..RUN
         });
     }
@@ -45,7 +67,7 @@ fn leaderboard_mean_is_the_mean_over_seeds() {
         .store
         .query("SELECT backbone, representation, variant, protocol, metric, k, mean, std, n FROM leaderboard_mean WHERE split = 'test' AND cohort = 'all'")
         .unwrap();
-    assert_eq!(means.rows.len(), 7 * 2 * 3 * 4);
+    assert_eq!(means.rows.len(), 9 * 2 * 3 * 4);
     for row in &means.rows {
         let text = |at: usize| row[at].as_str().unwrap();
         let sql = format!(
@@ -103,7 +125,8 @@ fn the_best_configuration_is_chosen_by_validation() {
             "alpha sasrec genair 120",
             "main gru4rec archetype 120",
             "main popularity none 120",
-            "main sasrec archetype 120"
+            "main sasrec archetype 120",
+            "traps sasrec id 120"
         ]
     );
 }

@@ -1,6 +1,6 @@
 //! What is said instead of a table that would mislead.
 
-use crate::database::{Database, RUN, Run, main_sweep};
+use crate::database::{Database, End, RUN, Run, main_sweep};
 
 const TABLE: &str = "[table.t]\nsweeps = [\"main\"]\n";
 
@@ -18,36 +18,36 @@ fn refusal(runs: &[Run], spec: &str) -> String {
 fn nothing_to_report() {
     insta::assert_snapshot!(refusal(&[], TABLE), @"database FOLDER/results.db: it holds no sweep yet; `genair sweep` fills it, `--db` names another");
     insta::assert_snapshot!(refusal(&main_sweep(), "[table.t]\nsweeps = [\"mian\"]"), @r#"
-    report.toml:2: table `t`: there is no sweep `mian`
+    report.toml:2: `table.t`: there is no sweep `mian`
     hint: did you mean `main`?
     "#);
     let planned = [Run {
-        finished: false,
+        end: End::Pending,
         ..RUN
     }];
-    insta::assert_snapshot!(refusal(&planned, TABLE), @"report.toml:2: table `t`: no finished run passes its filters; 1 pending");
+    insta::assert_snapshot!(refusal(&planned, TABLE), @"report.toml:2: `table.t`: no finished run passes its filters; 1 pending");
 }
 
 #[test]
 fn labels_that_are_not_there() {
     let spec = format!("{TABLE}where = {{ backbone = [\"sasrek\"] }}");
     insta::assert_snapshot!(refusal(&main_sweep(), &spec), @r#"
-    report.toml:3: table `t`: no run has backbone `sasrek`
+    report.toml:3: `table.t`: no run has backbone `sasrek`
     hint: did you mean `sasrec`?
     "#);
     let spec = format!("{TABLE}rows = [\"backbonne\"]");
     insta::assert_snapshot!(refusal(&main_sweep(), &spec), @r#"
-    report.toml:3: table `t`: no run has the axis `backbonne`
+    report.toml:3: `table.t`: no run has the axis `backbonne`
     hint: did you mean `backbone`?
     "#);
     let spec = format!("{TABLE}baseline = {{ representation = \"ids\" }}");
     insta::assert_snapshot!(refusal(&main_sweep(), &spec), @r#"
-    report.toml:3: table `t`: no run has representation `ids`
+    report.toml:3: `table.t`: no run has representation `ids`
     hint: did you mean `id`?
     "#);
     let spec = format!("{TABLE}metrics = [\"ndcg@7\"]");
     insta::assert_snapshot!(refusal(&main_sweep(), &spec), @r#"
-    report.toml:3: table `t`: no finished run measured ndcg@7 (full, all)
+    report.toml:3: `table.t`: no finished run measured ndcg@7 (full, all)
     hint: they measured hr@10, hr@20, hr@5, hr@50, mrr@10, mrr@20, mrr@5, mrr@50, ndcg@10, ndcg@20, ndcg@5, ndcg@50
     "#);
 }
@@ -60,7 +60,7 @@ fn runs_of_other_data() {
         ..RUN
     };
     insta::assert_snapshot!(refusal(&with(other.clone()), TABLE), @r#"
-    report.toml:2: table `t`: column `beauty full all hr@10` would compare runs that differ in data:
+    report.toml:2: `table.t`: column `beauty full all hr@10` would compare runs that differ in data:
       sequences 07e507e507e5: sasrec text on beauty (run 16)
       sequences 5e95e95e95e9: popularity none on beauty (runs 1, 6, 11), sasrec id on beauty (runs 2, 7, 12), sasrec archetype on beauty (runs 3, 8, 13), 2 more
     hint: show them in different tables or columns, leave some out with `where`
@@ -79,7 +79,7 @@ fn runs_of_other_settings() {
     });
     let runs = [main_sweep(), longer.to_vec()].concat();
     insta::assert_snapshot!(refusal(&runs, TABLE), @r#"
-    report.toml:2: table `t`: column `beauty full all hr@10` would compare runs that differ in max-len:
+    report.toml:2: `table.t`: column `beauty full all hr@10` would compare runs that differ in max-len:
       200: sasrec text on beauty (runs 16, 17, 18)
       50: popularity none on beauty (runs 1, 6, 11), sasrec id on beauty (runs 2, 7, 12), sasrec archetype on beauty (runs 3, 8, 13), 2 more
     hint: show them in different tables or columns, leave some out with `where`, or say with may_differ = ["max-len"] that this is meant
@@ -117,7 +117,7 @@ fn other_seeds() {
         ..RUN
     });
     insta::assert_snapshot!(refusal(&one, TABLE), @r#"
-    report.toml:2: table `t`: column `beauty full all hr@10` would compare runs that differ in seeds:
+    report.toml:2: `table.t`: column `beauty full all hr@10` would compare runs that differ in seeds:
       44: sasrec text on beauty (run 16)
       44, 45, 46: popularity none on beauty (runs 1, 6, 11), sasrec id on beauty (runs 2, 7, 12), sasrec archetype on beauty (runs 3, 8, 13), 2 more
     hint: show them in different tables or columns, leave some out with `where`, or say with may_differ = ["seeds"] that this is meant
@@ -134,13 +134,16 @@ fn a_baseline_that_is_not_there() {
     let unfinished: Vec<Run> = main_sweep()
         .into_iter()
         .map(|run| {
-            let finished = (run.backbone, run.representation) != ("gru4rec", "id");
-            Run { finished, ..run }
+            let end = match (run.backbone, run.representation) {
+                ("gru4rec", "id") => End::Pending,
+                _ => End::Finished,
+            };
+            Run { end, ..run }
         })
         .collect();
     let spec = format!("{TABLE}baseline = {{ representation = \"id\" }}");
     insta::assert_snapshot!(refusal(&unfinished, &spec), @r#"
-    report.toml:3: table `t`: gru4rec archetype on beauty has no baseline: no finished run is gru4rec id on beauty (its runs: 3 pending)
+    report.toml:3: `table.t`: gru4rec archetype on beauty has no baseline: no finished run is gru4rec id on beauty (its runs: 3 pending)
     hint: finish them first
     "#);
     let swept = [
@@ -152,7 +155,7 @@ fn a_baseline_that_is_not_there() {
         },
     ];
     insta::assert_snapshot!(refusal(&swept, &spec), @r#"
-    report.toml:3: table `t`: sasrec archetype on beauty (alpha=0) has no baseline: no finished run is sasrec id on beauty (alpha=0)
+    report.toml:3: `table.t`: sasrec archetype on beauty (alpha=0) has no baseline: no finished run is sasrec id on beauty (alpha=0)
     hint: there is one without a variant: add variant = "" to `baseline`
     "#);
     let spec = format!("{TABLE}baseline = {{ representation = \"id\", variant = \"\" }}");
@@ -162,7 +165,7 @@ fn a_baseline_that_is_not_there() {
 #[test]
 fn two_configurations_in_one_cell() {
     let spec = format!("{TABLE}rows = [\"backbone\"]");
-    insta::assert_snapshot!(refusal(&main_sweep(), &spec), @"report.toml:3: table `t`: sasrec id on beauty and sasrec archetype on beauty fall into one cell; add `representation` to rows or columns, or leave one out with `where`");
+    insta::assert_snapshot!(refusal(&main_sweep(), &spec), @"report.toml:3: `table.t`: sasrec id on beauty and sasrec archetype on beauty fall into one cell; add `representation` to rows or columns, or leave one out with `where`");
     let twice = [
         RUN,
         Run {
@@ -172,7 +175,7 @@ fn two_configurations_in_one_cell() {
         },
     ];
     let spec = "[table.t]\nsweeps = [\"main\", \"again\"]";
-    insta::assert_snapshot!(refusal(&twice, spec), @"report.toml:1: table `t`: runs 1 and 2 are both sasrec id on beauty with seed 44, from different sweeps; name one sweep, or add `sweep` to rows or columns");
+    insta::assert_snapshot!(refusal(&twice, spec), @"report.toml:1: `table.t`: runs 1 and 2 are both sasrec id on beauty with seed 44, from different sweeps; name one sweep, or add `sweep` to rows or columns");
 }
 
 #[test]
@@ -180,5 +183,5 @@ fn a_bootstrap_too_coarse_for_its_levels() {
     let spec = format!(
         "{TABLE}baseline = {{ representation = \"id\" }}\ntest = {{ kind = \"bootstrap\", resamples = 100 }}"
     );
-    insta::assert_snapshot!(refusal(&main_sweep(), &spec), @"report.toml:4: table `t`: 4 tests at level 0.01 need at least 800 resamples, not 100; raise test.resamples");
+    insta::assert_snapshot!(refusal(&main_sweep(), &spec), @"report.toml:4: `table.t`: 4 tests at level 0.01 need at least 800 resamples, not 100; raise test.resamples");
 }

@@ -29,7 +29,24 @@ sweeps = ["a", "a"]
 best_within = ["dataset"]
 test = { level = 0.05 }
 
-[figure.x]
+[figure.main]
+kind = "cost"
+x = "ndcg@10"
+
+[figure.alpha]
+kind = "sensitivity"
+sweeps = ["a"]
+serie = ["backbone"]
+
+[figure.curves]
+kind = "learning-curves"
+sweeps = ["a"]
+x = "epoch"
+
+[figure.index]
+sweeps = ["a"]
+
+[plot.x]
 "#;
     insta::assert_snapshot!(problems(text), @r#"
     report.toml:3: unknown key `report.sweep`
@@ -49,8 +66,21 @@ test = { level = 0.05 }
     report.toml:14: `table.ablation.best_within` names `dataset`, which is not in rows
     report.toml:15: unknown key `table.ablation.test.level`
     hint: did you mean `levels`?
-    report.toml:17: unknown key `figure`
-    hint: known here: report, table
+    report.toml:17: there is a table `main`, too
+    hint: give it another name: both would write the same files
+    report.toml:17: `figure.main` names no sweep
+    hint: name the sweeps here, or in [report] for all tables
+    report.toml:19: `figure.main.x` is "ndcg@10"; it must be a cost
+    report.toml:21: `figure.alpha.x` is missing
+    hint: name a swept axis, as in x = "alpha"
+    report.toml:24: unknown key `figure.alpha.serie`
+    hint: did you mean `series`?
+    report.toml:29: `figure.curves.x` is "epoch"; a figure of kind learning-curves has none
+    report.toml:31: `index` is taken
+    hint: give it another name: `index` is the report's overview
+    report.toml:31: `figure.index.kind` is missing; it can be sensitivity, cohorts, learning-curves, cost, item-space, trajectories
+    report.toml:34: unknown key `plot`
+    hint: known here: report, table, figure
     "#);
 }
 
@@ -67,7 +97,7 @@ fn several_measures_need_a_column_dimension() {
 #[test]
 fn what_is_no_report() {
     insta::assert_snapshot!(problems(""), @r#"
-    report.toml: the report has no table
+    report.toml: the report has no table and no figure
     hint: add one, such as
     [table.main]
     preset = "main"

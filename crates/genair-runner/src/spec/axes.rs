@@ -1,4 +1,5 @@
-//! Axes of a sweep: settings given as a list. Finds them, names them, and walks their product.
+//! Axes of a sweep: settings given as a list, as a range, or by points. Finds and names them, and walks the
+//! product of the lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,65 +7,112 @@ use toml::{Table, Value};
 
 use super::key_path::KeyPath;
 use super::problem::Problems;
+use super::range::Range;
 use super::sources::Sources;
+
+/// The tables that hold settings of runs.
+pub(crate) const OF_RUNS: [&str; 4] = ["dataset", "backbone", "representation", "train"];
 
 /// A setting with several values, of which each run has one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Axis {
     pub(crate) path: KeyPath,
-    /// At least one, no two alike.
+    /// At least one, no two alike. Of a range its ends and something between them: what holds for
+    /// these holds for the rest.
     pub(crate) values: Vec<Value>,
+    pub(crate) kind: AxisKind,
     /// Its name in a run's variant, such as `lr`.
     pub(crate) label: String,
 }
 
-/// All axes in the sections of `tree`, in the order of the file. `is_list` says which keys are
-/// lists by their type. A list that makes no axis is reported and taken out of the tree.
+/// How the values of an axis were written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AxisKind {
+    /// One by one; the grid has all of them.
+    List,
+    /// As a range, from which a search draws.
+    Range(Range),
+    /// By the points of a search, together with those of other settings.
+    Points,
+}
+
+impl Axis {
+    /// Whether the grid has all of its values.
+    pub(crate) fn is_list(&self) -> bool {
+        self.kind == AxisKind::List
+    }
+}
+
+/// All axes in the sections of `tree` and those that `points` set, in the order of the file. `is_list`
+/// says which keys are lists by their type. What makes no axis is reported and taken out of the tree.
 pub(crate) fn find_axes(
     tree: &mut Table,
+    points: Vec<(KeyPath, Vec<Value>)>,
     sources: &Sources,
     is_list: &dyn Fn(&KeyPath) -> bool,
     problems: &mut Problems<'_>,
 ) -> Vec<Axis> {
-    let mut lists = Vec::new();
-    for section in ["dataset", "backbone", "representation", "train"] {
+    let mut written = Vec::new();
+    for section in OF_RUNS {
         let path = KeyPath::new([section]);
-        find_lists(&path, &path.table(tree), is_list, &mut lists);
+        find_written(&path, &path.table(tree), is_list, &mut written);
     }
     let mut axes = Vec::new();
-    for (path, values) in lists {
-        match axis_values(&path, &values, problems) {
-            Some(values) => axes.push(Axis {
+    for (path, value) in written {
+        if points.iter().any(|(of_points, _)| *of_points == path) {
+            continue; // Each point says which value it has.
+        }
+        let read = match &value {
+            Value::Table(table) => Range::read(&path, table, problems)
+                .map(|range| (range.examples(), AxisKind::Range(range))),
+            Value::Array(values) => {
+                axis_values(&path, values, problems).map(|values| (values, AxisKind::List))
+            }
+            _ => None,
+        };
+        match read {
+            Some((values, kind)) => axes.push(Axis {
                 path,
                 values,
+                kind,
                 label: String::new(),
             }),
             None => drop(path.remove(tree)),
         }
     }
     axes.sort_by_key(|axis| sources.position(&axis.path));
+    axes.extend(points.into_iter().map(|(path, values)| Axis {
+        path,
+        values,
+        kind: AxisKind::Points,
+        label: String::new(),
+    }));
     name(&mut axes);
     axes
 }
 
-fn find_lists(
+/// Every list and range below `at`.
+fn find_written(
     at: &KeyPath,
     table: &Table,
     is_list: &dyn Fn(&KeyPath) -> bool,
-    lists: &mut Vec<(KeyPath, Vec<Value>)>,
+    found: &mut Vec<(KeyPath, Value)>,
 ) {
     for (key, value) in table {
         let path = at.child(key);
         match value {
-            Value::Table(inner) => find_lists(&path, inner, is_list, lists),
-            Value::Array(values) if !is_list(&path) => lists.push((path, values.clone())),
+            Value::Table(inner) if !Range::is_meant(inner) => {
+                find_written(&path, inner, is_list, found);
+            }
+            Value::Array(_) if is_list(&path) => {}
+            Value::Table(_) | Value::Array(_) => found.push((path, value.clone())),
             _ => {}
         }
     }
 }
 
 /// The values of an axis; an empty one is reported, and so are values that are no scalars or alike.
-fn axis_values(
+pub(crate) fn axis_values(
     path: &KeyPath,
     values: &[Value],
     problems: &mut Problems<'_>,
@@ -175,12 +223,15 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::spec::compose::SpecText;
 
     fn axes_of(text: &str) -> Vec<Axis> {
-        let sources = Sources::parse(Path::new("s.toml"), text, Vec::new(), false).unwrap();
+        let file = SpecText::parse(Path::new("s.toml"), text).unwrap();
+        let sources = Sources::new(vec![file], Vec::new());
         let mut problems = Problems::new(&sources);
         let axes = find_axes(
             &mut toml::from_str(text).unwrap(),
+            Vec::new(),
             &sources,
             &|path| path.tail(1) == "widths",
             &mut problems,

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use genair_data::DatasetSpec;
 use genair_eval::EvalSpec;
-use genair_protocol::{BUILTIN_BACKBONES, PluginReport, TrainSpec};
+use genair_protocol::{BUILTIN_BACKBONES, PluginReport, ResumeSpec, TrainSpec};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -16,22 +17,24 @@ use super::load::SpecFile;
 use super::params::{self, Params};
 use super::problem::{Problems, nearest, suggestion};
 use super::ranges::train_problems;
+use super::search::Search;
 use super::section::read_section;
 use super::settings::is_list;
 
-/// A plugin's own judgement of a complete configuration, beyond its schema; the reason if it refuses.
-pub type Accepts<'a> = dyn Fn(&PluginReport, &Params) -> Result<(), String> + 'a;
+/// A plugin's own judgement of complete configurations, beyond its schema: of each the reason if it refuses.
+/// Many at once, as a question takes a process.
+pub type Accepts<'a> = dyn Fn(&PluginReport, &[Params]) -> Vec<Result<(), String>> + 'a;
 
 /// What a spec's backbones are checked against.
 pub struct Backbones<'a> {
     /// Plugins found on this machine, usable or not.
     pub plugins: &'a [PluginReport],
-    /// Asks a plugin about one configuration.
+    /// Asks a plugin about configurations.
     pub accepts: &'a Accepts<'a>,
 }
 
 /// `[sweep]`, lists where a single name was written.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct SweepSection {
     pub(super) name: String,
@@ -42,6 +45,7 @@ pub(super) struct SweepSection {
     pub(super) backbone: Vec<String>,
     pub(super) representation: Vec<String>,
     pub(super) dataset: Option<Vec<String>>,
+    pub(super) checkpoint_seconds: f64,
 }
 
 /// One pass over a spec.
@@ -52,7 +56,7 @@ pub(super) struct Checker<'s> {
     backbones: &'s Backbones<'s>,
     pub(super) problems: Problems<'s>,
     /// Configurations already put to their plugin, by JSON: a plugin is asked once about each.
-    accepted: HashMap<(String, String), bool>,
+    accepted: HashMap<(String, String), Result<(), String>>,
 }
 
 impl<'s> Checker<'s> {
@@ -67,7 +71,17 @@ impl<'s> Checker<'s> {
         }
     }
 
-    pub(super) fn axes(&mut self) -> Vec<Axis> {
+    /// The schema of a backbone's settings, where its plugin is known.
+    pub(super) fn schema(&self, backbone: &str) -> Option<&'s serde_json::Value> {
+        let mut plugins = self.backbones.plugins.iter();
+        let descriptor = plugins
+            .find(|report| report.name == backbone)?
+            .descriptor
+            .as_ref()?;
+        Some(&descriptor.parameters)
+    }
+
+    pub(super) fn axes(&mut self, search: &Search) -> Vec<Axis> {
         let plugins = self.backbones.plugins;
         let is_list = |path: &KeyPath| match path.keys() {
             [section, _, name, ..] if section == "dataset" && name == "columns" => true,
@@ -84,6 +98,7 @@ impl<'s> Checker<'s> {
         };
         find_axes(
             &mut self.tree,
+            search.settings(),
             &self.file.sources,
             &is_list,
             &mut self.problems,
@@ -131,6 +146,18 @@ impl<'s> Checker<'s> {
             self.problems.report(
                 &key,
                 format!("`{key}` is empty; results are listed under it"),
+                None,
+            );
+        }
+        let seconds = section.checkpoint_seconds;
+        if !(0.0..=ResumeSpec::MAX_SECONDS).contains(&seconds) {
+            let key = at.child("checkpoint_seconds");
+            self.problems.report(
+                &key,
+                format!(
+                    "`{key}` is {seconds}; it must be from 0 (after every epoch) to {} (a year)",
+                    ResumeSpec::MAX_SECONDS
+                ),
                 None,
             );
         }
@@ -281,6 +308,9 @@ impl<'s> Checker<'s> {
             .filter(|name| !used.contains(name))
         {
             let key = KeyPath::new([section, &name]);
+            if !self.file.sources.is_own(&key) {
+                continue; // Files are extended for what they offer.
+            }
             let hint = nearest(&name, used.iter().map(String::as_str))
                 .map(|near| format!("did you mean [{section}.{near}]?"));
             self.problems.warn(
@@ -386,27 +416,62 @@ impl<'s> Checker<'s> {
             &self.table(&at, chosen),
             &mut self.problems,
         )?;
-        let question = (
-            name.to_owned(),
-            serde_json::Value::Object(params.clone()).to_string(),
-        );
+        let question = question(name, &params);
         if !self.accepted.contains_key(&question) {
-            let answer = (self.backbones.accepts)(report, &params);
-            if let Err(reason) = &answer {
-                self.problems.report(
-                    &at,
-                    format!("plugin `{name}` rejects [{at}]: {reason}"),
-                    None,
-                );
-            }
-            self.accepted.insert(question.clone(), answer.is_ok());
+            let answers = (self.backbones.accepts)(report, std::slice::from_ref(&params));
+            let answer = answers.into_iter().next().unwrap_or(Ok(()));
+            self.accepted.insert(question.clone(), answer);
+        }
+        if let Err(reason) = &self.accepted[&question] {
+            let message = format!("plugin `{name}` rejects [{at}]: {reason}");
+            self.problems.report(&at, message, None);
+            return None;
         }
         let plugin = PluginFile {
             path: report.path.clone(),
             sha256: report.sha256.clone(),
         };
-        self.accepted[&question].then_some((params, Some(plugin)))
+        Some((params, Some(plugin)))
     }
+
+    /// Puts several configurations to a backbone's plugin at once, so that [`Self::backbone`] knows the answers.
+    pub(super) fn ask_plugin(&mut self, name: &str, all: &[Vec<(&Axis, &Value)>]) {
+        let mut plugins = self.backbones.plugins.iter();
+        let Some(report) = plugins.find(|report| report.name == name) else {
+            return;
+        };
+        let Some(descriptor) = &report.descriptor else {
+            return;
+        };
+        let at = KeyPath::new(["backbone", name]);
+        let mut questions: Vec<Params> = Vec::new();
+        let mut asked = BTreeSet::new();
+        for chosen in all {
+            // What is wrong with them is reported where each is checked by itself.
+            let mut problems = Problems::new(&self.file.sources);
+            let table = self.table(&at, chosen);
+            let Some(params) = params::check_params(descriptor, &at, &table, &mut problems) else {
+                continue;
+            };
+            let question = question(name, &params);
+            if !self.accepted.contains_key(&question) && asked.insert(question) {
+                questions.push(params);
+            }
+        }
+        if questions.len() < 2 {
+            return;
+        }
+        let answers = (self.backbones.accepts)(report, &questions);
+        for (params, answer) in questions.iter().zip(answers) {
+            self.accepted.insert(question(name, params), answer);
+        }
+    }
+}
+
+/// A configuration, to tell it from others.
+fn question(backbone: &str, params: &Params) -> (String, String) {
+    let params = serde_json::Value::Object(params.clone()).to_string();
+    (backbone.to_owned(), params)
 }
 
 pub(super) fn is_builtin(backbone: &str) -> bool {

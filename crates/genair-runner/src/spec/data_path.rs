@@ -19,7 +19,7 @@ pub(crate) fn absolute(path: &Path, folder: &Path) -> Result<PathBuf, (String, O
     })
 }
 
-fn fill_in_variables(text: &str) -> Result<String, String> {
+pub(crate) fn fill_in_variables(text: &str) -> Result<String, String> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {

@@ -8,21 +8,25 @@ use genair_eval::EvalSpec;
 use genair_protocol::{BackboneSpec, RepresentationKind, RunSpec, TrainSpec};
 use toml::Value;
 
-use super::axes::{Axis, combinations, variant};
+use super::axes::{Axis, AxisKind, combinations, variant};
 use super::check::{Backbones, Checker, SweepSection, is_builtin};
+use super::condition::Condition;
 use super::key_path::KeyPath;
 use super::load::SpecFile;
 use super::params::Params;
 use super::problem::{SpecError, suggestion};
 use super::representation::{COMPONENTS, Representation};
-use super::{Labels, PluginFile, Sweep, SweepRun};
+use super::search::{Search, borrowed};
+use super::{Labels, PluginFile, Schedule, Sweep, SweepRun};
 use crate::stage::VectorsStage;
 
 /// More runs than this are taken for a slip in an axis.
 const MAX_RUNS: usize = 100_000;
 
-/// Top-level tables of a spec.
-const SECTIONS: [&str; 7] = [
+/// What a spec has at its top level.
+const SECTIONS: [&str; 12] = [
+    "extends",
+    "profile",
     "sweep",
     "dataset",
     "archetype",
@@ -30,6 +34,9 @@ const SECTIONS: [&str; 7] = [
     "representation",
     "train",
     "eval",
+    "search",
+    "schedule",
+    "prune",
 ];
 
 impl SpecFile {
@@ -39,14 +46,18 @@ impl SpecFile {
     /// Every problem of the spec at once.
     pub fn expand(&self, backbones: &Backbones<'_>) -> Result<Sweep, SpecError> {
         let mut checker = Checker::new(self, backbones);
-        let (section, runs) = checker.run();
+        let (section, runs, schedule) = checker.run();
+        let pruning = checker.prune(&section.backbone, &runs);
         let warnings = checker.problems.finish()?;
         Ok(Sweep {
             name: section.name,
             description: section.description,
             spec_path: self.sources.path().to_owned(),
-            spec_text: self.sources.text().to_owned(),
+            spec_text: self.text(),
+            checkpoint_seconds: section.checkpoint_seconds,
             runs,
+            schedule,
+            pruning,
             warnings,
         })
     }
@@ -58,18 +69,32 @@ impl SpecFile {
     pub fn datasets(&self) -> Result<Vec<(String, String, DatasetSpec)>, SpecError> {
         let backbones = Backbones {
             plugins: &[],
-            accepts: &|_, _| Ok(()),
+            accepts: &|_, all| vec![Ok(()); all.len()],
         };
         let mut checker = Checker::new(self, &backbones);
-        checker.tree.retain(|section, _| section == "dataset");
-        let axes = checker.axes();
+        let concerned = ["dataset", "search"];
+        checker
+            .tree
+            .retain(|section, _| concerned.contains(&section));
+        let search = checker.search();
+        let axes = checker.axes(&search);
         let mut datasets = Vec::new();
         for name in checker.tables("dataset") {
-            let own: Vec<&Axis> = axes
+            let cell = Cell {
+                dataset: &name,
+                backbone: "",
+                representation: "",
+            };
+            let own = axes
                 .iter()
-                .filter(|axis| axis.path.starts_with(&["dataset", &name]))
-                .collect();
-            for chosen in combinations(&own).take(MAX_RUNS) {
+                .filter(|axis| axis.path.starts_with(&["dataset", &name]));
+            let own: Vec<&Axis> = own.collect();
+            for chosen in checker
+                .choose(&search, &[], &cell, &own, &axes)
+                .iter()
+                .take(MAX_RUNS)
+            {
+                let chosen = borrowed(chosen);
                 let spec = checker.dataset(&name, &chosen);
                 datasets.extend(spec.map(|spec| (name.clone(), variant(&chosen), spec)));
             }
@@ -103,14 +128,15 @@ impl SpecFile {
     pub fn archetypes(&self) -> Result<Vec<ArchetypeJob>, SpecError> {
         let backbones = Backbones {
             plugins: &[],
-            accepts: &|_, _| Ok(()),
+            accepts: &|_, all| vec![Ok(()); all.len()],
         };
         let mut checker = Checker::new(self, &backbones);
-        let concerned = ["dataset", "representation", "archetype"];
+        let concerned = ["dataset", "representation", "archetype", "search"];
         checker
             .tree
             .retain(|section, _| concerned.contains(&section));
-        let axes = checker.axes();
+        let search = checker.search();
+        let axes = checker.axes(&search);
         let first: Vec<(&Axis, &Value)> = axes.iter().map(|axis| (axis, &axis.values[0])).collect();
         checker.archetype_section();
         let datasets = checker.tables("dataset");
@@ -169,10 +195,20 @@ struct Names {
 }
 
 /// One dataset, backbone and representation together.
-struct Cell<'n> {
-    dataset: &'n str,
-    backbone: &'n str,
-    representation: &'n str,
+pub(super) struct Cell<'n> {
+    pub(super) dataset: &'n str,
+    pub(super) backbone: &'n str,
+    pub(super) representation: &'n str,
+}
+
+/// What makes the runs of each cell.
+struct Combining<'s> {
+    axes: &'s [Axis],
+    search: &'s Search,
+    excludes: &'s [Condition],
+    first: &'s [Condition],
+    eval: &'s EvalSpec,
+    seeds: &'s [u64],
 }
 
 impl Names {
@@ -211,8 +247,24 @@ impl Cell<'_> {
     }
 }
 
+impl Combining<'_> {
+    /// Runs the sweep comes to at the most, `None` above [`MAX_RUNS`].
+    fn count(&self, names: &Names) -> Option<usize> {
+        names.cells().try_fold(0_usize, |total, cell| {
+            let own: Vec<&Axis> = self.axes.iter().filter(|axis| cell.has(axis)).collect();
+            let points = self
+                .search
+                .most_points(&own)
+                .saturating_mul(self.seeds.len());
+            let lists = own.iter().filter(|axis| axis.is_list());
+            let runs = lists.fold(points, |runs, axis| runs.saturating_mul(axis.values.len()));
+            Some(total.saturating_add(runs)).filter(|total| *total <= MAX_RUNS)
+        })
+    }
+}
+
 impl Checker<'_> {
-    fn run(&mut self) -> (SweepSection, Vec<SweepRun>) {
+    fn run(&mut self) -> (SweepSection, Vec<SweepRun>, Schedule) {
         let unknown: Vec<String> = self
             .tree
             .keys()
@@ -235,12 +287,24 @@ impl Checker<'_> {
         };
         self.warn_of_unused("backbone", &section.backbone);
         self.warn_of_unused("representation", &section.representation);
-        let axes = self.axes();
+        let search = self.search();
+        let axes = self.axes(&search);
+        self.check_ranges(&search, &axes);
+        let excludes = self.excludes(&search);
+        let (schedule, first) = self.schedule();
         let eval = self.eval();
-        let runs = match self.count(&names, &axes, section.seeds.len()) {
+        let combining = Combining {
+            axes: &axes,
+            search: &search,
+            excludes: &excludes,
+            first: &first,
+            eval: &eval,
+            seeds: &section.seeds,
+        };
+        let runs = match combining.count(&names) {
             Some(_) => {
-                self.check_sections(&names, &axes);
-                self.runs(&names, &axes, &eval, &section.seeds)
+                self.check_sections(&names, &axes, &excludes);
+                self.runs(&names, &combining)
             }
             None => {
                 let message =
@@ -250,25 +314,33 @@ impl Checker<'_> {
                 Vec::new()
             }
         };
-        (section, runs)
+        (section, runs, schedule)
     }
 
-    /// Runs the sweep comes to, `None` above [`MAX_RUNS`].
-    fn count(&self, names: &Names, axes: &[Axis], seeds: usize) -> Option<usize> {
-        names.cells().try_fold(0_usize, |total, cell| {
-            let axes = axes.iter().filter(|axis| cell.has(axis));
-            let runs = axes.fold(seeds, |runs, axis| runs.saturating_mul(axis.values.len()));
-            Some(total.saturating_add(runs)).filter(|total| *total <= MAX_RUNS)
-        })
-    }
-
-    /// Checks each table by itself with every combination of its own axes, so that a mistake in one
-    /// hides none in another.
-    fn check_sections(&mut self, names: &Names, axes: &[Axis]) {
+    /// Checks each table by itself with every combination of its own lists, and with what its ranges
+    /// and points hold one by one, so that a mistake in one hides none in another.
+    fn check_sections(&mut self, names: &Names, axes: &[Axis], excludes: &[Condition]) {
         let within = |keys: &[&str]| {
-            let axes = axes.iter().filter(|axis| axis.path.starts_with(keys));
+            let own = axes.iter().filter(|axis| axis.path.starts_with(keys));
+            let (lists, others): (Vec<&Axis>, Vec<&Axis>) = own.partition(|axis| axis.is_list());
+            // Those that vary one at a time have to be something meanwhile.
+            let rest = |but: Option<&Axis>| {
+                let rest = others.iter().filter(move |axis| Some(**axis) != but);
+                let rest = rest.filter(|axis| matches!(axis.kind, AxisKind::Range(_)));
+                rest.map(|axis| (*axis, &axis.values[0]))
+                    .collect::<Vec<_>>()
+            };
             // Tables that no cell uses are not in the count.
-            combinations(&axes.collect::<Vec<_>>()).take(MAX_RUNS)
+            let mut all: Vec<Vec<(&Axis, &Value)>> = combinations(&lists)
+                .take(MAX_RUNS)
+                .map(|chosen| [chosen, rest(None)].concat())
+                .collect();
+            let first: Vec<_> = lists.iter().map(|axis| (*axis, &axis.values[0])).collect();
+            for axis in &others {
+                let one = |value| [first.clone(), rest(Some(axis)), vec![(*axis, value)]].concat();
+                all.extend(axis.values.iter().map(one));
+            }
+            all.into_iter()
         };
         within(&["train"]).for_each(|chosen| drop(self.train(&chosen)));
         self.archetype_section();
@@ -279,7 +351,20 @@ impl Checker<'_> {
             }
         }
         for name in names.backbones.iter().filter(|name| !is_builtin(name)) {
-            within(&["backbone", name]).for_each(|chosen| drop(self.backbone(name, &chosen)));
+            let cell = Cell {
+                dataset: "",
+                backbone: name,
+                representation: "",
+            };
+            for chosen in within(&["backbone", name]) {
+                // An exclude may be there to keep from the plugin what it refuses.
+                if !excludes
+                    .iter()
+                    .any(|exclude| self.holds(exclude, &cell, &chosen))
+                {
+                    self.backbone(name, &chosen);
+                }
+            }
         }
         for name in &names.representations {
             for chosen in within(&["representation", name]) {
@@ -288,20 +373,26 @@ impl Checker<'_> {
         }
     }
 
-    fn runs(
-        &mut self,
-        names: &Names,
-        axes: &[Axis],
-        eval: &EvalSpec,
-        seeds: &[u64],
-    ) -> Vec<SweepRun> {
+    fn runs(&mut self, names: &Names, combining: &Combining<'_>) -> Vec<SweepRun> {
+        let Combining {
+            axes,
+            search,
+            excludes,
+            first,
+            eval,
+            seeds,
+        } = combining;
         let mut runs = Vec::new();
         for cell in names.cells() {
-            let axes: Vec<&Axis> = axes.iter().filter(|axis| cell.has(axis)).collect();
-            for chosen in combinations(&axes) {
+            let own: Vec<&Axis> = axes.iter().filter(|axis| cell.has(axis)).collect();
+            let all = self.choose(search, excludes, &cell, &own, axes);
+            let all: Vec<_> = all.iter().map(borrowed).collect();
+            self.ask_plugin(cell.backbone, &all);
+            for chosen in all {
                 let Some((spec, plugin, vectors)) = self.run_of(&cell, eval, &chosen) else {
                     continue;
                 };
+                let priority = self.priority(first, &cell, &chosen);
                 runs.extend(seeds.iter().map(|&seed| SweepRun {
                     labels: Labels {
                         dataset: cell.dataset.to_owned(),
@@ -316,6 +407,7 @@ impl Checker<'_> {
                     },
                     plugin: plugin.clone(),
                     vectors: vectors.clone(),
+                    priority,
                 }));
             }
         }

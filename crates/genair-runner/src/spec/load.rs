@@ -1,4 +1,5 @@
-//! Layers of a spec: defaults, file, environment, `--set`. Reads and merges; judges no value.
+//! Layers of a spec: defaults, preset, files, profiles, environment, `--set`. Reads and merges; judges
+//! no value.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,7 @@ use figment::value::{Dict, Map, Value as FigmentValue};
 use figment::{Figment, Metadata, Profile, Provider};
 use toml::Table;
 
+use super::compose::{SpecText, read_files};
 use super::key_path::KeyPath;
 use super::problem::{Place, Problem, SpecError, suggestion};
 use super::sources::{DEVICE_VARIABLE, Sources};
@@ -23,19 +25,36 @@ const PRESETS: [(&str, &str); 2] = [
     ("recbole", include_str!("../presets/recbole.toml")),
 ];
 
-/// A spec file with all layers merged, not yet checked.
+/// What `sweep.preset` can be.
+pub(super) fn preset_names() -> [&'static str; PRESETS.len()] {
+    PRESETS.map(|(name, _)| name)
+}
+
+/// A spec with all layers merged, not yet checked.
 #[derive(Debug)]
 pub struct SpecFile {
     pub(crate) sources: Sources,
     pub(crate) tree: Table,
+    /// What was written: the tree without defaults, preset and environment.
+    written: Table,
+}
+
+/// What the command line says about a spec beside its file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpecOptions {
+    /// Profiles of the spec to put above its files, later ones above earlier ones; as of `--profile`.
+    pub profiles: Vec<String>,
+    /// `path=value`, as of `--set`.
+    pub overrides: Vec<String>,
 }
 
 impl SpecFile {
-    /// Reads a spec file and puts `overrides` (`path=value`, as of `--set`) on top.
+    /// Reads a spec file with those it extends, and puts `options` on top.
     ///
     /// # Errors
-    /// A file that cannot be read, text that is not TOML, an override that is not `path=value`.
-    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, SpecError> {
+    /// Files that cannot be read or extend themselves, text that is not TOML, a profile that is not
+    /// there, an override that is not `path=value`; all of them at once.
+    pub fn read(path: &Path, options: &SpecOptions) -> Result<Self, SpecError> {
         let text = std::fs::read_to_string(path).map_err(|error| Problem {
             place: Place::File {
                 path: path.to_owned(),
@@ -49,49 +68,75 @@ impl SpecFile {
         let environment = Env::raw()
             .filter(|name| name == DEVICE_VARIABLE)
             .map(|_| "train.device".into());
-        Self::parse(path, &text, overrides, environment)
+        Self::parse(path, &text, options, environment)
     }
 
     pub(crate) fn parse(
         path: &Path,
         text: &str,
-        overrides: &[String],
+        options: &SpecOptions,
         environment: Env,
     ) -> Result<Self, SpecError> {
         let (mut set, mut wrong) = (Vec::new(), Vec::new());
-        for text in overrides {
+        for text in &options.overrides {
             match parse_override(text) {
                 Ok(entry) => set.push(entry),
                 Err(error) => wrong.extend(error.problems),
             }
         }
-        let device_variable = environment.iter().next().is_some();
-        let paths = set.iter().map(|(path, _)| path.clone()).collect();
-        let sources = Sources::parse(path, text, paths, device_variable)?;
+        let mut files = match read_files(path, text) {
+            Ok(files) => files,
+            Err(error) => {
+                wrong.extend(error.problems);
+                return Err(SpecError { problems: wrong });
+            }
+        };
+        let profiles = Profiles::take(&mut files);
+        let sources = Sources::new(files, options.profiles.clone());
+        wrong.extend(profiles.problems(&sources));
         if !wrong.is_empty() {
             return Err(SpecError { problems: wrong });
         }
+        let device_variable = environment.iter().next().is_some();
+        let paths = set.iter().map(|(path, _)| path.clone()).collect();
+        let sources = sources.with(paths, device_variable);
 
         let mut top = Table::new();
         for (path, value) in set {
             path.set(&mut top, value);
         }
-        let file = Layer::parse(&path.display().to_string(), text)?;
-        let preset = preset(&[&top, &file.tree], &sources)?;
-        let tree = Figment::from(Layer::parse("defaults", DEFAULT_SPEC)?)
-            .merge(preset)
-            .merge(file)
+        let mut written = Figment::new();
+        for file in sources.files() {
+            written = written.merge(Layer::new(file.path.display().to_string(), &file.tree));
+        }
+        for name in sources.profiles() {
+            for tree in profiles.of(name) {
+                written = written.merge(Layer::new(name, tree));
+            }
+        }
+        let failed = |error: figment::Error| unplaced(path, error.to_string());
+        let below: Table = written.extract().map_err(failed)?;
+        let preset = preset(&[&top, &below], &sources)?;
+        let sources = sources.with_preset(preset.clone());
+        let defaults = Layer::new("defaults", &parse_own("defaults", DEFAULT_SPEC)?);
+        let preset = preset.map(|(name, tree)| Layer::new(name, &tree));
+        let tree = Figment::from(defaults)
+            .merge(preset.unwrap_or_else(|| Layer::new("no preset", &Table::new())))
+            .merge(written.clone())
             .merge(environment)
-            .merge(Layer {
-                name: "--set".to_owned(),
-                tree: top,
-            })
+            .merge(Layer::new("--set", &top))
             .extract()
-            .map_err(|error| unplaced(path, error.to_string()))?;
-        Ok(Self { sources, tree })
+            .map_err(failed)?;
+        let written = written.merge(Layer::new("--set", &top));
+        let written = written.extract().map_err(failed)?;
+        Ok(Self {
+            sources,
+            tree,
+            written,
+        })
     }
 
-    /// Folder that relative paths of the spec start from.
+    /// Folder that relative paths of the spec start from; those of files it extends are absolute by now.
     pub(crate) fn folder(&self) -> PathBuf {
         self.sources
             .path()
@@ -99,28 +144,140 @@ impl SpecFile {
             .map(Path::to_owned)
             .unwrap_or_default()
     }
+
+    /// Names of the profiles that the spec and the files it extends have.
+    pub fn profiles(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for file in self.sources.files() {
+            let profiles = file
+                .document
+                .get("profile")
+                .and_then(|item| item.as_table_like());
+            for (name, _) in profiles.into_iter().flat_map(|table| table.iter()) {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+        names
+    }
+
+    /// The spec as one text: the file itself, or where it is put together from several files, profiles
+    /// and overrides, all that these say.
+    pub fn text(&self) -> String {
+        if self.sources.is_one_file() {
+            let file = self.sources.files().last();
+            return file
+                .map(|file| file.document.raw().to_owned())
+                .unwrap_or_default();
+        }
+        let files = self.sources.files().iter().rev();
+        let mut parts: Vec<String> = files.map(|file| file.path.display().to_string()).collect();
+        let profiles = self.sources.profiles().iter();
+        parts.extend(profiles.map(|profile| format!("--profile {profile}")));
+        parts.extend(self.sources.overrides().map(|path| format!("--set {path}")));
+        format!(
+            "# Put together from {}.\n{}",
+            parts.join(", "),
+            super::resolve::to_toml(&self.sources, &self.written, &|_| None)
+        )
+    }
 }
 
-/// The layer that `sweep.preset` names in the first of the given layers that has it; an empty one
-/// where none does.
-fn preset(layers: &[&Table], sources: &Sources) -> Result<Layer, SpecError> {
+/// The profiles of a spec's files, lowest file first.
+struct Profiles(Vec<Table>);
+
+impl Profiles {
+    /// Takes them out of the files.
+    fn take(files: &mut [SpecText]) -> Self {
+        let tables = files
+            .iter_mut()
+            .map(|file| match file.tree.remove("profile") {
+                Some(toml::Value::Table(profiles)) => profiles,
+                Some(other) => Table::from_iter([(String::new(), other)]),
+                None => Table::new(),
+            });
+        Self(tables.collect())
+    }
+
+    fn of(&self, name: &str) -> impl Iterator<Item = &Table> {
+        self.0
+            .iter()
+            .filter_map(move |profiles| profiles.get(name)?.as_table())
+    }
+
+    /// Profiles that are no tables, and chosen ones that are not there.
+    fn problems(&self, sources: &Sources) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (file, profiles) in sources.files().iter().zip(&self.0) {
+            for (name, value) in profiles.iter().filter(|(_, value)| !value.is_table()) {
+                let key = match name.as_str() {
+                    "" => KeyPath::new(["profile"]),
+                    name => KeyPath::new(["profile", name]),
+                };
+                problems.push(Problem {
+                    place: Place::File {
+                        path: file.path.clone(),
+                        line: super::sources::line_of(&file.document, &["profile", name]),
+                        column: None,
+                    },
+                    key: key.to_string(),
+                    message: format!("`{key}` is {value}; it must be a table, [profile.NAME]"),
+                    hint: None,
+                });
+            }
+        }
+        let mut known: Vec<&str> = self
+            .0
+            .iter()
+            .flat_map(Table::keys)
+            .map(String::as_str)
+            .collect();
+        known.sort_unstable();
+        known.dedup();
+        for name in sources
+            .profiles()
+            .iter()
+            .filter(|name| !known.contains(&name.as_str()))
+        {
+            let hint = suggestion(name, &known)
+                .unwrap_or_else(|| "the spec has no [profile.NAME] at all".to_owned());
+            problems.push(Problem {
+                place: Place::Profile,
+                key: String::new(),
+                message: format!("the spec has no profile `{name}`"),
+                hint: Some(hint),
+            });
+        }
+        problems
+    }
+}
+
+/// The preset that `sweep.preset` names in the first of the given layers that has it.
+fn preset(
+    layers: &[&Table],
+    sources: &Sources,
+) -> Result<Option<(&'static str, Table)>, SpecError> {
     let key = KeyPath::new(["sweep", "preset"]);
     let Some(value) = layers.iter().find_map(|layer| key.get(layer)) else {
-        return Layer::parse("no preset", "");
+        return Ok(None);
     };
     let name = value.as_str().unwrap_or_default();
     match PRESETS.iter().find(|(known, _)| *known == name) {
-        Some((name, text)) => Layer::parse(name, text),
-        None => {
-            let known: Vec<&str> = PRESETS.iter().map(|&(name, _)| name).collect();
-            Err(SpecError::from(Problem {
-                place: sources.place(&key),
-                key: key.to_string(),
-                message: format!("`{key}` is {value}, which is no preset"),
-                hint: suggestion(name, &known),
-            }))
-        }
+        Some((name, text)) => Ok(Some((name, parse_own(name, text)?))),
+        None => Err(SpecError::from(Problem {
+            place: sources.place(&key),
+            key: key.to_string(),
+            message: format!("`{key}` is {value}, which is no preset"),
+            hint: suggestion(name, &preset_names()),
+        })),
     }
+}
+
+/// A text that comes with the program.
+fn parse_own(name: &str, text: &str) -> Result<Table, SpecError> {
+    let tree = toml::from_str(text);
+    Ok(tree.map_err(|error| unplaced(Path::new(name), error.message().to_owned()))?)
 }
 
 /// One TOML tree as a layer for figment.
@@ -130,13 +287,11 @@ struct Layer {
 }
 
 impl Layer {
-    fn parse(name: &str, text: &str) -> Result<Self, SpecError> {
-        let tree = toml::from_str(text)
-            .map_err(|error| unplaced(Path::new(name), error.message().to_owned()))?;
-        Ok(Self {
-            name: name.to_owned(),
-            tree,
-        })
+    fn new(name: impl Into<String>, tree: &Table) -> Self {
+        Self {
+            name: name.into(),
+            tree: tree.clone(),
+        }
     }
 }
 
@@ -210,8 +365,11 @@ mod tests {
     use super::*;
 
     fn load(text: &str, overrides: &[&str], environment: Env) -> Result<Table, SpecError> {
-        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
-        SpecFile::parse(Path::new("s.toml"), text, &overrides, environment).map(|file| file.tree)
+        let options = SpecOptions {
+            overrides: overrides.iter().map(|&text| text.to_owned()).collect(),
+            ..SpecOptions::default()
+        };
+        SpecFile::parse(Path::new("s.toml"), text, &options, environment).map(|file| file.tree)
     }
 
     fn no_environment() -> Env {

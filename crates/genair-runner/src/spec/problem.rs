@@ -23,6 +23,8 @@ pub enum Place {
     },
     /// `--set` on the command line.
     CommandLine,
+    /// `--profile` on the command line.
+    Profile,
     /// An environment variable.
     Environment {
         /// Its name.
@@ -41,6 +43,7 @@ impl fmt::Display for Place {
                 Ok(())
             }
             Self::CommandLine => f.write_str("--set"),
+            Self::Profile => f.write_str("--profile"),
             Self::Environment { variable } => f.write_str(variable),
         }
     }
@@ -90,6 +93,8 @@ pub(crate) struct Problems<'s> {
     sources: &'s Sources,
     found: Vec<(usize, Problem)>,
     warnings: Vec<Problem>,
+    /// Settings that were not written at their own place, and where they were.
+    elsewhere: Vec<(KeyPath, KeyPath)>,
 }
 
 impl<'s> Problems<'s> {
@@ -98,7 +103,19 @@ impl<'s> Problems<'s> {
             sources,
             found: Vec::new(),
             warnings: Vec::new(),
+            elsewhere: Vec::new(),
         }
+    }
+
+    /// From now on problems of `setting` are those of `key`, unless it is set at its own place too.
+    pub(crate) fn written_at(&mut self, setting: KeyPath, key: KeyPath) {
+        self.elsewhere.push((setting, key));
+    }
+
+    /// Takes over what another pass over the same spec has found.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.warnings.extend(other.warnings);
     }
 
     /// Adds a problem of the value at `key`; the same problem is kept once.
@@ -110,23 +127,34 @@ impl<'s> Problems<'s> {
     ) {
         let problem = self.problem(key, message.into(), hint);
         if !self.found.iter().any(|(_, known)| *known == problem) {
-            self.found.push((self.sources.position(key), problem));
+            self.found
+                .push((self.sources.position(self.place_of(key)), problem));
         }
     }
 
-    /// Adds something that is odd but does no harm.
+    /// Adds something that is odd but does no harm; the same is kept once.
     pub(crate) fn warn(&mut self, key: &KeyPath, message: impl Into<String>, hint: Option<String>) {
         let problem = self.problem(key, message.into(), hint);
-        self.warnings.push(problem);
+        if !self.warnings.contains(&problem) {
+            self.warnings.push(problem);
+        }
     }
 
     fn problem(&self, key: &KeyPath, message: String, hint: Option<String>) -> Problem {
         Problem {
-            place: self.sources.place(key),
+            place: self.sources.place(self.place_of(key)),
             key: key.to_string(),
             message,
             hint,
         }
+    }
+
+    fn place_of<'k>(&'k self, key: &'k KeyPath) -> &'k KeyPath {
+        let of_point = self
+            .elsewhere
+            .iter()
+            .find(|(setting, _)| key.keys().starts_with(setting.keys()));
+        of_point.map_or(key, |(_, written)| written)
     }
 
     /// The warnings, or all problems in the order of the file where there are any.

@@ -8,6 +8,7 @@ use genair_protocol::{
     AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, RepresentationKind, RepresentationSpec,
     VectorPart, VectorSource,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -24,9 +25,9 @@ pub(super) const COMPONENTS: usize = 384;
 const GAUSSIAN_WIDTH: usize = 2 * COMPONENTS;
 
 /// `[representation.NAME]`. What a kind does not have is refused, so that no setting is without effect.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Section {
+pub(super) struct Section {
     #[serde(default = "learned_table")]
     kind: RepresentationKind,
     part: Option<VectorPart>,
@@ -40,6 +41,7 @@ struct Section {
     encoder: Option<String>,
     /// Layered over `[archetype]`; read by itself.
     #[expect(dead_code, reason = "its content has a reader of its own")]
+    #[schemars(with = "Option<ArchetypeSpec>")]
     archetype: Option<Table>,
     calibration: Option<CalibrationSpec>,
 }

@@ -10,13 +10,15 @@ mod complaints;
 mod copies;
 mod merging;
 mod opening;
+mod pruning;
 mod queries;
 mod runs;
+mod summaries;
 mod sweeps;
 
 use genair_eval::{Cohort, Metric, Protocol, Split};
 use genair_protocol::{
-    ArtefactKind, DataFacts, Diagnostic, FailureKind, MachineFacts, MetricRow, RunEvent,
+    ArtefactKind, DataFacts, Diagnostic, FailureKind, ItemPlace, MachineFacts, MetricRow, RunEvent,
     RunFailure, RunPhase, RunTotals,
 };
 use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, RunId, Store};
@@ -186,6 +188,15 @@ fn events(test_ndcg: f64) -> Vec<RunEvent> {
         RunEvent::Diagnostics {
             epoch: None,
             rows: vec![diagnostic("uniformity", -2.5)],
+        },
+        RunEvent::ItemSpace {
+            epoch: None,
+            items: vec![ItemPlace {
+                item: 7,
+                x: 0.5,
+                y: -0.25,
+                interactions: 3,
+            }],
         },
         RunEvent::Artefact {
             kind: ArtefactKind::Checkpoint,

@@ -57,6 +57,7 @@ fn content(store: &mut Store) -> String {
         "SELECT identity, epoch, loss, valid, calibration FROM epochs JOIN runs USING (run_id) ORDER BY 1, 2",
         "SELECT identity, metrics.epoch, split, metric, value FROM metrics JOIN runs USING (run_id) ORDER BY 1, 2, 3, 4",
         "SELECT identity, user, rank FROM ranks JOIN runs USING (run_id) ORDER BY 1, 2",
+        "SELECT identity, epoch, item, x, y, item_space.interactions FROM item_space JOIN runs USING (run_id) ORDER BY 1, 2, 3",
         "SELECT identity, epoch, name, value FROM diagnostics JOIN runs USING (run_id) ORDER BY 1, 2, 3",
         "SELECT identity, kind, path FROM artefacts JOIN runs USING (run_id) ORDER BY 1",
         "SELECT sha256, diff FROM code_diffs",

@@ -24,6 +24,21 @@ fn execute(path: &Path, sql: &'static str) {
     });
 }
 
+/// The last migration a file has had, whatever a store would make of it.
+pub(crate) fn migrations_of(path: &Path) -> i64 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true);
+        let mut connection = options.connect().await.unwrap();
+        let version = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations");
+        version.fetch_one(&mut connection).await.unwrap()
+    })
+}
+
 fn check(result: Result<Store, StoreError>, expected: &str) {
     let error = result.unwrap_err();
     let message = error.to_string();
@@ -181,7 +196,7 @@ fn reading_needs_a_file() {
     std::fs::write(&path, "").unwrap();
     check(
         Store::open_read_only(&path),
-        "(before migration 1); any `genair sweep` into it updates it",
+        "the file is empty (before migration 1); any `genair sweep` into it fills it",
     );
 }
 
@@ -233,10 +248,17 @@ fn a_database_of_the_first_release_keeps_every_row() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("results.db");
     first_release(&path);
-    check(
-        Store::open_read_only(&path),
-        "(before migration 2); any `genair sweep` into it updates it",
-    );
+    // A reader leaves the file as it is, and reads it nevertheless.
+    let before = std::fs::read(&path).unwrap();
+    let mut reader = Store::open_read_only(&path).unwrap();
+    assert_eq!(reader.path(), path);
+    assert_eq!(reader.run_counts().unwrap().finished, 1);
+    let rows = reader
+        .query("SELECT count(*) FROM leaderboard_mean")
+        .unwrap();
+    assert_eq!(rows.rows, [[json!(1)]]);
+    reader.close().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 
     let mut store = Store::open(&path).unwrap();
     let count = |store: &mut Store, what: &str| {

@@ -14,6 +14,7 @@ fn rows_of(lab: &mut Lab, run: RunId) -> i64 {
         "SELECT (SELECT count(*) FROM epochs WHERE run_id = {run}) + (SELECT count(*) FROM metrics WHERE run_id = {run})
               + (SELECT count(*) FROM ranks WHERE run_id = {run}) + (SELECT count(*) FROM artefacts WHERE run_id = {run})
               + (SELECT count(*) FROM diagnostics WHERE run_id = {run})
+              + (SELECT count(*) FROM item_space WHERE run_id = {run})
               + (SELECT count(*) FROM run_inputs WHERE run_id = {run})"
     );
     lab.store.query(&count).unwrap().rows[0][0]
@@ -159,10 +160,10 @@ fn a_released_run_is_pending_with_nothing_left() {
     lab.store
         .record_input(run, &owner(), InputKind::Vectors, &input())
         .unwrap();
-    for event in events(0.5).iter().take(10) {
+    for event in events(0.5).iter().take(11) {
         lab.store.record(run, &owner(), event).unwrap();
     }
-    assert_eq!(rows_of(&mut lab, run), 2 + 5 + 3 + 1 + 3 + 1);
+    assert_eq!(rows_of(&mut lab, run), 2 + 5 + 3 + 1 + 3 + 1 + 1);
     lab.store.release(run, &owner()).unwrap();
     assert_eq!(rows_of(&mut lab, run), 0);
     let row = lab.store.show_run(run).unwrap().run;
@@ -186,7 +187,9 @@ fn what_a_run_was_made_of_reads_back() {
     lab.store
         .record_input(run, &owner(), InputKind::Vectors, &input())
         .unwrap();
-    lab.store.resumed(run, &owner(), 3).unwrap();
+    lab.store
+        .record(run, &owner(), &RunEvent::Resumed { epoch: 3 })
+        .unwrap();
     let details = lab.store.show_run(run).unwrap();
     let read = &details.inputs[0];
     assert_eq!(
@@ -337,7 +340,7 @@ fn many_threads_write_through_their_own_stores() {
             scope.spawn(move || {
                 for _ in 0..5 {
                     store.claim(run, &owner(), FailedRuns::Retry).unwrap();
-                    for event in events(0.5).iter().take(10) {
+                    for event in events(0.5).iter().take(11) {
                         store.record(run, &owner(), event).unwrap();
                     }
                     store.heartbeat(&owner()).unwrap();

@@ -2,13 +2,17 @@
 //! published code's, read.
 //!
 //! A file fits a model or it does not: a tensor that is missing, left over or of another shape is
-//! an error that names it, and a model never gets half of a file. Knows nothing of optimisers: a
-//! checkpoint holds weights, to evaluate or to start from. Item vectors that are not trained are not
-//! in it: it names them by their digest, and a model with other ones is refused.
+//! an error that names it, and a model never gets half of a file. A checkpoint holds weights, to
+//! evaluate or to start from; what it takes to go on training is in a resume checkpoint (`resume.rs`).
+//! Item vectors that are not trained are not in it: it names them by their digest, and a model with
+//! other ones is refused.
 
 mod reference;
+pub(crate) mod resume;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
@@ -98,13 +102,30 @@ pub(crate) fn save(
         })
         .collect::<Result<Vec<_>, RunErrorKind>>()?;
     let file = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
-    let failed = |source| RunErrorKind::Io {
+    write_whole(path, |sink| sink.write_all(&file)).map_err(|source| RunErrorKind::Io {
         path: path.to_owned(),
         source,
-    };
+    })
+}
+
+/// Writes a file that appears whole or not at all, whatever dies meanwhile: this process or the machine.
+fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
     let partial = path.with_extension("partial");
-    std::fs::write(&partial, file).map_err(failed)?;
-    std::fs::rename(&partial, path).map_err(failed)
+    let written = || {
+        let mut sink = BufWriter::with_capacity(1 << 20, File::create(&partial)?);
+        write(&mut sink)?;
+        sink.into_inner()?.sync_all()?;
+        std::fs::rename(&partial, path)?;
+        // The new name is on the disk once its folder is.
+        File::open(path.parent().unwrap_or(path))?.sync_all()
+    };
+    written().inspect_err(|_| {
+        // On a full disk, half a file is in the way of everything else.
+        let _ = std::fs::remove_file(&partial);
+    })
 }
 
 /// Puts a file's weights into the parameters: every one, or none and an error.
@@ -118,9 +139,15 @@ pub(crate) fn save(
 /// keeps frozen must be the run's own.
 pub(crate) fn load(path: &Path, parameters: &mut Parameters) -> Result<(), RunErrorKind> {
     let misfit = |misfit: Misfit| broken(path, misfit.to_string());
-    let file = read(path)?;
+    let bytes = std::fs::read(path).map_err(|source| RunErrorKind::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let file = read(path, &bytes)?;
     let values = match file.metadata {
         Some(metadata) => {
+            let metadata: BTreeMap<String, String> = serde_json::from_str(&metadata)
+                .map_err(|error| broken(path, format!("its metadata are broken: {error}")))?;
             let theirs = metadata.get(FROZEN).cloned();
             let ours = parameters.frozen().map(|frozen| frozen.sha256.clone());
             if theirs == ours {
@@ -200,26 +227,18 @@ fn arrange(
 struct Weights {
     /// On the CPU, in the order of their names.
     tensors: Vec<(String, Tensor)>,
-    /// What [`save`] put there; absent in a file of someone else.
-    metadata: Option<BTreeMap<String, String>>,
+    /// The JSON that this project puts there; absent in a file of someone else.
+    metadata: Option<String>,
 }
 
-fn read(path: &Path) -> Result<Weights, RunErrorKind> {
-    let failed = |source| RunErrorKind::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes = std::fs::read(path).map_err(failed)?;
-    let file = SafeTensors::deserialize(&bytes)
+/// The contents of the file that is at `path`.
+fn read(path: &Path, bytes: &[u8]) -> Result<Weights, RunErrorKind> {
+    let file = SafeTensors::deserialize(bytes)
         .map_err(|error| broken(path, format!("it is no safetensors file: {error}")))?;
-    let (_, metadata) = SafeTensors::read_metadata(&bytes)
+    let (_, metadata) = SafeTensors::read_metadata(bytes)
         .map_err(|error| broken(path, format!("its header is broken: {error}")))?;
     let metadata = metadata.metadata().as_ref();
-    let metadata = metadata.and_then(|metadata| metadata.get(METADATA));
-    let metadata = metadata
-        .map(|json| serde_json::from_str(json))
-        .transpose()
-        .map_err(|error| broken(path, format!("its metadata are broken: {error}")))?;
+    let metadata = metadata.and_then(|metadata| metadata.get(METADATA).cloned());
     let mut tensors = file.tensors();
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
     let tensors = tensors
@@ -232,6 +251,7 @@ fn read(path: &Path) -> Result<Weights, RunErrorKind> {
                 Dtype::BF16 => Kind::BFloat16,
                 Dtype::I64 => Kind::Int64,
                 Dtype::I32 => Kind::Int,
+                Dtype::U8 => Kind::Uint8,
                 other => {
                     let kind = format!("{other:?}");
                     return Err(broken(path, Misfit::Kind { name, kind }.to_string()));

@@ -1,98 +1,11 @@
-//! A run by the real worker, and the same run again from its checkpoint instead of training.
-
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+//! The same run again from its checkpoint instead of training.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use genair_calibration::Associations;
-use genair_data::{ItemVectors, PartVectors};
-use genair_protocol::{AssociationSpec, FailureKind, RunEvent, RunFailure};
-use genair_trainer::harness::built_plugin_file;
+use genair_protocol::{FailureKind, RunEvent, RunFailure};
 use serde_json::{Value, json};
 
-/// A small run's request.
-fn request(folder: &Path, hidden_size: usize) -> Value {
-    json!({
-        "run": {
-            "dataset_name": "tiny",
-            "dataset": {"kind": "synthetic", "users": 30, "catalogue": 40, "max_len": 10},
-            "backbone": {"name": "sasrec", "params": {"hidden_size": hidden_size}},
-            "representation": {"name": "id", "kind": "id"},
-            "train": {"device": "cpu", "stop": {"max_epochs": 3}},
-            "seed": 5,
-        },
-        "plugin": built_plugin_file("sasrec"),
-        "plugin_sha256": null,
-        "artefacts": folder,
-    })
-}
-
-/// A small run of GenAIR: vectors in a file, associations in another, both in `folder`.
-fn genair_request(folder: &Path) -> Value {
-    let mut request = request(folder, 8);
-    let spec = serde_json::from_value(request["run"]["dataset"].clone()).unwrap();
-    let dataset = genair_data::load(&spec).unwrap();
-    let items: Vec<String> = dataset
-        .items()
-        .map(|item| dataset.raw_item(item).to_owned())
-        .collect();
-    let part = |name: &str, width: usize| PartVectors {
-        name: name.to_owned(),
-        width,
-        values: (0..items.len() * width)
-            .map(|n| (n as f32 * 0.37).sin())
-            .collect(),
-    };
-    let vectors = ItemVectors {
-        parts: vec![part("context", 3), part("archetype", 2)],
-        items,
-        provenance: serde_json::Map::new(),
-    };
-    let path = folder.join("vectors.safetensors");
-    let sha256 = vectors.write(&path).unwrap();
-    request["vectors"] = json!({"path": path, "sha256": sha256});
-    let counted = AssociationSpec::default();
-    let path = folder.join("associations.safetensors");
-    let associations = Associations::count(&dataset, &counted);
-    let sha256 = associations.write(&path, &dataset, &counted).unwrap();
-    request["associations"] = json!({"path": path, "sha256": sha256});
-    request["run"]["representation"] = json!({
-        "name": "genair", "kind": "archetype",
-        "frozen": {"source": {"file": {"recipe_sha256": "0"}}, "part": "both"},
-        "calibration": {"alpha": 0.1},
-    });
-    request
-}
-
-/// The worker's events; `checkpoint` makes it evaluate instead of train.
-fn work(request: &Value, checkpoint: Option<&Path>) -> Vec<RunEvent> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("request.json");
-    std::fs::write(&file, request.to_string()).unwrap();
-    let mut worker = Command::new(env!("CARGO_BIN_EXE_genair-trainer"));
-    match checkpoint {
-        None => worker.arg("run").arg(file),
-        Some(checkpoint) => worker
-            .arg("evaluate")
-            .arg(file)
-            .arg("--checkpoint")
-            .arg(checkpoint),
-    };
-    worker
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut worker = worker.spawn().unwrap();
-    // Held until the end: a worker whose standard input is closed stops.
-    let stdin = worker.stdin.take();
-    let output = worker.wait_with_output().unwrap();
-    drop(stdin);
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
+use crate::{genair_request, request, work};
 
 /// The failure that is all a worker says.
 fn refusal(request: &Value, checkpoint: Option<&Path>) -> RunFailure {

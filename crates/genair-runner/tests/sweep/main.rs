@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod pruning;
+mod scheduling;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +17,7 @@ use genair_protocol::{
     BackboneSpec, DataFacts, MachineFacts, MetricRow, RepresentationKind, RepresentationSpec,
     RunEvent, RunFailure, RunSpec, RunTotals, TrainSpec,
 };
-use genair_runner::spec::Labels;
+use genair_runner::spec::{Labels, Schedule};
 use genair_runner::{
     Execution, Interrupt, Outcome, Plan, PlannedRun, SweepReport, Trainer, identity, sweep,
 };
@@ -56,17 +59,30 @@ impl Lab {
     }
 
     fn sweep(&self, runs: u64, failed: FailedRuns, interrupt: &Interrupt) -> SweepReport {
+        self.execute(&plan(runs), interrupt, |how| how.failed = failed)
+    }
+
+    /// Two runs at once and no second tries, but for what is changed.
+    fn execute(
+        &self,
+        plan: &Plan,
+        interrupt: &Interrupt,
+        change: impl FnOnce(&mut Execution<'_>),
+    ) -> SweepReport {
         let store = Store::open(self.database()).unwrap();
         let installation = Installation::new(self.folder.path().join("cache"));
-        let how = Execution {
+        let mut how = Execution {
             installation: &installation,
             trainer: &self.trainer,
             jobs: 2,
-            failed,
+            failed: FailedRuns::Keep,
+            continue_pruned: false,
+            fail_fast: false,
             observer: &(),
             interrupt,
         };
-        sweep(&plan(runs), store, &how).unwrap().1
+        change(&mut how);
+        sweep(plan, store, &how).unwrap().1
     }
 
     /// The outcome of a single run.
@@ -90,6 +106,14 @@ impl Lab {
             .run_states(&[plan(1).runs[0].identity.clone()])
             .unwrap()[0]
             .unwrap()
+    }
+
+    /// Rows of a reading SQL statement, one text a line.
+    fn lines(&self, sql: &str) -> String {
+        let mut store = Store::open_read_only(self.database()).unwrap();
+        let rows = store.query(sql).unwrap().rows;
+        let text = |row: Vec<serde_json::Value>| row[0].as_str().unwrap().to_owned();
+        rows.into_iter().map(text).collect::<Vec<_>>().join("\n")
     }
 
     /// How often the script was started, if it counts.
@@ -185,17 +209,22 @@ fn plan(runs: u64) -> Plan {
             spec,
             plugin: None,
             data_sha256: "d".to_owned(),
+            data: None,
             vectors: None,
             associations: None,
             identity,
+            priority: 0,
         }
     };
     Plan {
         name: "t".to_owned(),
         spec_path: Path::new("s.toml").to_owned(),
         spec_text: String::new(),
+        checkpoint_seconds: 30.0,
         runs: (1..=runs).map(planned).collect(),
         stages: Vec::new(),
+        schedule: Schedule::default(),
+        pruning: None,
         warnings: Vec::new(),
     }
 }

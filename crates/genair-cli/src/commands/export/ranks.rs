@@ -1,0 +1,36 @@
+//! Users' ranks, for others' statistics.
+
+use anyhow::Context;
+use genair_report::export::{ExportFormat, RanksFilter, export_ranks};
+use genair_store::Store;
+use serde_json::json;
+
+use crate::args::{Format, RanksArgs};
+use crate::exit::Exit;
+use crate::output::count;
+
+pub(crate) fn ranks(format: Format, arguments: &RanksArgs) -> anyhow::Result<Exit> {
+    let out = &arguments.out;
+    let of_file = ExportFormat::of(out).with_context(|| {
+        let file = out.display();
+        format!("{file}: ranks are written as .csv or .parquet; the file's ending says which")
+    })?;
+    let mut store = Store::open_read_only(arguments.database.path())?;
+    let filter = RanksFilter {
+        sweep: arguments.sweep.clone(),
+        runs: arguments.runs.clone(),
+        split: arguments.split,
+        protocol: arguments.protocol,
+    };
+    let exported = export_ranks(&mut store, &filter, of_file, out)?;
+    let value = json!({"file": out, "runs": exported.runs, "rows": exported.rows});
+    format.show(&value, || {
+        format!(
+            "{}: {} ranks of {}",
+            out.display(),
+            exported.rows,
+            count(exported.runs, "run")
+        )
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,164 @@
+//! `genair plan --graph`: what is made once, and which runs need it.
+
+use std::fmt::Write;
+
+use genair_runner::spec::Labels;
+use genair_runner::{Plan, PlannedRun};
+use genair_store::RunState;
+use serde::Serialize;
+
+/// A plan as a graph. Stages are called `s1`, `s2` and so on, runs `r1`, `r2`.
+#[derive(Serialize)]
+pub(super) struct Graph<'p> {
+    stages: Vec<StageNode<'p>>,
+    runs: Vec<RunNode<'p>>,
+    edges: Vec<Edge>,
+}
+
+#[derive(Serialize)]
+struct StageNode<'p> {
+    id: String,
+    stage: &'static str,
+    dataset: &'p str,
+    /// `ready` or `to make`.
+    state: &'static str,
+    recipe: &'p str,
+    path: String,
+}
+
+#[derive(Serialize)]
+struct RunNode<'p> {
+    id: String,
+    state: &'static str,
+    priority: usize,
+    dataset: &'p str,
+    backbone: &'p str,
+    representation: &'p str,
+    variant: &'p str,
+    seed: u64,
+    #[serde(skip)]
+    labels: &'p Labels,
+}
+
+#[derive(PartialEq, Eq, Serialize)]
+struct Edge {
+    from: String,
+    to: String,
+}
+
+impl<'p> Graph<'p> {
+    /// The graph of a plan whose runs stand as `states` says.
+    pub(super) fn new(plan: &'p Plan, states: &[Option<RunState>]) -> Self {
+        let stage_id = |at: usize| format!("s{}", at + 1);
+        let run_id = |at: usize| format!("r{}", at + 1);
+        let stages = plan.stages.iter().enumerate().map(|(at, stage)| StageNode {
+            id: stage_id(at),
+            stage: stage.name().as_str(),
+            dataset: &stage.dataset,
+            state: if stage.is_ready() { "ready" } else { "to make" },
+            recipe: &stage.recipe_sha256,
+            path: stage.path.display().to_string(),
+        });
+        let runs = plan.runs.iter().zip(states).enumerate();
+        let runs = runs.map(|(at, (run, state))| RunNode {
+            id: run_id(at),
+            state: state.map_or("new", RunState::as_str),
+            priority: run.priority,
+            dataset: &run.labels.dataset,
+            backbone: &run.labels.backbone,
+            representation: &run.labels.representation,
+            variant: &run.labels.variant,
+            seed: run.labels.seed,
+            labels: &run.labels,
+        });
+        let of_run = |(at, run): (usize, &PlannedRun)| {
+            let edge = move |stage| Edge {
+                from: stage_id(stage),
+                to: run_id(at),
+            };
+            run.stages().map(edge).collect::<Vec<_>>()
+        };
+        Self {
+            stages: stages.collect(),
+            runs: runs.collect(),
+            edges: plan.runs.iter().enumerate().flat_map(of_run).collect(),
+        }
+    }
+
+    /// As a tree: each stage with the runs that need it, then the runs that need none.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for StageNode {
+            id,
+            stage,
+            dataset,
+            state,
+            recipe,
+            ..
+        } in &self.stages
+        {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{id} {stage} of {dataset} ({state}, recipe {})",
+                &recipe[..12]
+            );
+            let needing: Vec<_> = self.needing(id).collect();
+            for (at, run) in needing.iter().enumerate() {
+                let branch = if at + 1 == needing.len() {
+                    "└─"
+                } else {
+                    "├─"
+                };
+                let _ = writeln!(text, "{branch} {}", run.line());
+            }
+        }
+        for run in &self.runs {
+            if !self.edges.iter().any(|edge| edge.to == run.id) {
+                let _ = writeln!(text, "{}", run.line());
+            }
+        }
+        text.trim_end().to_owned()
+    }
+
+    fn needing<'g>(&'g self, stage: &'g str) -> impl Iterator<Item = &'g RunNode<'p>> {
+        let edges = self.edges.iter().filter(move |edge| edge.from == stage);
+        edges.filter_map(|edge| self.runs.iter().find(|run| run.id == edge.to))
+    }
+
+    /// In the language of Graphviz.
+    pub(super) fn dot(&self) -> String {
+        let mut text = "digraph plan {\n  rankdir = LR\n  node [shape = box]\n".to_owned();
+        for StageNode {
+            id,
+            stage,
+            dataset,
+            state,
+            ..
+        } in &self.stages
+        {
+            let label = quoted(&format!("{stage} of {dataset}\n{state}"));
+            let _ = writeln!(text, "  {id} [label = {label}, style = rounded]");
+        }
+        for run in &self.runs {
+            let label = quoted(&format!("{}\n{}", run.labels, run.state));
+            let _ = writeln!(text, "  {} [label = {label}]", run.id);
+        }
+        for Edge { from, to } in &self.edges {
+            let _ = writeln!(text, "  {from} -> {to}");
+        }
+        text + "}"
+    }
+}
+
+impl RunNode<'_> {
+    fn line(&self) -> String {
+        format!("{} {} ({})", self.id, self.labels, self.state)
+    }
+}
+
+/// A string of Graphviz's language.
+fn quoted(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", text.replace('\n', "\\n"))
+}

@@ -1,0 +1,193 @@
+//! `genair watch`: sweeps, runs, curves and failures of a database while they come in.
+//!
+//! Reads the database and nothing else, so it may watch a sweep of any process. What is drawn is in
+//! `watch/frame.rs`.
+
+mod frame;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use genair_store::{RunProgress, Store, SweepProgress};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::exit::Exit;
+
+/// How often the database is read.
+const REFRESH: Duration = Duration::from_secs(1);
+/// How long a key press may wait.
+const TICK: Duration = Duration::from_millis(100);
+/// Runs that are read of a sweep; those that run or failed come first.
+const RUNS: u32 = 200;
+/// Columns of a frame that goes into a log.
+const WIDTH: u16 = 140;
+
+/// What there is to see at one moment.
+#[derive(Debug, Default, Serialize)]
+struct Snapshot {
+    sweeps: Vec<SweepProgress>,
+    /// The sweep whose runs these are.
+    sweep: Option<String>,
+    runs: Vec<RunProgress>,
+}
+
+/// What is looked at.
+struct View {
+    database: PathBuf,
+    snapshot: Snapshot,
+    /// The first run that is shown.
+    scroll: usize,
+    /// Why the database could not be read just now.
+    trouble: Option<String>,
+}
+
+pub(crate) fn watch(
+    format: Format,
+    database: PathBuf,
+    sweep: Option<String>,
+    once: bool,
+) -> anyhow::Result<Exit> {
+    let mut store = Store::open_read_only(&database)?;
+    let snapshot = Snapshot::read(&mut store, sweep.as_deref())?;
+    if let Some(name) = &sweep
+        && !snapshot.sweeps.iter().any(|known| known.sweep == *name)
+    {
+        let known: Vec<&str> = snapshot
+            .sweeps
+            .iter()
+            .map(|own| own.sweep.as_str())
+            .collect();
+        anyhow::bail!(
+            "{} has no sweep `{name}`; there are {}",
+            database.display(),
+            known.join(", ")
+        );
+    }
+    let mut view = View {
+        database,
+        snapshot,
+        scroll: 0,
+        trouble: None,
+    };
+    if once || format != Format::Text {
+        let text = view.to_text()?;
+        format.show(&view.snapshot, || text)?;
+        return Ok(Exit::Done);
+    }
+    anyhow::ensure!(
+        std::io::stdout().is_terminal(),
+        "standard output is no terminal; `--once` writes one frame as plain text"
+    );
+    let terminal = ratatui::try_init().context("cannot draw on the terminal")?;
+    let watched = view.follow(&mut store, terminal);
+    ratatui::restore();
+    watched?;
+    Ok(Exit::Done)
+}
+
+impl Snapshot {
+    /// `sweep`, or else the one that was swept last.
+    fn read(store: &mut Store, sweep: Option<&str>) -> anyhow::Result<Self> {
+        let sweeps = store.sweep_progress()?;
+        let sweep = sweep.or_else(|| Some(sweeps.first()?.sweep.as_str()));
+        let sweep = sweep.map(str::to_owned);
+        let runs = match &sweep {
+            Some(sweep) => store.run_progress(sweep, RUNS)?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            sweeps,
+            sweep,
+            runs,
+        })
+    }
+}
+
+impl View {
+    /// Draws until somebody has seen enough.
+    fn follow(
+        &mut self,
+        store: &mut Store,
+        mut terminal: ratatui::DefaultTerminal,
+    ) -> anyhow::Result<()> {
+        let mut read = Instant::now();
+        loop {
+            terminal.draw(|frame| frame::draw(frame, self))?;
+            if event::poll(TICK)?
+                && let Event::Key(key) = event::read()?
+                && key.kind == KeyEventKind::Press
+                && !self.takes(key, store)
+            {
+                return Ok(());
+            }
+            if read.elapsed() >= REFRESH {
+                self.refresh(store);
+                read = Instant::now();
+            }
+        }
+    }
+
+    fn refresh(&mut self, store: &mut Store) {
+        match Snapshot::read(store, self.snapshot.sweep.as_deref()) {
+            Ok(snapshot) => {
+                self.scroll = self.scroll.min(snapshot.runs.len().saturating_sub(1));
+                (self.snapshot, self.trouble) = (snapshot, None);
+            }
+            Err(error) => self.trouble = Some(format!("{error:#}")),
+        }
+    }
+
+    /// Whether to go on after a key.
+    fn takes(&mut self, key: KeyEvent, store: &mut Store) -> bool {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('q') | KeyCode::Esc => return false,
+            KeyCode::Char('c') if control => return false,
+            KeyCode::Down | KeyCode::Char('j') => {
+                let last = self.snapshot.runs.len().saturating_sub(1);
+                self.scroll = (self.scroll + 1).min(last);
+            }
+            KeyCode::Up | KeyCode::Char('k') => self.scroll = self.scroll.saturating_sub(1),
+            KeyCode::Tab | KeyCode::Right => self.choose(1, store),
+            KeyCode::BackTab | KeyCode::Left => self.choose(-1, store),
+            _ => {}
+        }
+        true
+    }
+
+    /// Moves on to another sweep.
+    fn choose(&mut self, by: isize, store: &mut Store) {
+        let Snapshot { sweeps, sweep, .. } = &self.snapshot;
+        let current = sweeps
+            .iter()
+            .position(|own| Some(&own.sweep) == sweep.as_ref());
+        let count = sweeps.len().cast_signed();
+        if count == 0 {
+            return;
+        }
+        let next = (current.unwrap_or_default().cast_signed() + by).rem_euclid(count);
+        self.snapshot.sweep = sweeps
+            .get(next.cast_unsigned())
+            .map(|own| own.sweep.clone());
+        self.scroll = 0;
+        self.refresh(store);
+    }
+
+    /// One frame as lines of text, as high as it has to be.
+    fn to_text(&self) -> anyhow::Result<String> {
+        let mut terminal = Terminal::new(TestBackend::new(WIDTH, frame::height(self)))?;
+        terminal.draw(|frame| frame::draw(frame, self))?;
+        let buffer = terminal.backend().buffer();
+        let lines = buffer.content.chunks(usize::from(WIDTH)).map(|cells| {
+            let line: String = cells.iter().map(ratatui::buffer::Cell::symbol).collect();
+            line.trim_end().to_owned()
+        });
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+}

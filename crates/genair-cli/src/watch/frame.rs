@@ -1,0 +1,324 @@
+//! One frame of `genair watch`.
+
+use std::time::Duration;
+
+use genair_store::{RunProgress, RunState, SweepProgress};
+use indicatif::HumanDuration;
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{Cell, Paragraph, Row, Table, Wrap};
+
+use super::View;
+
+/// Sweeps that are shown at once.
+const SWEEPS: usize = 8;
+/// Failures that are told in words.
+const FAILURES: usize = 5;
+/// Columns of a progress bar, and of a curve.
+const BAR: usize = 20;
+const CURVE: usize = 24;
+
+const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+
+/// Rows that a whole view takes.
+pub(super) fn height(view: &View) -> u16 {
+    let runs = view.snapshot.runs.len().saturating_sub(view.scroll) + 2;
+    let rows = 2 + sweeps_height(view) + runs + failure_lines(view).len();
+    u16::try_from(rows).unwrap_or(u16::MAX)
+}
+
+fn sweeps_height(view: &View) -> usize {
+    view.snapshot.sweeps.len().clamp(1, SWEEPS) + 2
+}
+
+pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
+    let failures = failure_lines(view);
+    let fixed = |rows: usize| Constraint::Length(u16::try_from(rows).unwrap_or(u16::MAX));
+    let areas: [Rect; 4] = Layout::vertical([
+        fixed(2),
+        fixed(sweeps_height(view)),
+        Constraint::Min(3),
+        fixed(failures.len()),
+    ])
+    .areas(frame.area());
+    let [title, sweeps, runs, failed] = areas;
+    frame.render_widget(heading(view), title);
+    frame.render_widget(sweep_table(view), sweeps);
+    frame.render_widget(run_table(view), runs);
+    let failures = Paragraph::new(Text::from(failures)).wrap(Wrap { trim: false });
+    frame.render_widget(failures, failed);
+}
+
+fn heading(view: &View) -> Line<'static> {
+    match &view.trouble {
+        Some(trouble) => Line::styled(trouble.clone(), Color::Red),
+        None => Line::styled(
+            format!(
+                "{}   tab: next sweep, arrows: runs, q: quit",
+                view.database.display()
+            ),
+            BOLD,
+        ),
+    }
+}
+
+fn sweep_table(view: &View) -> Table<'static> {
+    let chosen = view.snapshot.sweep.as_deref();
+    let sweeps = &view.snapshot.sweeps;
+    let at = sweeps
+        .iter()
+        .position(|own| Some(own.sweep.as_str()) == chosen);
+    // The chosen one is always among those that are shown.
+    let first = (at.unwrap_or_default() + 1).saturating_sub(SWEEPS);
+    let rows = sweeps.iter().skip(first).take(SWEEPS).map(|own| {
+        let SweepProgress {
+            sweep,
+            pending,
+            running,
+            finished,
+            failed,
+            pruned,
+            seconds_left,
+        } = own;
+        let total = pending + running + finished + failed + pruned;
+        let left = seconds_left.map(|seconds| format!("about {}", duration(seconds)));
+        let mark = if Some(sweep.as_str()) == chosen {
+            "> "
+        } else {
+            "  "
+        };
+        let row = Row::new([
+            format!("{mark}{sweep}"),
+            bar((finished + pruned) as f64 / total.max(1) as f64),
+            format!("{finished}/{total}"),
+            running.to_string(),
+            failed.to_string(),
+            pruned.to_string(),
+            pending.to_string(),
+            left.unwrap_or_default(),
+        ]);
+        match (failed, Some(sweep.as_str()) == chosen) {
+            (1.., _) => row.style(Color::Red),
+            (_, true) => row.style(BOLD),
+            _ => row,
+        }
+    });
+    let widths = [
+        Constraint::Min(20),
+        Constraint::Length(BAR as u16),
+        Constraint::Length(11),
+        Constraint::Length(7),
+        Constraint::Length(6),
+        Constraint::Length(6),
+        Constraint::Length(7),
+        Constraint::Length(20),
+    ];
+    let header = [
+        "  sweep", "", "finished", "running", "failed", "pruned", "pending", "to go",
+    ];
+    Table::new(rows, widths).header(Row::new(header).style(BOLD))
+}
+
+fn run_table(view: &View) -> Table<'static> {
+    let rows = view.snapshot.runs.iter().skip(view.scroll).map(run_row);
+    let widths = [
+        Constraint::Length(9),
+        Constraint::Length(6),
+        Constraint::Min(30),
+        Constraint::Length(9),
+        Constraint::Length(8),
+        Constraint::Length(CURVE as u16),
+        Constraint::Length(12),
+    ];
+    let metric = view
+        .snapshot
+        .runs
+        .iter()
+        .find_map(|run| run.stop_metric.clone());
+    let metric = metric.unwrap_or_else(|| "valid".to_owned());
+    let header = ["state", "run", "what", "epoch", "best", "", "time"].map(str::to_owned);
+    let mut header = header.to_vec();
+    header[5] = metric;
+    Table::new(rows, widths).header(Row::new(header).style(BOLD))
+}
+
+fn run_row(run: &RunProgress) -> Row<'static> {
+    let mut what = format!("{} {} {}", run.dataset, run.backbone, run.representation);
+    if !run.variant.is_empty() {
+        what += &format!(" {}", run.variant);
+    }
+    what += &format!(" seed {}", run.seed);
+    let epoch = match run.max_epochs {
+        _ if run.epoch == 0 => String::new(),
+        Some(most) => format!("{}/{most}", run.epoch),
+        None => run.epoch.to_string(),
+    };
+    let best = run.curve.iter().copied().reduce(f64::max);
+    let row = Row::new([
+        Cell::from(run.state.as_str()),
+        Cell::from(run.run_id.to_string()),
+        Cell::from(what),
+        Cell::from(epoch),
+        Cell::from(best.map(|best| format!("{best:.4}")).unwrap_or_default()),
+        Cell::from(sparkline(&run.curve, CURVE)),
+        Cell::from(run.seconds.map(duration).unwrap_or_default()),
+    ]);
+    match run.state {
+        RunState::Running => row.style(Color::Cyan),
+        RunState::Failed => row.style(Color::Red),
+        RunState::Finished => row.style(Color::Green),
+        RunState::Pending | RunState::Pruned => row,
+    }
+}
+
+/// The reasons of the first failures.
+fn failure_lines(view: &View) -> Vec<Line<'static>> {
+    let failed = view
+        .snapshot
+        .runs
+        .iter()
+        .filter(|run| run.state == RunState::Failed);
+    let mut lines = Vec::new();
+    let mut untold = 0;
+    for (at, run) in failed.enumerate() {
+        if at >= FAILURES {
+            untold += 1;
+            continue;
+        }
+        let phase = run.failure_phase.as_deref().unwrap_or("at work");
+        let kind = run.failure_kind.as_deref().unwrap_or_default();
+        let message = run.failure_message.as_deref().unwrap_or_default();
+        let text = format!(
+            "run {} failed while {phase} ({kind}): {message}",
+            run.run_id
+        );
+        lines.extend(
+            text.lines()
+                .map(|line| Line::styled(line.to_owned(), Color::Red)),
+        );
+        if let Some(hint) = &run.failure_hint {
+            lines.push(Line::raw(format!("hint: {hint}")));
+        }
+    }
+    if untold > 0 {
+        lines.push(Line::raw(format!(
+            "and {untold} more; `genair results list` has them"
+        )));
+    }
+    lines
+}
+
+/// A bar that is full at 1.
+fn bar(share: f64) -> String {
+    let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    let partial = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'][eighths % 8];
+    let full: String = std::iter::repeat_n('█', eighths / 8).collect();
+    format!("{full}{partial}").trim_end().to_owned()
+}
+
+/// The curve in at most `width` characters, from its least value to its greatest; of a longer one each
+/// character is the best of its stretch.
+fn sparkline(curve: &[f64], width: usize) -> String {
+    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let columns = curve.len().min(width);
+    let (least, most) = curve.iter().fold(
+        (f64::INFINITY, f64::NEG_INFINITY),
+        |(least, most), &value| (least.min(value), most.max(value)),
+    );
+    let level = |at: usize| {
+        let stretch = &curve[at * curve.len() / columns..(at + 1) * curve.len() / columns];
+        let value = stretch.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let height = (value - least) / (most - least);
+        // A flat curve has no height.
+        let level = if height.is_finite() {
+            (height * 7.0).round() as usize
+        } else {
+            0
+        };
+        LEVELS[level.min(7)]
+    };
+    (0..columns).map(level).collect()
+}
+
+fn duration(seconds: f64) -> String {
+    let whole = Duration::from_secs(seconds.max(0.0).round() as u64);
+    format!("{:#}", HumanDuration(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use genair_store::RunId;
+
+    use super::*;
+    use crate::watch::Snapshot;
+
+    #[test]
+    fn curves_go_from_their_least_to_their_greatest_value() {
+        assert_eq!(sparkline(&[0.0, 0.5, 1.0], 24), "▁▅█");
+        assert_eq!(sparkline(&[0.3, 0.3], 24), "▁▁");
+        assert_eq!(sparkline(&[], 24), "");
+        let long: Vec<f64> = (0..100).map(f64::from).collect();
+        assert_eq!(sparkline(&long, 10), "▂▂▃▄▄▅▆▇▇█");
+    }
+
+    #[test]
+    fn a_frame_shows_sweeps_runs_and_reasons() {
+        let run = |run_id, state, curve: &[f64]| RunProgress {
+            run_id: RunId(run_id),
+            state,
+            dataset: "tiny".to_owned(),
+            backbone: "sasrec".to_owned(),
+            representation: "id".to_owned(),
+            variant: "lr=0.1".to_owned(),
+            seed: 44,
+            epoch: curve.len() as u64,
+            max_epochs: Some(8),
+            stop_metric: Some("ndcg@10".to_owned()),
+            seconds: Some(75.0),
+            failure_kind: (state == RunState::Failed).then(|| "diverged".to_owned()),
+            failure_phase: (state == RunState::Failed).then(|| "training".to_owned()),
+            failure_message: (state == RunState::Failed).then(|| "the loss is NaN".to_owned()),
+            failure_hint: (state == RunState::Failed).then(|| "lower the rate".to_owned()),
+            curve: curve.to_vec(),
+        };
+        let sweep = SweepProgress {
+            sweep: "main".to_owned(),
+            pending: 1,
+            running: 1,
+            finished: 1,
+            failed: 1,
+            pruned: 0,
+            seconds_left: Some(120.0),
+        };
+        let view = View {
+            database: "results.db".into(),
+            snapshot: Snapshot {
+                sweeps: vec![sweep],
+                sweep: Some("main".to_owned()),
+                runs: vec![
+                    run(2, RunState::Running, &[0.1, 0.3]),
+                    run(3, RunState::Failed, &[]),
+                    run(1, RunState::Finished, &[0.1, 0.4, 0.2]),
+                ],
+            },
+            scroll: 0,
+            trouble: None,
+        };
+        let text = view.to_text().unwrap();
+        for expected in [
+            "> main",
+            "1/4",
+            "about 2m",
+            "running   2      tiny sasrec id lr=0.1 seed 44",
+            "2/8",
+            "0.3000   ▁█",
+            "0.4000   ▁█▃",
+            "run 3 failed while training (diverged): the loss is NaN",
+            "hint: lower the rate",
+        ] {
+            assert!(text.contains(expected), "no `{expected}` in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A file that takes rows one by one, in either format, and appears whole or not at all.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use super::ExportFormat;
+use super::columns::Column;
+use super::parquet::ParquetFile;
+use crate::ReportError;
+use crate::write::{create, failed, keep};
+
+pub(super) struct Sink {
+    path: PathBuf,
+    file: NamedTempFile,
+    form: Form,
+    rows: u64,
+}
+
+enum Form {
+    Csv(Box<csv::Writer<BufWriter<File>>>),
+    Parquet(Box<ParquetFile>),
+}
+
+impl Sink {
+    pub(super) fn create(
+        path: &Path,
+        format: ExportFormat,
+        table: &str,
+        columns: Vec<Column>,
+    ) -> Result<Self, ReportError> {
+        let file = create(path)?;
+        let content = file.reopen().map_err(|source| failed(path, source))?;
+        let form = match format {
+            ExportFormat::Csv => {
+                let mut writer = csv::Writer::from_writer(BufWriter::new(content));
+                writer
+                    .write_record(columns.iter().map(|column| &column.name))
+                    .map_err(|error| failed(path, error.into()))?;
+                Form::Csv(Box::new(writer))
+            }
+            ExportFormat::Parquet => Form::Parquet(Box::new(ParquetFile::create(
+                path, content, table, columns,
+            )?)),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            form,
+            rows: 0,
+        })
+    }
+
+    /// Takes a row, a value for each column.
+    pub(super) fn write(&mut self, row: Vec<Value>) -> Result<(), ReportError> {
+        self.rows += 1;
+        match &mut self.form {
+            Form::Csv(writer) => writer
+                .write_record(row.into_iter().map(field))
+                .map_err(|error| failed(&self.path, error.into())),
+            Form::Parquet(file) => file.write(row),
+        }
+    }
+
+    /// Gives the file its name; returns the number of its rows.
+    pub(super) fn finish(self) -> Result<u64, ReportError> {
+        match self.form {
+            Form::Csv(mut writer) => writer
+                .flush()
+                .map_err(|source| failed(&self.path, source))?,
+            Form::Parquet(file) => file.finish()?,
+        }
+        keep(self.file, &self.path)?;
+        Ok(self.rows)
+    }
+}
+
+/// A value as text; nothing for NULL.
+pub(super) fn field(value: Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}

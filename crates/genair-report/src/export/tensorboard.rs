@@ -1,0 +1,358 @@
+//! Runs as TensorBoard event files.
+//!
+//! A file is a row of records (length, its checksum, data, its checksum), each an `Event` of TensorFlow's
+//! `event.proto`, of which only the few fields that scalars need are here.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use genair_store::Store;
+use prost::Message;
+use serde::{Deserialize, Serialize};
+
+use super::ranks::require_sweep;
+use crate::ReportError;
+use crate::rows::{literal, rows};
+use crate::write::{failed, write_file};
+
+/// The file of a run. TensorBoard looks for `tfevents` in the name.
+const FILE: &str = "events.out.tfevents.0000000000.genair";
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EventFiles {
+    /// The folder; TensorBoard's `--logdir`.
+    pub folder: PathBuf,
+    /// Runs that have a file, one for each sweep a run belongs to.
+    pub runs: usize,
+    /// Events in all files.
+    pub events: usize,
+}
+
+/// Writes `folder/SWEEP/RUN/`, each with one event file, for every run of `sweep`, or of all, that was ever
+/// begun: loss, calibration term and validation by epoch, results at the best epoch.
+///
+/// Done again it adds to the files what came to the database since, so that a TensorBoard that is open
+/// follows; a run that was begun anew gets a new file.
+///
+/// # Errors
+/// A sweep that is not there; a file that cannot be written.
+pub fn export_tensorboard(
+    store: &mut Store,
+    folder: &Path,
+    sweep: Option<&str>,
+) -> Result<EventFiles, ReportError> {
+    if let Some(name) = sweep {
+        require_sweep(store, Some(name))?;
+    }
+    let only = sweep.map_or_else(
+        || "TRUE".to_owned(),
+        |name| format!("name = {}", literal(name)),
+    );
+    let runs: Vec<Begun> = rows(
+        store,
+        &format!(
+            "SELECT name AS sweep, run_id, dataset, backbone, representation, variant, seed,
+                    coalesce(json_extract(spec, '$.train.stop.metric'), 'metric') AS stop_metric,
+                    coalesce(best_epoch, 0) AS best_epoch,
+                    unixepoch(started_at, 'subsec') AS started,
+                    unixepoch(finished_at, 'subsec') AS finished
+             FROM sweeps JOIN sweep_runs USING (sweep_id) JOIN runs USING (run_id)
+             WHERE started_at IS NOT NULL AND NOT superseded AND {only} ORDER BY sweep_id, run_id"
+        ),
+    )?;
+    let mut written = EventFiles {
+        folder: folder.to_owned(),
+        runs: 0,
+        events: 0,
+    };
+    for run in runs {
+        let events = events(store, &run)?;
+        let bytes: Vec<u8> = events
+            .iter()
+            .flat_map(|event| record(&event.encode_to_vec()))
+            .collect();
+        let path = folder
+            .join(file_name(&run.sweep))
+            .join(run.folder())
+            .join(FILE);
+        write(&path, &bytes)?;
+        written.runs += 1;
+        written.events += events.len();
+    }
+    Ok(written)
+}
+
+/// A run of a sweep that was begun.
+#[derive(Deserialize)]
+struct Begun {
+    sweep: String,
+    run_id: i64,
+    dataset: String,
+    backbone: String,
+    representation: String,
+    variant: String,
+    seed: u64,
+    stop_metric: String,
+    best_epoch: i64,
+    started: f64,
+    finished: Option<f64>,
+}
+
+impl Begun {
+    fn folder(&self) -> String {
+        let mut name = format!(
+            "{:05}-{}-{}-{}",
+            self.run_id, self.dataset, self.backbone, self.representation
+        );
+        if !self.variant.is_empty() {
+            name += &format!("-{}", self.variant);
+        }
+        file_name(&format!("{name}-seed{}", self.seed))
+    }
+}
+
+/// A name that is a file's on any system.
+fn file_name(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '=' | ',');
+    let name: String = text
+        .chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .collect();
+    match name.trim_start_matches('.') {
+        "" => "_".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Epoch {
+    epoch: i64,
+    loss: f64,
+    calibration: Option<f64>,
+    train_seconds: f64,
+    valid: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Measured {
+    epoch: Option<i64>,
+    split: String,
+    protocol: String,
+    cohort: String,
+    metric: String,
+    k: u32,
+    value: f64,
+}
+
+impl Measured {
+    fn tag(&self) -> String {
+        let Self {
+            split,
+            protocol,
+            cohort,
+            metric,
+            k,
+            ..
+        } = self;
+        format!("{split}/{protocol}/{cohort}/{metric}@{k}")
+    }
+}
+
+#[derive(Deserialize)]
+struct Diagnostic {
+    epoch: i64,
+    name: String,
+    value: f64,
+}
+
+/// Everything a run has told, in the order it came.
+fn events(store: &mut Store, run: &Begun) -> Result<Vec<Event>, ReportError> {
+    let id = run.run_id;
+    let epochs: Vec<Epoch> = rows(
+        store,
+        &format!(
+            "SELECT epoch, loss, calibration, train_seconds, valid FROM epochs WHERE run_id = {id} ORDER BY epoch"
+        ),
+    )?;
+    let measured: Vec<Measured> = rows(
+        store,
+        &format!(
+            "SELECT epoch, split, protocol, cohort, metric, k, value FROM metrics WHERE run_id = {id} ORDER BY rowid"
+        ),
+    )?;
+    let diagnostics: Vec<Diagnostic> = rows(
+        store,
+        &format!(
+            "SELECT epoch, name, value FROM diagnostics WHERE run_id = {id} ORDER BY epoch, name"
+        ),
+    )?;
+    let mut events = vec![Event {
+        wall_time: run.started,
+        file_version: Some("brain.Event:2".to_owned()),
+        ..Event::default()
+    }];
+    let mut time = run.started;
+    let item_space = |trained: bool| {
+        let own = diagnostics
+            .iter()
+            .filter(move |own| (own.epoch > 0) == trained);
+        own.map(|own| (format!("item space/{}", own.name), own.value))
+    };
+    events.extend(Event::scalars(time, 0, item_space(false)));
+    for epoch in &epochs {
+        time += epoch.train_seconds;
+        let mut values = vec![("train/loss".to_owned(), epoch.loss)];
+        values.extend(
+            epoch
+                .calibration
+                .map(|value| ("train/calibration".to_owned(), value)),
+        );
+        values.extend(
+            epoch
+                .valid
+                .map(|value| (format!("valid/{}", run.stop_metric), value)),
+        );
+        let own = measured.iter().filter(|own| own.epoch == Some(epoch.epoch));
+        values.extend(own.map(|own| (own.tag(), own.value)));
+        events.extend(Event::scalars(time, epoch.epoch, values));
+    }
+    if let Some(finished) = run.finished {
+        let result = measured.iter().filter(|own| own.epoch.is_none());
+        let result = result.map(|own| (format!("result/{}", own.tag()), own.value));
+        let values = result.chain(item_space(true));
+        events.extend(Event::scalars(finished, run.best_epoch, values));
+    }
+    Ok(events)
+}
+
+/// Writes `bytes`, or where the file has their beginning already, the rest of them.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    let there = std::fs::read(path).ok();
+    match there.as_deref().and_then(|there| bytes.strip_prefix(there)) {
+        Some(rest) => OpenOptions::new()
+            .append(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(rest))
+            .map_err(|source| failed(path, source)),
+        None => write_file(path, |file| file.write_all(bytes)),
+    }
+}
+
+/// A record of a TFRecord file.
+fn record(data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u64).to_le_bytes();
+    let mut record = length.to_vec();
+    record.extend(masked_crc(&length).to_le_bytes());
+    record.extend(data);
+    record.extend(masked_crc(data).to_le_bytes());
+    record
+}
+
+/// TensorFlow's form of a CRC-32C, so that a checksum of data with checksums in it is none of theirs.
+fn masked_crc(data: &[u8]) -> u32 {
+    crc32c::crc32c(data)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
+}
+
+/// `tensorflow.Event`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Event {
+    /// Seconds since 1970.
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<Summary>,
+}
+
+/// `tensorflow.Summary`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    value: Vec<Scalar>,
+}
+
+/// `tensorflow.Summary.Value`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Scalar {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+}
+
+impl Event {
+    /// One event of several scalars; none of none.
+    fn scalars(
+        wall_time: f64,
+        step: i64,
+        values: impl IntoIterator<Item = (String, f64)>,
+    ) -> Option<Self> {
+        let scalar = |(tag, value): (String, f64)| Scalar {
+            tag,
+            simple_value: Some(value as f32),
+        };
+        let value: Vec<Scalar> = values.into_iter().map(scalar).collect();
+        (!value.is_empty()).then(|| Self {
+            wall_time,
+            step,
+            summary: Some(Summary { value }),
+            ..Self::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_those_that_tensorboard_writes() {
+        // From Python: `tensorboard.summary.writer.record_writer.RecordWriter(f).write(b"abc")`, and CRC-32C's
+        // check value for "123456789" (RFC 3720).
+        assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
+        let hex: String = record(b"abc")
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(hex, "0300000000000000b099490e6162636e57f121");
+        // `event_pb2.Event(wall_time=1.5, step=3, summary=Summary(value=[Value(tag="a", simple_value=0.5)]))`
+        let event = Event::scalars(1.5, 3, [("a".to_owned(), 0.5)]).unwrap();
+        let hex: String = event
+            .encode_to_vec()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(hex, "09000000000000f83f10032a0a0a080a0161150000003f");
+        assert_eq!(Event::scalars(1.5, 3, []), None);
+    }
+
+    #[test]
+    fn what_is_there_is_added_to_and_what_is_other_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/folder/file");
+        for (bytes, kept) in [("ab", false), ("abcd", true), ("abcd", true), ("xy", false)] {
+            let before = std::fs::File::open(&path).ok();
+            write(&path, bytes.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), bytes);
+            // A reader that has it open sees what was added.
+            if let (Some(mut before), true) = (before, kept) {
+                let mut text = String::new();
+                std::io::Read::read_to_string(&mut before, &mut text).unwrap();
+                assert_eq!(text, bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_folders_are_plain() {
+        assert_eq!(file_name("main/α=1e-4 x"), "main_α=1e-4_x");
+        assert_eq!(file_name(".."), "_");
+    }
+}

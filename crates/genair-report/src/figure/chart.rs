@@ -1,0 +1,149 @@
+//! A figure before it is drawn: panels, axes, what stands in them. Knows neither runs nor pixels.
+
+use super::style::Look;
+
+/// A figure.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Chart {
+    /// In reading order; at least one.
+    pub(crate) panels: Vec<Panel>,
+    /// What stands above the panels: a name for each look.
+    pub(crate) legend: Vec<(String, Look)>,
+    /// Whether a single panel takes the width of a page rather than of a column.
+    pub(crate) wide: bool,
+}
+
+/// One pair of axes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    pub(crate) x: Axis,
+    pub(crate) y: Axis,
+    pub(crate) series: Vec<Series>,
+}
+
+/// An axis; its range is that of what stands on it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Axis {
+    pub(crate) label: String,
+    pub(crate) scale: Scale,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Scale {
+    Linear,
+    /// Of positive values.
+    Log,
+    /// Values are places in the list, from 0.
+    Categories(Vec<String>),
+    /// No ticks: numbers without a meaning of their own.
+    Bare,
+}
+
+impl Scale {
+    /// The scale for values as they are written, and their places on it: by size if they are numbers,
+    /// by powers if they span two orders, evenly spaced where zero stands among powers or a value is no
+    /// number.
+    pub(crate) fn of(values: &[String]) -> (Self, Vec<f64>) {
+        let numbers: Option<Vec<f64>> = values.iter().map(|value| value.parse().ok()).collect();
+        let even = || {
+            let places = (0..values.len()).map(|at| at as f64).collect();
+            (Self::Categories(values.to_vec()), places)
+        };
+        let Some(numbers) = numbers else {
+            return even();
+        };
+        let positive: Vec<f64> = numbers.iter().copied().filter(|n| *n > 0.0).collect();
+        let least = positive.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = positive.iter().copied().fold(0.0, f64::max);
+        if most < 50.0 * least {
+            (Self::Linear, numbers)
+        } else if positive.len() == numbers.len() {
+            (Self::Log, numbers)
+        } else {
+            even()
+        }
+    }
+}
+
+/// What belongs together in a panel.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Series {
+    pub(crate) look: Look,
+    pub(crate) shape: Shape,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Shape {
+    /// A line through the points, with a band from low to high.
+    Line {
+        points: Vec<Point>,
+        /// Whether each point has a marker.
+        markers: bool,
+    },
+    /// A bar per category (its place is `x`); number `slot` of `slots` bars of it.
+    Bars {
+        points: Vec<Point>,
+        slot: usize,
+        slots: usize,
+    },
+    /// Markers with error bars.
+    Points { points: Vec<Point> },
+    /// Small dots, one of many.
+    Cloud { points: Vec<(f64, f64)> },
+}
+
+/// A value with what it may as well have been.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Point {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl Point {
+    /// A value that is all there is to know.
+    pub(crate) fn exact(x: f64, y: f64) -> Self {
+        Self {
+            x,
+            y,
+            low: y,
+            high: y,
+        }
+    }
+}
+
+impl Shape {
+    /// The horizontal and vertical extent: each value, least and most.
+    pub(super) fn extent(&self) -> (Vec<f64>, Vec<f64>) {
+        match self {
+            Self::Line { points, .. } | Self::Points { points } | Self::Bars { points, .. } => {
+                let y = points.iter().flat_map(|point| [point.low, point.high]);
+                (points.iter().map(|point| point.x).collect(), y.collect())
+            }
+            Self::Cloud { points } => points.iter().copied().unzip(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale_fits_its_values() {
+        let of = |values: &[&str]| {
+            let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+            Scale::of(&values)
+        };
+        assert_eq!(of(&["1", "2", "4"]), (Scale::Linear, vec![1.0, 2.0, 4.0]));
+        assert_eq!(of(&["1e-4", "1e-2"]), (Scale::Log, vec![1e-4, 1e-2]));
+        for values in [["0", "1e-4", "1e-2"], ["mean", "last", "max"]] {
+            let (scale, places) = of(&values);
+            assert!(matches!(scale, Scale::Categories(names) if names == values));
+            assert_eq!(places, [0.0, 1.0, 2.0]);
+        }
+        assert_eq!(of(&["0", "1", "2"]).0, Scale::Linear);
+    }
+}

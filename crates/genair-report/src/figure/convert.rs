@@ -1,0 +1,89 @@
+//! One drawing as files that look alike everywhere: SVG with its letters as outlines, PDF with its
+//! typeface embedded, PNG at 300 dots per inch.
+
+use std::sync::Arc;
+
+use krilla::geom::Size;
+use krilla::page::PageSettings;
+use krilla_svg::{SurfaceExt, SvgSettings};
+use resvg::tiny_skia::{Color, Pixmap, Transform};
+use resvg::usvg::{Options, Tree, WriteOptions, fontdb};
+
+use super::style::{FAMILY, MEDIUM, REGULAR};
+
+/// Pixels of a PNG to a point: 300 dots per inch.
+const PNG_SCALE: f32 = 300.0 / 72.0;
+
+/// CSS pixels to a point, which is what usvg measures in.
+const CSS_PIXELS: f32 = 96.0 / 72.0;
+
+/// A drawing that is read, to be written in any format.
+pub(super) struct Picture(Tree);
+
+impl Picture {
+    /// Reads an SVG whose text is in the program's own typeface.
+    pub(super) fn read(svg: &str) -> Result<Self, String> {
+        let mut fonts = fontdb::Database::new();
+        fonts.load_font_data(REGULAR.to_vec());
+        fonts.load_font_data(MEDIUM.to_vec());
+        let options = Options {
+            font_family: FAMILY.to_owned(),
+            fontdb: Arc::new(fonts),
+            ..Options::default()
+        };
+        Tree::from_str(svg, &options)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+
+    /// SVG that needs no typeface; `title` is read out where pictures are not seen.
+    pub(super) fn svg(&self, title: &str) -> String {
+        let options = WriteOptions {
+            coordinates_precision: 3,
+            transforms_precision: 6,
+            ..WriteOptions::default()
+        };
+        let text = self.0.to_string(&options);
+        let title = title
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        match text.split_once('>') {
+            Some((head, rest)) => format!("{head} role=\"img\"><title>{title}</title>{rest}"),
+            None => text,
+        }
+    }
+
+    /// PDF of one page, the size of the figure.
+    pub(super) fn pdf(&self) -> Result<Vec<u8>, String> {
+        let size = self.0.size();
+        let (width, height) = (size.width() / CSS_PIXELS, size.height() / CSS_PIXELS);
+        let settings = PageSettings::from_wh(width, height).ok_or("a page without an area")?;
+        let size = Size::from_wh(width, height).ok_or("a page without an area")?;
+        let mut document = krilla::Document::new();
+        let mut page = document.start_page_with(settings);
+        let mut surface = page.surface();
+        surface
+            .draw_svg(&self.0, size, SvgSettings::default())
+            .ok_or("the drawing cannot be put on a page")?;
+        surface.finish();
+        page.finish();
+        document.finish().map_err(|error| format!("{error:?}"))
+    }
+
+    /// PNG on white.
+    pub(super) fn png(&self) -> Result<Vec<u8>, String> {
+        let scale = PNG_SCALE / CSS_PIXELS;
+        let size = self.0.size();
+        let side = |length: f32| (length * scale).round().max(1.0) as u32;
+        let mut pixels = Pixmap::new(side(size.width()), side(size.height()))
+            .ok_or("a picture without an area")?;
+        pixels.fill(Color::WHITE);
+        resvg::render(
+            &self.0,
+            Transform::from_scale(scale, scale),
+            &mut pixels.as_mut(),
+        );
+        pixels.encode_png().map_err(|error| error.to_string())
+    }
+}

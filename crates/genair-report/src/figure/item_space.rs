@@ -1,0 +1,157 @@
+//! The item space of a run, before training and after: items on its two principal axes.
+
+use std::collections::BTreeMap;
+
+use genair_store::Store;
+use serde::Deserialize;
+
+use super::chart::{Axis, Chart, Panel, Scale, Series, Shape};
+use super::measured::{series_name, title};
+use super::style::{Colour, Look, PALE};
+use super::{Drawing, csv};
+use crate::ReportError;
+use crate::build::{build, fail_with};
+use crate::error::TableError;
+use crate::rows::{list, rows};
+use crate::spec::{Dimension, FigureSpec, ReportSpec};
+
+/// An item of a run's space.
+#[derive(Clone, Debug, Deserialize)]
+struct Item {
+    run_id: i64,
+    epoch: u64,
+    item: u64,
+    x: f64,
+    y: f64,
+    interactions: u64,
+}
+
+/// A panel for each series, before training and after; of the run with the lowest seed. Items are split
+/// in half by their training interactions.
+pub(super) fn item_space(
+    store: &mut Store,
+    report: &ReportSpec,
+    spec: &FigureSpec,
+) -> Result<Drawing, ReportError> {
+    let table = build(store, report, &spec.table())?;
+    // One column per dataset: the space is the same whatever is measured.
+    let mut shown: Vec<(String, i64, u64)> = Vec::new();
+    for (at, column) in table.columns.iter().enumerate() {
+        for row in &table.rows {
+            let cell = row.cells[at].as_ref();
+            let Some(run) = cell.and_then(|cell| cell.runs.iter().min_by_key(|run| run.seed))
+            else {
+                continue;
+            };
+            let unsaid = [Dimension::Metric, Dimension::Protocol, Dimension::Cohort];
+            let dataset = title(&table, column, &unsaid);
+            let parts = [dataset, series_name(&row.labels)];
+            let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+            if !shown.iter().any(|(_, known, _)| *known == run.run) {
+                shown.push((parts.join(", "), run.run, run.seed));
+            }
+        }
+    }
+    let items = read(store, shown.iter().map(|(_, run, _)| *run).collect())?;
+    let looks = [
+        ("less popular half", Look::plain(PALE)),
+        ("more popular half", Look::plain(Colour::number(0))),
+    ];
+    let mut panels = Vec::new();
+    let mut records = Vec::new();
+    for (name, run, _) in &shown {
+        let spaces = items.iter().filter(|((own, _), _)| own == run);
+        for ((_, epoch), items) in spaces {
+            let when = if *epoch == 0 {
+                "before training"
+            } else {
+                "trained"
+            };
+            let title = match name.as_str() {
+                "" => when.to_owned(),
+                name => format!("{name}, {when}"),
+            };
+            records.extend(items.iter().map(|item| {
+                [
+                    item.run_id.to_string(),
+                    item.epoch.to_string(),
+                    item.item.to_string(),
+                    item.x.to_string(),
+                    item.y.to_string(),
+                    item.interactions.to_string(),
+                ]
+            }));
+            panels.push(panel(title, items, looks.map(|(_, look)| look)));
+        }
+    }
+    if panels.is_empty() {
+        let what = "an item space";
+        let kind = TableError::NotStored { what };
+        return Err(fail_with(report, &spec.table(), "sweeps", kind));
+    }
+    let seeds: Vec<String> = shown.iter().map(|(_, _, seed)| seed.to_string()).collect();
+    let mut seeds = seeds;
+    seeds.dedup();
+    let notes = vec![
+        "Item vectors of length 1, as the calibration sees them, on the two principal axes of each \
+         space; evenly sampled items."
+            .to_owned(),
+        format!("Seed {}.", seeds.join(", ")),
+    ];
+    Ok(Drawing {
+        chart: Chart {
+            panels,
+            legend: looks.map(|(name, look)| (name.to_owned(), look)).to_vec(),
+            wide: false,
+        },
+        csv: csv(
+            ["run_id", "epoch", "item", "x", "y", "interactions"],
+            records,
+        ),
+        notes,
+    })
+}
+
+fn panel(title: String, items: &[Item], looks: [Look; 2]) -> Panel {
+    let mut counts: Vec<u64> = items.iter().map(|item| item.interactions).collect();
+    counts.sort_unstable();
+    let median = counts[counts.len() / 2];
+    let axis = Axis {
+        label: String::new(),
+        scale: Scale::Bare,
+    };
+    let series = [false, true].map(|popular| {
+        let of_half = items
+            .iter()
+            .filter(|item| (item.interactions >= median) == popular);
+        Series {
+            look: looks[usize::from(popular)],
+            shape: Shape::Cloud {
+                points: of_half.map(|item| (item.x, item.y)).collect(),
+            },
+        }
+    });
+    Panel {
+        title,
+        x: axis.clone(),
+        y: axis,
+        series: series.to_vec(),
+    }
+}
+
+/// Items by run and epoch.
+fn read(store: &mut Store, runs: Vec<i64>) -> Result<BTreeMap<(i64, u64), Vec<Item>>, ReportError> {
+    let sql = format!(
+        "SELECT run_id, epoch, item, x, y, interactions FROM item_space WHERE run_id IN ({})
+         ORDER BY run_id, epoch, item",
+        list(runs)
+    );
+    let mut spaces: BTreeMap<(i64, u64), Vec<Item>> = BTreeMap::new();
+    for item in rows::<Item>(store, &sql)? {
+        spaces
+            .entry((item.run_id, item.epoch))
+            .or_default()
+            .push(item);
+    }
+    Ok(spaces)
+}

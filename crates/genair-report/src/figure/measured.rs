@@ -1,0 +1,351 @@
+//! Figures whose numbers are the cells of a table: sensitivity curves, bars by cohort, accuracy against
+//! cost.
+
+use genair_store::Store;
+
+use super::Drawing;
+use super::chart::{Axis, Chart, Panel, Point, Scale, Series, Shape};
+use super::looks::Looks;
+use super::style::Look;
+use crate::ReportError;
+use crate::build::{build, fail_with};
+use crate::error::TableError;
+use crate::render::{Format, render};
+use crate::spec::{Dimension, FigureSpec, Measure, ReportSpec, Spread};
+use crate::table::{Cell, Column, Label, Row, Table};
+
+/// A metric by a swept setting.
+pub(super) fn sensitivity(
+    store: &mut Store,
+    report: &ReportSpec,
+    spec: &FigureSpec,
+) -> Result<Drawing, ReportError> {
+    let table = build(store, report, &spec.table())?;
+    let x = Dimension::from(spec.x.clone().unwrap_or_default());
+    let Some(x_at) = table.row_dimensions.iter().position(|own| *own == x) else {
+        let error = TableError::OneValue {
+            axis: x.to_string(),
+        };
+        return Err(fail_with(report, &spec.table(), "x", error));
+    };
+    let mut looks = looks(store, report, &table)?;
+    let series_dimensions = without(&table.row_dimensions, x_at);
+    let values = distinct(table.rows.iter().map(|row| row.labels[x_at].name.clone()));
+    let values: Vec<String> = values
+        .into_iter()
+        .filter(|value| !value.is_empty())
+        .collect();
+    let (scale, places) = Scale::of(&values);
+    let series = series_of(&table, x_at);
+    let mut legend = Vec::new();
+    let mut panels = Vec::new();
+    for (at, column) in table.columns.iter().enumerate() {
+        let mut drawn = Vec::new();
+        for labels in &series {
+            let look = looks.of(&series_dimensions, labels);
+            let points = std::iter::zip(&values, &places).filter_map(|(value, x)| {
+                let row = table.rows.iter().find(|row| {
+                    row.labels[x_at].name == *value && without(&row.labels, x_at) == *labels
+                })?;
+                Some(point(row.cells[at].as_ref()?, *x, spec.spread))
+            });
+            let points: Vec<Point> = points.collect();
+            if points.is_empty() {
+                continue;
+            }
+            add_to_legend(&mut legend, labels, look);
+            let markers = true;
+            let shape = Shape::Line { points, markers };
+            drawn.push(Series { look, shape });
+        }
+        panels.push(Panel {
+            title: title(&table, column, &[Dimension::Metric]),
+            x: Axis {
+                label: label_of(report, x.as_str()),
+                scale: scale.clone(),
+            },
+            y: linear(column.measure.title()),
+            series: drawn,
+        });
+    }
+    Ok(drawing(panels, legend, false, &table, spec))
+}
+
+/// A metric by cohort of users.
+pub(super) fn cohorts(
+    store: &mut Store,
+    report: &ReportSpec,
+    spec: &FigureSpec,
+) -> Result<Drawing, ReportError> {
+    let table = build(store, report, &spec.table())?;
+    let mut looks = looks(store, report, &table)?;
+    let cohort = table
+        .column_dimensions
+        .iter()
+        .position(|d| *d == Dimension::Cohort);
+    let cohort_of = |column: &Column| match cohort {
+        Some(at) => column.labels[at].text.clone(),
+        None => "all users".to_owned(),
+    };
+    let names = distinct(table.columns.iter().map(cohort_of));
+    let slots = table.rows.len();
+    let mut legend = Vec::new();
+    let mut panels = Vec::new();
+    for columns in panels_without(&table, &Dimension::Cohort) {
+        let mut drawn = Vec::new();
+        for (slot, row) in table.rows.iter().enumerate() {
+            let look = looks.of(&table.row_dimensions, &row.labels);
+            let points = columns.iter().filter_map(|&at| {
+                let name = cohort_of(&table.columns[at]);
+                let x = names.iter().position(|known| *known == name)?;
+                Some(point(row.cells[at].as_ref()?, x as f64, spec.spread))
+            });
+            let points: Vec<Point> = points.collect();
+            add_to_legend(&mut legend, &row.labels, look);
+            let shape = Shape::Bars {
+                points,
+                slot,
+                slots,
+            };
+            drawn.push(Series { look, shape });
+        }
+        let first = &table.columns[columns[0]];
+        panels.push(Panel {
+            title: title(&table, first, &[Dimension::Metric, Dimension::Cohort]),
+            x: Axis {
+                label: String::new(),
+                scale: Scale::Categories(names.clone()),
+            },
+            y: linear(first.measure.title()),
+            series: drawn,
+        });
+    }
+    Ok(drawing(panels, legend, true, &table, spec))
+}
+
+/// A metric against what it costs.
+pub(super) fn cost(
+    store: &mut Store,
+    report: &ReportSpec,
+    spec: &FigureSpec,
+) -> Result<Drawing, ReportError> {
+    let table = build(store, report, &spec.table())?;
+    let mut looks = looks(store, report, &table)?;
+    let cost = spec.cost();
+    let dataset = table
+        .column_dimensions
+        .iter()
+        .position(|d| *d == Dimension::Dataset);
+    let dataset_of = |column: &Column| dataset.map(|at| column.labels[at].name.clone());
+    let mut legend = Vec::new();
+    let mut panels = Vec::new();
+    let measured = table.columns.iter().enumerate();
+    for (at, column) in measured.filter(|(_, column)| column.measure != cost) {
+        let cost_at = table
+            .columns
+            .iter()
+            .position(|other| other.measure == cost && dataset_of(other) == dataset_of(column));
+        let mut drawn = Vec::new();
+        for row in &table.rows {
+            let cell = |at: usize| row.cells[at].as_ref();
+            let (Some(own), Some(cost)) = (cell(at), cost_at.and_then(cell)) else {
+                continue;
+            };
+            let look = looks.of(&table.row_dimensions, &row.labels);
+            add_to_legend(&mut legend, &row.labels, look);
+            let points = vec![point(own, cost.summary.mean, spec.spread)];
+            drawn.push(Series {
+                look,
+                shape: Shape::Points { points },
+            });
+        }
+        let costs: Vec<f64> = drawn
+            .iter()
+            .flat_map(|series| series.shape.extent().0)
+            .collect();
+        // Costs have neither protocol nor cohort, which makes one of either look like one of several.
+        let mut unsaid = vec![Dimension::Metric];
+        unsaid.extend((spec.protocols.len() == 1).then_some(Dimension::Protocol));
+        unsaid.extend((spec.cohorts.len() <= 1).then_some(Dimension::Cohort));
+        let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = costs.iter().copied().fold(0.0, f64::max);
+        let wide = least > 0.0 && most > 20.0 * least;
+        panels.push(Panel {
+            title: title(&table, column, &unsaid),
+            x: Axis {
+                label: cost_label(cost),
+                scale: if wide { Scale::Log } else { Scale::Linear },
+            },
+            y: linear(column.measure.title()),
+            series: drawn,
+        });
+    }
+    Ok(drawing(panels, legend, false, &table, spec))
+}
+
+fn cost_label(cost: Measure) -> String {
+    match cost {
+        Measure::CpuSeconds => "CPU seconds of a run".to_owned(),
+        Measure::SecondsPerEpoch => "Seconds per epoch".to_owned(),
+        Measure::PeakMemoryMib => "Peak memory (MiB)".to_owned(),
+        Measure::Parameters => "Trainable parameters".to_owned(),
+        other => other.title(),
+    }
+}
+
+fn drawing(
+    panels: Vec<Panel>,
+    legend: Vec<(String, Look)>,
+    wide: bool,
+    table: &Table,
+    spec: &FigureSpec,
+) -> Drawing {
+    let mut notes: Vec<String> = table.notes.first().cloned().into_iter().collect();
+    let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
+    let seeds = cells.map(|cell| cell.summary.n).max().unwrap_or_default();
+    notes.push(spread_note(seeds, spec.spread));
+    Drawing {
+        chart: Chart {
+            panels,
+            legend: if legend.len() > 1 { legend } else { Vec::new() },
+            wide,
+        },
+        csv: render(table, Format::Csv),
+        notes,
+    }
+}
+
+/// What a line and its band are.
+pub(super) fn spread_note(seeds: usize, spread: Spread) -> String {
+    if seeds < 2 {
+        return "One run each.".to_owned();
+    }
+    let band = match spread {
+        Spread::None => "",
+        Spread::Std => "; band or bar: one standard deviation to either side",
+        Spread::Interval => "; band or bar: 95 % t-interval of the mean",
+    };
+    format!("Mean over {seeds} seeds{band}.")
+}
+
+/// A cell as a point.
+fn point(cell: &Cell, x: f64, spread: Spread) -> Point {
+    let mean = cell.summary.mean;
+    let [low, high] = match spread {
+        Spread::None => None,
+        Spread::Std => cell.summary.std.map(|std| [mean - std, mean + std]),
+        Spread::Interval => cell.summary.interval,
+    }
+    .unwrap_or([mean, mean]);
+    Point {
+        x,
+        y: mean,
+        low,
+        high,
+    }
+}
+
+pub(super) fn looks<'r>(
+    store: &mut Store,
+    report: &'r ReportSpec,
+    table: &Table,
+) -> Result<Looks<'r>, ReportError> {
+    let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
+    let run = cells.flat_map(|cell| &cell.runs).map(|run| run.run).next();
+    let only = match run {
+        Some(run) if !table.row_dimensions.contains(&Dimension::Backbone) => {
+            let sql = format!("SELECT backbone FROM runs WHERE run_id = {run}");
+            let found = store.query(&sql)?.rows;
+            found.into_iter().flatten().next()
+        }
+        _ => None,
+    };
+    let only = only.and_then(|name| name.as_str().map(str::to_owned));
+    Looks::new(store, report, only)
+}
+
+pub(super) fn add_to_legend(legend: &mut Vec<(String, Look)>, labels: &[Label], look: Look) {
+    let name = series_name(labels);
+    if !legend.iter().any(|(known, _)| *known == name) {
+        legend.push((name, look));
+    }
+}
+
+pub(super) fn series_name(labels: &[Label]) -> String {
+    let shown: Vec<&str> = labels
+        .iter()
+        .map(|label| label.text.as_str())
+        .filter(|text| !text.is_empty())
+        .collect();
+    shown.join(", ")
+}
+
+fn label_of(report: &ReportSpec, name: &str) -> String {
+    report
+        .names
+        .get(name)
+        .cloned()
+        .unwrap_or_else(|| name.to_owned())
+}
+
+pub(super) fn linear(label: String) -> Axis {
+    Axis {
+        label,
+        scale: Scale::Linear,
+    }
+}
+
+/// A column's labels that tell panels apart, but those of `unsaid` dimensions.
+pub(super) fn title(table: &Table, column: &Column, unsaid: &[Dimension]) -> String {
+    let labels: Vec<Label> = std::iter::zip(&table.column_dimensions, &column.labels)
+        .filter(|(dimension, _)| !unsaid.contains(dimension))
+        .map(|(_, label)| label.clone())
+        .collect();
+    series_name(&labels)
+}
+
+/// Columns that differ in one dimension alone, together.
+fn panels_without(table: &Table, dimension: &Dimension) -> Vec<Vec<usize>> {
+    let at = table
+        .column_dimensions
+        .iter()
+        .position(|own| own == dimension);
+    let key = |column: &Column| match at {
+        Some(at) => without(&column.labels, at),
+        None => column.labels.clone(),
+    };
+    let mut panels: Vec<(Vec<Label>, Vec<usize>)> = Vec::new();
+    for (number, column) in table.columns.iter().enumerate() {
+        let own = key(column);
+        match panels.iter_mut().find(|(known, _)| *known == own) {
+            Some((_, columns)) => columns.push(number),
+            None => panels.push((own, vec![number])),
+        }
+    }
+    panels.into_iter().map(|(_, columns)| columns).collect()
+}
+
+/// The labels of the series, each once, without those of the horizontal axis.
+fn series_of(table: &Table, x_at: usize) -> Vec<Vec<Label>> {
+    distinct(
+        table
+            .rows
+            .iter()
+            .map(|row: &Row| without(&row.labels, x_at)),
+    )
+}
+
+fn without<T: Clone>(list: &[T], at: usize) -> Vec<T> {
+    let others = list.iter().enumerate().filter(|(own, _)| *own != at);
+    others.map(|(_, value)| value.clone()).collect()
+}
+
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen
+}

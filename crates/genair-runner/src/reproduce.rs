@@ -1,0 +1,604 @@
+//! A finished run, run once more beside what is stored of it: which of its inputs are still the same, and
+//! whether every number comes out again, bit for bit.
+//!
+//! Writes to no database; the second run's files go with it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use genair_calibration::{Associations, AssociationsError};
+use genair_data::DataError;
+use genair_protocol::{
+    InputFile, PluginReport, RESULTS_VERSION, RunEvent, RunFailure, RunSpec, VectorSource,
+    WorkerRequest,
+};
+use genair_store::{InputKind, RankList, RunDetails, RunId, RunState, Store, StoreError};
+use serde::Serialize;
+use tempfile::TempDir;
+
+use crate::code::{CODE_DIRTY, CODE_REVISION};
+use crate::identity::sha256_hex;
+use crate::interrupt::Interrupt;
+use crate::stage::{StageKind, VectorsStage, path_of};
+use crate::trainer::Trainer;
+use crate::worker::{Ending, Launch, Limits, Next, run_worker};
+
+/// How something a run was made from stands today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputState {
+    /// As it was.
+    Same,
+    /// Another one; the results may come out differently.
+    Changed,
+    /// Not there; the run cannot be repeated.
+    Missing,
+}
+
+/// Something a run was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Input {
+    /// What it is, such as `data`.
+    pub input: &'static str,
+    /// How it stands.
+    pub state: InputState,
+    /// Its hash or version in the database.
+    pub stored: String,
+    /// Its hash or version now, or why there is none.
+    pub now: String,
+}
+
+/// What came of comparing one kind of result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// What was compared, such as `ranks`.
+    pub what: &'static str,
+    /// Whether all of it is the same, to the last bit.
+    pub equal: bool,
+    /// Values stored.
+    pub values: usize,
+    /// Of these, values that came out otherwise, and values that are there on one side only.
+    pub differing: usize,
+    /// The first of them.
+    pub first: Option<String>,
+}
+
+/// Why a run could not be repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum ReproduceError {
+    /// The database refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is nothing to compare with.
+    #[error("run {run} is {state}; only a finished run has results to compare with")]
+    NotFinished {
+        /// The run.
+        run: RunId,
+        /// Where it stands.
+        state: RunState,
+    },
+    /// The spec is of another version of this program.
+    #[error(
+        "this version of genair cannot read the stored spec of run {run}; build the one it names"
+    )]
+    Spec {
+        /// The run.
+        run: RunId,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Inputs are missing.
+    #[error("run {run} cannot be repeated: {} missing", missing.join(", "))]
+    Missing {
+        /// The run.
+        run: RunId,
+        /// What is missing.
+        missing: Vec<&'static str>,
+    },
+    /// No place for the second run.
+    #[error("no temporary folder for the second run")]
+    Scratch(#[source] std::io::Error),
+    /// The data cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Association scores cannot be counted.
+    #[error(transparent)]
+    Associations(#[from] AssociationsError),
+    /// The second run failed.
+    #[error("the second run failed while {}: {}", .0.phase.as_str(), .0.message)]
+    Failed(RunFailure),
+    /// Stopping was asked for.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// A stored run, ready to be run again.
+#[derive(Debug)]
+pub struct Reproduction {
+    stored: RunDetails,
+    ranks: Vec<RankList>,
+    spec: RunSpec,
+    plugin: Option<PathBuf>,
+    plugin_sha256: Option<String>,
+    vectors: Option<InputFile>,
+    associations: Option<InputFile>,
+    inputs: Vec<Input>,
+    /// Whether its data are elsewhere than they were.
+    moved: bool,
+    scratch: TempDir,
+}
+
+impl Reproduction {
+    /// Reads a run and looks for what it was made from. `data` is where its dataset's folder is now, if
+    /// not where it was; `cache` has item vectors that are not where they were.
+    ///
+    /// # Errors
+    /// A run that is not there or not finished, or that this version cannot read.
+    pub fn new(
+        store: &mut Store,
+        run: RunId,
+        data: Option<&Path>,
+        plugins: &[PluginReport],
+        cache: &Path,
+    ) -> Result<Self, ReproduceError> {
+        let stored = store.show_run(run)?;
+        let state = stored.run.state;
+        if state != RunState::Finished {
+            return Err(ReproduceError::NotFinished { run, state });
+        }
+        let mut spec: RunSpec = serde_json::from_str(&stored.run.spec)
+            .map_err(|source| ReproduceError::Spec { run, source })?;
+        let mut moved = false;
+        if let (Some(path), Some(folder)) = (&mut spec.dataset.path, data) {
+            let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+            moved = *path != folder;
+            *path = folder;
+        }
+        let mut own = Self {
+            ranks: store.ranks(run)?,
+            stored,
+            spec,
+            plugin: None,
+            plugin_sha256: None,
+            vectors: None,
+            associations: None,
+            inputs: Vec::new(),
+            moved,
+            scratch: TempDir::with_prefix("genair-").map_err(ReproduceError::Scratch)?,
+        };
+        own.look_at_code();
+        own.look_at_data();
+        own.look_at_plugin(plugins);
+        own.look_at_vectors(cache);
+        own.look_at_associations()?;
+        Ok(own)
+    }
+
+    /// What the run was made from, and how that stands.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// What the run is.
+    pub fn spec(&self) -> &RunSpec {
+        &self.spec
+    }
+
+    /// Runs it again and compares. `on_event` gets what the second run says.
+    ///
+    /// # Errors
+    /// Inputs that are missing, or a second run that fails or is interrupted.
+    pub fn run(
+        &self,
+        trainer: &Trainer,
+        interrupt: &Interrupt,
+        on_event: &mut dyn FnMut(&RunEvent),
+    ) -> Result<Vec<Comparison>, ReproduceError> {
+        let missing = self
+            .inputs
+            .iter()
+            .filter(|input| input.state == InputState::Missing);
+        let missing: Vec<&str> = missing.map(|input| input.input).collect();
+        if !missing.is_empty() {
+            let run = self.stored.run.run_id;
+            return Err(ReproduceError::Missing { run, missing });
+        }
+        let request = WorkerRequest {
+            run: self.spec.clone(),
+            plugin: self.plugin.clone(),
+            plugin_sha256: self.plugin_sha256.clone(),
+            data: None,
+            vectors: self.vectors.clone(),
+            associations: self.associations.clone(),
+            artefacts: self.scratch.path().join("run"),
+            resume: None,
+        };
+        let mut events = Vec::new();
+        let launch = Launch {
+            trainer: trainer.path(),
+            request: &request,
+            limits: Limits {
+                memory: None,
+                time: None,
+                measured: &|_| {},
+            },
+        };
+        let ending = run_worker(&launch, interrupt, |event| {
+            on_event(&event);
+            events.push(event);
+            Ok::<Next, ReproduceError>(Next::GoOn)
+        })?;
+        match (ending, events.last()) {
+            (Ending::Reported, Some(RunEvent::Failed(failure))) => {
+                Err(ReproduceError::Failed(failure.clone()))
+            }
+            (Ending::Reported | Ending::Stopped, _) => Ok(self.compare(&events)),
+            (Ending::Failed(failure), _) => Err(ReproduceError::Failed(failure)),
+            (Ending::Interrupted, _) => Err(ReproduceError::Interrupted),
+        }
+    }
+
+    fn saw(&mut self, input: &'static str, stored: &str, now: Result<String, String>) {
+        let (state, now) = match now {
+            Ok(now) if now == stored => (InputState::Same, now),
+            Ok(now) => (InputState::Changed, now),
+            Err(why) => (InputState::Missing, why),
+        };
+        self.inputs.push(Input {
+            input,
+            state,
+            stored: stored.to_owned(),
+            now,
+        });
+    }
+
+    fn look_at_code(&mut self) {
+        let name = |revision: &str, dirty: bool| match dirty {
+            true => format!("{revision} with changes"),
+            false => revision.to_owned(),
+        };
+        let run = &self.stored.run;
+        let revision = run.code_revision.as_deref().unwrap_or("unknown");
+        let stored = name(revision, run.code_dirty == Some(true));
+        self.saw("code", &stored, Ok(name(CODE_REVISION, CODE_DIRTY)));
+        let version = self.stored.run.results_version.to_string();
+        self.saw("results version", &version, Ok(RESULTS_VERSION.to_string()));
+    }
+
+    fn look_at_data(&mut self) {
+        let now = genair_data::fingerprint(&self.spec.dataset).map_err(|error| error.to_string());
+        let stored = self.stored.run.data_sha256.clone();
+        self.saw("data", &stored, now);
+    }
+
+    fn look_at_plugin(&mut self, plugins: &[PluginReport]) {
+        let Some(stored) = self.stored.run.plugin_sha256.clone() else {
+            return;
+        };
+        let name = &self.spec.backbone.name;
+        // The very file, where there are several of that name.
+        let usable = || {
+            plugins
+                .iter()
+                .filter(|own| own.name == *name && own.error.is_none())
+        };
+        let found = usable()
+            .find(|own| own.sha256 == stored)
+            .or_else(|| usable().next());
+        let now = match found {
+            Some(report) => {
+                self.plugin = Some(report.path.clone());
+                self.plugin_sha256 = Some(report.sha256.clone());
+                Ok(report.sha256.clone())
+            }
+            None => Err(format!("no usable plugin `{name}`")),
+        };
+        self.saw("plugin", &stored, now);
+    }
+
+    /// Path and hash of an input in the database.
+    fn stored_input(&self, kind: InputKind) -> Option<(PathBuf, String)> {
+        let inputs = self.stored.inputs.iter();
+        let mut own = inputs.filter(|input| input.kind == kind.as_str());
+        own.next()
+            .map(|input| (PathBuf::from(&input.path), input.sha256.clone()))
+    }
+
+    fn look_at_vectors(&mut self, cache: &Path) {
+        let Some((path, stored)) = self.stored_input(InputKind::Vectors) else {
+            return;
+        };
+        let source = self
+            .spec
+            .representation
+            .frozen
+            .as_ref()
+            .map(|frozen| &frozen.source);
+        let cached = match source {
+            Some(VectorSource::File { recipe_sha256 }) if recipe_sha256.len() >= 16 => {
+                // Any kind of vectors has its place in the cache by its recipe alone.
+                let kind = StageKind::Vectors(VectorsStage::Import {
+                    path: PathBuf::new(),
+                    items: None,
+                });
+                Some(path_of(cache, &kind, recipe_sha256))
+            }
+            _ => None,
+        };
+        let found = [Some(path.clone()), cached]
+            .into_iter()
+            .flatten()
+            .find_map(|path| read(&path));
+        let now = match found {
+            Some(file) => {
+                self.vectors = Some(file.clone());
+                Ok(file.sha256)
+            }
+            None => Err(format!(
+                "no {}; a sweep of its spec makes it",
+                path.display()
+            )),
+        };
+        self.saw("vectors", &stored, now);
+    }
+
+    fn look_at_associations(&mut self) -> Result<(), ReproduceError> {
+        let Some((path, stored)) = self.stored_input(InputKind::Associations) else {
+            return Ok(());
+        };
+        let calibration = self.spec.representation.calibration.as_ref();
+        let mut found = read(&path);
+        if let (None, Some(calibration)) = (&found, calibration)
+            && let Ok(dataset) = genair_data::load(&self.spec.dataset)
+        {
+            let path = self.scratch.path().join("associations.safetensors");
+            let spec = &calibration.association;
+            Associations::count(&dataset, spec).write(&path, &dataset, spec)?;
+            found = read(&path);
+        }
+        let now = match found {
+            Some(file) => {
+                self.associations = Some(file.clone());
+                Ok(file.sha256)
+            }
+            None => Err(format!(
+                "no {}; a sweep of its spec makes it",
+                path.display()
+            )),
+        };
+        self.saw("associations", &stored, now);
+        Ok(())
+    }
+
+    fn compare(&self, events: &[RunEvent]) -> Vec<Comparison> {
+        let stored = Numbers::stored(&self.stored, &self.ranks);
+        let again = Numbers::told(events);
+        let kinds = [
+            ("data and model", stored.facts, again.facts),
+            ("epochs", stored.epochs, again.epochs),
+            ("metrics", stored.metrics, again.metrics),
+            ("ranks", stored.ranks, again.ranks),
+            ("item space", stored.diagnostics, again.diagnostics),
+            ("weights", stored.weights, again.weights),
+        ];
+        kinds
+            .into_iter()
+            .filter(|(_, stored, again)| !stored.is_empty() || !again.is_empty())
+            // The file of the weights names the folder of the data.
+            .filter(|(what, ..)| *what != "weights" || !self.moved)
+            .map(|(what, stored, again)| comparison(what, &stored, &again))
+            .collect()
+    }
+}
+
+fn read(path: &Path) -> Option<InputFile> {
+    let bytes = std::fs::read(path).ok()?;
+    Some(InputFile {
+        path: path.to_owned(),
+        sha256: sha256_hex(bytes),
+    })
+}
+
+/// Everything a run has said that has to come out again, by name; numbers to the last bit.
+#[derive(Default)]
+struct Numbers {
+    facts: BTreeMap<String, String>,
+    epochs: BTreeMap<String, String>,
+    metrics: BTreeMap<String, String>,
+    ranks: BTreeMap<String, String>,
+    diagnostics: BTreeMap<String, String>,
+    weights: BTreeMap<String, String>,
+}
+
+/// The shortest decimal that is this number and no other.
+fn exact(value: f64) -> String {
+    format!("{value:?}")
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map_or_else(|| "none".to_owned(), exact)
+}
+
+impl Numbers {
+    fn fact(&mut self, name: &str, value: impl ToString) {
+        self.facts.insert(name.to_owned(), value.to_string());
+    }
+
+    fn epoch(&mut self, epoch: u64, loss: f64, calibration: Option<f64>, valid: Option<f64>) {
+        let name = |what: &str| format!("{what} of epoch {epoch:05}");
+        self.epochs.insert(name("loss"), exact(loss));
+        self.epochs
+            .insert(name("calibration"), optional(calibration));
+        self.epochs.insert(name("validation"), optional(valid));
+    }
+
+    fn rank_list(&mut self, split: &str, protocol: &str, ranks: &[u32]) {
+        for (user, rank) in (1..).zip(ranks) {
+            let name = format!("{split} {protocol}, user {user}");
+            self.ranks.insert(name, rank.to_string());
+        }
+    }
+
+    fn diagnostic(&mut self, epoch: u64, name: &str, value: f64) {
+        self.diagnostics
+            .insert(format!("{name} of epoch {epoch}"), exact(value));
+    }
+
+    fn stored(details: &RunDetails, ranks: &[RankList]) -> Self {
+        let mut own = Self::default();
+        let run = &details.run;
+        let facts = [
+            ("parameters", run.parameters),
+            ("users", run.users),
+            ("items", run.items),
+            ("interactions", run.interactions),
+            ("best epoch", run.best_epoch),
+            ("epochs", run.epochs),
+        ];
+        for (name, value) in facts {
+            if let Some(value) = value {
+                own.fact(name, value);
+            }
+        }
+        if let Some(hash) = &run.sequences_sha256 {
+            own.fact("sequences", hash);
+        }
+        for epoch in &details.epochs {
+            own.epoch(epoch.epoch, epoch.loss, epoch.calibration, epoch.valid);
+        }
+        for row in &details.metrics {
+            let name = format!(
+                "{} {} {} {}@{}",
+                row.split.as_str(),
+                row.protocol.as_str(),
+                row.cohort.as_str(),
+                row.metric.as_str(),
+                row.k
+            );
+            own.metrics.insert(name, exact(row.value));
+        }
+        for list in ranks {
+            own.rank_list(&list.split, &list.protocol, &list.ranks);
+        }
+        for row in &details.diagnostics {
+            own.diagnostic(row.epoch, &row.name, row.value);
+        }
+        for file in &details.artefacts {
+            if file.kind == "checkpoint" {
+                own.weights.insert("sha256".to_owned(), file.sha256.clone());
+            }
+        }
+        own
+    }
+
+    fn told(events: &[RunEvent]) -> Self {
+        let mut own = Self::default();
+        let best = events.iter().rev().find_map(|event| match event {
+            RunEvent::Finished(totals) => Some(totals.best_epoch as u64),
+            _ => None,
+        });
+        for event in events {
+            match event {
+                RunEvent::Started {
+                    data, parameters, ..
+                } => {
+                    own.fact("parameters", parameters);
+                    own.fact("users", data.users);
+                    own.fact("items", data.items);
+                    own.fact("interactions", data.interactions);
+                    own.fact("sequences", &data.sequences_sha256);
+                }
+                RunEvent::Epoch {
+                    epoch,
+                    loss,
+                    calibration,
+                    valid,
+                    ..
+                } => own.epoch(*epoch as u64, *loss, *calibration, *valid),
+                RunEvent::Metrics {
+                    epoch: None,
+                    split,
+                    protocol,
+                    rows,
+                } => {
+                    for row in rows {
+                        let (split, protocol) = (split.as_str(), protocol.as_str());
+                        let (cohort, metric) = (row.cohort.as_str(), row.metric.as_str());
+                        let name = format!("{split} {protocol} {cohort} {metric}@{}", row.k);
+                        own.metrics.insert(name, exact(row.value));
+                    }
+                }
+                RunEvent::Ranks {
+                    split,
+                    protocol,
+                    ranks,
+                } => own.rank_list(split.as_str(), protocol.as_str(), ranks),
+                RunEvent::Diagnostics { epoch, rows } => {
+                    let epoch = epoch.map(|epoch| epoch as u64).or(best).unwrap_or_default();
+                    for row in rows {
+                        own.diagnostic(epoch, &row.name, row.value);
+                    }
+                }
+                RunEvent::Artefact { kind, sha256, .. } if kind.as_str() == "checkpoint" => {
+                    own.weights.insert("sha256".to_owned(), sha256.clone());
+                }
+                RunEvent::Finished(totals) => {
+                    own.fact("best epoch", totals.best_epoch);
+                    own.fact("epochs", totals.epochs);
+                }
+                _ => {}
+            }
+        }
+        own
+    }
+}
+
+fn comparison(
+    what: &'static str,
+    stored: &BTreeMap<String, String>,
+    again: &BTreeMap<String, String>,
+) -> Comparison {
+    let nothing = "nothing".to_owned();
+    let names: std::collections::BTreeSet<&String> = stored.keys().chain(again.keys()).collect();
+    let mut differing = names.into_iter().filter_map(|name| {
+        let (stored, again) = (stored.get(name), again.get(name));
+        (stored != again).then(|| {
+            let (stored, again) = (stored.unwrap_or(&nothing), again.unwrap_or(&nothing));
+            format!("{name}: {stored} stored, {again} now")
+        })
+    });
+    let first = differing.next();
+    let differing = differing.count() + usize::from(first.is_some());
+    Comparison {
+        what,
+        equal: differing == 0,
+        values: stored.len(),
+        differing,
+        first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bit_counts_and_the_first_difference_is_told() {
+        let numbers = |values: &[(&str, f64)]| -> BTreeMap<String, String> {
+            let entry = |(name, value): &(&str, f64)| ((*name).to_owned(), exact(*value));
+            values.iter().map(entry).collect()
+        };
+        let stored = numbers(&[("a", 0.1), ("b", 0.3), ("c", 1.0)]);
+        let same = comparison("metrics", &stored, &stored.clone());
+        assert!(
+            same.equal && same.values == 3 && same.first.is_none(),
+            "{same:?}"
+        );
+        let again = numbers(&[("a", 0.1), ("b", 0.1 + 0.2), ("d", 1.0)]);
+        let other = comparison("metrics", &stored, &again);
+        assert_eq!((other.equal, other.differing), (false, 3));
+        let first = other.first.as_deref();
+        assert_eq!(first, Some("b: 0.3 stored, 0.30000000000000004 now"));
+    }
+}

@@ -1,0 +1,9 @@
+-- A search as it went: how far each run of a sweep with pruned runs got, and its best validation on the way.
+SELECT sweep, dataset, backbone, representation, variant, seed, run_id, state, max(epoch) AS epochs,
+    round(max(valid), 5) AS best_valid,
+    round(sum(train_seconds), 1) AS train_seconds
+FROM learning_curves AS curves
+WHERE state IN ('finished', 'pruned')
+    AND sweep IN (SELECT sweep FROM learning_curves WHERE state = 'pruned')
+GROUP BY sweep, run_id
+ORDER BY sweep, dataset, best_valid DESC;

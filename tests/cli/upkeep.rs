@@ -1,0 +1,217 @@
+//! Looking after a database: copies, merging what several machines have done, files of other versions.
+
+use std::path::Path;
+
+use genair_test_support::lab::{Lab, tiny_spec};
+use serde_json::json;
+
+/// A lab with the spec of one sweep that several machines share.
+fn machine(seeds: &str) -> Lab {
+    let lab = Lab::new();
+    lab.write(
+        "s.toml",
+        tiny_spec(
+            "shared",
+            &["popularity", "sasrec"],
+            "[train.stop]\nmax_epochs = 2\n",
+        ),
+    );
+    let seeds = format!("sweep.seeds={seeds}");
+    lab.genair(["sweep", "s.toml", "--set", &seeds]).expect(0);
+    lab
+}
+
+/// Everything that was measured, whatever machine, number or time it has.
+fn content(lab: &Lab) -> Vec<Vec<serde_json::Value>> {
+    [
+        "SELECT identity, state, best_epoch, epochs FROM runs ORDER BY 1",
+        "SELECT identity, sweeps.name, variant, superseded FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id) ORDER BY 1",
+        "SELECT identity, epoch, loss, valid FROM epochs JOIN runs USING (run_id) ORDER BY 1, 2",
+        "SELECT identity, split, protocol, cohort, metric, k, value FROM metrics JOIN runs USING (run_id) ORDER BY 1, 2, 3, 4, 5, 6",
+        "SELECT identity, split, protocol, user, rank FROM ranks JOIN runs USING (run_id) ORDER BY 1, 2, 3, 4",
+    ]
+    .iter()
+    .flat_map(|sql| lab.rows(sql))
+    .collect()
+}
+
+#[test]
+fn parts_of_a_sweep_from_two_machines_become_one() {
+    let (ours, theirs) = (machine("[1, 2]"), machine("[2, 3]"));
+    let alone = machine("[1, 2, 3]");
+    let other = theirs.path("genair.db");
+    let other = other.to_str().unwrap();
+    let merged = ours
+        .genair(["results", "merge", other, "--format", "json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        merged[0],
+        json!({ "file": other, "added": 2, "replaced": 0, "kept": 2, "running": 0, "sweeps": 0, "differing": [] })
+    );
+    assert_eq!(
+        content(&ours),
+        content(&alone),
+        "as if one machine had done it all"
+    );
+    let again = ours
+        .genair(["results", "merge", other, "--format", "json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        (&again[0]["added"], &again[0]["kept"]),
+        (&json!(0), &json!(4))
+    );
+    assert_eq!(content(&ours), content(&alone));
+    // The whole sweep is done here, too.
+    let plan = ours
+        .genair([
+            "plan",
+            "s.toml",
+            "--set",
+            "sweep.seeds=[1, 2, 3]",
+            "--format",
+            "json",
+        ])
+        .expect(0)
+        .json();
+    assert!(
+        plan.as_array()
+            .unwrap()
+            .iter()
+            .all(|run| run["state"] == "finished"),
+        "{plan}"
+    );
+}
+
+#[test]
+fn merging_takes_nothing_where_one_file_cannot_be_taken() {
+    let lab = Lab::new();
+    let fixture = |name: &str| {
+        let bytes = std::fs::read(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("fixtures")
+                .join(name),
+        );
+        lab.write(name, bytes.unwrap());
+    };
+    fixture("results_first_release.sqlite");
+    fixture("results_newer.sqlite");
+    lab.write(
+        "notes.txt",
+        "Certainly not a database, but longer than the header of one, which has a hundred bytes.\n"
+            .repeat(2),
+    );
+    insta::assert_snapshot!(
+        lab.genair(["results", "merge", "results_first_release.sqlite", "results_newer.sqlite"]),
+        @r"
+    exit: 2
+    --- stderr
+     WARN results_first_release.sqlite is of an older genair; reading an updated copy (`genair results vacuum` or a sweep updates the file)
+    error: database results_newer.sqlite: the file was written by a newer genair (migration 7000); update this one or choose another with `--db`
+    "
+    );
+    assert!(!lab.path("genair.db").exists(), "nothing was begun");
+    insta::assert_snapshot!(lab.genair(["results", "merge", "notes.txt"]), @r"
+    exit: 2
+    --- stderr
+    error: database notes.txt: the file is not an SQLite database; choose another with `--db`: error returned from database: (code: 26) file is not a database: (code: 26) file is not a database
+    ");
+    insta::assert_snapshot!(lab.genair(["results", "merge", "no.db"]), @r"
+    exit: 2
+    --- stderr
+    error: database no.db: there is no such file; `genair sweep` creates it, `--db` names another
+    ");
+
+    let older = std::fs::read(lab.path("results_first_release.sqlite")).unwrap();
+    insta::assert_snapshot!(lab.genair(["-qq", "results", "merge", "results_first_release.sqlite"]), @r"
+    exit: 0
+    --- stdout
+    database                      added  replaced  kept  running  sweeps
+    results_first_release.sqlite      1         0     0        0       1
+    ");
+    assert_eq!(
+        std::fs::read(lab.path("results_first_release.sqlite")).unwrap(),
+        older
+    );
+    insta::assert_snapshot!(lab.genair(["results", "merge", "genair.db"]), @r"
+    exit: 2
+    --- stderr
+    error: database genair.db: this is the database itself; name another one to merge into it
+    ");
+}
+
+#[test]
+fn a_database_of_the_first_release_is_read_and_left_alone_until_something_writes() {
+    let lab = Lab::new();
+    let fixture =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/results_first_release.sqlite");
+    lab.write("genair.db", std::fs::read(fixture).unwrap());
+    lab.write("s.toml", tiny_spec("new", &["popularity"], ""));
+    let before = std::fs::read(lab.path("genair.db")).unwrap();
+    let plan = lab.genair(["plan", "s.toml"]).expect(0);
+    assert!(plan.stdout.contains("1 run, 0 finished"), "{plan}");
+    assert_eq!(
+        plan.stderr.trim(),
+        "WARN genair.db is of an older genair; reading an updated copy (`genair results vacuum` or a sweep updates the file)"
+    );
+    insta::assert_snapshot!(lab.genair(["-qq", "results", "leaderboard"]), @r#"
+    exit: 0
+    --- stdout
+    dataset  backbone  representation  variant  seeds  NDCG@10   HR@10  NDCG@10 of 100  HR@10 of 100
+    tiny     sasrec    id              -            1   [....]  [....]               -             -
+
+    Test split, all users; "of 100": against 100 sampled negatives, otherwise among all items.
+    "#);
+    assert_eq!(std::fs::read(lab.path("genair.db")).unwrap(), before);
+
+    lab.genair(["results", "vacuum"]).expect(0);
+    let list = lab.genair(["results", "list"]).expect(0);
+    assert_eq!(list.stderr, "", "up to date");
+    lab.genair(["sweep", "s.toml"]).expect(0);
+    assert_eq!(
+        lab.rows("SELECT count(*) FROM runs WHERE state = 'finished'"),
+        [[json!(2)]]
+    );
+}
+
+#[test]
+fn a_backup_is_a_database_and_replaces_nothing() {
+    let lab = machine("[1]");
+    let copied = lab
+        .genair(["results", "backup", "copy.db", "--format", "json"])
+        .expect(0)
+        .json();
+    let size = std::fs::metadata(lab.path("copy.db")).unwrap().len();
+    assert_eq!(copied, json!({ "file": "copy.db", "bytes": size }));
+    let [own, copy] = ["genair.db", "copy.db"].map(|db| {
+        lab.genair(["results", "leaderboard", "--db", db])
+            .expect(0)
+            .stdout
+    });
+    assert_eq!(own, copy);
+    insta::assert_snapshot!(lab.genair(["results", "backup", "copy.db"]), @r"
+    exit: 2
+    --- stderr
+    error: database copy.db: there is such a file already; name one that does not exist
+    ");
+    insta::assert_snapshot!(lab.genair(["results", "backup", "b.db", "--db", "no.db"]), @r"
+    exit: 2
+    --- stderr
+    error: database no.db: there is no such file; `genair sweep` creates it, `--db` names another
+    ");
+    insta::assert_snapshot!(lab.genair(["results", "vacuum", "--db", "no.db"]), @r"
+    exit: 2
+    --- stderr
+    error: database no.db: there is no such file; `genair sweep` creates it, `--db` names another
+    ");
+    assert!(!lab.path("no.db").exists());
+    let vacuumed = lab
+        .genair(["results", "vacuum", "--format", "json"])
+        .expect(0)
+        .json();
+    assert!(
+        vacuumed["bytes_after"].as_u64() <= vacuumed["bytes_before"].as_u64(),
+        "{vacuumed}"
+    );
+}
