@@ -174,6 +174,11 @@ impl Run<'_> {
             "tags": [],
             "user_id": "",
         });
+        // MLflow takes a folder without all of these for no run.
+        for part in ["artifacts", "metrics", "params", "tags"] {
+            let part = folder.join(part);
+            std::fs::create_dir_all(&part).map_err(|source| failed(&part, source))?;
+        }
         write_yaml(&folder.join("meta.yaml"), &meta)?;
         for (name, value) in self.parameters() {
             let value = shortened(&value, LONGEST_PARAMETER);

@@ -222,6 +222,7 @@ fn mlflow_s_folder_has_experiments_and_runs() {
         .unwrap();
     assert_eq!(metric.split(' ').nth(1).unwrap().parse(), Ok(value));
     assert!(read("meta.yaml").contains("status: 3\n"));
+    assert!(run.join("artifacts").is_dir());
 
     // The same run has the same name next time, and nothing is mixed into what is there.
     let again = database.path("again");
