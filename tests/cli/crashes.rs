@@ -51,7 +51,7 @@ fn a_run_that_always_crashes_is_tried_three_times() {
     --- stdout
     no finished runs
     --- stderr
-    1 run: 0 finished before, 1 to run, 2 at once
+    1 run: 0 finished before, 1 to run, [cores] at once
     run 1 (tiny misbehaving id seed 1): starting
     run 1 (tiny misbehaving id seed 1): crashed and is tried again: the worker was ended by SIGABRT without a result; it said nothing
     run 1 (tiny misbehaving id seed 1): starting
@@ -165,7 +165,7 @@ fn ctrl_c_ends_even_a_worker_that_never_comes_back() {
     --- stdout
     no finished runs
     --- stderr
-    1 run: 0 finished before, 1 to run, 2 at once
+    1 run: 0 finished before, 1 to run, [cores] at once
     run 1 (tiny misbehaving id seed 1): starting
     stopping; once more kills the workers at once
     [1/1] run 1 (tiny misbehaving id seed 1): stopped after [time]

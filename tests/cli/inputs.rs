@@ -200,7 +200,7 @@ fn data_that_turn_out_bad_in_the_worker_fail_the_run() {
     --- stdout
     no finished runs
     --- stderr
-    1 run: 0 finished before, 1 to run, 2 at once
+    1 run: 0 finished before, 1 to run, [cores] at once
     data of mine: starting
     run 1 (mine popularity none seed 44): starting
     [1/1] run 1 (mine popularity none seed 44): failed (invalid-data) after [time]

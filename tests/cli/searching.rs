@@ -39,7 +39,8 @@ fn a_pruned_run_can_be_continued_to_the_numbers_it_would_have_had() {
             "search",
             &["sasrec"],
             &format!("{RANGES}[prune]\nkind = \"asha\"\ngrace = 2\n"),
-        ),
+        )
+        .replace("seeds = [1]", "seeds = [1]\ncheckpoint_seconds = 0"),
     );
     let pruned = lab
         .genair(["sweep", "s.toml", "-j", "1", "--format", "json"])
@@ -73,9 +74,16 @@ fn a_pruned_run_can_be_continued_to_the_numbers_it_would_have_had() {
         "{again}"
     );
     let decisions = lab.rows("SELECT * FROM prune_decisions");
+    let pruned_runs = lab.rows("SELECT run_id FROM runs WHERE state = 'pruned' ORDER BY run_id");
     lab.genair(["sweep", "s.toml", "--continue-pruned"])
         .expect(0);
     assert_eq!(lab.lines(states), "finished");
+    let resumed = "SELECT run_id FROM runs WHERE resumed_from_epoch > 0 ORDER BY run_id";
+    assert_eq!(
+        lab.rows(resumed),
+        pruned_runs,
+        "each from its checkpoint, none from the beginning"
+    );
     assert_eq!(lab.rows(values), full(values), "bit for bit");
     assert_eq!(lab.rows(curves), full(curves));
     assert_eq!(lab.rows("SELECT * FROM prune_decisions"), decisions);

@@ -302,3 +302,25 @@ impl RunPhase {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shortest decimal that a hasty parser takes for the number beside it.
+    #[test]
+    fn numbers_arrive_to_the_last_bit() {
+        let said = RunEvent::Epoch {
+            epoch: 1,
+            max_epochs: 1,
+            loss: 31.245_270_191_439_438,
+            calibration: None,
+            train_seconds: 0.0,
+            valid: None,
+            best: false,
+        };
+        let line = serde_json::to_string(&said).unwrap();
+        assert!(line.contains("31.245270191439438"), "{line}");
+        assert_eq!(serde_json::from_str::<RunEvent>(&line).unwrap(), said);
+    }
+}

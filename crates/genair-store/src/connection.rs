@@ -410,11 +410,22 @@ pub(crate) async fn connect_to_any_level(path: &Path) -> Result<SqliteConnection
     if !path.exists() {
         return Err(StoreErrorKind::Missing);
     }
-    let options = options(path)?.read_only(true);
+    let writable = options(path)?;
+    let options = writable.clone().read_only(true);
     match connect_if_ours(&options).await {
+        // A program died within a transaction before the write-ahead log was switched on. Only who may
+        // write can undo the transaction, and does so by reading.
+        Err(StoreErrorKind::CannotOpen(_) | StoreErrorKind::ReadOnly(_))
+            if has_content(path, "-journal") =>
+        {
+            connect_if_ours(&writable).await?.close().await?;
+            connect_if_ours(&options).await
+        }
         // Reading through a write-ahead log takes a writable folder. Where there is none and no
         // log either, nothing can change under us and the file may be read as it is.
-        Err(StoreErrorKind::CannotOpen(_) | StoreErrorKind::ReadOnly(_)) if !has_log(path) => {
+        Err(StoreErrorKind::CannotOpen(_) | StoreErrorKind::ReadOnly(_))
+            if !has_content(path, "-wal") =>
+        {
             connect_if_ours(&options.immutable(true)).await
         }
         result => result,
@@ -429,10 +440,11 @@ async fn connect_if_ours(
     Ok(connection)
 }
 
-fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+/// Whether SQLite's companion of the file is there and not empty.
+fn has_content(path: &Path, suffix: &str) -> bool {
+    let mut companion = path.as_os_str().to_owned();
+    companion.push(suffix);
+    std::fs::metadata(companion).is_ok_and(|file| file.len() > 0)
 }
 
 /// Fails unless the tables are those this program knows.

@@ -240,6 +240,9 @@ impl Lab {
             (r"after (\d+h)?(\d+m)?\d+s".to_owned(), "after [time]"),
             (r"process \d+ on \S+".to_owned(), "process [pid] on [host]"),
             (r"\b[01]\.\d{4}\b".to_owned(), "[....]"),
+            (r"\b\d+ at once\n".to_owned(), "[cores] at once\n"),
+            // Only a run of more than ten seconds tells its epochs: on a busy machine.
+            (r"run \d+ \([^)]*\): epoch \d+/[^\n]*\n".to_owned(), ""),
             (r"rustc \d+\.\S+( \([^)]*\))?".to_owned(), "rustc [version]"),
         ]
         .into_iter()

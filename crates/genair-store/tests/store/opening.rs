@@ -211,6 +211,41 @@ fn a_reader_sees_what_is_in_the_log_and_writes_nothing() {
     assert!(matches!(error.kind, StoreErrorKind::ReadOnly(_)), "{error}");
 }
 
+/// A kill between two migrations of a new file, before the write-ahead log is switched on, leaves a
+/// rollback journal; reading past it would show half a transaction.
+#[test]
+fn a_transaction_that_was_cut_short_is_undone_by_a_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("results.db");
+    let cut = folder.path().join("cut.db");
+    Store::open(&path).unwrap().close().unwrap();
+    execute(&path, "PRAGMA journal_mode = DELETE");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+        let mut connection = options.connect().await.unwrap();
+        // With a cache of one page the change reaches the file, and the old pages the journal.
+        let change = "PRAGMA cache_size = 1; BEGIN IMMEDIATE; CREATE TABLE half (x);
+            INSERT INTO half WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 9000) SELECT x FROM n;";
+        sqlx::raw_sql(change)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        // What a kill would leave at this moment.
+        for suffix in ["", "-journal"] {
+            let of = |path: &Path| format!("{}{suffix}", path.display());
+            std::fs::copy(of(&path), of(&cut)).unwrap();
+        }
+    });
+    assert_ne!(std::fs::read(&cut).unwrap().len(), 0);
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'half'";
+    let mut reader = Store::open_read_only(&cut).unwrap();
+    assert_eq!(reader.query(tables).unwrap().rows, [[json!(0)]]);
+    assert_eq!(reader.run_counts().unwrap().finished, 0);
+}
+
 /// A database as the first release left it: a finished, a failed, a running and a pending run.
 pub(crate) fn first_release(path: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,0 +1,89 @@
+//! How a sweep ended, and why it could not go on.
+
+use genair_protocol::RunPhase;
+use genair_store::{RunId, StoreError};
+
+use crate::observer::Outcome;
+use crate::spec::Labels;
+use crate::stage::{StageError, StageName};
+use crate::writer::WriterGone;
+
+/// How a sweep ended: each run of the plan with its number and outcome, in the plan's order.
+#[derive(Clone, Debug)]
+pub struct SweepReport {
+    /// One entry per run.
+    pub runs: Vec<(RunId, Labels, Outcome)>,
+    /// Whether stopping was asked for.
+    pub interrupted: bool,
+    /// Whether a failure kept other runs from being started.
+    pub failed_fast: bool,
+}
+
+impl SweepReport {
+    /// Runs without results because they failed, now, earlier or elsewhere.
+    pub fn failed(&self) -> impl Iterator<Item = &(RunId, Labels, Outcome)> {
+        let failed =
+            |outcome: &Outcome| matches!(outcome, Outcome::Failed(_) | Outcome::FailedBefore(_));
+        self.runs
+            .iter()
+            .filter(move |(_, _, outcome)| failed(outcome))
+    }
+
+    /// Runs that have neither results nor a failure.
+    pub fn left(&self) -> usize {
+        self.runs
+            .iter()
+            .filter(|(_, _, outcome)| *outcome == Outcome::Left)
+            .count()
+    }
+}
+
+/// Why a sweep could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The database refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A bug in the writer.
+    #[error(transparent)]
+    Writer(#[from] WriterGone),
+    /// The threads could not be started.
+    #[error("cannot start {jobs} threads; choose a smaller `-j`")]
+    Threads {
+        /// Threads asked for.
+        jobs: usize,
+        /// The system's reason.
+        #[source]
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// What runs share could not be made.
+    #[error("the {} of `{dataset}` could not be made", stage.as_str())]
+    Stage {
+        /// What it is.
+        stage: StageName,
+        /// Name of the dataset in the spec.
+        dataset: String,
+        /// The reason.
+        #[source]
+        source: Box<StageError>,
+    },
+    /// There is no room for a run's files.
+    #[error("the disk is full: {labels} stopped while {}: {message}; free some space and run the same command again", phase.as_str())]
+    DiskFull {
+        /// The run.
+        labels: Labels,
+        /// What it was doing.
+        phase: RunPhase,
+        /// What could not be written.
+        message: String,
+    },
+    /// A run's spec cannot be written as JSON.
+    #[error("the spec of {labels} cannot be written as JSON; this is a bug")]
+    Json {
+        /// The run.
+        labels: Labels,
+        /// The reason.
+        #[source]
+        source: serde_json::Error,
+    },
+}
