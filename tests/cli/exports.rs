@@ -44,7 +44,10 @@ fn every_table_leaves_as_csv_and_parquet() {
     let rows = lab.rows("SELECT count(*) FROM leaderboard");
     assert_eq!(
         one.stdout,
-        format!("rows  file\n{:>4}  one/leaderboard.csv\n", rows[0][0])
+        format!(
+            "rows  file\n{:>4}  one/leaderboard.csv\n",
+            rows[0][0].to_string()
+        )
     );
     insta::assert_snapshot!(lab.genair(["export", "csv", "metric", "--out", "one"]), @r"
     exit: 2

@@ -220,7 +220,7 @@ fn prepare_inputs<'r>(
 
 fn new_run(run: &PlannedRun) -> Result<NewRun, SweepError> {
     let spec = serde_json::to_string(&run.spec).map_err(|source| SweepError::Json {
-        labels: run.labels.clone(),
+        labels: Box::new(run.labels.clone()),
         source,
     })?;
     let Labels {
@@ -359,7 +359,7 @@ impl Scheduler<'_> {
             match &outcome {
                 Outcome::Failed(failure) if failure.kind == FailureKind::DiskFull => {
                     return Err(SweepError::DiskFull {
-                        labels: run.labels.clone(),
+                        labels: Box::new(run.labels.clone()),
                         phase: failure.phase,
                         message: failure.message.clone(),
                     });

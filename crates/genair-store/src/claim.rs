@@ -524,7 +524,7 @@ mod tests {
         );
     }
 
-    /// How runs were judged outlives the attempt that was judged.
+    /// How runs were judged outlives the attempt that was judged; configurations are kept by triggers.
     #[test]
     fn every_table_of_results_is_known() {
         let Lab {
@@ -535,7 +535,7 @@ mod tests {
         let tables = store
             .query(
                 "SELECT m.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c
-                 WHERE m.type = 'table' AND c.name = 'run_id' AND m.name NOT IN ('runs', 'sweep_runs', 'prune_decisions')
+                 WHERE m.type = 'table' AND c.name = 'run_id' AND m.name NOT IN ('runs', 'sweep_runs', 'prune_decisions', 'configurations')
                  ORDER BY m.name",
             )
             .unwrap()

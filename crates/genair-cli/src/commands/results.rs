@@ -22,8 +22,8 @@ pub(super) fn results(
     command: &Results,
 ) -> anyhow::Result<Exit> {
     match command {
-        Results::Html(arguments) => return export::html(format, arguments),
-        Results::ExportRanks(arguments) => return export::ranks(format, arguments),
+        Results::Html(arguments) => export::html(format, arguments),
+        Results::ExportRanks(arguments) => export::ranks(format, arguments),
         Results::List {
             sweep,
             superseded,

@@ -28,8 +28,11 @@ struct Epoch {
 /// Epochs by run.
 type Epochs = BTreeMap<i64, Vec<Epoch>>;
 
+/// A number of an epoch, where there is one.
+type Curve = fn(&Epoch) -> Option<f64>;
+
 /// What is drawn of an epoch.
-const CURVES: [(&str, fn(&Epoch) -> Option<f64>); 2] = [
+const CURVES: [(&str, Curve); 2] = [
     ("valid", |epoch| epoch.valid),
     ("loss", |epoch| Some(epoch.loss)),
 ];

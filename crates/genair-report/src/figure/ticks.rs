@@ -179,7 +179,7 @@ mod tests {
             &Scale::Linear,
             &[20_000.0, 120_000.0],
             false,
-            &["20k", "40k", "60k", "80k", "100k", "120k"],
+            &["25k", "50k", "75k", "100k", "125k"],
         );
         check(&Scale::Bare, &[1.0, 2.0], false, &[]);
         assert_eq!(Scale::Linear.ticks(&[], false, 5).low, -0.06);

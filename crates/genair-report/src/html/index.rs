@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use genair_store::Store;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::blocks::Blocks;
 use crate::ReportError;
@@ -243,7 +242,7 @@ fn places(
                 run,
                 sweep,
                 variant: row[2].as_str().unwrap_or_default().to_owned(),
-                superseded: row[3] == Value::from(1),
+                superseded: row[3] == 1,
             });
         }
         Ok(())

@@ -212,8 +212,12 @@ fn mlflow_s_folder_has_experiments_and_runs() {
     assert_eq!(read("tags/genair.run_id"), "2");
     let loss = read("metrics/train/loss");
     let loss: Vec<&str> = loss.split_whitespace().collect();
-    assert_eq!(loss[1..], ["0.75", "1"]);
-    assert!(read("metrics/valid/metric").ends_with(" 0.125 1\n"));
+    // A moment, a value and an epoch each.
+    assert_eq!(
+        [loss[1], loss[2], loss[4], loss[5]],
+        ["0.75", "1", "0.5", "2"]
+    );
+    assert!(read("metrics/valid/ndcg_at_10").ends_with(" 0.075 2\n"));
     let metric = read("metrics/result/test/full/all/ndcg_at_10");
     let sql = "SELECT value FROM leaderboard WHERE sweep = 'other' AND split = 'test' AND protocol = 'full'
                AND cohort = 'all' AND metric = 'ndcg' AND k = 10";

@@ -71,7 +71,7 @@ pub enum SweepError {
     #[error("the disk is full: {labels} stopped while {}: {message}; free some space and run the same command again", phase.as_str())]
     DiskFull {
         /// The run.
-        labels: Labels,
+        labels: Box<Labels>,
         /// What it was doing.
         phase: RunPhase,
         /// What could not be written.
@@ -81,7 +81,7 @@ pub enum SweepError {
     #[error("the spec of {labels} cannot be written as JSON; this is a bug")]
     Json {
         /// The run.
-        labels: Labels,
+        labels: Box<Labels>,
         /// The reason.
         #[source]
         source: serde_json::Error,

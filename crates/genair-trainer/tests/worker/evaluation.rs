@@ -24,6 +24,7 @@ fn results(events: &[RunEvent]) -> Vec<RunEvent> {
                 | RunEvent::Metrics { .. }
                 | RunEvent::Ranks { .. }
                 | RunEvent::Diagnostics { epoch: None, .. }
+                | RunEvent::ItemSpace { epoch: None, .. }
         )
     };
     events.iter().filter(is_result).cloned().collect()
