@@ -17,19 +17,47 @@ pub(crate) fn of_run(artefacts: &Path, run: &PlannedRun) -> PathBuf {
     artefacts.join(&run.identity[..16])
 }
 
-/// Removes what a run has for going on: its resume checkpoint, whole or half written, and its lock.
+/// Removes what a run has for going on: its resume checkpoint, its lock, and files that were half written
+/// when something died.
 pub(crate) fn tidy(run: &Path) {
-    let resume = run.join(RESUME_FILE);
-    for file in [
-        resume.with_extension("partial"),
-        resume,
-        run.join(LOCK_FILE),
-    ] {
+    let mut done = vec![run.join(RESUME_FILE), run.join(LOCK_FILE)];
+    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
+    let half_written = entries.map(|entry| entry.path());
+    done.extend(half_written.filter(|path| path.extension() == Some("partial".as_ref())));
+    for file in done {
         match std::fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 tracing::warn!("cannot remove {}: {error}", file.display());
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_done_keeps_what_it_made_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = ["best.safetensors", "log.txt", "request.json"];
+        let gone = [
+            RESUME_FILE,
+            LOCK_FILE,
+            "resume.partial",
+            "best.partial",
+            "request.partial",
+        ];
+        for file in kept.iter().chain(&gone) {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        tidy(folder.path());
+        let left = folder.path().read_dir().unwrap();
+        let mut left = left
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect::<Vec<_>>();
+        left.sort();
+        assert_eq!(left, kept);
     }
 }

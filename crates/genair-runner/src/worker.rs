@@ -207,9 +207,10 @@ impl Worker {
         let folder = &launch.request.artefacts;
         std::fs::create_dir_all(folder)?;
         let request = folder.join("request.json");
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer_pretty(&mut file, launch.request)?;
-        file.persist(&request)?;
+        // By a name that the run's next start writes over, should this one be killed here.
+        let partial = request.with_extension("partial");
+        std::fs::write(&partial, serde_json::to_vec_pretty(launch.request)?)?;
+        std::fs::rename(&partial, &request)?;
         let log = folder.join(LOG_FILE);
         let threads = launch.request.run.train.threads.to_string();
         let mut child = Command::new(launch.trainer)
