@@ -57,7 +57,7 @@ test-engines: build llama
 # LaTeX of a report compiles; installs a small LaTeX on Debian where it may
 test-latex: build
     @command -v pdflatex >/dev/null || apt-get install --yes --no-install-recommends texlive-latex-recommended
-    @GENAIR_TEST_LATEX=1 cargo test --release -p genair-report --test report latex
+    @GENAIR_TEST_LATEX=1 cargo test --release --workspace --test report latex
 
 # TensorBoard event files are what the real tensorboard package reads; it comes from PyPI into .tools/
 test-tensorboard: build
@@ -73,7 +73,7 @@ test-mlflow: build
 
 # A plugin made from the template, outside the workspace, passes the conformance suite (minutes)
 test-template: build
-    @cargo test --release -p genair-system-tests --test plugin_template
+    @cargo test --release --workspace --test plugin_template
 
 # Microbenchmarks on one thread; arguments go to criterion: just bench Adam
 bench *ARGS: setup
@@ -82,11 +82,11 @@ bench *ARGS: setup
 
 # Events a second of 8 workers into one database while a reader (sqlite3, where there is one) has it open
 bench-load: build
-    @cargo test --release -p genair-system-tests --test cli database_is_locked -- --nocapture
+    @cargo test --release --workspace --test cli database_is_locked -- --nocapture
 
 # The calibration loss beside its quadratic form and the published algorithm, in torch
 bench-calibration: build
-    @cargo build --release -p genair-calibration --examples
+    @cargo build --release --workspace --example time_calibration
     @scripts/bench/calibration.py "$(dirname "{{ genair }}")/examples/time_calibration"
 
 # Beside RecBole and plain PyTorch: seconds and memory, into results/bench-peers.md (--quick, --help)
@@ -99,7 +99,7 @@ bench-asha *ARGS: build
 
 # Leaderboard queries on a generated database of 10,000 runs; --metrics 100 for 200 million rows of epochs
 bench-database *ARGS: build
-    @cargo build --release -p genair-store --example generate_database
+    @cargo build --release --workspace --example generate_database
     @scripts/bench/database.sh "{{ genair }}" "$(dirname "{{ genair }}")/examples/generate_database" "$@"
 
 # What CI runs

@@ -17,4 +17,4 @@ if [ ! -d "$goldens" ]; then
     exit 0
 fi
 "$1" data fetch ml-100k
-GENAIR_GOLDENS="$(realpath "$goldens")" exec cargo test --release -p genair-trainer --test goldens
+GENAIR_GOLDENS="$(realpath "$goldens")" exec cargo test --release --workspace --test goldens

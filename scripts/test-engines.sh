@@ -39,7 +39,7 @@ test_server() {
     for _ in $(seq 120); do
         if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
             GENAIR_TEST_SERVER=http://127.0.0.1:$port/v1 GENAIR_LLAMA=$(dirname "$(realpath "$genair")")/genair-llama \
-                cargo test --release -p genair-archetype --test server
+                cargo test --release --workspace --test server
             return
         fi
         kill -0 "$server" 2>/dev/null || break
@@ -55,6 +55,6 @@ test_server() {
 export GENAIR_ENCODER_MODEL=$models/minilm-l6-v2 GENAIR_LLAMA_MODEL=$llm
 cargo test --release -p genair-encoder
 scripts/llama.sh test
-cargo test --release -p genair-system-tests --test real_engine
+cargo test --release --workspace --test real_engine
 build_server
 test_server

@@ -4,6 +4,10 @@ SELECT sweep, dataset, backbone, representation, variant, seed, run_id, state, m
     round(sum(train_seconds), 1) AS train_seconds
 FROM learning_curves AS curves
 WHERE state IN ('finished', 'pruned')
-    AND sweep IN (SELECT sweep FROM learning_curves WHERE state = 'pruned')
+    -- Asked of runs as well, for which there is an index.
+    AND run_id IN (SELECT run_id FROM sweep_runs WHERE sweep_id IN (
+        SELECT sweep_id FROM sweep_runs JOIN runs USING (run_id) WHERE state = 'pruned'))
+    AND sweep IN (SELECT sweeps.name FROM runs JOIN sweep_runs USING (run_id) JOIN sweeps USING (sweep_id)
+        WHERE state = 'pruned')
 GROUP BY sweep, run_id
 ORDER BY sweep, dataset, best_valid DESC;
