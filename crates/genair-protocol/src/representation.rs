@@ -96,6 +96,15 @@ pub struct AdapterSpec {
     /// Width of the hidden layer over the backbone's, at least 1; `linear` has no hidden layer.
     #[schemars(range(min = 1))]
     pub expansion: usize,
+    /// Factor on what the last layer starts as, above 0. With 1, as in the paper, item vectors start
+    /// some tens of times as long as those of a learned table.
+    #[serde(skip_serializing_if = "is_one")] // Runs without it keep their identity.
+    pub init_scale: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 impl Default for AdapterSpec {
@@ -103,6 +112,7 @@ impl Default for AdapterSpec {
         Self {
             kind: AdapterKind::Mlp,
             expansion: 2,
+            init_scale: 1.0,
         }
     }
 }

@@ -220,6 +220,15 @@ impl Checker<'_> {
         if section.adapter.as_ref().is_some_and(|a| a.expansion == 0) {
             wrong.push((&["adapter", "expansion"], "0".to_owned(), "at least 1"));
         }
+        if let Some(scale) = section.adapter.as_ref().map(|adapter| adapter.init_scale)
+            && !(scale.is_finite() && scale > 0.0)
+        {
+            wrong.push((
+                &["adapter", "init_scale"],
+                scale.to_string(),
+                "a number above 0",
+            ));
+        }
         if let Some(calibration) = &section.calibration {
             let weight = |value: f64| !(value.is_finite() && value >= 0.0);
             if weight(calibration.alpha) {

@@ -46,24 +46,26 @@ impl Adapter {
         parameters: &mut Parameters,
     ) -> Result<Self, RunErrorKind> {
         if spec.kind == AdapterKind::Linear {
-            return Ok(Self {
-                hidden: None,
-                last: Linear::create("adapter.0", width, output, parameters)?,
-            });
+            let mut last = Linear::create("adapter.0", width, output, parameters)?;
+            last.scale(spec.init_scale)?;
+            return Ok(Self { hidden: None, last });
         }
         let hidden = spec.expansion as i64 * output;
         let constant = |value| Start {
             kind: InitKind::Constant,
             value,
         };
+        let first = Hidden {
+            linear: Linear::create("adapter.0", width, hidden, parameters)?,
+            gain: create(parameters, "adapter.1.weight", &[hidden], constant(1.0))?,
+            bias: create(parameters, "adapter.1.bias", &[hidden], constant(0.0))?,
+            gelu: spec.kind == AdapterKind::Mlp,
+        };
+        let mut last = Linear::create("adapter.3", hidden, output, parameters)?;
+        last.scale(spec.init_scale)?;
         Ok(Self {
-            hidden: Some(Hidden {
-                linear: Linear::create("adapter.0", width, hidden, parameters)?,
-                gain: create(parameters, "adapter.1.weight", &[hidden], constant(1.0))?,
-                bias: create(parameters, "adapter.1.bias", &[hidden], constant(0.0))?,
-                gelu: spec.kind == AdapterKind::Mlp,
-            }),
-            last: Linear::create("adapter.3", hidden, output, parameters)?,
+            hidden: Some(first),
+            last,
         })
     }
 
@@ -103,6 +105,15 @@ impl Linear {
         })
     }
 
+    /// Multiplies its start values.
+    fn scale(&mut self, factor: f64) -> Result<(), tch::TchError> {
+        tch::no_grad(|| {
+            let _ = self.weight.f_mul_scalar_(factor)?;
+            let _ = self.bias.f_mul_scalar_(factor)?;
+            Ok(())
+        })
+    }
+
     fn forward(&self, x: &Tensor) -> Result<Tensor, tch::TchError> {
         x.f_linear(&self.weight, Some(&self.bias))
     }
@@ -117,6 +128,25 @@ mod tests {
 
     use super::*;
     use crate::random::Streams;
+
+    #[test]
+    fn vectors_start_as_long_as_the_spec_says() {
+        let x = Tensor::randn([50, 16], (Kind::Float, Device::Cpu));
+        let lengths = [1.0, 0.125].map(|init_scale| {
+            let mut parameters =
+                Parameters::new(Initialisation::XavierNormal, Streams::new(1), Device::Cpu);
+            let spec = AdapterSpec {
+                init_scale,
+                ..AdapterSpec::default()
+            };
+            let adapter = Adapter::create(&spec, 16, 8, &mut parameters).unwrap();
+            adapter.forward(&x).unwrap().norm().double_value(&[])
+        });
+        assert!(
+            (lengths[1] / lengths[0] - 0.125).abs() < 1e-6,
+            "{lengths:?}"
+        );
+    }
 
     /// Forward, and the gradients of input and parameters, of `tests/fixtures/adapter.safetensors`
     /// (PyTorch).

@@ -25,7 +25,10 @@ fn spec(kind: AdapterKind, finetune: bool, fusion: Fusion) -> FrozenSpec {
     FrozenSpec {
         source: VectorSource::Gaussian { width: WIDTH },
         part: VectorPart::Both,
-        adapter: AdapterSpec { kind, expansion: 2 },
+        adapter: AdapterSpec {
+            kind,
+            ..AdapterSpec::default()
+        },
         finetune,
         fusion,
     }
