@@ -128,10 +128,11 @@ def main():
     )
     orders = list(luck(genair))
     hits = sum(found >= 0.99 for found, _ in orders) / ORDERS
+    met = sum(found >= 0.99 and seconds <= 1 / 3 for found, seconds in orders) / ORDERS
     mean = [sum(column) / ORDERS for column in zip(*orders)]
     print(
         f"the same runs in {ORDERS} random orders: best {mean[0]:.4f} on average, at least 0.99 in {hits:.0%}, "
-        f"CPU time {mean[1]:.3f}"
+        f"CPU time {mean[1]:.3f}; both targets met in {met:.0%}"
     )
     return 0 if best >= 0.99 and times["cpu_seconds"] <= 1 / 3 else 1
 

@@ -97,7 +97,7 @@ pub struct AdapterSpec {
     #[schemars(range(min = 1))]
     pub expansion: usize,
     /// Factor on what the last layer starts as, above 0. With 1, as in the paper, item vectors start
-    /// some tens of times as long as those of a learned table.
+    /// far longer than those of a learned table.
     #[serde(skip_serializing_if = "is_one")] // Runs without it keep their identity.
     pub init_scale: f64,
 }
