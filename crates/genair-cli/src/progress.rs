@@ -230,6 +230,12 @@ impl Observer for Progress {
                 let line = format!("run {id} ({labels}): crashed and is tried again: {message}");
                 note(&self.bars, line);
             }
+            Notice::RunPromoted { .. } => {
+                state.total += 1;
+                if let Some(bar) = &state.sweep {
+                    bar.inc_length(1);
+                }
+            }
             Notice::RunEnded {
                 id, run, outcome, ..
             } => self.ended(&mut state, id, run, outcome),

@@ -324,6 +324,9 @@ pub struct ResumeSpec {
     /// Seconds of training between two checkpoints at least, at most [`Self::MAX_SECONDS`]; one is
     /// written at the end of an epoch. 0: after every epoch.
     pub every_seconds: f64,
+    /// Epochs after which one is written whatever the time, before the epoch is told.
+    #[serde(default)]
+    pub at_epochs: Vec<usize>,
 }
 
 impl ResumeSpec {

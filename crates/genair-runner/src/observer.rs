@@ -67,7 +67,12 @@ pub enum Notice<'a> {
         /// How it crashed.
         failure: &'a RunFailure,
     },
-    /// A run has ended.
+    /// A run that was stopped has come to be among the best, and will go on.
+    RunPromoted {
+        /// The run.
+        run: &'a PlannedRun,
+    },
+    /// A run has ended, for now if it was pruned.
     RunEnded {
         /// Its number.
         id: RunId,
@@ -98,7 +103,7 @@ pub enum Outcome {
     FinishedBefore,
     /// It had failed before, or in another process, and was not to be tried again.
     FailedBefore(Failure),
-    /// It was stopped for being worse than others.
+    /// It was stopped for being worse than others. It goes on if it comes to be among the best.
     Pruned {
         /// The last epoch trained.
         epoch: usize,

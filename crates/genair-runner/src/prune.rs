@@ -1,4 +1,5 @@
-//! Pruning: which runs are stopped before their end, judged by their validation while they train.
+//! Pruning: which runs are stopped before their end, judged by their validation while they train, and which of
+//! these go on later.
 //!
 //! Owns the rules and who is compared with whom. A run is compared with runs of its own dataset only, and of its
 //! own backbone, representation and seed unless the spec says otherwise: a comparison of backbones that stops the
@@ -9,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use genair_data::DatasetSpec;
-use genair_store::{Owner, PruneDecision, RunId, Store, StoreError};
+use genair_store::{Continued, Owner, PruneDecision, RunId, RunState, Standing, Store, StoreError};
 use serde::Deserialize;
 
 use crate::plan::PlannedRun;
@@ -30,9 +31,11 @@ pub struct Pruning {
 /// When a run is too bad to go on. "Best" is the best validation of a run so far: what it would end with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934), in its stopping form: at each rung,
-    /// which are `grace`, `grace * reduction`, `grace * reduction^2`, ... epochs, a run goes on if it is among
-    /// the best `1 / reduction` of the runs that have reached the rung, itself included, and at least the best.
+    /// Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934, algorithm 2). At each rung, which are
+    /// `grace`, `grace * reduction`, `grace * reduction^2`, ... epochs, a run goes on if it is among the best
+    /// `1 / reduction` of the runs that have reached the rung, itself included; rounded down, so the first ones
+    /// never are. A run that was stopped goes on as soon as it is among them, before new ones begin. Where no
+    /// run would finish, the best of the highest rung goes on.
     Asha {
         /// At least 2.
         reduction: usize,
@@ -60,9 +63,93 @@ pub enum Across {
 /// A run's standing at one epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Verdict {
-    /// The value that is just good enough; none where there is nothing to compare with.
+    /// The value that is just good enough; none where there are too few to compare with.
     threshold: Option<f64>,
     pruned: bool,
+}
+
+/// When a run is validated.
+#[derive(Clone, Copy, Debug)]
+struct Cadence {
+    /// Epochs before it may be pruned.
+    grace: u64,
+    /// Epochs between two validations.
+    every: u64,
+    /// Epochs at the most. The last one is not judged: it leaves nothing to save.
+    max: u64,
+}
+
+impl Rule {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Asha { .. } => "asha",
+            Self::Median { .. } => "median",
+        }
+    }
+
+    /// The validation after which a run is judged at `rung`, from 0; none where training ends before.
+    fn epoch(self, cadence: Cadence, rung: u64) -> Option<u64> {
+        let Cadence { grace, every, max } = cadence;
+        let due = match self {
+            Self::Asha { reduction } => {
+                let factor = (reduction as u64).checked_pow(rung.try_into().ok()?)?;
+                grace.checked_mul(factor)?
+            }
+            Self::Median { .. } => grace.checked_add(rung)?,
+        };
+        let due = due.checked_next_multiple_of(every)?;
+        (due < max).then_some(due)
+    }
+
+    /// The rung that a run is judged at after the validation of `epoch`; the highest of those that fall on it.
+    fn rung(self, cadence: Cadence, epoch: u64) -> Option<u64> {
+        let beyond = epoch.checked_sub(cadence.grace)?;
+        let rung = match self {
+            Self::Asha { reduction } => {
+                u64::from((epoch / cadence.grace).ilog((reduction as u64).max(2)))
+            }
+            Self::Median { .. } => beyond,
+        };
+        (self.epoch(cadence, rung) == Some(epoch)).then_some(rung)
+    }
+
+    /// Judges a run's best by others' at the same rung.
+    fn judge(self, own: f64, others: &[f64]) -> Verdict {
+        let mut values = others.to_vec();
+        match self {
+            Self::Asha { reduction } => {
+                values.push(own);
+                let threshold = least_of_the_best(values, reduction);
+                Verdict {
+                    threshold,
+                    pruned: threshold.is_none_or(|threshold| own < threshold),
+                }
+            }
+            Self::Median { min_runs } if others.len() >= min_runs.max(1) => {
+                values.sort_by(f64::total_cmp);
+                let middle = values.len() / 2;
+                let median = match values.len() % 2 {
+                    0 => (values[middle - 1] + values[middle]) / 2.0,
+                    _ => values[middle],
+                };
+                Verdict {
+                    threshold: Some(median),
+                    pruned: own < median,
+                }
+            }
+            Self::Median { .. } => Verdict {
+                threshold: None,
+                pruned: false,
+            },
+        }
+    }
+}
+
+/// The least of the best `1 / reduction` of these; none where that is less than one.
+fn least_of_the_best(mut values: Vec<f64>, reduction: usize) -> Option<f64> {
+    values.sort_by(|a, b| b.total_cmp(a));
+    let last = (values.len() / reduction).checked_sub(1)?;
+    values.get(last).copied()
 }
 
 impl Pruning {
@@ -71,55 +158,26 @@ impl Pruning {
         self.grace_of.get(backbone).copied().unwrap_or(self.grace)
     }
 
-    /// The rung that a run has reached by `epoch`, from 0; none within the grace. Each is judged once.
-    fn rung(&self, backbone: &str, epoch: usize) -> Option<usize> {
-        let grace = self.grace_of(backbone);
-        if epoch < grace {
-            return None;
-        }
-        Some(match self.rule {
-            Rule::Asha { reduction } => (epoch / grace).ilog(reduction.max(2)) as usize,
-            Rule::Median { .. } => epoch - grace,
-        })
-    }
-
-    /// Judges a run's best by others' at the same epoch.
-    fn judge(&self, own: f64, others: &[f64]) -> Verdict {
-        match self.rule {
-            Rule::Asha { reduction } => {
-                let mut all = [others, &[own]].concat();
-                all.sort_by(|a, b| b.total_cmp(a));
-                let threshold = all[(all.len() / reduction).max(1) - 1];
-                Verdict {
-                    threshold: (!others.is_empty()).then_some(threshold),
-                    pruned: own < threshold,
-                }
-            }
-            Rule::Median { min_runs } if others.len() >= min_runs.max(1) => {
-                let mut others = others.to_vec();
-                others.sort_by(f64::total_cmp);
-                let middle = others.len() / 2;
-                let median = match others.len() % 2 {
-                    0 => (others[middle - 1] + others[middle]) / 2.0,
-                    _ => others[middle],
-                };
-                Verdict {
-                    threshold: Some(median),
-                    pruned: own < median,
-                }
-            }
-            Rule::Median { .. } => Verdict {
-                threshold: None,
-                pruned: false,
-            },
+    fn cadence(&self, run: &PlannedRun) -> Cadence {
+        let stop = &run.spec.train.stop;
+        Cadence {
+            grace: self.grace_of(&run.labels.backbone).max(1) as u64,
+            every: stop.eval_every.max(1) as u64,
+            max: stop.max_epochs as u64,
         }
     }
 
-    fn name(&self) -> &'static str {
-        match self.rule {
-            Rule::Asha { .. } => "asha",
-            Rule::Median { .. } => "median",
+    /// The epochs after which a run may be stopped to go on later, in rising order: its worker must leave
+    /// a checkpoint there.
+    pub(crate) fn pauses(&self, run: &PlannedRun) -> Vec<usize> {
+        if matches!(self.rule, Rule::Median { .. }) {
+            return Vec::new();
         }
+        let cadence = self.cadence(run);
+        let epochs = (0..).map_while(|rung| self.rule.epoch(cadence, rung));
+        let mut epochs: Vec<usize> = epochs.map(|epoch| epoch as usize).collect();
+        epochs.dedup();
+        epochs
     }
 
     /// What runs that are compared have in common.
@@ -143,134 +201,247 @@ impl Pruning {
 
 /// Judges the runs of one sweep.
 pub(crate) struct Pruner {
-    rule: Arc<Pruning>,
-    /// The runs that each run is compared with, itself among them.
-    groups: HashMap<RunId, Arc<Vec<RunId>>>,
+    groups: Vec<Arc<Group>>,
+    /// The group of each run, and its place in it.
+    places: HashMap<RunId, (usize, usize)>,
+}
+
+/// Runs that are compared.
+struct Group {
+    rule: Rule,
+    members: Vec<Member>,
+}
+
+struct Member {
+    number: RunId,
+    /// Its place in the plan.
+    at: usize,
+    identity: String,
+    cadence: Cadence,
+}
+
+/// A run that goes on after it was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Promoted {
+    /// Its place in the plan.
+    pub(crate) at: usize,
+    /// Where it was stopped.
+    pub(crate) rung: u64,
 }
 
 /// A question to the thread that has the database.
-pub(crate) type Judgement =
-    Box<dyn FnOnce(&mut Store) -> Result<Option<PruneDecision>, StoreError> + Send>;
+pub(crate) type Question<T> = Box<dyn FnOnce(&mut Store) -> Result<T, StoreError> + Send>;
 
 impl Pruner {
+    /// Of the runs of a sweep, in the order of its plan.
     pub(crate) fn new<'r>(
-        rule: &Pruning,
+        pruning: &Pruning,
         runs: impl Iterator<Item = (RunId, &'r PlannedRun)>,
     ) -> Self {
-        let mut members: HashMap<String, Vec<RunId>> = HashMap::new();
-        for (number, run) in runs {
-            members.entry(rule.group(run)).or_default().push(number);
+        let mut groups: BTreeMap<String, Vec<Member>> = BTreeMap::new();
+        for (at, (number, run)) in runs.enumerate() {
+            groups.entry(pruning.group(run)).or_default().push(Member {
+                number,
+                at,
+                identity: run.identity.clone(),
+                cadence: pruning.cadence(run),
+            });
         }
-        let mut groups = HashMap::new();
-        for group in members.into_values().map(Arc::new) {
-            groups.extend(group.iter().map(|number| (*number, Arc::clone(&group))));
+        let rule = pruning.rule;
+        let groups: Vec<_> = groups
+            .into_values()
+            .map(|members| Arc::new(Group { rule, members }))
+            .collect();
+        let mut places = HashMap::new();
+        for (at, group) in groups.iter().enumerate() {
+            let members = group.members.iter().enumerate();
+            places.extend(members.map(|(place, member)| (member.number, (at, place))));
         }
-        Self {
-            rule: Arc::new(rule.clone()),
-            groups,
-        }
+        Self { groups, places }
     }
 
-    /// What judges a run after the validation of `epoch`; none if this is no epoch to judge it at. What it
-    /// decides is recorded.
+    /// What judges a run after the validation of `epoch` and says whether it is to be stopped; none if this is
+    /// no epoch to judge it at. What it decides is recorded.
     pub(crate) fn judgement(
         &self,
         number: RunId,
-        backbone: &str,
         epoch: usize,
         owner: Owner,
-    ) -> Option<Judgement> {
-        let rung = self.rule.rung(backbone, epoch)?;
-        let group = Arc::clone(self.groups.get(&number)?);
-        let rule = Arc::clone(&self.rule);
+    ) -> Option<Question<bool>> {
+        let &(group, place) = self.places.get(&number)?;
+        let group = Arc::clone(&self.groups[group]);
+        let epoch = epoch as u64;
+        let rung = group.rule.rung(group.members[place].cadence, epoch)?;
         Some(Box::new(move |store| {
-            let before = store.prune_decisions(number)?;
-            // A run is judged once at each rung, also if it is stopped and resumed. One that was pruned and
-            // is at work again has been told to go on to its end.
-            if before
-                .iter()
-                .any(|decision| decision.pruned || decision.rung >= rung as u64)
-            {
-                return Ok(None);
+            group.judge(store, &owner, number, rung, epoch)
+        }))
+    }
+
+    /// What has those of a run's group go on that have come to be among the best of their rung.
+    pub(crate) fn promotion(&self, number: RunId) -> Option<Question<Vec<Promoted>>> {
+        let group = Arc::clone(&self.groups[self.places.get(&number)?.0]);
+        Some(Box::new(move |store| group.promote(store)))
+    }
+
+    /// The same of all groups.
+    pub(crate) fn promote_all(&self, store: &mut Store) -> Result<Vec<Promoted>, StoreError> {
+        let promoted = self.groups.iter().map(|group| group.promote(store));
+        Ok(promoted.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    /// What has the best of each group go on where all were stopped.
+    pub(crate) fn rescue(&self) -> Question<Vec<Promoted>> {
+        let groups = self.groups.clone();
+        Box::new(move |store| {
+            let rescued = groups.iter().map(|group| group.rescue(store));
+            Ok(rescued.collect::<Result<Vec<_>, _>>()?.concat())
+        })
+    }
+}
+
+impl Group {
+    fn judge(
+        &self,
+        store: &mut Store,
+        owner: &Owner,
+        number: RunId,
+        rung: u64,
+        epoch: u64,
+    ) -> Result<bool, StoreError> {
+        let before = store.prune_decisions(number)?;
+        if before
+            .iter()
+            .any(|decision| decision.continued == Some(Continued::Asked))
+        {
+            return Ok(false);
+        }
+        let rule = self.rule.name();
+        let judged = before.iter().find(|decision| {
+            (&*decision.rule, decision.rung, decision.epoch) == (rule, rung, epoch)
+        });
+        if let Some(decision) = judged {
+            // Its worker says again what it had said, or a process was killed before it could stop it.
+            return Ok(decision.pruned && decision.continued.is_none());
+        }
+        let Some(&(_, value)) = store.best_by_epoch(&[number], epoch)?.first() else {
+            return Ok(false);
+        };
+        let others: Vec<(RunId, f64)> = match self.rule {
+            Rule::Asha { .. } => {
+                let standings = self.standings(store, rung)?.into_iter();
+                standings.map(|own| (own.run_id, own.value)).collect()
             }
-            let standings = store.best_by_epoch(&group, epoch as u64)?;
-            let Some(&(_, value)) = standings.iter().find(|(run, _)| *run == number) else {
-                return Ok(None);
+            Rule::Median { .. } => {
+                let group: Vec<_> = self.members.iter().map(|member| member.number).collect();
+                store.best_by_epoch(&group, epoch)?
+            }
+        };
+        let others: Vec<f64> = others
+            .into_iter()
+            .filter_map(|(run, value)| (run != number).then_some(value))
+            .collect();
+        let Verdict { threshold, pruned } = self.rule.judge(value, &others);
+        let decision = PruneDecision {
+            rule: rule.to_owned(),
+            rung,
+            epoch,
+            value,
+            threshold,
+            compared: others.len() as u64,
+            pruned,
+            continued: None,
+        };
+        store.record_prune_decision(number, owner, &decision)?;
+        Ok(pruned)
+    }
+
+    fn standings(&self, store: &mut Store, rung: u64) -> Result<Vec<Standing>, StoreError> {
+        let due: Vec<_> = self
+            .members
+            .iter()
+            .filter_map(|member| Some((member.number, self.rule.epoch(member.cadence, rung)?)))
+            .collect();
+        store.standings(self.rule.name(), rung, &due)
+    }
+
+    /// The rungs that runs wait at, the highest first.
+    fn rungs(&self) -> impl Iterator<Item = u64> {
+        let reached = |rung: &u64| {
+            let mut cadences = self.members.iter().map(|member| member.cadence);
+            cadences.any(|cadence| self.rule.epoch(cadence, *rung).is_some())
+        };
+        let rungs: Vec<u64> = match self.rule {
+            Rule::Asha { .. } => (0..).take_while(reached).collect(),
+            Rule::Median { .. } => Vec::new(),
+        };
+        rungs.into_iter().rev()
+    }
+
+    fn promote(&self, store: &mut Store) -> Result<Vec<Promoted>, StoreError> {
+        let Rule::Asha { reduction } = self.rule else {
+            return Ok(Vec::new());
+        };
+        let mut promoted = Vec::new();
+        for rung in self.rungs() {
+            let standings = self.standings(store, rung)?;
+            let values = standings.iter().map(|own| own.value).collect();
+            let Some(threshold) = least_of_the_best(values, reduction) else {
+                continue;
             };
-            let others = standings.iter().filter(|(run, _)| *run != number);
-            let others: Vec<f64> = others.map(|(_, value)| *value).collect();
-            let Verdict { threshold, pruned } = rule.judge(value, &others);
-            let decision = PruneDecision {
-                rule: rule.name().to_owned(),
-                rung: rung as u64,
-                epoch: epoch as u64,
-                value,
-                threshold,
-                compared: others.len() as u64,
-                pruned,
-            };
-            store.record_prune_decision(number, &owner, &decision)?;
-            Ok(Some(decision))
+            for own in standings {
+                if own.waits && own.value >= threshold {
+                    promoted.extend(self.continue_run(store, own.run_id, rung)?);
+                }
+            }
+        }
+        Ok(promoted)
+    }
+
+    fn rescue(&self, store: &mut Store) -> Result<Vec<Promoted>, StoreError> {
+        let identities: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| member.identity.clone())
+            .collect();
+        let states = store.run_states(&identities)?;
+        let stopped = [RunState::Pruned, RunState::Failed].map(Some);
+        if !states.iter().all(|state| stopped.contains(state)) {
+            return Ok(Vec::new());
+        }
+        for rung in self.rungs() {
+            let mut waiting = self.standings(store, rung)?;
+            waiting.retain(|own| own.waits);
+            let best = waiting
+                .into_iter()
+                .max_by(|a, b| a.value.total_cmp(&b.value));
+            if let Some(best) = best {
+                return Ok(Vec::from_iter(self.continue_run(
+                    store,
+                    best.run_id,
+                    rung,
+                )?));
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// None where another process was faster.
+    fn continue_run(
+        &self,
+        store: &mut Store,
+        number: RunId,
+        rung: u64,
+    ) -> Result<Option<Promoted>, StoreError> {
+        if !store.unprune(number, Continued::Promoted)? {
+            return Ok(None);
+        }
+        let member = self.members.iter().find(|member| member.number == number);
+        Ok(member.map(|member| Promoted {
+            at: member.at,
+            rung,
         }))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pruning(rule: Rule) -> Pruning {
-        Pruning {
-            rule,
-            grace: 3,
-            grace_of: BTreeMap::from([("bert4rec".to_owned(), 20)]),
-            across: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn rungs_are_powers_of_the_reduction_after_the_grace() {
-        let asha = pruning(Rule::Asha { reduction: 3 });
-        let rungs = |backbone, epochs: [usize; 6]| epochs.map(|epoch| asha.rung(backbone, epoch));
-        assert_eq!(
-            rungs("sasrec", [2, 3, 8, 9, 26, 27]),
-            [None, Some(0), Some(0), Some(1), Some(1), Some(2)]
-        );
-        assert_eq!(
-            rungs("bert4rec", [19, 20, 59, 60, 179, 180]),
-            [None, Some(0), Some(0), Some(1), Some(1), Some(2)],
-            "BERT4Rec converges late"
-        );
-    }
-
-    #[test]
-    fn asha_keeps_the_best_share_of_those_that_came_so_far() {
-        let asha = pruning(Rule::Asha { reduction: 3 });
-        let verdict = |own, others: &[f64]| asha.judge(own, others);
-        let go_on = |threshold| Verdict {
-            threshold,
-            pruned: false,
-        };
-        assert_eq!(
-            verdict(0.1, &[]),
-            go_on(None),
-            "the first has nobody to wait for"
-        );
-        assert_eq!(verdict(0.2, &[0.1]), go_on(Some(0.2)));
-        assert!(verdict(0.1, &[0.2]).pruned);
-        assert_eq!(verdict(0.2, &[0.2]), go_on(Some(0.2)), "a tie is no reason");
-        // Two of six go on.
-        assert!(!verdict(0.5, &[0.1, 0.2, 0.3, 0.4, 0.6]).pruned);
-        assert!(verdict(0.4, &[0.1, 0.2, 0.3, 0.5, 0.6]).pruned);
-    }
-
-    #[test]
-    fn the_median_rule_wants_enough_runs_to_compare_with() {
-        let median = pruning(Rule::Median { min_runs: 3 });
-        assert!(!median.judge(0.0, &[0.1, 0.2]).pruned);
-        let three = median.judge(0.15, &[0.3, 0.1, 0.2]);
-        assert_eq!((three.threshold, three.pruned), (Some(0.2), true));
-        let four = median.judge(0.3, &[0.4, 0.1, 0.2, 0.3]);
-        assert_eq!((four.threshold, four.pruned), (Some(0.25), false));
-    }
-}
+mod tests;

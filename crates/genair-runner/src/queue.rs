@@ -43,6 +43,8 @@ struct Entry {
     /// Its place in the plan.
     at: usize,
     alike: Alike,
+    /// Where it was stopped, if it goes on: higher ones go first, and all of them before new ones.
+    rung: Option<u64>,
     /// In another process's hands; asked about again from then on.
     held_until: Option<Instant>,
 }
@@ -94,6 +96,7 @@ impl Queue {
         let entry = |(at, run): (usize, &PlannedRun)| Entry {
             at,
             alike: Alike::of(&run.labels),
+            rung: None,
             held_until: None,
         };
         let mut peaks = Peaks::default();
@@ -124,11 +127,12 @@ impl Queue {
     }
 
     /// The place in the plan of the next run, which the caller has to give back to [`Queue::done`] or
-    /// [`Queue::put_back`]; none when nothing is left, or once `stopped`.
+    /// [`Queue::put_back`]; none once `stopped`, or when nothing is left: a run at work may yet bring others
+    /// back.
     pub(crate) fn next(&self, stopped: impl Fn() -> bool) -> Option<usize> {
         let mut state = self.lock();
         loop {
-            if stopped() || state.open.is_empty() {
+            if stopped() || state.open.is_empty() && state.at_work.is_empty() {
                 return None;
             }
             if let Some((place, need)) = self.fitting(&state) {
@@ -174,6 +178,21 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// A run that was stopped at a rung is to go on.
+    pub(crate) fn promote(&self, at: usize, labels: &Labels, rung: u64) {
+        let mut state = self.lock();
+        let place = state.open.partition_point(|entry| entry.rung >= Some(rung));
+        let entry = Entry {
+            at,
+            alike: Alike::of(labels),
+            rung: Some(rung),
+            held_until: None,
+        };
+        state.open.insert(place, entry);
+        drop(state);
+        self.changed.notify_all();
+    }
+
     /// Another process has the run: it is asked about again after a while. Returns how many runs are waited
     /// for if none of those left is for this process.
     pub(crate) fn put_back(&self, at: usize, labels: &Labels, wait: Duration) -> Option<usize> {
@@ -182,6 +201,7 @@ impl Queue {
         state.open.push(Entry {
             at,
             alike: Alike::of(labels),
+            rung: None,
             held_until: Some(Instant::now() + wait),
         });
         let only_held = state.open.iter().all(|entry| entry.held_until.is_some());
@@ -278,6 +298,33 @@ mod tests {
     fn runs_go_by_priority_and_then_as_planned() {
         let runs = [run("a", 1), run("a", 0), run("a", 1), run("a", 0)];
         assert_eq!(now(&queue(&runs, u64::MAX / 2, &[])), [1, 3, 0, 2]);
+    }
+
+    #[test]
+    fn runs_that_go_on_go_before_new_ones_the_farthest_first() {
+        let runs = [run("a", 0), run("a", 0), run("a", 0), run("a", 0)];
+        let queue = queue(&runs[..1], u64::MAX / 2, &[]);
+        for (at, rung) in [(1, 0), (2, 1), (3, 0)] {
+            queue.promote(at, &runs[at].labels, rung);
+        }
+        assert_eq!(now(&queue), [2, 1, 3, 0]);
+    }
+
+    #[test]
+    fn a_thread_waits_for_what_those_at_work_may_bring_back() {
+        let runs = [run("a", 0), run("a", 0)];
+        let queue = queue(&runs[..1], u64::MAX / 2, &[]);
+        assert_eq!(queue.next(|| false), Some(0));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.next(|| false));
+            std::thread::sleep(2 * TICK);
+            assert!(!waiting.is_finished());
+            queue.promote(1, &runs[1].labels, 0);
+            queue.done(0);
+            assert_eq!(waiting.join().unwrap(), Some(1));
+        });
+        queue.done(1);
+        assert_eq!(queue.next(|| false), None);
     }
 
     #[test]

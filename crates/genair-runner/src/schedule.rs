@@ -1,6 +1,7 @@
 //! Executes a plan: registers its runs, gives those without a result to worker processes, several
 //! at once, and records what they say. Runs that other processes hold are waited for.
 
+mod inputs;
 mod outcome;
 
 use std::collections::HashSet;
@@ -15,10 +16,11 @@ use genair_protocol::{
     WorkerRequest,
 };
 use genair_store::{
-    Claim, FailedRuns, InputKind, NewRun, Owner, OwnerInfo, RunId, RunState, Store, StoreError,
-    StoreErrorKind,
+    Claim, Continued, FailedRuns, InputKind, NewRun, Owner, OwnerInfo, RunId, RunState, Store,
+    StoreError, StoreErrorKind,
 };
 
+use self::inputs::prepare_inputs;
 pub use self::outcome::{SweepError, SweepReport};
 use crate::artefacts;
 use crate::code::code_revision;
@@ -26,12 +28,10 @@ use crate::identity::sha256_hex;
 use crate::interrupt::Interrupt;
 use crate::observer::{Notice, Observer, Outcome};
 use crate::plan::{Plan, PlannedRun};
-use crate::prepare::prepare;
-use crate::prune::Pruner;
+use crate::prune::{Promoted, Pruner, Question};
 use crate::queue::Queue;
 use crate::recorder::Recorder;
 use crate::spec::Labels;
-use crate::stage::{StageError, StageKind};
 use crate::trainer::Trainer;
 use crate::worker::{Ending, LOG_FILE, Launch, Limits, Next, run_worker};
 use crate::writer::{Writer, WriterGone};
@@ -91,8 +91,16 @@ pub fn sweep(
     store.reopen(&numbers, how.failed)?;
     if how.continue_pruned {
         for &number in &numbers {
-            store.unprune(number)?;
+            store.unprune(number, Continued::Asked)?;
         }
+    }
+    let runs: Vec<_> = numbers.into_iter().zip(&plan.runs).collect();
+    let pruner = plan.pruning.as_ref();
+    let pruner = pruner.map(|rule| Pruner::new(rule, runs.iter().copied()));
+    if let Some(pruner) = &pruner {
+        // What a process that was killed did not come to, or what runs of another sweep have changed.
+        pruner.promote_all(&mut store)?;
+        pruner.rescue()(&mut store)?;
     }
     let identities: Vec<String> = plan.runs.iter().map(|run| run.identity.clone()).collect();
     let states = store.run_states(&identities)?;
@@ -106,12 +114,16 @@ pub fn sweep(
         jobs,
     });
 
-    let done = |state: Option<RunState>| {
-        let done = [RunState::Finished, RunState::Failed, RunState::Pruned];
-        state.is_some_and(|state| done.contains(&state))
-    };
-    let open = std::iter::zip(&states, &plan.runs).filter(|(state, _)| !done(**state));
-    let inputs = prepare_inputs(plan, open.map(|(_, run)| run), how)?;
+    let ended = [RunState::Finished, RunState::Failed].map(Some);
+    let waits = |state: &Option<RunState>| *state == Some(RunState::Pruned);
+    let any_open = states
+        .iter()
+        .any(|state| !ended.contains(state) && !waits(state));
+    // What is pruned may come to go on, once anything is at work.
+    let open = std::iter::zip(&states, &plan.runs)
+        .filter(|(state, _)| any_open && !ended.contains(state))
+        .map(|(_, run)| run);
+    let inputs = prepare_inputs(plan, open, how)?;
 
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(jobs)
@@ -127,15 +139,12 @@ pub fn sweep(
         }
     }
     let owner = Owner::this_process(code_revision());
-    let runs: Vec<_> = numbers.into_iter().zip(&plan.runs).collect();
     let known: Vec<Option<Outcome>> = states.into_iter().map(known).collect();
     let open = std::iter::zip(&runs, &known).enumerate();
     let open = open.filter_map(|(at, ((_, run), known))| known.is_none().then_some((at, *run)));
     let schedule = &plan.schedule;
     let measured = store.peak_memory()?;
     let queue = Queue::new(open, schedule.memory, schedule.memory_limit, measured);
-    let pruner = plan.pruning.as_ref();
-    let pruner = pruner.map(|rule| Pruner::new(rule, runs.iter().copied()));
     std::thread::scope(|scope| {
         let (writer, handle) = Writer::start(scope, store, owner.clone());
         let scheduler = Scheduler {
@@ -176,46 +185,6 @@ fn known(state: Option<RunState>) -> Option<Outcome> {
         RunState::Pruned => Some(Outcome::PrunedBefore),
         _ => None,
     }
-}
-
-/// Makes the outcomes of the stages that open runs need; none after a request to stop.
-fn prepare_inputs<'r>(
-    plan: &Plan,
-    open: impl Iterator<Item = &'r PlannedRun>,
-    how: &Execution<'_>,
-) -> Result<Vec<Option<InputFile>>, SweepError> {
-    let needed: HashSet<usize> = open.flat_map(PlannedRun::stages).collect();
-    let mut inputs = vec![None; plan.stages.len()];
-    for (at, stage) in plan.stages.iter().enumerate() {
-        if !needed.contains(&at) || how.interrupt.requested() {
-            continue;
-        }
-        how.observer.observe(Notice::StageStarted { stage });
-        let mut tell = |progress| {
-            how.observer.observe(Notice::StageProgress {
-                stage,
-                progress: &progress,
-            });
-        };
-        match prepare(stage, how.installation, &mut tell, how.interrupt) {
-            Ok(file) => inputs[at] = Some(file),
-            Err(error) if error.is_interruption() => break,
-            // Each worker then reads the data itself and says what is wrong with them, so that bad data cost
-            // their own runs alone.
-            Err(StageError::Data(error)) if stage.kind == StageKind::Data => {
-                tracing::debug!(%error, "data could not be prepared");
-            }
-            Err(source) => {
-                return Err(SweepError::Stage {
-                    stage: stage.name(),
-                    dataset: stage.dataset.clone(),
-                    source: Box::new(source),
-                });
-            }
-        }
-        how.observer.observe(Notice::StageEnded { stage });
-    }
-    Ok(inputs)
 }
 
 fn new_run(run: &PlannedRun) -> Result<NewRun, SweepError> {
@@ -269,6 +238,15 @@ enum Attempt {
     Held(Option<OwnerInfo>),
 }
 
+/// Takes a run that a thread is done with off the queue's list.
+struct AtWork<'q>(&'q Queue, usize);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.done(self.1);
+    }
+}
+
 impl Scheduler<'_> {
     /// Executes all runs without an outcome: each thread takes the next one as soon as it is free. Runs
     /// held elsewhere are asked about until they have an outcome.
@@ -280,32 +258,42 @@ impl Scheduler<'_> {
     ) -> Result<Vec<Outcome>, SweepError> {
         let outcomes = Mutex::new(outcomes);
         let error = Mutex::new(None);
-        pool.broadcast(|_| {
-            while let Some(at) = self.queue.next(|| self.stops()) {
-                let (number, run) = runs[at];
-                match self.attempt(at, number, run) {
-                    Ok(Attempt::Held(holder)) => {
-                        let waiting = self.queue.put_back(at, &run.labels, POLL);
-                        if let Some((waiting, holder)) = waiting.zip(holder) {
-                            self.tell_once(waiting, &holder);
+        // The database is gone: no use in starting more.
+        let give_up = |first| {
+            self.how.interrupt.request();
+            lock(&error).get_or_insert(first);
+        };
+        loop {
+            pool.broadcast(|_| {
+                while let Some(at) = self.queue.next(|| self.stops()) {
+                    let at_work = AtWork(&self.queue, at);
+                    let (number, run) = runs[at];
+                    match self.attempt(at, number, run) {
+                        Ok(Attempt::Held(holder)) => {
+                            let waiting = self.queue.put_back(at, &run.labels, POLL);
+                            if let Some((waiting, holder)) = waiting.zip(holder) {
+                                self.tell_once(waiting, &holder);
+                            }
+                            // It waits again.
+                            std::mem::forget(at_work);
                         }
-                        continue;
-                    }
-                    Ok(Attempt::Done(outcome)) => {
-                        if matches!(outcome, Outcome::Failed(_)) {
-                            self.failed.store(true, Ordering::SeqCst);
+                        Ok(Attempt::Done(outcome)) => {
+                            if matches!(outcome, Outcome::Failed(_)) {
+                                self.failed.store(true, Ordering::SeqCst);
+                            }
+                            lock(&outcomes)[at] = Some(outcome);
+                            self.promote(number).unwrap_or_else(&give_up);
                         }
-                        lock(&outcomes)[at] = Some(outcome);
-                    }
-                    Err(first) => {
-                        // The database is gone: no use in starting more.
-                        self.how.interrupt.request();
-                        lock(&error).get_or_insert(first);
+                        Err(first) => give_up(first),
                     }
                 }
-                self.queue.done(at);
+            });
+            match self.rescue() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(first) => give_up(first),
             }
-        });
+        }
         match error.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None => {
@@ -391,6 +379,7 @@ impl Scheduler<'_> {
         run: &PlannedRun,
         artefacts: PathBuf,
     ) -> Result<Attempt, SweepError> {
+        let pauses = self.plan.pruning.as_ref();
         let request = WorkerRequest {
             run: run.spec.clone(),
             plugin: run.plugin.as_ref().map(|plugin| plugin.path.clone()),
@@ -402,6 +391,7 @@ impl Scheduler<'_> {
             resume: Some(ResumeSpec {
                 identity: run.identity.clone(),
                 every_seconds: self.plan.checkpoint_seconds,
+                at_epochs: pauses.map(|rule| rule.pauses(run)).unwrap_or_default(),
             }),
         };
         for (kind, input) in [
@@ -442,7 +432,7 @@ impl Scheduler<'_> {
             let validated = validated(&event);
             recorder.record(event)?;
             match validated {
-                Some(epoch) if self.prunes(number, run, epoch)? => {
+                Some(epoch) if self.prunes(number, epoch)? => {
                     outcome = Outcome::Pruned { epoch };
                     Ok(Next::End)
                 }
@@ -484,16 +474,44 @@ impl Scheduler<'_> {
     }
 
     /// Judges a run by its validations so far, and says whether it is not worth going on with.
-    fn prunes(&self, number: RunId, run: &PlannedRun, epoch: usize) -> Result<bool, SweepError> {
-        let Some(pruner) = &self.pruner else {
-            return Ok(false);
-        };
-        let judgement = pruner.judgement(number, &run.labels.backbone, epoch, self.owner.clone());
+    fn prunes(&self, number: RunId, epoch: usize) -> Result<bool, SweepError> {
+        let pruner = self.pruner.as_ref();
+        let judgement =
+            pruner.and_then(|pruner| pruner.judgement(number, epoch, self.owner.clone()));
         let Some(judgement) = judgement else {
             return Ok(false);
         };
-        let decision = self.writer.call(judgement)??;
-        Ok(decision.is_some_and(|decision| decision.pruned))
+        let pruned = self.writer.call(judgement)??;
+        // There is one more to be compared with.
+        self.promote(number)?;
+        Ok(pruned)
+    }
+
+    /// Queues what has come to be worth going on with by what a run has come to.
+    fn promote(&self, number: RunId) -> Result<(), SweepError> {
+        let pruner = self.pruner.as_ref();
+        match pruner.and_then(|pruner| pruner.promotion(number)) {
+            Some(promotion) => self.queue_promoted(promotion).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Queues what goes on where nothing would finish; says whether there is such a run.
+    fn rescue(&self) -> Result<bool, SweepError> {
+        match &self.pruner {
+            Some(pruner) if !self.stops() => self.queue_promoted(pruner.rescue()),
+            _ => Ok(false),
+        }
+    }
+
+    fn queue_promoted(&self, question: Question<Vec<Promoted>>) -> Result<bool, SweepError> {
+        let promoted = self.writer.call(question)??;
+        for Promoted { at, rung } in &promoted {
+            let run = &self.plan.runs[*at];
+            self.how.observer.observe(Notice::RunPromoted { run });
+            self.queue.promote(*at, &run.labels, *rung);
+        }
+        Ok(!promoted.is_empty())
     }
 
     fn prune(&self, number: RunId, epoch: usize) -> Result<(), SweepError> {

@@ -146,17 +146,6 @@ impl Store {
         })
     }
 
-    /// Makes a pruned run pending again, to be claimed and taken to its end. Says whether it was pruned.
-    pub fn unprune(&mut self, run: RunId) -> Result<bool, StoreError> {
-        self.write(async |connection| {
-            let change =
-                "UPDATE runs SET state = 'pending', pruned_at_epoch = NULL, finished_at = NULL
-                          WHERE run_id = ? AND state = 'pruned'";
-            let changed = sqlx::query(change).bind(run).execute(connection).await?;
-            Ok(changed.rows_affected() == 1)
-        })
-    }
-
     /// Tells other machines that `owner` is still at work. Due well within 60 s while it holds runs.
     pub fn heartbeat(&mut self, owner: &Owner) -> Result<(), StoreError> {
         self.write(async |connection| owner.beat(connection).await)

@@ -33,7 +33,7 @@ pub use leaderboard::{LeaderboardFilter, LeaderboardMean, LeaderboardRow};
 pub use machine::Machine;
 pub use merge::Merged;
 pub use owner::{CodeRevision, Owner, OwnerInfo};
-pub use pruning::{PeakMemory, PruneDecision};
+pub use pruning::{Continued, PeakMemory, PruneDecision, Standing};
 pub use query::QueryResult;
 pub use record::InputKind;
 pub use register::{NewRun, RunId, SweepId};

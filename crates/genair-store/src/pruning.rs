@@ -18,12 +18,36 @@ pub struct PruneDecision {
     pub epoch: u64,
     /// Its best validation so far.
     pub value: f64,
-    /// The value that was just good enough; none where there was nothing to compare with.
+    /// The value that was just good enough; none where there were too few to compare with.
     pub threshold: Option<f64>,
     /// Other runs it was compared with.
     pub compared: u64,
     /// Whether it was stopped.
     pub pruned: bool,
+    /// Why it went on after it was stopped; none if it did not.
+    pub continued: Option<Continued>,
+}
+
+/// Why a run that was stopped goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "kebab-case")]
+#[sqlx(rename_all = "kebab-case")]
+pub enum Continued {
+    /// It has come to be among the best of its rung.
+    Promoted,
+    /// Somebody asked for it: it is not judged again.
+    Asked,
+}
+
+/// Where a run stands at one rung.
+#[derive(Clone, Copy, Debug, PartialEq, FromRow)]
+pub struct Standing {
+    /// The run.
+    pub run_id: RunId,
+    /// Its best validation by the rung's epoch.
+    pub value: f64,
+    /// Whether it was stopped there and has not gone on.
+    pub waits: bool,
 }
 
 /// The most memory that runs of one kind took.
@@ -61,11 +85,43 @@ impl Store {
         })
     }
 
+    /// Where those of `runs` stand that `rule` has judged at `rung`, or that have finished without. Beside each
+    /// run is the epoch, from 1, at which that rung is judged. A new attempt does not take a run's standing
+    /// away; a failure does.
+    pub fn standings(
+        &mut self,
+        rule: &str,
+        rung: u64,
+        runs: &[(RunId, u64)],
+    ) -> Result<Vec<Standing>, StoreError> {
+        let runs: Vec<_> = runs.iter().map(|(run, epoch)| (run.0, epoch)).collect();
+        let runs = serde_json::json!(runs).to_string();
+        self.read(async |connection| {
+            let standings = "WITH asked AS MATERIALIZED (
+                     SELECT value ->> 0 AS run_id, value ->> 1 AS due FROM json_each(?1)
+                 )
+                 SELECT run_id, value, state = 'pruned' AND pruned AND continued IS NULL AS waits
+                 FROM asked CROSS JOIN prune_decisions USING (run_id) JOIN runs USING (run_id)
+                 WHERE rung = ?2 AND rule = ?3 AND epoch = due AND state NOT IN ('failed', 'finished')
+                 UNION ALL
+                 SELECT run_id, max(valid), FALSE
+                 FROM asked CROSS JOIN runs USING (run_id) JOIN epochs USING (run_id)
+                 WHERE state = 'finished' AND epoch <= due AND valid IS NOT NULL
+                 GROUP BY run_id
+                 ORDER BY run_id";
+            let standings = sqlx::query_as(standings)
+                .bind(runs)
+                .bind(integer("rung", rung)?)
+                .bind(rule);
+            Ok(standings.fetch_all(connection).await?)
+        })
+    }
+
     /// How a run was judged so far, rung by rung.
     pub fn prune_decisions(&mut self, run: RunId) -> Result<Vec<PruneDecision>, StoreError> {
         self.read(async |connection| {
             let decisions =
-                "SELECT rule, rung, epoch, value, threshold, compared, pruned FROM prune_decisions
+                "SELECT rule, rung, epoch, value, threshold, compared, pruned, continued FROM prune_decisions
                              WHERE run_id = ? ORDER BY rung";
             Ok(sqlx::query_as(decisions)
                 .bind(run)
@@ -74,7 +130,8 @@ impl Store {
         })
     }
 
-    /// Records how a run that `owner` holds was judged.
+    /// Records how a run that `owner` holds was judged, in the place of an earlier judgement at that rung, by
+    /// another rule or after another epoch.
     pub fn record_prune_decision(
         &mut self,
         run: RunId,
@@ -84,7 +141,7 @@ impl Store {
         self.write(async |connection| {
             require_held(connection, run, owner).await?;
             sqlx::query(
-                "INSERT INTO prune_decisions (run_id, rung, epoch, rule, value, threshold, compared, pruned)
+                "INSERT OR REPLACE INTO prune_decisions (run_id, rung, epoch, rule, value, threshold, compared, pruned)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(run)
@@ -98,6 +155,30 @@ impl Store {
             .execute(connection)
             .await?;
             Ok(())
+        })
+    }
+
+    /// Makes a run that was stopped pending again, to be claimed and to go on. Says whether it was pruned.
+    pub fn unprune(&mut self, run: RunId, why: Continued) -> Result<bool, StoreError> {
+        self.write(async |connection| {
+            let change =
+                "UPDATE runs SET state = 'pending', pruned_at_epoch = NULL, finished_at = NULL
+                          WHERE run_id = ? AND state = 'pruned'";
+            let changed = sqlx::query(change)
+                .bind(run)
+                .execute(&mut *connection)
+                .await?;
+            let was_pruned = changed.rows_affected() == 1;
+            if was_pruned {
+                let note = "UPDATE prune_decisions SET continued = ?
+                            WHERE run_id = ? AND pruned AND continued IS NULL";
+                sqlx::query(note)
+                    .bind(why)
+                    .bind(run)
+                    .execute(connection)
+                    .await?;
+            }
+            Ok(was_pruned)
         })
     }
 

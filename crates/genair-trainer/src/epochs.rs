@@ -90,10 +90,11 @@ impl Training<'_> {
         while !progress.ended {
             let said = self.epoch(&mut progress, parameters, &mut batches)?;
             progress.said.push(said.clone());
-            emit(said);
+            // First: whoever hears of the epoch may end this process.
             if let Some(resume) = &mut self.resume {
                 resume.keep(parameters, &progress);
             }
+            emit(said);
         }
         parameters
             .restore(&progress.best)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use genair_runner::{Pruning, Rule};
-use genair_store::RunState;
+use genair_store::{CodeRevision, Owner, PruneDecision, RunId, RunState};
 
 use super::*;
 
@@ -49,6 +49,13 @@ fn sweep_one_by_one(lab: &Lab, plan: &Plan) -> Vec<Outcome> {
     outcomes(lab.execute(plan, &Interrupt::default(), |how| how.jobs = 1))
 }
 
+/// How the workers of runs came one after another, by variant.
+fn starts(lab: &Lab) -> Vec<String> {
+    let told = std::fs::read_to_string(lab.folder.path().join("told")).unwrap();
+    let begins = told.lines().filter_map(|line| line.strip_suffix(" 1"));
+    begins.map(str::to_owned).collect()
+}
+
 /// Hydra #1954: every job of a sweep ran to its end, however hopeless.
 /// RecBole #1819: ASHA was wired, but metrics came only at the end of each run.
 #[test]
@@ -58,17 +65,22 @@ fn hydra_1954_recbole_1819_hopeless_runs_are_stopped_while_they_train() {
     let pruned = Outcome::Pruned { epoch: 2 };
     let expected = [Outcome::Finished, pruned.clone(), pruned];
     assert_eq!(sweep_one_by_one(&lab, &plan), expected);
+    assert_eq!(
+        starts(&lab),
+        ["1", "2", "3", "1"],
+        "the best third goes on as soon as it is known"
+    );
     let told = std::fs::read_to_string(lab.folder.path().join("told")).unwrap();
     assert!(
         told.contains("1 6") && !told.contains("2 6"),
         "its worker was ended: {told}"
     );
     insta::assert_snapshot!(
-        lab.lines("SELECT concat_ws(' ', run_id, rule, rung, epoch, value, coalesce(threshold, '-'), compared, pruned)
+        lab.lines("SELECT concat_ws(' ', run_id, rule, rung, epoch, value, coalesce(threshold, '-'), compared, pruned, continued)
             FROM prune_decisions ORDER BY run_id, rung"),
         @r"
-    1 asha 0 2 0.82 - 0 0
-    2 asha 0 2 0.72 0.82 1 1
+    1 asha 0 2 0.82 - 0 1 promoted
+    2 asha 0 2 0.72 - 1 1
     3 asha 0 2 0.62 0.82 2 1
     "
     );
@@ -95,10 +107,80 @@ fn hydra_1954_recbole_1819_hopeless_runs_are_stopped_while_they_train() {
     ];
     assert_eq!(outcomes(report), expected);
     assert_eq!(
-        lab.lines("SELECT count(*) || '' FROM prune_decisions"),
-        "3",
-        "as it was"
+        lab.lines("SELECT group_concat(continued, ' ') FROM prune_decisions"),
+        "promoted asked asked"
     );
+}
+
+#[test]
+fn a_run_goes_on_rung_by_rung_before_new_ones_begin() {
+    let lab = Lab::new(TRAINS);
+    let plan = variants(&["made"], 4, Rule::Asha { reduction: 2 });
+    let pruned = |epoch| Outcome::Pruned { epoch };
+    let expected = [Outcome::Finished, pruned(4), pruned(2), pruned(2)];
+    assert_eq!(sweep_one_by_one(&lab, &plan), expected);
+    assert_eq!(starts(&lab), ["1", "2", "1", "3", "4", "2", "1"]);
+    assert_eq!(
+        lab.lines("SELECT attempts || '' FROM runs ORDER BY run_id"),
+        "3\n2\n1\n1"
+    );
+}
+
+#[test]
+fn several_workers_come_to_the_same_rungs() {
+    let lab = Lab::new(TRAINS);
+    let plan = variants(&["made"], 6, ASHA);
+    let report = lab.execute(&plan, &Interrupt::default(), |how| how.jobs = 3);
+    let outcomes = outcomes(report);
+    let finished = outcomes.iter().filter(|own| **own == Outcome::Finished);
+    assert!(finished.count() >= 2, "two of six: {outcomes:?}");
+    assert_eq!(outcomes[0], Outcome::Finished, "the best is one of them");
+    let waiting = "SELECT count(*) || '' FROM runs WHERE state NOT IN ('finished', 'pruned')";
+    assert_eq!(lab.lines(waiting), "0");
+}
+
+/// A sweep that was killed after it had judged a run and before it stopped it, and one killed before the
+/// run that was to go on did.
+#[test]
+fn judgements_hold_for_who_comes_after_a_kill() {
+    let lab = Lab::new(TRAINS);
+    let plan = variants(&["made"], 3, ASHA);
+    let stopped = Interrupt::default();
+    stopped.request();
+    lab.execute(&plan, &stopped, |_| {});
+    let owner = Owner::this_process(CodeRevision {
+        revision: "4b825dc".to_owned(),
+        dirty: false,
+        diff: None,
+    });
+    let mut store = Store::open(lab.database()).unwrap();
+    for (run, value, threshold) in [(1, 0.82, None), (2, 0.72, None), (3, 0.62, Some(0.82))] {
+        let run = RunId(run);
+        let decision = PruneDecision {
+            rule: "asha".to_owned(),
+            rung: 0,
+            epoch: 2,
+            value,
+            threshold,
+            compared: 2,
+            pruned: true,
+            continued: None,
+        };
+        store.claim(run, &owner, FailedRuns::Keep).unwrap();
+        store.record_prune_decision(run, &owner, &decision).unwrap();
+        match threshold {
+            None => store.prune(run, &owner, 2).unwrap(),
+            Some(_) => store.release(run, &owner).unwrap(),
+        }
+    }
+    drop(store);
+    let expected = [
+        Outcome::Finished,
+        Outcome::PrunedBefore,
+        Outcome::Pruned { epoch: 2 },
+    ];
+    assert_eq!(sweep_one_by_one(&lab, &plan), expected);
+    assert_eq!(starts(&lab), ["1", "3"]);
 }
 
 #[test]
@@ -107,7 +189,10 @@ fn datasets_are_never_compared() {
     let outcomes = sweep_one_by_one(&lab, &variants(&["one", "other"], 2, ASHA));
     let pruned = Outcome::Pruned { epoch: 2 };
     let expected = [Outcome::Finished, pruned.clone(), Outcome::Finished, pruned];
-    assert_eq!(outcomes, expected);
+    assert_eq!(
+        outcomes, expected,
+        "a third of two is none, so the best of each goes on at the end"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What pruning asks and tells.
 
 use genair_protocol::RunEvent;
-use genair_store::{FailedRuns, PruneDecision, RunId, Store, StoreErrorKind};
+use genair_store::{Continued, FailedRuns, PruneDecision, RunId, Standing, Store, StoreErrorKind};
 
 use crate::{Lab, failed, finish, new_run, owner};
 
@@ -30,6 +30,7 @@ fn decision(rung: u64, epoch: u64, threshold: Option<f64>, pruned: bool) -> Prun
         threshold,
         compared: 3,
         pruned,
+        continued: None,
     }
 }
 
@@ -77,12 +78,13 @@ fn decisions_outlive_the_attempts_they_were_made_about() {
             .unwrap();
     }
     lab.store.prune(run, &owner(), 9).unwrap();
-    lab.store.unprune(run).unwrap();
+    lab.store.unprune(run, Continued::Asked).unwrap();
     finish(&mut lab.store, run, 0.5);
-    assert_eq!(
-        lab.store.prune_decisions(run).unwrap(),
-        [first, second.clone()]
-    );
+    let continued = PruneDecision {
+        continued: Some(Continued::Asked),
+        ..second.clone()
+    };
+    assert_eq!(lab.store.prune_decisions(run).unwrap(), [first, continued]);
     let refused = lab
         .store
         .record_prune_decision(run, &owner(), &second)
@@ -90,6 +92,68 @@ fn decisions_outlive_the_attempts_they_were_made_about() {
     assert!(
         matches!(refused.kind, StoreErrorKind::NotHeld { .. }),
         "{refused}"
+    );
+}
+
+#[test]
+fn runs_stand_at_a_rung_by_how_they_were_judged_there() {
+    let mut lab = Lab::new();
+    let names = [
+        "waits",
+        "again",
+        "ahead",
+        "ended",
+        "crashed",
+        "other-epoch",
+        "median",
+    ];
+    let runs = lab.register(&names.map(|identity| new_run(identity, 1)));
+    let [waits, again, ahead, ended, crashed, other_epoch, median] = runs[..] else {
+        panic!("seven runs")
+    };
+    let judge = |lab: &mut Lab, run, decision: PruneDecision| {
+        lab.store.claim(run, &owner(), FailedRuns::Keep).unwrap();
+        let decided = lab.store.record_prune_decision(run, &owner(), &decision);
+        decided.unwrap();
+        if decision.pruned {
+            let epoch = decision.epoch as usize;
+            lab.store.prune(run, &owner(), epoch).unwrap();
+        }
+    };
+    let stopped = decision(0, 3, Some(0.5), true);
+    for run in [waits, again] {
+        judge(&mut lab, run, stopped.clone());
+    }
+    judge(&mut lab, other_epoch, decision(0, 2, Some(0.5), true));
+    let rule = "median".to_owned();
+    judge(&mut lab, median, PruneDecision { rule, ..stopped });
+    for run in [ahead, crashed] {
+        judge(&mut lab, run, decision(0, 3, None, false));
+    }
+    lab.store.record(crashed, &owner(), &failed()).unwrap();
+    finish(&mut lab.store, ended, 0.5); // After one validation of .125.
+    // Its epochs go with the claim, its standing does not.
+    assert!(lab.store.unprune(again, Continued::Promoted).unwrap());
+    lab.store.claim(again, &owner(), FailedRuns::Keep).unwrap();
+
+    let due: Vec<_> = runs.iter().map(|run| (*run, 3)).collect();
+    let standing = |run_id, value, waits| Standing {
+        run_id,
+        value,
+        waits,
+    };
+    assert_eq!(
+        lab.store.standings("asha", 0, &due).unwrap(),
+        [
+            standing(waits, 0.25, true),
+            standing(again, 0.25, false),
+            standing(ahead, 0.25, false),
+            standing(ended, 0.125, false),
+        ]
+    );
+    assert_eq!(
+        lab.store.standings("asha", 1, &due).unwrap(),
+        [standing(ended, 0.125, false)]
     );
 }
 

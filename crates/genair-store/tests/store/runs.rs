@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use genair_eval::{Protocol, Split};
 use genair_protocol::{InputFile, RunEvent};
-use genair_store::{Claim, FailedRuns, InputKind, Machine, Owner, RunId, RunState, StoreErrorKind};
+use genair_store::{
+    Claim, Continued, FailedRuns, InputKind, Machine, Owner, RunId, RunState, StoreErrorKind,
+};
 use serde_json::json;
 
 use crate::{Lab, events, failed, finish, new_run, owner};
@@ -231,8 +233,11 @@ fn a_pruned_run_keeps_its_epochs_and_can_be_taken_to_its_end() {
         lab.store.claim(run, &owner(), FailedRuns::Retry).unwrap(),
         Claim::Pruned { epoch: 2 }
     );
-    assert!(lab.store.unprune(run).unwrap());
-    assert!(!lab.store.unprune(run).unwrap(), "it is pending already");
+    assert!(lab.store.unprune(run, Continued::Asked).unwrap());
+    assert!(
+        !lab.store.unprune(run, Continued::Asked).unwrap(),
+        "it is pending already"
+    );
     assert_eq!(lab.store.show_run(run).unwrap().epochs.len(), 2);
     finish(&mut lab.store, run, 0.5);
     let row = lab.store.show_run(run).unwrap().run;
@@ -240,7 +245,7 @@ fn a_pruned_run_keeps_its_epochs_and_can_be_taken_to_its_end() {
         (row.state, row.attempts, row.pruned_at_epoch),
         (RunState::Finished, 2, None)
     );
-    assert!(!lab.store.unprune(run).unwrap());
+    assert!(!lab.store.unprune(run, Continued::Asked).unwrap());
 }
 
 #[test]

@@ -125,6 +125,8 @@ pub(crate) struct Resume {
     path: PathBuf,
     origin: Origin,
     every: Duration,
+    /// Epochs after which one is due whatever the time.
+    at_epochs: Vec<usize>,
     /// When the worker began.
     started: Instant,
     /// What earlier workers took, up to the checkpoint that this one began with.
@@ -140,6 +142,7 @@ impl Resume {
             path: folder.join(RESUME_FILE),
             origin,
             every: Duration::from_secs_f64(spec.every_seconds.clamp(0.0, ResumeSpec::MAX_SECONDS)),
+            at_epochs: spec.at_epochs.clone(),
             started,
             before: Spent::default(),
             last: Instant::now(),
@@ -266,7 +269,7 @@ impl Resume {
     pub(crate) fn keep(&mut self, parameters: &Parameters, progress: &Progress) {
         let since = self.last.elapsed();
         let due = since >= self.every && (self.every.is_zero() || since >= self.cost * SHARE);
-        if !due {
+        if !due && !self.at_epochs.contains(&progress.epoch) {
             return;
         }
         let begin = Instant::now();
