@@ -168,6 +168,19 @@ fn checkpoints_are_as_far_apart_as_asked() {
     assert!(!folder.path().join(RESUME_FILE).exists());
 }
 
+/// Pruning stops a worker as soon as it hears of the epoch.
+#[test]
+fn a_checkpoint_that_is_asked_for_is_there_before_its_epoch_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = resumable(of_backbone(folder.path(), "sasrec"), 4);
+    request["resume"] = json!({"identity": "1d", "every_seconds": 3600.0, "at_epochs": [2]});
+    let told = |event: &RunEvent| matches!(event, RunEvent::Epoch { epoch: 2, .. });
+    listen(start(&request, None), told);
+    let events = work(&request, None);
+    assert_eq!(resumed_from(&events), Some(2));
+    assert!(matches!(events.last(), Some(RunEvent::Finished(_))));
+}
+
 /// A worker that outlives its runner, if only for a moment, and its successor.
 #[test]
 fn a_second_worker_of_a_run_waits_for_the_first() {
