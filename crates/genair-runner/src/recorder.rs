@@ -1,10 +1,11 @@
-//! Records the events of one run, in order, without waiting for each to be committed.
+//! Records the events of one run, in order, without waiting for each to be committed. Once one is lost, no later
+//! one is recorded: a run must not be finished with something missing.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::TryRecvError;
 
 use genair_protocol::RunEvent;
-use genair_store::{Owner, RunId};
+use genair_store::{Chain, Owner, RunId};
 
 use crate::schedule::SweepError;
 use crate::writer::{Answer, Writer, WriterGone};
@@ -18,6 +19,7 @@ pub(crate) struct Recorder<'a> {
     writer: &'a Writer,
     owner: &'a Owner,
     run: RunId,
+    chain: Chain,
     answers: VecDeque<Answer<()>>,
 }
 
@@ -27,6 +29,7 @@ impl<'a> Recorder<'a> {
             writer,
             owner,
             run,
+            chain: Chain::default(),
             answers: VecDeque::new(),
         }
     }
@@ -38,7 +41,7 @@ impl<'a> Recorder<'a> {
         let (run, owner) = (self.run, self.owner.clone());
         let answer = self
             .writer
-            .order(move |store| store.record(run, &owner, &event))?;
+            .order(&self.chain, move |store| store.record(run, &owner, &event))?;
         self.answers.push_back(answer);
         while let Some(oldest) = self.answers.front() {
             let answer = match oldest.try_recv() {

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use genair_store::{Order, Owner, Store, StoreError};
+use genair_store::{Chain, Order, Owner, Store, StoreError};
 
 /// How often other machines are told that this process is alive; they give up after 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -41,15 +41,18 @@ impl Writer {
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Result<T, StoreError>, WriterGone> {
-        self.order(work)?.recv().map_err(|_| WriterGone)
+        let answer = self.order(&Chain::default(), work)?;
+        answer.recv().map_err(|_| WriterGone)
     }
 
-    /// Has `work` done after all that was sent before it, and does not wait for that.
+    /// Has `work` done after all that was sent before it, and does not wait for that; not if something of
+    /// its chain has failed.
     pub(crate) fn order<T: Send + 'static>(
         &self,
+        chain: &Chain,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Answer<T>, WriterGone> {
-        let (order, answer) = Order::new(work);
+        let (order, answer) = Order::in_chain(chain, work);
         self.orders.send(order).map_err(|_| WriterGone)?;
         Ok(answer)
     }

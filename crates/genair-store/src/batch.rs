@@ -3,6 +3,7 @@
 //! A transaction costs about as much as a hundred rows. The more there is to do, the longer the batches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,21 @@ type Reply = Box<dyn FnOnce(Committed) + Send>;
 /// Something to be done to a store by the thread that owns it.
 pub struct Order(Box<dyn FnOnce(&mut Store) -> Reply + Send>);
 
+/// Orders that build on one another: once one has failed, also in the end with its batch, none that comes after it
+/// is carried out, in this batch or a later one.
+#[derive(Clone, Debug, Default)]
+pub struct Chain(Arc<AtomicBool>);
+
+impl Chain {
+    fn broken(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn breaks(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 impl std::fmt::Debug for Order {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Order").finish_non_exhaustive()
@@ -31,11 +47,31 @@ impl Order {
     pub fn new<T: Send + 'static>(
         work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
     ) -> (Self, Receiver<Result<T, StoreError>>) {
+        Self::in_chain(&Chain::default(), work)
+    }
+
+    /// The same, of an order that builds on those of its chain before it.
+    pub fn in_chain<T: Send + 'static>(
+        chain: &Chain,
+        work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> (Self, Receiver<Result<T, StoreError>>) {
         let (reply, answer) = channel();
+        let chain = chain.clone();
         let order = Self(Box::new(move |store| {
-            let done = work(store);
             let path = store.path().to_owned();
+            let done = if chain.broken() {
+                let (path, kind) = (path.clone(), StoreErrorKind::ChainBroken);
+                Err(StoreError { path, kind })
+            } else {
+                work(store)
+            };
+            if done.is_err() {
+                chain.breaks();
+            }
             Box::new(move |committed: Committed| {
+                if committed.is_err() {
+                    chain.breaks();
+                }
                 let lost = |kind| StoreError {
                     path,
                     kind: StoreErrorKind::BatchLost(kind),
@@ -118,5 +154,64 @@ mod tests {
         store.carry_out(orders.recv().unwrap(), &orders);
         answers[2].recv().unwrap().unwrap();
         assert_eq!(names(&mut store), [["late"]]);
+    }
+    /// The disk was full for one event of a run and had room again for the next: the run must not end as
+    /// finished without what is missing.
+    #[test]
+    fn nothing_of_a_chain_is_done_once_a_part_of_it_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path().join("results.db")).unwrap();
+        let chain = Chain::default();
+        let order = |name: &'static str, bytes: usize| {
+            Order::in_chain(&chain, move |store: &mut Store| {
+                store.begin_sweep(name, "", &"x".repeat(bytes))
+            })
+        };
+        let nobody = channel().1;
+        let (first, answer) = order("first", 1);
+        store.carry_out(first, &nobody);
+        answer.recv().unwrap().unwrap();
+
+        limit_pages(&mut store, "PRAGMA max_page_count = 1");
+        let (large, answer) = order("large", 1_000_000);
+        store.carry_out(large, &nobody);
+        answer.recv().unwrap().unwrap_err();
+
+        limit_pages(&mut store, "PRAGMA max_page_count = 100000");
+        let (last, answer) = order("last", 1);
+        let (other, answer_of_other) =
+            Order::new(|store: &mut Store| store.begin_sweep("other", "", ""));
+        store.carry_out(last, &nobody);
+        store.carry_out(other, &nobody);
+        let refused = answer.recv().unwrap().unwrap_err();
+        assert!(
+            matches!(refused.kind, StoreErrorKind::ChainBroken),
+            "{refused}"
+        );
+        answer_of_other.recv().unwrap().unwrap();
+        let names = store.query("SELECT name FROM sweeps ORDER BY 1").unwrap();
+        assert_eq!(names.rows, [["first"], ["other"]]);
+    }
+
+    /// In one batch, an order's own failure undoes that order alone.
+    #[test]
+    fn a_chain_breaks_within_a_batch() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path().join("results.db")).unwrap();
+        let chain = Chain::default();
+        let (first, refused) =
+            Order::in_chain(&chain, |store: &mut Store| store.show_run(crate::RunId(9)));
+        let (second, broken) = Order::in_chain(&chain, |store: &mut Store| {
+            store.begin_sweep("second", "", "")
+        });
+        let (queue, orders) = channel();
+        queue.send(second).unwrap();
+        store.carry_out(first, &orders);
+        refused.recv().unwrap().unwrap_err();
+        let broken = broken.recv().unwrap().unwrap_err();
+        assert!(
+            matches!(broken.kind, StoreErrorKind::ChainBroken),
+            "{broken}"
+        );
     }
 }

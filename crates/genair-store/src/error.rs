@@ -90,6 +90,9 @@ pub enum StoreErrorKind {
     /// Something else in the same transaction failed in a way that undid all of it.
     #[error(transparent)]
     BatchLost(Arc<StoreErrorKind>),
+    /// An order that builds on one that failed.
+    #[error("what came before it was not recorded")]
+    ChainBroken,
     /// A backup is to be written where something is.
     #[error("there is such a file already; name one that does not exist")]
     Exists,

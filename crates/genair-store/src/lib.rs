@@ -24,7 +24,7 @@ mod show;
 mod watch;
 
 pub use backup::Vacuumed;
-pub use batch::Order;
+pub use batch::{Chain, Order};
 pub use claim::{Claim, FailedRuns, Failure};
 pub use connection::Store;
 pub use error::{StoreError, StoreErrorKind};
