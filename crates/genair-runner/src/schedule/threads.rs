@@ -1,0 +1,385 @@
+//! The threads of one sweep: each takes the next run, claims it, starts its worker and records what it says, until
+//! none is left. Runs that other processes hold are waited for.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use genair_protocol::{
+    FailureKind, InputFile, ResumeSpec, RunEvent, RunFailure, RunPhase, WorkerRequest,
+};
+use genair_store::{
+    Claim, FailedRuns, InputKind, Owner, OwnerInfo, RunId, StoreError, StoreErrorKind,
+};
+
+use super::{CRASH_RETRIES, Execution, SweepError};
+use crate::artefacts;
+use crate::observer::{Notice, Outcome};
+use crate::plan::{Plan, PlannedRun};
+use crate::prune::{Promoted, Pruner, Question};
+use crate::queue::Queue;
+use crate::recorder::Recorder;
+use crate::worker::{Ending, LOG_FILE, Launch, Limits, Next, run_worker};
+use crate::writer::Writer;
+
+/// How often a run in another process's hands is asked about.
+const POLL: Duration = Duration::from_secs(1);
+
+/// What the threads of one sweep share.
+pub(super) struct Scheduler<'a> {
+    pub(super) how: &'a Execution<'a>,
+    pub(super) plan: &'a Plan,
+    pub(super) artefacts: PathBuf,
+    pub(super) owner: Owner,
+    pub(super) writer: Writer,
+    /// Outcomes of the plan's stages; none of those that no open run needs.
+    pub(super) inputs: Vec<Option<InputFile>>,
+    pub(super) queue: Queue,
+    pub(super) pruner: Option<Pruner>,
+    /// Whether a run has failed.
+    pub(super) failed: AtomicBool,
+    /// Owners already reported as waited for.
+    pub(super) told: Mutex<HashSet<String>>,
+}
+
+/// What a look at one run came to.
+enum Attempt {
+    Done(Outcome),
+    /// In another process's hands, this one if it is known.
+    Held(Option<OwnerInfo>),
+}
+
+/// Takes a run that a thread is done with off the queue's list.
+struct AtWork<'q>(&'q Queue, usize);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.done(self.1);
+    }
+}
+
+impl Scheduler<'_> {
+    /// Executes all runs without an outcome: each thread takes the next one as soon as it is free. Runs
+    /// held elsewhere are asked about until they have an outcome.
+    pub(super) fn run_all(
+        &self,
+        pool: &rayon::ThreadPool,
+        runs: &[(RunId, &PlannedRun)],
+        outcomes: Vec<Option<Outcome>>,
+    ) -> Result<Vec<Outcome>, SweepError> {
+        let outcomes = Mutex::new(outcomes);
+        let error = Mutex::new(None);
+        // The database is gone: no use in starting more.
+        let give_up = |first| {
+            self.how.interrupt.request();
+            lock(&error).get_or_insert(first);
+        };
+        loop {
+            pool.broadcast(|_| {
+                while let Some(at) = self.queue.next(|| self.stops()) {
+                    let at_work = AtWork(&self.queue, at);
+                    let (number, run) = runs[at];
+                    match self.attempt(at, number, run) {
+                        Ok(Attempt::Held(holder)) => {
+                            let waiting = self.queue.put_back(at, &run.labels, POLL);
+                            if let Some((waiting, holder)) = waiting.zip(holder) {
+                                self.tell_once(waiting, &holder);
+                            }
+                            // It waits again.
+                            std::mem::forget(at_work);
+                        }
+                        Ok(Attempt::Done(outcome)) => {
+                            if matches!(outcome, Outcome::Failed(_)) {
+                                self.failed.store(true, Ordering::SeqCst);
+                            }
+                            lock(&outcomes)[at] = Some(outcome);
+                            self.promote(number).unwrap_or_else(&give_up);
+                        }
+                        Err(first) => give_up(first),
+                    }
+                }
+            });
+            match self.rescue() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(first) => give_up(first),
+            }
+        }
+        match error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => {
+                let outcomes = outcomes
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let left = |outcome: Option<Outcome>| outcome.unwrap_or(Outcome::Left);
+                Ok(outcomes.into_iter().map(left).collect())
+            }
+        }
+    }
+
+    /// Whether nothing is to be started any more.
+    fn stops(&self) -> bool {
+        let failed = self.fails_fast() && self.failed.load(Ordering::SeqCst);
+        failed || self.how.interrupt.requested()
+    }
+
+    pub(super) fn fails_fast(&self) -> bool {
+        self.how.fail_fast || self.plan.schedule.fail_fast
+    }
+
+    /// Claims a run and executes it, more than once if it crashes.
+    fn attempt(&self, at: usize, number: RunId, run: &PlannedRun) -> Result<Attempt, SweepError> {
+        let mut retries = match self.how.failed {
+            FailedRuns::Keep => 0,
+            FailedRuns::RetryCrashed | FailedRuns::Retry => CRASH_RETRIES,
+        };
+        let mut log = None;
+        let outcome = loop {
+            if self.how.interrupt.requested() {
+                return Ok(Attempt::Done(Outcome::Left));
+            }
+            let (owner, failed) = (self.owner.clone(), self.how.failed);
+            match self
+                .writer
+                .call(move |store| store.claim(number, &owner, failed))??
+            {
+                Claim::HeldBy(owner) => return Ok(Attempt::Held(Some(owner))),
+                Claim::Finished => break Outcome::FinishedBefore,
+                Claim::Failed(failure) => break Outcome::FailedBefore(failure),
+                Claim::Pruned { .. } => break Outcome::PrunedBefore,
+                Claim::Claimed => {}
+            }
+            let folder = artefacts::of_run(&self.artefacts, run);
+            log = Some(folder.join(LOG_FILE));
+            let outcome = match self.execute(at, number, run, folder)? {
+                Attempt::Done(outcome) => outcome,
+                held => return Ok(held),
+            };
+            match &outcome {
+                Outcome::Failed(failure) if failure.kind == FailureKind::DiskFull => {
+                    return Err(SweepError::DiskFull {
+                        labels: Box::new(run.labels.clone()),
+                        phase: failure.phase,
+                        message: failure.message.clone(),
+                    });
+                }
+                Outcome::Failed(failure) if failure.kind.is_crash() && retries > 0 => {
+                    retries -= 1;
+                    let id = number;
+                    self.how
+                        .observer
+                        .observe(Notice::RunRetried { id, run, failure });
+                }
+                _ => break outcome,
+            }
+        };
+        self.how.observer.observe(Notice::RunEnded {
+            id: number,
+            run,
+            outcome: &outcome,
+            log: log.as_deref(),
+        });
+        Ok(Attempt::Done(outcome))
+    }
+
+    /// Runs the worker of a run this process holds.
+    fn execute(
+        &self,
+        at: usize,
+        number: RunId,
+        run: &PlannedRun,
+        artefacts: PathBuf,
+    ) -> Result<Attempt, SweepError> {
+        let pauses = self.plan.pruning.as_ref();
+        let request = WorkerRequest {
+            run: run.spec.clone(),
+            plugin: run.plugin.as_ref().map(|plugin| plugin.path.clone()),
+            plugin_sha256: run.plugin.as_ref().map(|plugin| plugin.sha256.clone()),
+            data: self.input(run.data),
+            vectors: self.input(run.vectors),
+            associations: self.input(run.associations),
+            artefacts,
+            resume: Some(ResumeSpec {
+                identity: run.identity.clone(),
+                every_seconds: self.plan.checkpoint_seconds,
+                at_epochs: pauses.map(|rule| rule.pauses(run)).unwrap_or_default(),
+            }),
+        };
+        for (kind, input) in [
+            (InputKind::Vectors, &request.vectors),
+            (InputKind::Associations, &request.associations),
+        ] {
+            if let Some(input) = input.clone() {
+                let owner = self.owner.clone();
+                self.writer
+                    .call(move |store| store.record_input(number, &owner, kind, &input))??;
+            }
+        }
+        self.how
+            .observer
+            .observe(Notice::RunStarted { id: number, run });
+        let mut recorder = Recorder::new(&self.writer, &self.owner, number);
+        let mut outcome = Outcome::Left;
+        let launch = Launch {
+            trainer: self.how.trainer.path(),
+            request: &request,
+            limits: Limits {
+                memory: self.plan.schedule.memory_limit,
+                time: self.plan.schedule.time_limit,
+                measured: &|bytes| self.queue.uses(at, &run.labels, bytes),
+            },
+        };
+        let ending = run_worker(&launch, self.how.interrupt, |event| {
+            self.how.observer.observe(Notice::RunEvent {
+                id: number,
+                run,
+                event: &event,
+            });
+            match &event {
+                RunEvent::Finished(_) => outcome = Outcome::Finished,
+                RunEvent::Failed(failure) => outcome = Outcome::Failed(failure.clone()),
+                _ => {}
+            }
+            let validated = validated(&event);
+            recorder.record(event)?;
+            match validated {
+                Some(epoch) if self.prunes(number, epoch)? => {
+                    outcome = Outcome::Pruned { epoch };
+                    Ok(Next::End)
+                }
+                _ => Ok(Next::GoOn),
+            }
+        });
+        let ending = ending.and_then(|ending| recorder.settle().map(|()| ending));
+        match ending {
+            Ok(Ending::Reported) => {}
+            Ok(Ending::Stopped) => {
+                if let Outcome::Pruned { epoch } = outcome {
+                    self.prune(number, epoch)?;
+                }
+            }
+            Ok(Ending::Failed(failure)) => outcome = self.fail(number, failure)?,
+            Ok(Ending::Interrupted) => self.release(number)?,
+            Err(SweepError::Store(error)) => match error.kind {
+                // This process was silent for so long that another one took the run.
+                StoreErrorKind::NotHeld { .. } => return Ok(Attempt::Held(None)),
+                StoreErrorKind::NothingMeasured { .. } => {
+                    outcome = self.fail(number, nothing_measured(&error))?
+                }
+                _ => return Err(error.into()),
+            },
+            Err(error) => return Err(error),
+        }
+        match &outcome {
+            Outcome::Finished => artefacts::tidy(&request.artefacts),
+            Outcome::Failed(failure) if !failure.kind.may_go_on() => {
+                artefacts::tidy(&request.artefacts);
+            }
+            _ => {}
+        }
+        Ok(Attempt::Done(outcome))
+    }
+
+    fn input(&self, stage: Option<usize>) -> Option<InputFile> {
+        self.inputs.get(stage?)?.clone()
+    }
+
+    /// Judges a run by its validations so far, and says whether it is not worth going on with.
+    fn prunes(&self, number: RunId, epoch: usize) -> Result<bool, SweepError> {
+        let pruner = self.pruner.as_ref();
+        let judgement =
+            pruner.and_then(|pruner| pruner.judgement(number, epoch, self.owner.clone()));
+        let Some(judgement) = judgement else {
+            return Ok(false);
+        };
+        let pruned = self.writer.call(judgement)??;
+        // There is one more to be compared with.
+        self.promote(number)?;
+        Ok(pruned)
+    }
+
+    /// Queues what has come to be worth going on with by what a run has come to.
+    fn promote(&self, number: RunId) -> Result<(), SweepError> {
+        let pruner = self.pruner.as_ref();
+        match pruner.and_then(|pruner| pruner.promotion(number)) {
+            Some(promotion) => self.queue_promoted(promotion).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Queues what goes on where nothing would finish; says whether there is such a run.
+    fn rescue(&self) -> Result<bool, SweepError> {
+        match &self.pruner {
+            Some(pruner) if !self.stops() => self.queue_promoted(pruner.rescue()),
+            _ => Ok(false),
+        }
+    }
+
+    fn queue_promoted(&self, question: Question<Vec<Promoted>>) -> Result<bool, SweepError> {
+        let promoted = self.writer.call(question)??;
+        for Promoted { at, rung } in &promoted {
+            let run = &self.plan.runs[*at];
+            self.how.observer.observe(Notice::RunPromoted { run });
+            self.queue.promote(*at, &run.labels, *rung);
+        }
+        Ok(!promoted.is_empty())
+    }
+
+    fn prune(&self, number: RunId, epoch: usize) -> Result<(), SweepError> {
+        let owner = self.owner.clone();
+        Ok(self
+            .writer
+            .call(move |store| store.prune(number, &owner, epoch))??)
+    }
+
+    fn fail(&self, number: RunId, failure: RunFailure) -> Result<Outcome, SweepError> {
+        Recorder::new(&self.writer, &self.owner, number)
+            .record(RunEvent::Failed(failure.clone()))?;
+        Ok(Outcome::Failed(failure))
+    }
+
+    fn release(&self, number: RunId) -> Result<(), SweepError> {
+        let owner = self.owner.clone();
+        Ok(self
+            .writer
+            .call(move |store| store.release(number, &owner))??)
+    }
+
+    fn tell_once(&self, runs: usize, owner: &OwnerInfo) {
+        let mut told = self
+            .told
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if told.insert(owner.owner.clone()) {
+            self.how.observer.observe(Notice::Waiting { runs, owner });
+        }
+    }
+}
+
+/// The epoch after whose validation a run may be pruned: not the last one, which leaves nothing to save.
+fn validated(event: &RunEvent) -> Option<usize> {
+    match event {
+        RunEvent::Epoch {
+            epoch,
+            max_epochs,
+            valid: Some(_),
+            ..
+        } if epoch < max_epochs => Some(*epoch),
+        _ => None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn nothing_measured(error: &StoreError) -> RunFailure {
+    RunFailure {
+        kind: FailureKind::Internal,
+        phase: RunPhase::Testing,
+        message: error.kind.to_string(),
+        hint: None,
+    }
+}
