@@ -181,6 +181,8 @@ impl Queue {
     /// A run that was stopped at a rung is to go on.
     pub(crate) fn promote(&self, at: usize, labels: &Labels, rung: u64) {
         let mut state = self.lock();
+        // It may have been asked about while another process had it.
+        state.open.retain(|entry| entry.at != at);
         let place = state.open.partition_point(|entry| entry.rung >= Some(rung));
         let entry = Entry {
             at,
@@ -308,6 +310,9 @@ mod tests {
             queue.promote(at, &runs[at].labels, rung);
         }
         assert_eq!(now(&queue), [2, 1, 3, 0]);
+        queue.put_back(2, &runs[2].labels, Duration::ZERO);
+        queue.promote(2, &runs[2].labels, 2);
+        assert_eq!(now(&queue), [2], "once");
     }
 
     #[test]
