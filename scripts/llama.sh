@@ -75,7 +75,7 @@ export BINDGEN_EXTRA_CLANG_ARGS=${BINDGEN_EXTRA_CLANG_ARGS-"-isystem $(c++ -prin
 # llama.cpp's build script turns to this machine's processor only where all Rust code does, which
 # would build every dependency twice. CFLAGS would rebuild those of the workspace that are C.
 march="-march=${GENAIR_LLAMA_MARCH-native} -fPIC"
-# Virtual machines show AMX and then end with an illegal instruction whoever uses its tiles.
+# Some virtual machines show AMX and then end with an illegal instruction whoever uses its tiles.
 no_amx="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
 # shellcheck disable=SC2086 # Three words.
 if [[ -z "${GENAIR_LLAMA_MARCH-}" ]] && c++ $no_amx -fsyntax-only -x c++ /dev/null 2>/dev/null; then
@@ -87,7 +87,7 @@ export GGML_GENAIR_MARCH=$march # Means nothing, but cargo builds anew when a GG
 for cache in "${CARGO_TARGET_DIR:-target}"/release/build/llama-cpp-sys-2-*/out/build/CMakeCache.txt; do
     if [[ -e $cache ]] && ! grep -qxF "CMAKE_CXX_FLAGS:STRING=$CMAKE_CXX_FLAGS" "$cache"; then
         say "building llama.cpp anew, with $CMAKE_CXX_FLAGS"
-        cargo clean --release --package llama-cpp-sys-2 2>/dev/null
+        cargo clean --quiet --release --package llama-cpp-sys-2 >&2
     fi
 done
 

@@ -3,9 +3,9 @@
 
     scripts/bench/asha.py target/release/genair [-j N] [--search-seed N] [--reuse-full]
 
-Both sweeps start from nothing, in results/asha-full-SEED.db and results/asha-pruned-SEED.db. Processor seconds are those of
-`genair` and all its workers, so other programs disturb them little. Exits with 1 if pruning misses its target: within
-1 % of the best validation NDCG@10, in at most a third of the processor time.
+Both sweeps start from nothing, in results/asha-full-SEED.db and results/asha-pruned-SEED.db. Processor seconds are
+those of `genair` and all its workers, so other programs disturb them little. Exits with 1 if pruning misses its
+target: within 1 % of the best validation NDCG@10, in at most a third of the processor time.
 
 Which runs are pruned depends on the order in which they come. So the curves of the full sweep are replayed in
 random orders as well, to say how much of the result is luck.
@@ -154,7 +154,9 @@ def main():
     genair = given.genair.resolve()
     if not (ROOT / "data" / "ml-100k").exists():
         subprocess.run([genair, "data", "fetch", "ml-100k"], check=True, cwd=ROOT, stdout=sys.stderr)
-    seed = given.search_seed or tomllib.loads(SPEC.read_text())["search"]["seed"]
+    seed = given.search_seed
+    if seed is None:
+        seed = tomllib.loads(SPEC.read_text())["search"]["seed"]
     databases = {name: ROOT / "results" / f"asha-{name}-{seed}.db" for name in ("full", "pruned")}
     points = f"search.seed={seed}"
     measured = databases["full"].with_suffix(".json")
