@@ -70,7 +70,8 @@ pub(crate) enum GraphForm {
 pub(crate) enum Retry {
     /// None
     None,
-    /// Those whose worker died or could not use its files; not those that would fail again
+    /// Those whose worker died or could not use its files, and those that lacked what is made before them; not those
+    /// that would fail again
     Crashed,
     /// All that failed, whatever of
     Failed,

@@ -1,5 +1,7 @@
 //! What a worker says while it works: one JSON object per line on its standard output.
 
+use std::io;
+
 use genair_eval::{MetricRow, Protocol, Split};
 use serde::{Deserialize, Serialize};
 
@@ -227,6 +229,8 @@ pub enum FailureKind {
     MemoryLimit,
     /// The worker took longer than `schedule.time_limit` and was ended.
     TimeLimit,
+    /// Something that the run shares with others could not be made, such as item vectors.
+    StageFailed,
     /// A bug in this program.
     Internal,
 }
@@ -235,10 +239,29 @@ impl FailureKind {
     /// The kinds in which a run's surroundings failed and not the run.
     pub const CRASHES: [Self; 3] = [Self::Io, Self::DiskFull, Self::WorkerDied];
 
+    /// The kinds that a later sweep tries again without being asked to: crashes, and what failed before the
+    /// run's worker was started.
+    pub const RETRIED: [Self; 4] = [
+        Self::Io,
+        Self::DiskFull,
+        Self::WorkerDied,
+        Self::StageFailed,
+    ];
+
+    /// The kind of a file that could not be read or written: [`Self::DiskFull`] without room for it, by the
+    /// disk, a quota or the process's limit (`ulimit -f`); otherwise [`Self::Io`].
+    pub fn of_io(error: &io::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match error.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => Self::DiskFull,
+            _ => Self::Io,
+        }
+    }
+
     /// Whether a run that failed of this may one day go on from its resume checkpoint, and not fail of the
     /// same again.
     pub fn may_go_on(self) -> bool {
-        self.is_crash() || matches!(self, Self::MemoryLimit | Self::TimeLimit)
+        self.is_crash() || matches!(self, Self::MemoryLimit | Self::TimeLimit | Self::StageFailed)
     }
 
     /// Whether trying again may well succeed; see [`Self::CRASHES`].
@@ -260,6 +283,7 @@ impl FailureKind {
             Self::WorkerDied => "worker-died",
             Self::MemoryLimit => "memory-limit",
             Self::TimeLimit => "time-limit",
+            Self::StageFailed => "stage-failed",
             Self::Internal => "internal",
         }
     }
@@ -269,6 +293,8 @@ impl FailureKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunPhase {
+    /// Making what it shares with other runs, before a worker is started.
+    Preparing,
     /// Choosing a device, reading the request.
     Starting,
     /// Reading and splitting interactions.
@@ -291,6 +317,7 @@ impl RunPhase {
     /// The name stored in the database.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Preparing => "preparing",
             Self::Starting => "starting",
             Self::LoadingData => "loading-data",
             Self::LoadingPlugin => "loading-plugin",

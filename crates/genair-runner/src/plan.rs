@@ -5,13 +5,16 @@ use std::path::PathBuf;
 
 use genair_archetype::Installation;
 use genair_data::{DataError, DatasetKind, DatasetSpec};
-use genair_protocol::{RunSpec, VectorSource};
+use genair_protocol::{FailureKind, RunFailure, RunPhase, RunSpec, VectorSource};
 use serde::Serialize;
 
-use crate::identity::identity;
+use crate::identity::{identity, sha256_hex};
 use crate::prune::Pruning;
 use crate::spec::{Labels, PluginFile, Problem, Schedule, Sweep, SweepRun};
-use crate::stage::{self, Stage, StageError, StageKind, Stages, VectorsStage};
+use crate::stage::{self, Stage, StageError, StageKind, Stages, VectorsStage, with_causes};
+
+/// Stands for the fingerprint of data that cannot be read.
+const UNREADABLE: &str = "unreadable";
 
 /// What a sweep will run.
 #[derive(Clone, Debug)]
@@ -58,6 +61,9 @@ pub struct PlannedRun {
     pub identity: String,
     /// When it goes: 0 first. No part of its identity.
     pub priority: usize,
+    /// Why it cannot run: its data or the recipe of its item vectors cannot be determined. Its identity is
+    /// then a stand-in that no run with results has.
+    pub refused: Option<RunFailure>,
 }
 
 impl PlannedRun {
@@ -96,12 +102,24 @@ impl Plan {
     /// Identifies every run of a sweep; runs that come to the same are kept once.
     ///
     /// # Errors
-    /// Data or models that cannot be read.
+    /// Data or models that cannot be read, the first of them.
     pub fn new(sweep: Sweep, installation: &Installation) -> Result<Self, PlanError> {
+        let (plan, errors) = Self::make(sweep, installation);
+        errors.into_iter().next().map_or(Ok(plan), Err)
+    }
+
+    /// The same, where a run whose data or models cannot be read is refused alone
+    /// ([`PlannedRun::refused`]), and the others can be executed.
+    pub fn with_refusals(sweep: Sweep, installation: &Installation) -> Self {
+        Self::make(sweep, installation).0
+    }
+
+    fn make(sweep: Sweep, installation: &Installation) -> (Self, Vec<PlanError>) {
         let mut identified = Identified {
             installation,
             fingerprints: HashMap::new(),
             recipes: HashMap::new(),
+            errors: Vec::new(),
         };
         let mut calibrations = sweep.runs.iter().filter_map(|run| {
             let calibration = run.spec.representation.calibration.as_ref();
@@ -112,31 +130,46 @@ impl Plan {
         let mut stages = Stages::default();
         let mut runs = Vec::new();
         for mut run in sweep.runs {
-            let data_sha256 = identified.data(&run.labels, &run.spec.dataset)?;
+            let mut refused = None;
+            let data_sha256 = identified
+                .data(&run.labels, &run.spec.dataset)
+                .unwrap_or_else(|failure| {
+                    refused = Some(failure);
+                    UNREADABLE.to_owned()
+                });
             let data = match run.spec.dataset.kind {
                 DatasetKind::Synthetic => None,
                 _ => {
                     let spec = stage::prepared_spec(&run.spec.dataset);
-                    let recipe = stage::data_sha256(&identified.data(&run.labels, &spec)?);
-                    Some(stages.enter(identified.stage(
-                        &run.labels,
-                        &spec,
-                        StageKind::Data,
-                        recipe,
-                    )))
+                    identified.data(&run.labels, &spec).ok().map(|fingerprint| {
+                        let recipe = stage::data_sha256(&fingerprint);
+                        let labels = &run.labels;
+                        stages.enter(identified.stage(labels, &spec, StageKind::Data, recipe))
+                    })
                 }
             };
-            let vectors = match &run.vectors {
+            let vectors = match run.vectors.clone().filter(|_| refused.is_none()) {
                 Some(stage) => {
-                    let recipe_sha256 = identified.recipe(&run, stage)?;
+                    let recipe_sha256 = identified.recipe(&run, &stage);
+                    // Without a recipe, what is asked for tells the run from others.
+                    let known = recipe_sha256.clone();
+                    let known = known.unwrap_or_else(|_| question(&run, &stage));
                     if let Some(frozen) = &mut run.spec.representation.frozen {
                         frozen.source = VectorSource::File {
-                            recipe_sha256: recipe_sha256.clone(),
+                            recipe_sha256: known,
                         };
                     }
-                    let kind = StageKind::Vectors(stage.clone());
+                    let kind = StageKind::Vectors(stage);
                     let (labels, data) = (&run.labels, &run.spec.dataset);
-                    Some(stages.enter(identified.stage(labels, data, kind, recipe_sha256)))
+                    match recipe_sha256 {
+                        Ok(recipe) => {
+                            Some(stages.enter(identified.stage(labels, data, kind, recipe)))
+                        }
+                        Err(failure) => {
+                            refused = Some(failure);
+                            None
+                        }
+                    }
                 }
                 None => None,
             };
@@ -145,7 +178,8 @@ impl Plan {
             // Runs without the term are measured by the same scores, so that a sweep that calibrates
             // can compare their item spaces.
             let shared = || calibrates.clone().filter(|_| run.plugin.is_some());
-            let associations = own.or_else(shared).map(|association| {
+            let wanted = own.or_else(shared).filter(|_| refused.is_none());
+            let associations = wanted.map(|association| {
                 let recipe = stage::associations_sha256(&data_sha256, &association);
                 let kind = StageKind::Associations(association);
                 stages.enter(identified.stage(&run.labels, &run.spec.dataset, kind, recipe))
@@ -163,10 +197,11 @@ impl Plan {
                     associations,
                     identity,
                     priority: run.priority,
+                    refused,
                 });
             }
         }
-        Ok(Self {
+        let plan = Self {
             name: sweep.name,
             spec_path: sweep.spec_path,
             spec_text: sweep.spec_text,
@@ -176,7 +211,8 @@ impl Plan {
             schedule: sweep.schedule,
             pruning: sweep.pruning,
             warnings: sweep.warnings,
-        })
+        };
+        (plan, identified.errors)
     }
 
     /// Runs at once where the command line says nothing: the spec's `schedule.jobs`, or else cores over the
@@ -199,37 +235,48 @@ impl Plan {
 /// What was hashed for one plan: each dataset and recipe once, however many runs have it.
 struct Identified<'i> {
     installation: &'i Installation,
-    fingerprints: HashMap<String, String>,
-    recipes: HashMap<String, String>,
+    fingerprints: HashMap<String, Result<String, RunFailure>>,
+    recipes: HashMap<String, Result<String, RunFailure>>,
+    /// Why some of them are failures, each once.
+    errors: Vec<PlanError>,
 }
 
 impl Identified<'_> {
-    fn data(&mut self, labels: &Labels, spec: &DatasetSpec) -> Result<String, PlanError> {
+    fn data(&mut self, labels: &Labels, spec: &DatasetSpec) -> Result<String, RunFailure> {
         let dataset = format!("{spec:?}");
-        if let Some(fingerprint) = self.fingerprints.get(&dataset) {
-            return Ok(fingerprint.clone());
+        if let Some(known) = self.fingerprints.get(&dataset) {
+            return known.clone();
         }
-        let fingerprint = genair_data::fingerprint(spec).map_err(|source| PlanError::Data {
-            dataset: labels.dataset.clone(),
-            source,
-        })?;
+        let fingerprint = genair_data::fingerprint(spec).map_err(|source| {
+            self.refusal(PlanError::Data {
+                dataset: labels.dataset.clone(),
+                source,
+            })
+        });
         self.fingerprints.insert(dataset, fingerprint.clone());
-        Ok(fingerprint)
+        fingerprint
     }
 
-    fn recipe(&mut self, run: &SweepRun, vectors: &VectorsStage) -> Result<String, PlanError> {
-        let question = format!("{:?} {vectors:?}", run.spec.dataset);
-        if let Some(recipe) = self.recipes.get(&question) {
-            return Ok(recipe.clone());
+    fn recipe(&mut self, run: &SweepRun, vectors: &VectorsStage) -> Result<String, RunFailure> {
+        let question = question(run, vectors);
+        if let Some(known) = self.recipes.get(&question) {
+            return known.clone();
         }
-        let recipe = stage::vectors_sha256(vectors, &run.spec.dataset, self.installation).map_err(
-            |source| PlanError::Stage {
+        let recipe = stage::vectors_sha256(vectors, &run.spec.dataset, self.installation);
+        let recipe = recipe.map_err(|source| {
+            self.refusal(PlanError::Stage {
                 representation: run.labels.representation.clone(),
                 source: Box::new(source),
-            },
-        )?;
+            })
+        });
         self.recipes.insert(question, recipe.clone());
-        Ok(recipe)
+        recipe
+    }
+
+    fn refusal(&mut self, error: PlanError) -> RunFailure {
+        let failure = not_prepared(&error);
+        self.errors.push(error);
+        failure
     }
 
     fn stage(
@@ -246,5 +293,21 @@ impl Identified<'_> {
             data: data.clone(),
             recipe_sha256,
         }
+    }
+}
+
+/// What is asked of a run's item vectors: SHA-256, lower-case hex, of the settings as they are, without the
+/// content of files.
+fn question(run: &SweepRun, vectors: &VectorsStage) -> String {
+    sha256_hex(format!("{:?} {vectors:?}", run.spec.dataset))
+}
+
+/// The failure of a run that something it needs cannot be made for.
+pub(crate) fn not_prepared(error: &dyn std::error::Error) -> RunFailure {
+    RunFailure {
+        kind: FailureKind::StageFailed,
+        phase: RunPhase::Preparing,
+        message: with_causes(error),
+        hint: Some("once this is mended, the same command tries the run again".to_owned()),
     }
 }

@@ -263,6 +263,7 @@ mod tests {
             associations: None,
             identity: String::new(),
             priority,
+            refused: None,
         }
     }
 

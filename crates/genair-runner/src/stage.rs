@@ -4,6 +4,7 @@
 //! Owns which run needs what, and where it is kept. How it is made is `prepare`'s business.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
@@ -12,7 +13,7 @@ use genair_archetype::{
 };
 use genair_calibration::AssociationsError;
 use genair_data::{DataError, DatasetSpec, VectorsError};
-use genair_protocol::AssociationSpec;
+use genair_protocol::{AssociationSpec, FailureKind};
 use serde::Serialize;
 use serde_json::json;
 
@@ -247,4 +248,23 @@ impl StageError {
     pub fn is_interruption(&self) -> bool {
         matches!(self, Self::Archetype(error) if error.is_interruption())
     }
+
+    /// Whether there was no room for a file, which every other stage and run would meet too.
+    pub fn is_full_disk(&self) -> bool {
+        let full = |cause: &(dyn Error + 'static)| {
+            let io = cause.downcast_ref::<std::io::Error>();
+            io.is_some_and(|error| FailureKind::of_io(error) == FailureKind::DiskFull)
+        };
+        std::iter::successors(Some(self as &(dyn Error + 'static)), |error| error.source())
+            .any(full)
+    }
+}
+
+/// An error and everything that it came from, on one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

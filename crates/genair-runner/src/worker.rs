@@ -80,10 +80,7 @@ pub(crate) fn run_worker<E>(
         Ok(worker) => worker,
         Err(error) => {
             let message = format!("cannot start {}: {error}", launch.trainer.display());
-            let kind = match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
-                _ => FailureKind::Io,
-            };
+            let kind = FailureKind::of_io(&error);
             return Ok(Ending::Failed(failure(kind, RunPhase::Starting, message)));
         }
     };

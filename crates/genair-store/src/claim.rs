@@ -11,8 +11,8 @@ use crate::{Owner, OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind
 pub enum FailedRuns {
     /// Leave it failed and say so.
     Keep,
-    /// Try it again if it crashed; leave it if trying again would change nothing. See
-    /// [`FailureKind::is_crash`].
+    /// Try it again if it crashed, or if what it needs could not be made; leave it if trying again would
+    /// change nothing. See [`FailureKind::RETRIED`].
     RetryCrashed,
     /// Try it again.
     Retry,
@@ -23,9 +23,9 @@ impl FailedRuns {
     fn retries(self, kind: &str) -> bool {
         match self {
             Self::Keep => false,
-            Self::RetryCrashed => FailureKind::CRASHES
+            Self::RetryCrashed => FailureKind::RETRIED
                 .iter()
-                .any(|crash| crash.code() == kind),
+                .any(|retried| retried.code() == kind),
             Self::Retry => true,
         }
     }

@@ -177,8 +177,8 @@ impl RunErrorKind {
             Self::PluginFailed { .. } | Self::WrongStates { .. } => FailureKind::PluginFailed,
             Self::NotFinite { .. } | Self::Scores { .. } => FailureKind::NonFinite,
             Self::Device { .. } => FailureKind::Device,
-            Self::Io { source, .. } if is_full(source) => FailureKind::DiskFull,
-            Self::Io { .. } | Self::Held { .. } | Self::Checkpoint { .. } => FailureKind::Io,
+            Self::Io { source, .. } => FailureKind::of_io(source),
+            Self::Held { .. } | Self::Checkpoint { .. } => FailureKind::Io,
             Self::Torch(error) if error.to_string().contains("CUDA out of memory") => {
                 FailureKind::Device
             }
@@ -196,7 +196,7 @@ impl RunErrorKind {
             }
             Self::ChangedInput { .. } => "start the sweep again",
             Self::NothingToTrainOn { .. } => "loosen k_core, or bring longer histories",
-            Self::Io { source, .. } if is_full(source) => {
+            Self::Io { source, .. } if FailureKind::of_io(source) == FailureKind::DiskFull => {
                 "free some space and run the same command again"
             }
             Self::Held { .. } => {
@@ -218,12 +218,6 @@ impl From<&TrainError> for RunFailure {
             hint: error.kind.hint(),
         }
     }
-}
-
-/// Whether there was no room for what was to be written.
-fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// An error and everything that it came from, on one line.

@@ -51,7 +51,7 @@ pub(super) fn sweep(
 ) -> anyhow::Result<Exit> {
     let workshop = Workshop::open(plugins)?;
     let installation = Installation::new(cache.path());
-    let plan = Plan::new(workshop.expand(&spec.spec, &spec.set)?, &installation)?;
+    let plan = Plan::with_refusals(workshop.expand(&spec.spec, &spec.set)?, &installation);
     warn(bars, &plan.warnings);
     if plan.runs.is_empty() {
         note(

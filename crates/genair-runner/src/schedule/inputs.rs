@@ -2,22 +2,37 @@
 
 use std::collections::HashSet;
 
-use genair_protocol::InputFile;
+use genair_protocol::{InputFile, RunFailure};
 
 use super::{Execution, SweepError};
 use crate::observer::Notice;
-use crate::plan::{Plan, PlannedRun};
+use crate::plan::{Plan, PlannedRun, not_prepared};
 use crate::prepare::prepare;
 use crate::stage::{StageError, StageKind};
 
-/// Makes the outcomes of the stages that open runs need; none after a request to stop.
+/// What came of a stage.
+#[derive(Clone, Debug)]
+pub(super) enum Input {
+    /// No open run needs it, or the worker can do without.
+    NotMade,
+    /// It is there.
+    Made(InputFile),
+    /// It cannot be made, and what needs it fails for this reason.
+    Failed(RunFailure),
+}
+
+/// Makes the outcomes of the stages that open runs need, one for each stage of the plan; none after a request
+/// to stop.
+///
+/// # Errors
+/// There is no room for a stage's files. Any other failure is that of the runs that need it.
 pub(super) fn prepare_inputs<'r>(
     plan: &Plan,
     open: impl Iterator<Item = &'r PlannedRun>,
     how: &Execution<'_>,
-) -> Result<Vec<Option<InputFile>>, SweepError> {
+) -> Result<Vec<Input>, SweepError> {
     let needed: HashSet<usize> = open.flat_map(PlannedRun::stages).collect();
-    let mut inputs = vec![None; plan.stages.len()];
+    let mut inputs = vec![Input::NotMade; plan.stages.len()];
     for (at, stage) in plan.stages.iter().enumerate() {
         if !needed.contains(&at) || how.interrupt.requested() {
             continue;
@@ -30,7 +45,7 @@ pub(super) fn prepare_inputs<'r>(
             });
         };
         match prepare(stage, how.installation, &mut tell, how.interrupt) {
-            Ok(file) => inputs[at] = Some(file),
+            Ok(file) => inputs[at] = Input::Made(file),
             Err(error) if error.is_interruption() => break,
             // Each worker then reads the data itself and says what is wrong with them, so that bad data cost
             // their own runs alone.
@@ -38,11 +53,16 @@ pub(super) fn prepare_inputs<'r>(
                 tracing::debug!(%error, "data could not be prepared");
             }
             Err(source) => {
-                return Err(SweepError::Stage {
+                let is_full_disk = source.is_full_disk();
+                let error = SweepError::Stage {
                     stage: stage.name(),
                     dataset: stage.dataset.clone(),
                     source: Box::new(source),
-                });
+                };
+                if is_full_disk {
+                    return Err(error);
+                }
+                inputs[at] = Input::Failed(not_prepared(&error));
             }
         }
         how.observer.observe(Notice::StageEnded { stage });

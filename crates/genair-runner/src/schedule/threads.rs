@@ -14,6 +14,7 @@ use genair_store::{
     Claim, FailedRuns, InputKind, Owner, OwnerInfo, RunId, StoreError, StoreErrorKind,
 };
 
+use super::inputs::Input;
 use super::{CRASH_RETRIES, Execution, SweepError};
 use crate::artefacts;
 use crate::observer::{Notice, Outcome};
@@ -34,8 +35,8 @@ pub(super) struct Scheduler<'a> {
     pub(super) artefacts: PathBuf,
     pub(super) owner: Owner,
     pub(super) writer: Writer,
-    /// Outcomes of the plan's stages; none of those that no open run needs.
-    pub(super) inputs: Vec<Option<InputFile>>,
+    /// Outcomes of the plan's stages.
+    pub(super) inputs: Vec<Input>,
     pub(super) queue: Queue,
     pub(super) pruner: Option<Pruner>,
     /// Whether a run has failed.
@@ -150,6 +151,9 @@ impl Scheduler<'_> {
                 Claim::Failed(failure) => break Outcome::FailedBefore(failure),
                 Claim::Pruned { .. } => break Outcome::PrunedBefore,
                 Claim::Claimed => {}
+            }
+            if let Some(failure) = self.not_prepared(run) {
+                break self.fail(number, failure)?;
             }
             let folder = artefacts::of_run(&self.artefacts, run);
             log = Some(folder.join(LOG_FILE));
@@ -282,8 +286,22 @@ impl Scheduler<'_> {
         Ok(Attempt::Done(outcome))
     }
 
+    /// The file of a stage, for a run that [`Self::not_prepared`] has nothing against.
     fn input(&self, stage: Option<usize>) -> Option<InputFile> {
-        self.inputs.get(stage?)?.clone()
+        match self.inputs.get(stage?)? {
+            Input::Made(file) => Some(file.clone()),
+            Input::NotMade | Input::Failed(_) => None,
+        }
+    }
+
+    /// Why a run cannot be started, if it cannot: what it needs could not be made.
+    fn not_prepared(&self, run: &PlannedRun) -> Option<RunFailure> {
+        let failed = |stage: usize| match self.inputs.get(stage) {
+            Some(Input::Failed(failure)) => Some(failure.clone()),
+            _ => None,
+        };
+        let refused = run.refused.clone();
+        refused.or_else(|| run.stages().find_map(failed))
     }
 
     /// Judges a run by its validations so far, and says whether it is not worth going on with.

@@ -214,6 +214,7 @@ fn plan(runs: u64) -> Plan {
             associations: None,
             identity,
             priority: 0,
+            refused: None,
         }
     };
     Plan {
