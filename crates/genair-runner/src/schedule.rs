@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use genair_archetype::Installation;
 use genair_protocol::RESULTS_VERSION;
-use genair_store::{Continued, FailedRuns, NewRun, Owner, RunState, Store};
+use genair_store::{Continued, FailedRuns, NewRun, Owner, RunId, RunState, Store, StoreError};
 
 use self::inputs::prepare_inputs;
 pub use self::outcome::{SweepError, SweepReport};
@@ -54,7 +54,8 @@ pub struct Execution<'a> {
 /// Executes a plan and returns the store with how each run ended.
 ///
 /// # Errors
-/// The database cannot be written. Failures of runs are outcomes, not errors.
+/// The database cannot be written, or its file was deleted, replaced or damaged meanwhile: what it held is then
+/// saved beside it, if that can be done. Failures of runs are outcomes, not errors.
 pub fn sweep(
     plan: &Plan,
     mut store: Store,
@@ -134,7 +135,7 @@ pub fn sweep(
     let measured = store.peak_memory()?;
     let queue = Queue::new(open, schedule.memory, schedule.memory_limit, measured);
     std::thread::scope(|scope| {
-        let (writer, handle) = Writer::start(scope, store, owner.clone());
+        let (writer, handle) = Writer::start(scope, store, owner.clone(), how.interrupt.clone());
         let scheduler = Scheduler {
             how,
             plan,
@@ -150,10 +151,15 @@ pub fn sweep(
         let outcomes = scheduler.run_all(&pool, &runs, known);
         let failed_fast = scheduler.fails_fast() && scheduler.failed.load(Ordering::SeqCst);
         drop(scheduler);
-        let store = handle.join().map_err(|_| WriterGone)??;
+        let (mut store, written) = handle.join().map_err(|_| WriterGone)?;
+        let outcomes = confirmed(&mut store, written, outcomes, &runs);
+        let outcomes = outcomes.map_err(|error| match error {
+            SweepError::Store(error) => store.rescued(error).into(),
+            error => error,
+        })?;
         let runs = runs
             .into_iter()
-            .zip(outcomes?)
+            .zip(outcomes)
             .map(|((number, run), outcome)| (number, run.labels.clone(), outcome));
         Ok((
             store,
@@ -164,6 +170,27 @@ pub fn sweep(
             },
         ))
     })
+}
+
+/// The outcomes, once the database's file has been found to have the results that were written to it.
+fn confirmed(
+    store: &mut Store,
+    written: Result<(), StoreError>,
+    outcomes: Result<Vec<Outcome>, SweepError>,
+    runs: &[(RunId, &PlannedRun)],
+) -> Result<Vec<Outcome>, SweepError> {
+    // First, since everything else may follow from it.
+    store.still_there()?;
+    written?;
+    let outcomes = outcomes?;
+    let finished = std::iter::zip(runs, &outcomes)
+        .filter(|(_, outcome)| **outcome == Outcome::Finished)
+        .map(|((number, _), _)| *number);
+    let finished: Vec<RunId> = finished.collect();
+    if !finished.is_empty() {
+        store.read_back(&finished)?;
+    }
+    Ok(outcomes)
 }
 
 /// The outcome of a run that needs no attempt.

@@ -251,20 +251,25 @@ impl StageError {
 
     /// Whether there was no room for a file, which every other stage and run would meet too.
     pub fn is_full_disk(&self) -> bool {
-        let full = |cause: &(dyn Error + 'static)| {
-            let io = cause.downcast_ref::<std::io::Error>();
-            io.is_some_and(|error| FailureKind::of_io(error) == FailureKind::DiskFull)
-        };
-        std::iter::successors(Some(self as &(dyn Error + 'static)), |error| error.source())
-            .any(full)
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|error| FailureKind::of_io(error) == FailureKind::DiskFull) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 }
 
 /// An error and everything that it came from, on one line.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -7,8 +7,16 @@ use std::time::{Duration, Instant};
 
 use genair_store::{Chain, Order, Owner, Store, StoreError};
 
+use crate::interrupt::Interrupt;
+
 /// How often other machines are told that this process is alive; they give up after 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How often the database's file is looked for while there is nothing to write.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The store, and why it could not be written to, if so.
+pub(crate) type Written = (Store, Result<(), StoreError>);
 
 /// Where the answer to an order comes, once it is committed or has failed.
 pub(crate) type Answer<T> = Receiver<Result<T, StoreError>>;
@@ -26,13 +34,21 @@ pub struct WriterGone;
 
 impl Writer {
     /// Starts the writer. Its handle gives the store back once every `Writer` is dropped.
+    ///
+    /// Should the database's file be deleted or replaced, it asks to stop: whatever the workers come to would be
+    /// lost.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         store: Store,
         owner: Owner,
-    ) -> (Self, ScopedJoinHandle<'scope, Result<Store, StoreError>>) {
+        interrupt: Interrupt,
+    ) -> (Self, ScopedJoinHandle<'scope, Written>) {
         let (sender, orders) = channel();
-        let handle = scope.spawn(move || write(store, &owner, &orders));
+        let handle = scope.spawn(move || {
+            let mut store = store;
+            let written = write(&mut store, &owner, &orders, &interrupt);
+            (store, written)
+        });
         (Self { orders: sender }, handle)
     }
 
@@ -58,20 +74,28 @@ impl Writer {
     }
 }
 
-fn write(mut store: Store, owner: &Owner, orders: &Receiver<Order>) -> Result<Store, StoreError> {
+fn write(
+    store: &mut Store,
+    owner: &Owner,
+    orders: &Receiver<Order>,
+    interrupt: &Interrupt,
+) -> Result<(), StoreError> {
     store.heartbeat(owner)?;
     let mut next = Instant::now() + HEARTBEAT;
     loop {
-        match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
+        let wait = next.saturating_duration_since(Instant::now()).min(LOOK);
+        match orders.recv_timeout(wait) {
             Ok(first) => store.carry_out(first, orders),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if store.still_there().is_err() && !interrupt.requested() {
+            interrupt.request();
         }
         if Instant::now() >= next {
             store.heartbeat(owner)?;
             next = Instant::now() + HEARTBEAT;
         }
     }
-    store.remove_owner(owner)?;
-    Ok(store)
+    store.remove_owner(owner)
 }

@@ -89,7 +89,8 @@ impl Store {
     /// when the queue is empty or the batch is long enough.
     ///
     /// Each order learns of its own failure, which undoes that order alone. If the transaction fails as a
-    /// whole, nothing of it is left and all of its orders learn why.
+    /// whole, nothing of it is left and all of its orders learn why. They also learn that the file is not the
+    /// one that was opened any more ([`Store::still_there`]).
     pub fn carry_out(&mut self, first: Order, queue: &Receiver<Order>) {
         let until = Instant::now() + TIME;
         self.begin_batch();
@@ -100,6 +101,9 @@ impl Store {
             replies.push((order.0)(self));
         }
         let committed = self.end_batch();
+        // What is committed to a file that nobody will find again is lost.
+        let there = |()| self.still_there().map_err(|error| Arc::new(error.kind));
+        let committed = committed.and_then(there);
         for reply in replies {
             reply(committed.clone());
         }

@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::backup::snapshot;
 use crate::error::{BUSY_SECONDS, SQLITE_BUSY, StoreError, StoreErrorKind, sqlite_code};
+use crate::presence::FileIdentity;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -27,6 +28,8 @@ const WRITE: &str = "BEGIN IMMEDIATE";
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    /// The file that the path led to when it was opened.
+    opened: Option<FileIdentity>,
     /// An updated copy that is read in place of an older file; it goes with the store.
     copy: Option<UpdatedCopy>,
     runtime: Runtime,
@@ -122,6 +125,7 @@ impl Store {
         match opened {
             Ok((runtime, connection)) => Ok(Self {
                 path: path.to_owned(),
+                opened: FileIdentity::of(path),
                 copy: None,
                 runtime,
                 connection,
@@ -137,6 +141,10 @@ impl Store {
     /// The database file, as given to `open`.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn opened(&self) -> Option<FileIdentity> {
+        self.opened
     }
 
     /// Closes the database and waits until that is done, so that the last process to leave folds
@@ -261,7 +269,7 @@ impl Store {
     }
 
     /// `kind`, of this database.
-    fn error(&self, kind: StoreErrorKind) -> StoreError {
+    pub(crate) fn error(&self, kind: StoreErrorKind) -> StoreError {
         StoreError {
             path: self.path.clone(),
             kind,

@@ -87,6 +87,57 @@ pub enum StoreErrorKind {
     /// There is no room for what was to be written.
     #[error("the disk is full; free some space and run the same command again")]
     DiskFull(#[source] sqlx::Error),
+    /// The system could not read or write the file, with room for it.
+    #[error(
+        "the file cannot be read or written; check the disk, and the limit on the size of files (`ulimit -f`)"
+    )]
+    Io(#[source] sqlx::Error),
+    /// The file is gone while it is being written to.
+    #[error("the file was deleted or moved away while results were written to it")]
+    Deleted,
+    /// The path leads to another file while the first one is being written to.
+    #[error("another file took its place while results were written to it")]
+    Replaced,
+    /// What the file holds is not what was written to it.
+    #[error("the file is damaged ({found})")]
+    Damaged {
+        /// What SQLite says.
+        found: String,
+    },
+    /// Results that were written are not in the file.
+    #[error(
+        "run {run}{} finished, and the results are not in the file; if nobody deleted them there, another program \
+         has written over it", others(*runs)
+    )]
+    NotRecorded {
+        /// The first such run.
+        run: RunId,
+        /// How many there are.
+        runs: usize,
+    },
+    /// The database is lost, and what it held is saved.
+    #[error(
+        "{what}; what it held is saved in {}: `genair results merge {} --db FILE` takes that over into FILE, new or \
+         not, and the same command goes on with it",
+        copy.display(), copy.display()
+    )]
+    Rescued {
+        /// What happened to it.
+        what: Box<StoreErrorKind>,
+        /// The saved copy.
+        copy: PathBuf,
+    },
+    /// The database is lost, and what it held cannot be saved.
+    #[error(
+        "{what}; what it held cannot be saved ({reason}); put a backup in its place, and the same command runs what \
+         is missing there"
+    )]
+    NotRescued {
+        /// What happened to it.
+        what: Box<StoreErrorKind>,
+        /// Why there is no copy.
+        reason: String,
+    },
     /// Something else in the same transaction failed in a way that undid all of it.
     #[error(transparent)]
     BatchLost(Arc<StoreErrorKind>),
@@ -143,12 +194,32 @@ pub enum StoreErrorKind {
     /// A user's statement that is not a pure reading one.
     #[error("the statement writes; queries may only read")]
     QueryWrites,
+    /// No statement at all.
+    #[error("there is no statement; write one, such as `SELECT * FROM leaderboard`")]
+    EmptyQuery,
+    /// A statement that SQLite would read only in part.
+    #[error("the statement has a NUL character at line {line}, column {column}; remove it")]
+    QueryHasNul {
+        /// Its line, from 1.
+        line: usize,
+        /// Characters from the line's beginning, from 1.
+        column: usize,
+    },
     /// Several statements where there should be one.
     #[error("there is more than one statement; send them one at a time")]
     SeveralQueries,
     /// Anything else SQLite or its driver reports.
     #[error(transparent)]
     Sqlite(sqlx::Error),
+}
+
+/// ` and 2 others`, or nothing for one.
+fn others(runs: usize) -> String {
+    match runs.saturating_sub(1) {
+        0 => String::new(),
+        1 => " and another one".to_owned(),
+        more => format!(" and {more} others"),
+    }
 }
 
 /// Seconds a statement waits for another process's transaction.
@@ -159,6 +230,7 @@ pub(crate) const SQLITE_BUSY: i32 = 5;
 const SQLITE_NOMEM: i32 = 7;
 pub(crate) const SQLITE_READONLY: i32 = 8;
 const SQLITE_IOERR: i32 = 10;
+const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_FULL: i32 = 13;
 pub(crate) const SQLITE_CANTOPEN: i32 = 14;
 pub(crate) const SQLITE_NOTADB: i32 = 26;
@@ -174,8 +246,17 @@ impl StoreErrorKind {
     /// <https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction>.
     pub(crate) fn ends_transactions(&self) -> bool {
         match self {
-            Self::DiskFull(_) => true,
-            Self::Sqlite(error) => matches!(sqlite_code(error), Some(SQLITE_NOMEM | SQLITE_IOERR)),
+            Self::DiskFull(_) | Self::Io(_) => true,
+            Self::Sqlite(error) => sqlite_code(error) == Some(SQLITE_NOMEM),
+            _ => false,
+        }
+    }
+
+    /// Whether the database that was opened is not there any more, or not whole.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Deleted | Self::Replaced | Self::Damaged { .. } | Self::NotADatabase(_) => true,
+            Self::BatchLost(kind) => kind.is_lost(),
             _ => false,
         }
     }
@@ -190,6 +271,13 @@ impl From<sqlx::Error> for StoreErrorKind {
             },
             Some(SQLITE_READONLY) => Self::ReadOnly(error),
             Some(SQLITE_FULL) => Self::DiskFull(error),
+            Some(SQLITE_IOERR) => Self::Io(error),
+            Some(SQLITE_CORRUPT) => Self::Damaged {
+                found: match error.as_database_error() {
+                    Some(database) => database.message().to_owned(),
+                    None => error.to_string(),
+                },
+            },
             Some(SQLITE_CANTOPEN) => Self::CannotOpen(error),
             Some(SQLITE_NOTADB) => Self::NotADatabase(error),
             _ => Self::Sqlite(error),

@@ -16,11 +16,13 @@ mod leaderboard;
 mod machine;
 mod merge;
 mod owner;
+mod presence;
 mod pruning;
 mod query;
 mod record;
 mod register;
 mod show;
+mod statement;
 mod watch;
 
 pub use backup::Vacuumed;
@@ -34,7 +36,7 @@ pub use machine::Machine;
 pub use merge::Merged;
 pub use owner::{CodeRevision, Owner, OwnerInfo};
 pub use pruning::{Continued, PeakMemory, PruneDecision, Standing};
-pub use query::QueryResult;
+pub use query::{Fetched, QueryResult};
 pub use record::InputKind;
 pub use register::{NewRun, RunId, SweepId};
 pub use show::{

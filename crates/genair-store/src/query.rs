@@ -5,11 +5,13 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::sqlite::{SqliteRow, SqliteValueRef};
 use sqlx::{
-    AssertSqlSafe, Column, Decode, Executor, Row, SqlSafeStr, Sqlite, Statement, TypeInfo, ValueRef,
+    AssertSqlSafe, Column, Decode, Executor, Row, SqlSafeStr, Sqlite, Statement as _, TypeInfo,
+    ValueRef,
 };
 
 use crate::error::{SQLITE_READONLY, sqlite_code};
 use crate::hash::hex;
+use crate::statement::{Statement, look_at};
 use crate::{Store, StoreError, StoreErrorKind};
 
 /// What a statement returned.
@@ -22,46 +24,85 @@ pub struct QueryResult {
     pub rows: Vec<Vec<Value>>,
 }
 
+/// A part of what a statement returns, in the order in which it comes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fetched {
+    /// The names of the columns, first and once.
+    Columns(Vec<String>),
+    /// A row, in the form of [`QueryResult::rows`].
+    Row(Vec<Value>),
+}
+
 impl Store {
-    /// Runs one reading statement. SQLite itself refuses to write.
+    /// Runs one reading statement and keeps all that it returns.
+    ///
+    /// # Errors
+    /// Those of [`Self::query_streamed`].
     pub fn query(&mut self, sql: &str) -> Result<QueryResult, StoreError> {
-        self.read_only(async |connection| {
-            // The user's own words, on a connection that cannot change anything.
-            let sql = AssertSqlSafe(sql).into_sql_str();
-            let statement = (&mut *connection)
-                .prepare(sql.clone())
-                .await
-                .map_err(refused)?;
-            let columns: Vec<String> = statement
-                .columns()
-                .iter()
-                .map(|column| column.name().to_owned())
-                .collect();
-            let rows = sqlx::query(sql)
-                .fetch_all(connection)
-                .await
-                .map_err(refused)?;
-            if rows.iter().any(|row| row.len() != columns.len()) {
-                return Err(StoreErrorKind::SeveralQueries);
+        let mut result = QueryResult {
+            columns: Vec::new(),
+            rows: Vec::new(),
+        };
+        self.query_streamed::<StoreError>(sql, |fetched| {
+            match fetched {
+                Fetched::Columns(columns) => result.columns = columns,
+                Fetched::Row(row) => result.rows.push(row),
             }
-            let rows = rows.iter().map(values).collect::<Result<_, _>>()?;
-            Ok(QueryResult { columns, rows })
-        })
+            Ok(())
+        })?;
+        Ok(result)
     }
 
-    /// Runs one reading statement and gives `take` each row as it comes, in the form of
-    /// [`QueryResult::rows`], so that memory does not grow with their number. All rows are of one
-    /// snapshot of the database. An error of `take` ends the query.
+    /// Runs one reading statement and gives `take` each row as it comes.
+    ///
+    /// # Errors
+    /// Those of [`Self::query_streamed`].
     pub fn query_each<E: From<StoreError>>(
         &mut self,
         sql: &str,
         mut take: impl FnMut(Vec<Value>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.query_streamed(sql, |fetched| match fetched {
+            Fetched::Columns(_) => Ok(()),
+            Fetched::Row(row) => take(row),
+        })
+    }
+
+    /// Runs one reading statement and gives `take` the columns and then each row as it comes, so that memory
+    /// does not grow with their number. All rows are of one snapshot of the database.
+    ///
+    /// # Errors
+    /// SQL that is not one statement, that writes (the database, or a file), or that SQLite refuses; an error of
+    /// `take`, which ends the query.
+    pub fn query_streamed<E: From<StoreError>>(
+        &mut self,
+        sql: &str,
+        mut take: impl FnMut(Fetched) -> Result<(), E>,
+    ) -> Result<(), E> {
         let done = self.read_only(async |connection| {
+            let kind = look_at(sql)?;
+            // The user's own words, on a connection that cannot change anything.
             let sql = AssertSqlSafe(sql).into_sql_str();
+            if kind == Statement::WritingPragma {
+                return Err(StoreErrorKind::QueryWrites);
+            }
+            sqlx::query("PRAGMA query_only = ON")
+                .execute(&mut *connection)
+                .await?;
+            // Compiles it and runs nothing: what is no SQL at all is for SQLite to name.
+            let statement = (&mut *connection).prepare(sql.clone()).await;
+            let statement = statement.map_err(refused)?;
+            if kind == Statement::Other {
+                return Err(StoreErrorKind::QueryWrites);
+            }
+            let columns = statement.columns().iter();
+            let columns = columns.map(|column| column.name().to_owned()).collect();
+            if let Err(error) = take(Fetched::Columns(columns)) {
+                return Ok(Err(error));
+            }
             let mut rows = sqlx::query(sql).fetch(connection);
             while let Some(row) = rows.try_next().await.map_err(refused)? {
-                if let Err(error) = take(values(&row)?) {
+                if let Err(error) = take(Fetched::Row(values(&row)?)) {
                     return Ok(Err(error));
                 }
             }

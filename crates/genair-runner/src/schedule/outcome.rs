@@ -56,7 +56,8 @@ pub enum SweepError {
         #[source]
         source: rayon::ThreadPoolBuildError,
     },
-    /// What runs share could not be made.
+    /// What runs share could not be made: for want of room, which ends the sweep; as any other run's failure, the
+    /// reason of it.
     #[error("the {} of `{dataset}` could not be made", stage.as_str())]
     Stage {
         /// What it is.
