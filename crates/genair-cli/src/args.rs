@@ -17,8 +17,8 @@ pub(crate) use results::Results;
 const EXIT_CODES: &str = "\
 Environment: GENAIR_DB (database), GENAIR_PLUGIN_PATH (folders of plugins, separated by colons),
   GENAIR_TRAINER (worker binary), GENAIR_DEVICE (train.device), GENAIR_CACHE (models, archetypes, vectors)
-Exit codes: 0 done, 1 bug, 2 bad input, 3 some runs failed, 4 nothing to run, 5 results differ,
-  130 interrupted
+Exit codes: 0 done, 1 bug, 2 bad input or output that cannot be written, 3 some runs failed,
+  4 nothing to run, 5 results differ, 130 interrupted
 JSON output keeps its keys from release to release; new ones may be added.";
 
 /// Run sequential-recommendation experiments described in TOML

@@ -29,15 +29,6 @@ impl From<Exit> for ExitCode {
 
 /// Writes an error to stderr and says how to end.
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
-    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(broken_pipe) {
-        // Whoever reads, such as `head`, has seen enough.
-        return Exit::Done;
-    }
     let text = if let Some(error) = error.downcast_ref::<SpecError>() {
         lines(&error.problems)
     } else if let Some(error) = error.downcast_ref::<genair_report::SpecError>() {

@@ -6,21 +6,31 @@ mod environment;
 mod exit;
 mod generation;
 mod output;
+mod output_path;
 mod progress;
 mod standings;
 mod watch;
 
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use indicatif::MultiProgress;
+use signal_hook::consts::SIGXFSZ;
 
 use crate::args::Arguments;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    // Otherwise a file that reaches its limit (`ulimit -f`) ends the program without a word; now whatever writes
+    // it gets the error. Where no handler can be installed, the signal does what it did.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => return tell(&answer),
+    };
     let bars = MultiProgress::new();
     output::start_logging(&arguments.global, &bars);
     // A panic is a bug; its message is on stderr by now.
@@ -28,5 +38,15 @@ fn main() -> ExitCode {
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(error)) => exit::report(&error).into(),
         Err(_) => Exit::Bug.into(),
+    }
+}
+
+/// Shows help or a version on standard output, or what is wrong with the arguments on standard error.
+fn tell(answer: &clap::Error) -> ExitCode {
+    let told = answer.print().and_then(|()| io::stdout().flush());
+    match output::unless_closed(told) {
+        Err(error) if !answer.use_stderr() => exit::report(&error).into(),
+        _ if answer.use_stderr() => Exit::BadInput.into(),
+        _ => Exit::Done.into(),
     }
 }

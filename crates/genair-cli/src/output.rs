@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::MultiProgress;
 use serde::Serialize;
@@ -24,11 +25,73 @@ impl Format {
             Self::Text => text(),
         };
         let text = text.trim_end();
-        let mut out = io::stdout().lock();
-        if !text.is_empty() {
-            writeln!(out, "{text}")?;
-        }
-        Ok(out.flush()?)
+        to_stdout(|out| match text {
+            "" => Ok(()),
+            text => Ok(writeln!(out, "{text}")?),
+        })
+    }
+}
+
+/// Has `write` write to standard output: the one way there. Its end is written out when this returns.
+///
+/// # Errors
+/// Those of `write`, and output that cannot be written. Only a closed pipe is none: whoever reads, such as
+/// `head`, has seen enough; `write` is ended by it.
+pub(crate) fn to_stdout(
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut out = Stdout {
+        out: io::stdout().lock(),
+        failed: None,
+    };
+    let written = {
+        let mut buffer = io::BufWriter::new(&mut out);
+        write(&mut buffer).and_then(|()| Ok(buffer.flush()?))
+    };
+    match out.failed {
+        Some(error) => unless_closed(Err(error)),
+        None => written,
+    }
+}
+
+/// The result of writing to standard output.
+///
+/// # Errors
+/// All but a closed pipe.
+pub(crate) fn unless_closed(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output cannot be written"),
+    }
+}
+
+/// Standard output that keeps the first reason why it could not be written.
+struct Stdout<'o> {
+    out: io::StdoutLock<'o>,
+    failed: Option<io::Error>,
+}
+
+impl Stdout<'_> {
+    fn noted<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            let kind = error.kind();
+            if kind != io::ErrorKind::Interrupted {
+                self.failed.get_or_insert(error);
+            }
+            kind.into()
+        })
+    }
+}
+
+impl Write for Stdout<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.noted(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.out.flush();
+        self.noted(flushed)
     }
 }
 
@@ -133,6 +196,8 @@ pub(crate) fn start_logging(global: &Global, bars: &MultiProgress) {
     let log = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(io::stderr().is_terminal())
+        // Without a stderr there is nobody to tell, and a message about that would end the program.
+        .log_internal_errors(false)
         .with_writer(move || AboveBars(bars.clone()));
     match global.log_format {
         LogFormat::Text => log.without_time().with_target(false).init(),

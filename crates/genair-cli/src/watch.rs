@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use genair_store::{RunProgress, Store, SweepProgress};
-use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::{execute, terminal};
+use ratatui::layout::{Rect, Size};
+use ratatui::{Terminal, TerminalOptions, Viewport};
 use serde::Serialize;
 
 use crate::args::Format;
@@ -27,6 +29,12 @@ const TICK: Duration = Duration::from_millis(100);
 const RUNS: u32 = 200;
 /// Columns of a frame that goes into a log.
 const WIDTH: u16 = 140;
+/// The most columns and rows of a terminal that are drawn on. A terminal may say that it has 65,535 of each, whose
+/// cells would fill the memory.
+const LARGEST: Size = Size {
+    width: 1_000,
+    height: 500,
+};
 
 /// What there is to see at one moment.
 #[derive(Debug, Default, Serialize)]
@@ -84,11 +92,29 @@ pub(crate) fn watch(
         std::io::stdout().is_terminal(),
         "standard output is no terminal; `--once` writes one frame as plain text"
     );
-    let terminal = ratatui::try_init().context("cannot draw on the terminal")?;
-    let watched = view.follow(&mut store, terminal);
-    ratatui::restore();
+    let watched = draw_on_terminal(|terminal| view.follow(&mut store, terminal));
+    // What the terminal is left as is the lesser trouble.
+    let _ = ratatui::try_restore();
     watched?;
     Ok(Exit::Done)
+}
+
+/// Prepares the terminal, whatever size it says it has: a frame never takes more than [`LARGEST`].
+fn draw_on_terminal(
+    draw: impl FnOnce(ratatui::DefaultTerminal) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let cannot = "cannot draw on the terminal";
+    let (columns, rows) = terminal::size().context(cannot)?;
+    let viewport = Viewport::Fixed(shown(Size::new(columns, rows)));
+    let terminal = ratatui::try_init_with_options(TerminalOptions { viewport }).context(cannot)?;
+    execute!(std::io::stdout(), terminal::EnterAlternateScreen).context(cannot)?;
+    draw(terminal)
+}
+
+/// The part of a terminal that is drawn on.
+fn shown(size: Size) -> Rect {
+    let Size { width, height } = size;
+    Rect::new(0, 0, width.min(LARGEST.width), height.min(LARGEST.height))
 }
 
 impl Snapshot {
@@ -117,7 +143,13 @@ impl View {
         mut terminal: ratatui::DefaultTerminal,
     ) -> anyhow::Result<()> {
         let mut read = Instant::now();
+        let mut area = terminal.get_frame().area();
         loop {
+            let now = shown(terminal.size()?);
+            if now != area {
+                terminal.resize(now)?;
+                area = now;
+            }
             terminal.draw(|frame| frame::draw(frame, self))?;
             if event::poll(TICK)?
                 && let Event::Key(key) = event::read()?

@@ -36,6 +36,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // A line that finds no room in the log is lost; a message about that would end the worker.
+        .log_internal_errors(false)
         .init();
     match dispatch(Arguments::parse().command) {
         Ok(code) => code,

@@ -57,6 +57,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(tracing::Level::ERROR)
+        // A line that finds no room in the log is lost; a message about that would end the worker.
+        .log_internal_errors(false)
         .init();
     send_logs_to_tracing(LogOptions::default());
     let command = Arguments::parse().command;

@@ -261,7 +261,11 @@ impl FailureKind {
     /// Whether a run that failed of this may one day go on from its resume checkpoint, and not fail of the
     /// same again.
     pub fn may_go_on(self) -> bool {
-        self.is_crash() || matches!(self, Self::MemoryLimit | Self::TimeLimit | Self::StageFailed)
+        self.is_crash()
+            || matches!(
+                self,
+                Self::MemoryLimit | Self::TimeLimit | Self::StageFailed
+            )
     }
 
     /// Whether trying again may well succeed; see [`Self::CRASHES`].

@@ -31,6 +31,8 @@ pub struct Lab {
     variables: Vec<(&'static str, String)>,
     /// The database's name in the folder.
     database: &'static str,
+    /// The size that no file may grow beyond, in blocks of 512 bytes.
+    file_limit: Option<u32>,
 }
 
 impl Default for Lab {
@@ -59,6 +61,7 @@ impl Lab {
             programs,
             variables: Vec::new(),
             database: "genair.db",
+            file_limit: None,
         }
     }
 
@@ -71,6 +74,12 @@ impl Lab {
     /// The same with its database elsewhere in the folder.
     pub fn with_database(mut self, name: &'static str) -> Self {
         self.database = name;
+        self
+    }
+
+    /// The same where no file that `genair` writes may grow beyond this many blocks of 512 bytes.
+    pub fn with_file_limit(mut self, blocks: u32) -> Self {
+        self.file_limit = Some(blocks);
         self
     }
 
@@ -113,15 +122,41 @@ impl Lab {
         self.start(arguments).outcome()
     }
 
+    /// Runs `genair` to its end with its standard output where it is told to be.
+    pub fn genair_into<'a>(
+        &self,
+        stdout: impl Into<Stdio>,
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> Outcome {
+        self.start_into(Some(stdout.into()), arguments).outcome()
+    }
+
     /// Starts `genair`. Its output goes to files, so that nobody has to read along.
     pub fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Running {
+        self.start_into(None, arguments)
+    }
+
+    fn start_into<'a>(
+        &self,
+        stdout: Option<Stdio>,
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> Running {
         let output = tempfile::tempdir_in(self.folder.path())
             .unwrap_or_else(|error| panic!("no folder for output: {error}"));
         let sink = |name: &str| {
             let file = std::fs::File::create(output.path().join(name));
             Stdio::from(file.unwrap_or_else(|error| panic!("no file for output: {error}")))
         };
-        let mut command = Command::new(self.programs.join("genair"));
+        let genair = self.programs.join("genair");
+        let mut command = match self.file_limit {
+            None => Command::new(genair),
+            Some(blocks) => {
+                let mut shell = Command::new("sh");
+                let limited = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
+                shell.arg("-c").arg(limited).arg(genair);
+                shell
+            }
+        };
         command.args(arguments).current_dir(self.folder.path());
         for variable in [
             "GENAIR_TRAINER",
@@ -137,7 +172,7 @@ impl Lab {
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
             .stdin(Stdio::null())
-            .stdout(sink("stdout"))
+            .stdout(stdout.unwrap_or_else(|| sink("stdout")))
             .stderr(sink("stderr"));
         let child = command
             .spawn()

@@ -4,11 +4,13 @@ use std::io::{Read, Write};
 use std::panic::UnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use genair_protocol::{FailureKind, RunEvent, RunFailure, RunPhase, WorkerRequest};
 use genair_trainer::{TrainError, evaluate, libtorch_facts, plugin, run};
+use signal_hook::consts::SIGXFSZ;
 
 /// Trains one run in a process of its own, and looks into plugins; started by `genair`.
 #[derive(Parser)]
@@ -57,9 +59,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // A file that reaches its limit (`ulimit -f`) is an error of whatever writes it, and not the end. Where no
+    // handler can be installed, the signal does what it did.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // A line that finds no room in the log is lost; a message about that would end the run.
+        .log_internal_errors(false)
         .init();
     match dispatch(Arguments::parse().command) {
         Ok(code) => code,

@@ -79,7 +79,8 @@ pub(crate) enum Results {
     /// Run one reading SQL statement
     ///
     /// Tables: sweeps, runs, sweep_runs, epochs, metrics, ranks, artefacts, prune_decisions; view: leaderboard.
-    /// JSON: {columns, rows}.
+    /// JSON: {columns, rows}. Rows are written as they come, so memory does not grow with their number; a table of
+    /// more than 10,000 rows comes in blocks of as many, each with a header.
     Sql {
         /// The statement
         #[arg(required_unless_present = "file")]

@@ -16,6 +16,7 @@ use crate::args::{Archetype, ArchetypeArgs, Format, Model};
 use crate::exit::Exit;
 use crate::generation::{GenerationBar, tell_download};
 use crate::output::{note, table};
+use crate::output_path::{may_fill, may_write};
 
 /// Items shown in full by a report, and neighbours of each.
 const EXAMPLES: usize = 10;
@@ -273,7 +274,9 @@ fn report(
         seed: SEED,
     })?;
     let default = PathBuf::from(format!("results/archetypes-{}", job.dataset));
-    let files = report.write(out.unwrap_or(&default))?;
+    let out = out.unwrap_or(&default);
+    may_fill(out, &["html", "md", "svg"], &[&of.spec])?;
+    let files = report.write(out)?;
     format.show(&json!({ "files": files }), || {
         let names = files.iter().map(|file| file.display().to_string());
         names.collect::<Vec<_>>().join("\n")
@@ -306,6 +309,9 @@ fn import(
             },
         })
         .collect();
+    let read = files.iter().map(|file| file.path.as_path());
+    let read = read.chain(items).chain([of.spec.as_path()]);
+    may_write(out, &read.collect::<Vec<_>>())?;
     let vectors = genair_archetype::import(&files, &ids, components)?;
     let sha256 = vectors.write(out)?;
     let parts: Vec<_> = vectors

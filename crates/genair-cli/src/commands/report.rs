@@ -10,6 +10,10 @@ use serde_json::json;
 use crate::args::{DatabaseArgs, Format};
 use crate::exit::Exit;
 use crate::output::{count, note};
+use crate::output_path::may_fill;
+
+/// Endings of the files that a report is written to.
+const WRITTEN: [&str; 7] = ["tex", "md", "csv", "json", "svg", "pdf", "png"];
 
 /// What of a report is made, and where it goes.
 pub(super) struct Wanted<'a> {
@@ -26,7 +30,11 @@ pub(super) fn report(
     database: &DatabaseArgs,
 ) -> anyhow::Result<Exit> {
     let spec = ReportSpec::read(path)?;
-    let mut store = Store::open_read_only(database.path())?;
+    let database = database.path();
+    if let Some(folder) = wanted.out {
+        may_fill(folder, &WRITTEN, &[path, &database])?;
+    }
+    let mut store = Store::open_read_only(&database)?;
     let lacking = match wanted.skip_missing {
         true => Lacking::Skip,
         false => Lacking::Refuse,

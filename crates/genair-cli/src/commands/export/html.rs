@@ -9,13 +9,24 @@ use genair_store::Store;
 use crate::args::{Format, HtmlArgs};
 use crate::exit::Exit;
 use crate::output::count;
+use crate::output_path::may_write;
 
 pub(crate) fn html(format: Format, arguments: &HtmlArgs) -> anyhow::Result<Exit> {
-    let mut store = Store::open_read_only(arguments.database.path())?;
-    let mut figures = Vec::new();
+    let database = arguments.database.path();
+    let mut drawn = Vec::new();
     for folder in &arguments.figures {
-        figures.extend(figures_of(folder)?);
+        drawn.extend(figures_of(folder)?);
     }
+    let read = drawn
+        .iter()
+        .map(PathBuf::as_path)
+        .chain([database.as_path()]);
+    may_write(&arguments.out, &read.collect::<Vec<_>>())?;
+    let mut store = Store::open_read_only(&database)?;
+    let figures = drawn
+        .into_iter()
+        .map(figure)
+        .collect::<anyhow::Result<_>>()?;
     let spec = PageSpec {
         title: arguments.title.clone(),
         sweeps: arguments.sweeps.clone(),
@@ -37,8 +48,8 @@ pub(crate) fn html(format: Format, arguments: &HtmlArgs) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-/// The SVG files of a folder by name, at least one; what each is called is its caption.
-fn figures_of(folder: &Path) -> anyhow::Result<Vec<PageFigure>> {
+/// The SVG files of a folder by name, at least one.
+fn figures_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let unreadable = || format!("cannot read the figures in {}", folder.display());
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
@@ -50,14 +61,16 @@ fn figures_of(folder: &Path) -> anyhow::Result<Vec<PageFigure>> {
         "{} holds no .svg file; `genair report SPEC.toml --out FOLDER` makes figures",
         folder.display()
     );
-    let figure = |file: PathBuf| {
-        let svg = std::fs::read_to_string(&file)
-            .with_context(|| format!("cannot read {}", file.display()))?;
-        let caption = file.file_stem().unwrap_or_default();
-        Ok(PageFigure {
-            caption: caption.to_string_lossy().replace(['-', '_'], " "),
-            svg,
-        })
-    };
-    files.into_iter().map(figure).collect()
+    Ok(files)
+}
+
+/// An SVG file; what it is called is its caption.
+fn figure(file: PathBuf) -> anyhow::Result<PageFigure> {
+    let svg = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    let caption = file.file_stem().unwrap_or_default();
+    Ok(PageFigure {
+        caption: caption.to_string_lossy().replace(['-', '_'], " "),
+        svg,
+    })
 }

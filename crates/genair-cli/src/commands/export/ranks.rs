@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::args::{Format, RanksArgs};
 use crate::exit::Exit;
 use crate::output::count;
+use crate::output_path::may_write;
 
 pub(crate) fn ranks(format: Format, arguments: &RanksArgs) -> anyhow::Result<Exit> {
     let out = &arguments.out;
@@ -15,7 +16,9 @@ pub(crate) fn ranks(format: Format, arguments: &RanksArgs) -> anyhow::Result<Exi
         let file = out.display();
         format!("{file}: ranks are written as .csv or .parquet; the file's ending says which")
     })?;
-    let mut store = Store::open_read_only(arguments.database.path())?;
+    let database = arguments.database.path();
+    may_write(out, &[&database])?;
+    let mut store = Store::open_read_only(&database)?;
     let filter = RanksFilter {
         sweep: arguments.sweep.clone(),
         runs: arguments.runs.clone(),

@@ -6,13 +6,16 @@ use genair_store::Store;
 use crate::args::{Format, TablesArgs};
 use crate::exit::Exit;
 use crate::output::table;
+use crate::output_path::may_fill;
 
 pub(super) fn tables(
     format: Format,
     of: ExportFormat,
     arguments: &TablesArgs,
 ) -> anyhow::Result<Exit> {
-    let mut store = Store::open_read_only(arguments.database.path())?;
+    let database = arguments.database.path();
+    may_fill(&arguments.out, &[of.extension()], &[&database])?;
+    let mut store = Store::open_read_only(&database)?;
     let files = export_tables(&mut store, &arguments.out, of, &arguments.tables)?;
     format.show(&files, || {
         let rows = files

@@ -1,13 +1,22 @@
-//! `genair results sql`: one reading statement.
+//! `genair results sql`: one reading statement. Rows are written as they come.
 
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use genair_store::Store;
+use genair_store::{Fetched, Store};
+use serde_json::Value;
 
 use crate::args::{DatabaseArgs, Format};
 use crate::exit::Exit;
-use crate::output::{cell, table};
+use crate::output::{cell, table, to_stdout};
+
+/// Rows of a table that are laid out together.
+const BLOCK: usize = 10_000;
+
+/// The longest file of a statement, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 pub(super) fn sql(
     format: Format,
@@ -17,30 +26,153 @@ pub(super) fn sql(
 ) -> anyhow::Result<Exit> {
     let statement = match (statement, file) {
         (Some(statement), _) => statement.to_owned(),
-        (None, Some(file)) => std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read {}", file.display()))?,
+        (None, Some(file)) => read(file)?,
         (None, None) => {
             anyhow::bail!("no statement; give one, or a file of one with --file")
         }
     };
-    let result = Store::open_read_only(database.path())?.query(&statement)?;
-    format.show(&result, || {
-        let headers: Vec<&str> = result.columns.iter().map(String::as_str).collect();
+    let mut store = Store::open_read_only(database.path())?;
+    to_stdout(|out| {
+        let mut writer: Box<dyn Rows + '_> = match format {
+            Format::Text => Box::new(Blocks::new(out)),
+            Format::Json => Box::new(Json { out, rows: 0 }),
+            Format::Quiet => Box::new(Nothing),
+        };
+        store.query_streamed(&statement, |fetched| match fetched {
+            Fetched::Columns(columns) => writer.columns(columns),
+            Fetched::Row(row) => writer.row(row),
+        })?;
+        writer.end()
+    })?;
+    Ok(Exit::Done)
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    let cannot = || format!("cannot read {}", file.display());
+    let mut statement = String::new();
+    let opened = File::open(file).with_context(cannot)?;
+    opened
+        .take(MAX_FILE + 1)
+        .read_to_string(&mut statement)
+        .with_context(cannot)?;
+    anyhow::ensure!(
+        statement.len() as u64 <= MAX_FILE,
+        "{} is longer than {MAX_FILE} bytes; a file holds one statement",
+        file.display()
+    );
+    Ok(statement)
+}
+
+/// Takes what a statement returns, in order.
+trait Rows {
+    fn columns(&mut self, columns: Vec<String>) -> anyhow::Result<()>;
+    fn row(&mut self, row: Vec<Value>) -> anyhow::Result<()>;
+    fn end(&mut self) -> anyhow::Result<()>;
+}
+
+struct Nothing;
+
+impl Rows for Nothing {
+    fn columns(&mut self, _: Vec<String>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, _: Vec<Value>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// One JSON document, a row a line.
+struct Json<'o> {
+    out: &'o mut dyn Write,
+    rows: u64,
+}
+
+impl Rows for Json<'_> {
+    fn columns(&mut self, columns: Vec<String>) -> anyhow::Result<()> {
+        let columns = serde_json::to_string(&columns)?;
+        Ok(write!(
+            self.out,
+            "{{\n  \"columns\": {columns},\n  \"rows\": ["
+        )?)
+    }
+
+    fn row(&mut self, row: Vec<Value>) -> anyhow::Result<()> {
+        let comma = if self.rows == 0 { "" } else { "," };
+        self.rows += 1;
+        let row = serde_json::to_string(&row)?;
+        Ok(write!(self.out, "{comma}\n    {row}")?)
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        let indent = if self.rows == 0 { "" } else { "\n  " };
+        Ok(writeln!(self.out, "{indent}]\n}}")?)
+    }
+}
+
+/// Tables of [`BLOCK`] rows, each with its header and its own widths.
+struct Blocks<'o> {
+    out: &'o mut dyn Write,
+    columns: Vec<String>,
+    rows: Vec<Vec<Value>>,
+    /// Whether a block is written already.
+    begun: bool,
+}
+
+impl<'o> Blocks<'o> {
+    fn new(out: &'o mut dyn Write) -> Self {
+        Self {
+            out,
+            columns: Vec::new(),
+            rows: Vec::new(),
+            begun: false,
+        }
+    }
+
+    fn write(&mut self) -> anyhow::Result<()> {
+        let rows = std::mem::take(&mut self.rows);
+        let headers: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let numeric = |at: &usize| {
-            result
-                .rows
-                .iter()
+            rows.iter()
                 .all(|row| row[*at].is_number() || row[*at].is_null())
         };
         let right: Vec<&str> = (0..headers.len())
             .filter(numeric)
             .map(|at| headers[at])
             .collect();
-        table(
+        let text = table(
             &headers,
             &right,
-            result.rows.iter().map(|row| row.iter().map(cell)),
-        )
-    })?;
-    Ok(Exit::Done)
+            rows.iter().map(|row| row.iter().map(cell)),
+        );
+        let space = if self.begun { "\n" } else { "" };
+        self.begun = true;
+        Ok(writeln!(self.out, "{space}{}", text.trim_end())?)
+    }
+}
+
+impl Rows for Blocks<'_> {
+    fn columns(&mut self, columns: Vec<String>) -> anyhow::Result<()> {
+        self.columns = columns;
+        Ok(())
+    }
+
+    fn row(&mut self, row: Vec<Value>) -> anyhow::Result<()> {
+        self.rows.push(row);
+        if self.rows.len() < BLOCK {
+            return Ok(());
+        }
+        self.write()
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        if self.rows.is_empty() && self.begun {
+            return Ok(());
+        }
+        self.write()
+    }
 }

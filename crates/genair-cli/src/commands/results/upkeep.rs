@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::args::{DatabaseArgs, Format};
 use crate::exit::Exit;
 use crate::output::{bytes, count, table};
+use crate::output_path::may_write;
 
 pub(super) fn vacuum(format: Format, database: &DatabaseArgs) -> anyhow::Result<Exit> {
     let path = database.existing()?;
@@ -33,7 +34,11 @@ struct Copied<'a> {
 }
 
 pub(super) fn backup(format: Format, to: &Path, database: &DatabaseArgs) -> anyhow::Result<Exit> {
-    let size = Store::backup(database.path(), to)?;
+    let database = database.path();
+    if !to.exists() {
+        may_write(to, &[&database])?;
+    }
+    let size = Store::backup(&database, to)?;
     let copied = Copied {
         file: to,
         bytes: size,

@@ -1,0 +1,150 @@
+//! What runs share and cannot be made costs the runs that need it, and no others.
+
+use genair_test_support::lab::{Lab, tiny_spec};
+use serde_json::json;
+
+/// Archetypes by the fake engine, of items that a template has to render.
+fn spec(template: &str) -> String {
+    let more = format!(
+        r#"
+[archetype]
+engine = "fake"
+generation = {{ max_new_tokens = 8 }}
+prompt = {{ template = "{template}" }}
+
+[representation.genair]
+kind = "archetype"
+components = 4
+
+[train.stop]
+max_epochs = 1
+"#
+    );
+    tiny_spec("shared", &["popularity", "sasrec"], &more).replace(
+        "backbone =",
+        "representation = [\"id\", \"genair\"]\nbackbone =",
+    )
+}
+
+const BAD: &str = "{{ colour.of.nothing }}";
+const GOOD: &str = "An item.";
+
+fn states(lab: &Lab) -> String {
+    lab.lines(
+        "SELECT backbone || ' ' || representation || ' ' || state || coalesce(' ' || failure_kind || ' ' || failure_phase, '')
+         FROM runs JOIN sweep_runs USING (run_id) WHERE NOT superseded ORDER BY 1",
+    )
+}
+
+#[test]
+fn a_stage_that_fails_costs_the_runs_that_need_it() {
+    let lab = Lab::new().with_variable("GENAIR_ALLOW_FAKE_ENGINE", "1");
+    lab.write("s.toml", spec(BAD));
+    let swept = lab.genair(["sweep", "s.toml", "-j", "1"]).expect(3);
+    assert_eq!(
+        states(&lab),
+        "popularity none finished\nsasrec genair failed stage-failed preparing\nsasrec id finished"
+    );
+    let reason = lab.rows("SELECT failure_message, failure_hint FROM runs WHERE state = 'failed'");
+    let message = reason[0][0].as_str().unwrap();
+    assert!(
+        message.contains("the archetypes of `tiny` could not be made"),
+        "{message}"
+    );
+    assert!(message.contains("template"), "{message}");
+    assert!(reason[0][1].as_str().unwrap().contains("the same command"));
+    assert!(swept.stderr.contains("failed while preparing"), "{swept}");
+
+    // The same again is tried again, and no worker is started for it.
+    lab.genair(["sweep", "s.toml", "-j", "1"]).expect(3);
+    let attempts = "SELECT attempts FROM runs WHERE state = 'failed'";
+    assert_eq!(lab.rows(attempts), [[json!(2)]]);
+    lab.genair(["sweep", "s.toml", "-j", "1", "--retry", "none"])
+        .expect(3);
+    assert_eq!(lab.rows(attempts), [[json!(2)]]);
+
+    // Another prompt is another run, in the place of the failed one.
+    lab.write("s.toml", spec(GOOD));
+    lab.genair(["sweep", "s.toml", "-j", "1"]).expect(0);
+    assert_eq!(
+        states(&lab),
+        "popularity none finished\nsasrec genair finished\nsasrec id finished"
+    );
+}
+
+#[test]
+fn vectors_that_cannot_be_read_cost_the_runs_that_need_them() {
+    let lab = Lab::new();
+    let spec = tiny_spec(
+        "planned",
+        &["sasrec"],
+        "[representation.mine]\nkind = \"vectors\"\npath = \"mine.npy\"\n[train.stop]\nmax_epochs = 1\n",
+    );
+    let spec = spec.replace(
+        "backbone =",
+        "representation = [\"id\", \"mine\"]\nbackbone =",
+    );
+    lab.write("s.toml", &spec);
+    lab.write("mine.npy", "not an array");
+    lab.genair(["sweep", "s.toml"]).expect(3);
+    assert_eq!(
+        states(&lab),
+        "sasrec id finished\nsasrec mine failed stage-failed preparing"
+    );
+}
+
+/// What an archetype is made of cannot be told before anything is made: the engine is for tests.
+#[test]
+fn what_cannot_be_planned_costs_the_runs_that_need_it() {
+    let lab = Lab::new();
+    lab.write("s.toml", spec(GOOD));
+    lab.genair(["plan", "s.toml"]).expect(2);
+    lab.genair(["sweep", "s.toml"]).expect(3);
+    assert_eq!(
+        states(&lab),
+        "popularity none finished\nsasrec genair failed stage-failed preparing\nsasrec id finished"
+    );
+    assert!(
+        lab.lines("SELECT failure_message FROM runs WHERE state = 'failed'")
+            .contains("GENAIR_ALLOW_FAKE_ENGINE")
+    );
+    // With leave, it is made, and its run takes the place of the one that failed.
+    let lab = lab.with_variable("GENAIR_ALLOW_FAKE_ENGINE", "1");
+    lab.genair(["sweep", "s.toml"]).expect(0);
+    assert_eq!(
+        states(&lab),
+        "popularity none finished\nsasrec genair finished\nsasrec id finished"
+    );
+}
+
+/// Of two datasets, one cannot be read.
+#[test]
+fn data_that_cannot_be_read_cost_their_own_runs() {
+    let lab = Lab::new();
+    let spec = tiny_spec(
+        "two",
+        &["popularity"],
+        "[dataset.mine]\npath = \"data\"\ninteractions = \"other.tsv\"\n",
+    );
+    lab.write("s.toml", spec);
+    lab.write("data/items.jsonl", "{\"item_id\": \"a\"}\n");
+    lab.genair(["plan", "s.toml"]).expect(2);
+    let swept = lab.genair(["sweep", "s.toml"]).expect(3);
+    assert!(swept.stderr.contains("other.tsv"), "{swept}");
+    let states = "SELECT dataset || ' ' || state FROM runs ORDER BY 1";
+    assert_eq!(lab.lines(states), "mine failed\ntiny finished");
+    // It is there now: nothing has to be said about it.
+    let users = (0..6).map(|user| format!("u{user}\ta\t1\nu{user}\tb\t2\nu{user}\tc\t3\n"));
+    let rows: String = users.collect();
+    lab.write(
+        "data/other.tsv",
+        format!("user_id\titem_id\ttimestamp\n{rows}"),
+    );
+    lab.write(
+        "data/items.jsonl",
+        "{\"item_id\": \"a\"}\n{\"item_id\": \"b\"}\n{\"item_id\": \"c\"}\n",
+    );
+    lab.genair(["sweep", "s.toml"]).expect(0);
+    let finished = "SELECT count(*) FROM runs JOIN sweep_runs USING (run_id) WHERE NOT superseded AND state = 'finished'";
+    assert_eq!(lab.rows(finished), [[json!(2)]]);
+}
