@@ -3,16 +3,19 @@
 //! Each module is one promise of the README. Data are made up, folders temporary; no network.
 
 mod archetypes;
+mod causes;
 mod composing;
 mod crashes;
 mod database;
 mod exports;
 mod full_disk;
+mod hostile_plugins;
 mod inputs;
 mod kills;
 mod load;
 mod measured;
 mod plugins;
+mod process_limits;
 mod provenance;
 mod repeatability;
 mod reports;

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
+use genair_process::NoThread;
 use genair_store::{Chain, Order, Owner, Store, StoreError};
 
 /// How often other machines are told that this process is alive; they give up after 60 s.
@@ -26,14 +27,18 @@ pub struct WriterGone;
 
 impl Writer {
     /// Starts the writer. Its handle gives the store back once every `Writer` is dropped.
+    ///
+    /// # Errors
+    /// The system refuses the thread.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         store: Store,
         owner: Owner,
-    ) -> (Self, ScopedJoinHandle<'scope, Result<Store, StoreError>>) {
+    ) -> Result<(Self, ScopedJoinHandle<'scope, Result<Store, StoreError>>), NoThread> {
         let (sender, orders) = channel();
-        let handle = scope.spawn(move || write(store, &owner, &orders));
-        (Self { orders: sender }, handle)
+        let write = move || write(store, &owner, &orders);
+        let handle = genair_process::spawn_scoped(scope, "writes results", write)?;
+        Ok((Self { orders: sender }, handle))
     }
 
     /// Does `work` on the store and returns what it returns.
