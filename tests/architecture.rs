@@ -13,7 +13,10 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 /// Each crate of ours and the crates of ours it may use, apart from dev-dependencies.
 const ARROWS: &[(&str, &[&str])] = &[
     ("genair-abi", &[]),
-    ("genair-archetype", &["genair-data", "genair-protocol"]),
+    (
+        "genair-archetype",
+        &["genair-data", "genair-process", "genair-protocol"],
+    ),
     ("genair-calibration", &["genair-data", "genair-protocol"]),
     (
         "genair-conformance",
@@ -25,11 +28,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "genair-trainer",
         ],
     ),
-    ("genair-data", &[]),
-    ("genair-encoder", &["genair-protocol"]),
+    ("genair-data", &["genair-process"]),
+    ("genair-encoder", &["genair-process", "genair-protocol"]),
     ("genair-eval", &[]),
-    ("genair-llama", &["genair-protocol"]),
+    ("genair-llama", &["genair-process", "genair-protocol"]),
     ("genair-plugin-sdk", &["genair-abi"]),
+    ("genair-process", &[]),
     (
         "genair-protocol",
         &["genair-abi", "genair-data", "genair-eval"],
@@ -43,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "genair-calibration",
             "genair-data",
             "genair-eval",
+            "genair-process",
             "genair-protocol",
             "genair-store",
         ],
@@ -53,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "genair-archetype",
             "genair-data",
             "genair-eval",
+            "genair-process",
             "genair-protocol",
             "genair-report",
             "genair-runner",
@@ -66,6 +72,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "genair-calibration",
             "genair-data",
             "genair-eval",
+            "genair-process",
             "genair-protocol",
         ],
     ),
@@ -123,6 +130,7 @@ const TENSOR_FREE: &[&str] = &[
     "genair-data",
     "genair-eval",
     "genair-llama",
+    "genair-process",
     "genair-protocol",
     "genair-report",
     "genair-runner",
@@ -295,6 +303,68 @@ fn the_orchestrator_links_no_tensor_library() {
         }
     }
     assert_none(&violations);
+}
+
+/// What starts a process or a thread, by its own name.
+const STARTS: &[&str] = &[
+    "Command::new(",
+    "thread::spawn(",
+    "scope.spawn(",
+    "use std::thread::spawn",
+];
+
+/// Files that may: genair-process itself; tests' support; an `exec`, which starts nothing new.
+const STARTERS: &[&str] = &[
+    "crates/genair-process/",
+    "crates/genair-test-support/",
+    "crates/genair-llama/src/main.rs",
+];
+
+/// Says which lines of a source file, up to its tests, start something by themselves.
+fn own_starts(text: &str) -> Vec<usize> {
+    let program = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = program.lines().zip(1..);
+    lines
+        .filter(|(line, _)| STARTS.iter().any(|start| line.contains(start)))
+        .map(|(_, number)| number)
+        .collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension() == Some("rs".as_ref()) && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn children_and_threads_are_started_in_one_place() {
+    let root = root();
+    let mut violations = Vec::new();
+    for package in fs::read_dir(root.join("crates")).unwrap() {
+        let mut files = Vec::new();
+        sources(&package.unwrap().path().join("src"), &mut files);
+        for file in files {
+            let name = file.strip_prefix(&root).unwrap().to_string_lossy();
+            if STARTERS.iter().any(|starter| name.starts_with(starter)) {
+                continue;
+            }
+            for line in own_starts(&fs::read_to_string(&file).unwrap()) {
+                violations.push(format!(
+                    "{name}:{line}: start it with genair-process, which keeps keys from it and fails without a panic"
+                ));
+            }
+        }
+    }
+    assert_none(&violations);
+    assert_eq!(
+        own_starts("a\nstd::thread::spawn(work);\n#[cfg(test)]\nCommand::new(x)"),
+        [2]
+    );
 }
 
 #[test]

@@ -71,11 +71,11 @@ fn a_plugin_from_the_template_passes_the_suite() {
         std::env::consts::DLL_EXTENSION
     );
     let report = Command::new(program("genair-trainer"))
-        .args(["plugins", "--plugin"])
+        .arg("plugin")
         .arg(target.join("release").join(file))
         .output()
         .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
-    assert_eq!(report[0]["error"], serde_json::Value::Null, "{report:#}");
-    assert_eq!(report[0]["descriptor"]["name"], NAME);
+    assert_eq!(report["error"], serde_json::Value::Null, "{report:#}");
+    assert_eq!(report["descriptor"]["name"], NAME);
 }

@@ -51,7 +51,7 @@ protocols = ["ful"]
     hint: did you mean `sweep`?
     error: typos.toml:7: `sweep.seeds` lists `1` twice; list it once
     error: typos.toml:8: no backbone `sasrek`; there are bert4rec, caser, gru4rec, sasrec, popularity
-    hint: did you mean `sasrec`?
+    hint: did you mean `sasrec`? plugins of other folders are found with --plugin-dir FOLDER or GENAIR_PLUGIN_PATH
     error: typos.toml:9: `sweep.representation` names `archetyp`, but there is no [representation.archetyp]
     hint: known here: id
     error: typos.toml:11: `dataset.d.path` is missing; name the folder of the data

@@ -3,11 +3,13 @@
 //! Each module is one promise of the README. Data are made up, folders temporary; no network.
 
 mod archetypes;
+mod causes;
 mod composing;
 mod crashes;
 mod database;
 mod exports;
 mod full_disk;
+mod hostile_plugins;
 mod inputs;
 mod kills;
 mod load;
@@ -15,6 +17,7 @@ mod lost_database;
 mod measured;
 mod output;
 mod plugins;
+mod process_limits;
 mod provenance;
 mod repeatability;
 mod reports;

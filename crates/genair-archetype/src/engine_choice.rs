@@ -117,10 +117,7 @@ fn api_key(http: &HttpSpec) -> Result<Option<ApiKey>, ArchetypeError> {
     )]
     let value = std::env::var(variable);
     match value {
-        Ok(value) => Ok(Some(ApiKey {
-            variable: variable.clone(),
-            value,
-        })),
+        Ok(value) => Ok(Some(ApiKey::new(variable, &value))),
         Err(_) => Err(ArchetypeError::NoKey {
             variable: variable.clone(),
         }),

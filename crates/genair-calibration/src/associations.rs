@@ -3,6 +3,7 @@
 
 use genair_data::{Dataset, ItemId};
 use genair_protocol::AssociationSpec;
+use rayon::ThreadPoolBuilder;
 
 use crate::AssociationsProblem;
 use crate::counting::count;
@@ -27,15 +28,17 @@ pub struct Associations {
 
 impl Associations {
     /// Counts the pairs of positions in each user's training items; the validation and test targets
-    /// are not looked at. Uses the threads of the current rayon pool; the result does not depend on
-    /// how many there are. Counts stop at `u32::MAX`.
+    /// are not looked at. Uses the threads of the current rayon pool, or as many as the system gives; the result
+    /// does not depend on how many there are. Counts stop at `u32::MAX`.
     ///
     /// Takes time in the order of the sum over sequences of the square of their length (distinct items,
     /// where `spec.window` is absent; length times window, where it is there), and memory in the order
     /// of interactions plus observed pairs.
     pub fn count(dataset: &Dataset, spec: &AssociationSpec) -> Self {
-        let sequences = (0..dataset.num_users()).map(|user| dataset.train(user));
-        count(sequences, dataset.num_items(), spec)
+        in_a_pool(|| {
+            let sequences = (0..dataset.num_users()).map(|user| dataset.train(user));
+            count(sequences, dataset.num_items(), spec)
+        })
     }
 
     /// Takes counts as they are; the largest of them scores 1. Each unordered pair comes once.
@@ -130,6 +133,19 @@ impl Associations {
             return 0.0;
         }
         f64::from(count).ln_1p() / f64::from(self.max_count).ln_1p()
+    }
+}
+
+/// Does `work` in the current pool, or else in one of its own: of this thread alone where the system refuses others.
+fn in_a_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if rayon::current_thread_index().is_some() {
+        return work();
+    }
+    let alone = || ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+    let pool = ThreadPoolBuilder::new().build();
+    match pool.or_else(|_| alone().build()) {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
     }
 }
 

@@ -477,9 +477,11 @@ impl DatabaseArgs {
     /// The database to use, which has to be there.
     pub(crate) fn existing(&self) -> Result<PathBuf, StoreError> {
         let path = self.path();
-        match path.exists() {
-            true => Ok(path),
-            false => Err(StoreError {
+        match path.try_exists() {
+            // What else is wrong with it, opening it says.
+            Ok(true) | Err(_) => Ok(path),
+            Ok(false) if path.is_symlink() => Ok(path),
+            Ok(false) => Err(StoreError {
                 path,
                 kind: StoreErrorKind::Missing,
             }),

@@ -13,14 +13,12 @@ mod results;
 mod spec;
 mod sweep;
 
-use std::path::Path;
-
 use genair_protocol::PluginReport;
-use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, SpecOptions, Sweep};
+use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, Sweep};
 use genair_runner::{Trainer, plugins};
 use indicatif::MultiProgress;
 
-use crate::args::{Arguments, Command, PluginArgs, SetArgs};
+use crate::args::{Arguments, Command, PluginArgs, SpecArgs};
 use crate::environment;
 use crate::exit::Exit;
 use crate::output::note;
@@ -98,6 +96,14 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
     }
 }
 
+/// A spec with the runs it describes, and what looks at its plugins.
+fn read_sweep(spec: &SpecArgs, plugins: &PluginArgs) -> anyhow::Result<(Workshop, Sweep)> {
+    let file = SpecFile::read(&spec.spec, &spec.set.options())?;
+    let workshop = Workshop::open(plugins)?;
+    let sweep = workshop.expand(&file)?;
+    Ok((workshop, sweep))
+}
+
 /// The worker binary with the plugins it finds.
 struct Workshop {
     trainer: Trainer,
@@ -115,13 +121,10 @@ impl Workshop {
         Ok(Self { trainer, plugins })
     }
 
-    /// Checks a spec and lists its runs.
-    fn expand(&self, path: &Path, set: &SetArgs) -> Result<Sweep, SpecError> {
-        self.expand_with(path, &set.options())
-    }
-
-    fn expand_with(&self, path: &Path, options: &SpecOptions) -> Result<Sweep, SpecError> {
-        SpecFile::read(path, options)?.expand(&Backbones {
+    /// Checks a spec and lists its runs. A spec is read before plugins are looked at: it may name variables that
+    /// those must not see.
+    fn expand(&self, spec: &SpecFile) -> Result<Sweep, SpecError> {
+        spec.expand(&Backbones {
             plugins: &self.plugins,
             accepts: &|report, all| match self.trainer.capabilities(&report.path, all) {
                 Ok(verdicts) => verdicts

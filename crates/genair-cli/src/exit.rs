@@ -34,7 +34,16 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
     } else if let Some(error) = error.downcast_ref::<genair_report::SpecError>() {
         lines(&error.problems)
     } else {
-        format!("error: {error:#}\n")
+        let text = format!("error: {error:#}\n");
+        let refused = |cause: &(dyn std::error::Error + 'static)| {
+            cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(genair_process::is_refusal)
+        };
+        match error.chain().any(refused) && !text.contains(genair_process::PROCESS_HINT) {
+            true => format!("{text}hint: {}\n", genair_process::PROCESS_HINT),
+            false => text,
+        }
     };
     // Without a stderr there is nobody to tell.
     let _ = io::stderr().write_all(text.as_bytes());

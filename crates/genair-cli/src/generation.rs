@@ -8,7 +8,7 @@ use genair_data::fetch::Progress;
 use genair_runner::StageProgress;
 use indicatif::{MultiProgress, ProgressBar};
 
-use crate::output::note;
+use crate::output::{note, tick};
 use crate::progress::{duration, style};
 
 /// In a log, a generation is told at most this often.
@@ -74,7 +74,7 @@ impl GenerationBar {
                     let bar = ProgressBar::new(*total as u64).with_style(style);
                     let bar = self.bars.add(bar.with_position(*done as u64));
                     bar.reset_eta();
-                    bar.enable_steady_tick(Duration::from_secs(1));
+                    tick(&bar, Duration::from_secs(1));
                     self.bar = Some(bar);
                 }
             }

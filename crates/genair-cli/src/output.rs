@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressBar};
 use serde::Serialize;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
@@ -99,6 +100,13 @@ impl Write for Stdout<'_> {
 pub(crate) fn note(bars: &MultiProgress, text: impl Display) {
     // Without a stderr there is nobody to tell.
     bars.suspend(|| drop(writeln!(io::stderr(), "{text}")));
+}
+
+/// Has a bar tick by itself, where the system gives it a thread; without one it moves with what it shows.
+pub(crate) fn tick(bar: &ProgressBar, interval: Duration) {
+    if genair_process::spare_threads(1).is_ok() {
+        bar.enable_steady_tick(interval);
+    }
 }
 
 /// Aligned columns; those named in `right` to the right.

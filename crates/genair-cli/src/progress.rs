@@ -11,7 +11,7 @@ use genair_store::RunId;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::generation::GenerationBar;
-use crate::output::{count, note};
+use crate::output::{count, note, tick};
 
 /// In a log, a run's epochs are told at most this often.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -77,7 +77,7 @@ impl Progress {
             let bar = self
                 .bars
                 .add(ProgressBar::new(open as u64).with_style(style));
-            bar.enable_steady_tick(Duration::from_secs(1));
+            tick(&bar, Duration::from_secs(1));
             state.sweep = Some(bar);
         }
     }
@@ -89,7 +89,7 @@ impl Progress {
                 bar.with_prefix(run.labels.to_string())
                     .with_message("starting"),
             );
-            bar.enable_steady_tick(Duration::from_millis(200));
+            tick(&bar, Duration::from_millis(200));
             bar
         });
         if !self.terminal {

@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 
+use genair_process::{NoThread, PROCESS_HINT};
+
 /// Why there is no vector.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
+    /// The system refuses a thread.
+    #[error(transparent)]
+    Thread(#[from] NoThread),
     /// A file of the model's folder cannot be read.
     #[error("cannot read {path}")]
     Read {
@@ -142,6 +147,7 @@ impl EncodeError {
             | Self::NotFinite { .. } => Some(
                 "the folder's files do not belong together or are damaged: fetch the model again",
             ),
+            Self::Thread(_) => Some(PROCESS_HINT),
             Self::Task { .. } => Some("use a language model (GGUF) for it"),
             Self::Answer { .. } => Some("send the answer as the prompt of an item of its own"),
             Self::Panic { .. } => Some("this is a bug of genair-encoder; the log has the place"),

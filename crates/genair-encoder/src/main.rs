@@ -33,6 +33,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    genair_process::end_with_parent();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)

@@ -7,7 +7,6 @@ use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -50,11 +49,22 @@ pub fn serve(
     let (items, waiting) = sync_channel(request.parallel);
     let (outcomes, finished) = channel();
     let waiting = Arc::new(Mutex::new(waiting));
-    for job in jobs {
+    let reader = outcomes.clone();
+    genair_process::spawn("reads items", move || read_items(input, &items, &reader))?;
+    for (started, job) in jobs.into_iter().enumerate() {
         let (waiting, outcomes) = (Arc::clone(&waiting), outcomes.clone());
-        thread::spawn(move || work(&job, &waiting, &outcomes));
+        let thread = genair_process::spawn("encodes", move || work(&job, &waiting, &outcomes));
+        match thread {
+            Err(refused) if started == 0 => return Err(refused.into()),
+            // The others do its work.
+            Err(refused) => {
+                tracing::warn!("{refused}: {}; {started} do", refused.source);
+                break;
+            }
+            Ok(_) => {}
+        }
     }
-    thread::spawn(move || read_items(input, &items, &outcomes));
+    drop(outcomes);
     for outcome in finished {
         say(EngineEvent::Record(outcome?));
     }

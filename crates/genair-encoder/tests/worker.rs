@@ -407,3 +407,66 @@ fn a_failure_ends_the_worker_though_more_could_come() {
     ));
     drop(input);
 }
+
+/// On Linux the system sees to it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_ends_with_whoever_started_it() {
+    use std::io::{BufRead, BufReader};
+    use std::time::{Duration, Instant};
+
+    let folder = tempfile::tempdir().unwrap();
+    let request = folder.path().join("request");
+    // A request that never comes: the worker waits in the middle of its work, and its input stays open.
+    let made = Command::new("mkfifo").arg(&request).status().unwrap();
+    assert!(made.success());
+    let script = "\"$0\" run \"$1\" <&3 & echo $!; wait";
+    let mut parent = Command::new("bash")
+        .args([
+            "-c",
+            &format!("exec 3<&0; {script}"),
+            env!("CARGO_BIN_EXE_genair-encoder"),
+        ])
+        .arg(&request)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut worker = String::new();
+    BufReader::new(parent.stdout.take().unwrap())
+        .read_line(&mut worker)
+        .unwrap();
+    let proc = PathBuf::from(format!("/proc/{}", worker.trim()));
+    // Once it sleeps for long in opening its request (`openat`), libtorch is loaded and `main` has begun.
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let opens = || {
+        let call = std::fs::read_to_string(proc.join("syscall"));
+        call.is_ok_and(|call| {
+            call.starts_with(if cfg!(target_arch = "x86_64") {
+                "257 "
+            } else {
+                "56 "
+            })
+        })
+    };
+    let mut seen = 0;
+    while seen < 20 && Instant::now() < deadline {
+        seen = if opens() { seen + 1 } else { 0 };
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let ended = || {
+        let stat = std::fs::read_to_string(proc.join("stat"));
+        !stat.is_ok_and(|stat| !stat.contains(") Z"))
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !ended() {
+        assert!(
+            Instant::now() < deadline,
+            "{} is still there",
+            proc.display()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use genair_llama::SettingError;
+use genair_process::{NoThread, PROCESS_HINT};
 
 /// Why the worker ends before its input does.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,8 @@ pub(crate) enum WorkerError {
         #[source]
         source: serde_json::Error,
     },
+    #[error(transparent)]
+    Thread(#[from] NoThread),
     #[error("`{line}` on standard input is no item")]
     NoItem {
         line: String,
@@ -98,6 +101,7 @@ impl WorkerError {
     /// What to do about it, where it is not plain from the message.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            Self::Thread(_) => PROCESS_HINT,
             Self::NoSentenceVectors => "ask genair-encoder",
             Self::Model { .. } => {
                 "the worker's log has llama.cpp's reason; a damaged file must be fetched again, and an \

@@ -53,6 +53,7 @@ enum Command {
 
 fn main() -> ExitCode {
     wait_without_spinning();
+    genair_process::end_with_parent();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

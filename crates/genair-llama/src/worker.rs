@@ -5,6 +5,7 @@ use std::io::{BufRead, Write};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 use genair_llama::{Answer, ENGINE, Mean, Sampler, check_settings, encode_vector};
+use genair_process::NoThread;
 use genair_protocol::{
     AnswerEnd, EngineEvent, EngineItem, EngineRecord, EngineRequest, EngineTask, GenerationSpec,
 };
@@ -47,7 +48,7 @@ pub(crate) fn work(backend: &LlamaBackend, request: &EngineRequest) -> Result<()
         context: engine.room(),
     });
 
-    let items = items_of_standard_input(request.parallel);
+    let items = items_of_standard_input(request.parallel)?;
     match &request.task {
         EngineTask::Generate(spec) => Writer::new(&mut engine, spec, request.parallel).run(items),
         EngineTask::Read => items
@@ -69,9 +70,11 @@ fn check_range(key: &'static str, value: usize, most: usize) -> Result<(), Worke
 }
 
 /// Items as they come. Few wait here: what is not taken yet is not lost with the worker.
-fn items_of_standard_input(ahead: usize) -> Receiver<Result<EngineItem, WorkerError>> {
+fn items_of_standard_input(
+    ahead: usize,
+) -> Result<Receiver<Result<EngineItem, WorkerError>>, NoThread> {
     let (sender, receiver) = sync_channel(ahead);
-    std::thread::spawn(move || {
+    genair_process::spawn("reads items", move || {
         for line in std::io::stdin().lock().lines() {
             let item = match line {
                 Ok(line) if line.trim().is_empty() => continue,
@@ -84,8 +87,8 @@ fn items_of_standard_input(ahead: usize) -> Receiver<Result<EngineItem, WorkerEr
                 return;
             }
         }
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
 /// Writes answers to several items at once.

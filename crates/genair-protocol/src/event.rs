@@ -225,6 +225,8 @@ pub enum FailureKind {
     DiskFull,
     /// The worker ended without saying why (killed, aborted, out of memory).
     WorkerDied,
+    /// The system refused a process or a thread; with fewer jobs, or a higher limit, trying again goes on.
+    ProcessLimit,
     /// The worker used more memory than `schedule.memory_limit` and was ended.
     MemoryLimit,
     /// The worker took longer than `schedule.time_limit` and was ended.
@@ -237,7 +239,12 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// The kinds in which a run's surroundings failed and not the run.
-    pub const CRASHES: [Self; 3] = [Self::Io, Self::DiskFull, Self::WorkerDied];
+    pub const CRASHES: [Self; 4] = [
+        Self::Io,
+        Self::DiskFull,
+        Self::WorkerDied,
+        Self::ProcessLimit,
+    ];
 
     /// The kinds that a later sweep tries again without being asked to: crashes, and what failed before the
     /// run's worker was started.
@@ -285,6 +292,7 @@ impl FailureKind {
             Self::Io => "io",
             Self::DiskFull => "disk-full",
             Self::WorkerDied => "worker-died",
+            Self::ProcessLimit => "process-limit",
             Self::MemoryLimit => "memory-limit",
             Self::TimeLimit => "time-limit",
             Self::StageFailed => "stage-failed",

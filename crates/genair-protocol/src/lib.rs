@@ -16,7 +16,7 @@ pub use event::{
 };
 pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, TrainsOn};
 pub use genair_eval::MetricRow;
-pub use plugin::PluginReport;
+pub use plugin::{PluginReport, plugin_name};
 pub use representation::{
     AdapterKind, AdapterSpec, AssociationSpec, CalibrationOn, CalibrationSpec, FrozenSpec, Fusion,
     RepresentationKind, RepresentationSpec, VectorPart, VectorSource,

@@ -1,5 +1,6 @@
 //! Being asked to stop: once politely, twice at once.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,13 +25,17 @@ impl Interrupt {
     ///
     /// # Errors
     /// The signal handlers cannot be installed.
-    pub fn on_signals(told: impl Fn(Urgency) + Send + 'static) -> Result<Self, ctrlc::Error> {
+    pub fn on_signals(told: impl Fn(Urgency) + Send + 'static) -> io::Result<Self> {
         let interrupt = Self::default();
         let requested = interrupt.clone();
         // Called on a thread of its own, not in the signal handler.
         ctrlc::set_handler(move || {
             requested.request();
             told(requested.urgency());
+        })
+        .map_err(|error| match error {
+            ctrlc::Error::System(error) => error,
+            other => io::Error::other(other),
         })?;
         Ok(interrupt)
     }

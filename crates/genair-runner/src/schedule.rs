@@ -1,4 +1,4 @@
-//! Executes a plan: registers its runs, makes what they share, and has a pool of threads (`threads`) give those
+//! Executes a plan: registers its runs, makes what they share, and has threads (`threads`) give those
 //! without a result to worker processes.
 
 mod inputs;
@@ -114,11 +114,6 @@ pub fn sweep(
         .map(|(_, run)| run);
     let inputs = prepare_inputs(plan, open, how)?;
 
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(jobs)
-        .thread_name(|at| format!("worker-{at}"))
-        .build()
-        .map_err(|source| SweepError::Threads { jobs, source })?;
     let artefacts = artefacts::folder(store.path());
     let artefacts = std::path::absolute(&artefacts).unwrap_or(artefacts);
     for (state, run) in states.iter().zip(&plan.runs) {
@@ -135,7 +130,8 @@ pub fn sweep(
     let measured = store.peak_memory()?;
     let queue = Queue::new(open, schedule.memory, schedule.memory_limit, measured);
     std::thread::scope(|scope| {
-        let (writer, handle) = Writer::start(scope, store, owner.clone(), how.interrupt.clone());
+        let (writer, handle) =
+            Writer::start(scope, store, owner.clone(), how.interrupt.clone())?;
         let scheduler = Scheduler {
             how,
             plan,
@@ -146,9 +142,10 @@ pub fn sweep(
             queue,
             pruner,
             failed: AtomicBool::new(false),
+            jobs: Mutex::new(jobs),
             told: Mutex::default(),
         };
-        let outcomes = scheduler.run_all(&pool, &runs, known);
+        let outcomes = scheduler.run_all(&runs, known);
         let failed_fast = scheduler.fails_fast() && scheduler.failed.load(Ordering::SeqCst);
         drop(scheduler);
         let (mut store, written) = handle.join().map_err(|_| WriterGone)?;

@@ -2,10 +2,11 @@
 //! never opens a plugin or libtorch.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::ExitStatus;
+use std::time::Duration;
 
+use genair_process::{PROCESS_HINT, Reply, ReplyEnd, TRY_AGAIN, ask, is_refusal};
 use genair_protocol::{Capabilities, PluginReport};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +14,10 @@ use serde_json::{Map, Value};
 
 /// File name of the worker binary.
 const TRAINER: &str = "genair-trainer";
+
+/// How long it may take to answer. A plugin is given up much earlier, by the worker itself; this is for a worker
+/// that does not even start, such as on a file system that hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The worker binary.
 #[derive(Clone, Debug)]
@@ -37,6 +42,32 @@ pub enum TrainerError {
         /// The system's reason.
         #[source]
         source: std::io::Error,
+    },
+    /// The file cannot be looked at.
+    #[error("cannot look at the worker binary {}", path.display())]
+    Unseen {
+        /// The binary.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The system refuses it a process or a thread.
+    #[error("cannot ask {}; {PROCESS_HINT}", path.display())]
+    Refused {
+        /// The binary.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It does not answer.
+    #[error("`{TRAINER} {command}` gave no answer within {} s and was ended{}", PATIENCE.as_secs(), shown(stderr))]
+    TimedOut {
+        /// The subcommand.
+        command: String,
+        /// The end of what it said on stderr.
+        stderr: String,
     },
     /// It ended without an answer.
     #[error("`{TRAINER} {command}` {ending}{}", shown(stderr))]
@@ -85,10 +116,12 @@ impl Trainer {
     pub fn find(path: Option<PathBuf>) -> Result<Self, TrainerError> {
         let path = path.or_else(|| Some(std::env::current_exe().ok()?.parent()?.join(TRAINER)));
         let path = path.unwrap_or_else(|| TRAINER.into());
-        if path.is_file() {
-            Ok(Self { path })
-        } else {
-            Err(TrainerError::NotFound { path })
+        match std::fs::metadata(&path) {
+            Ok(file) if file.is_file() => Ok(Self { path }),
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(TrainerError::Unseen { path, source })
+            }
+            _ => Err(TrainerError::NotFound { path }),
         }
     }
 
@@ -97,35 +130,20 @@ impl Trainer {
         &self.path
     }
 
-    /// Reports on every plugin in the folders, the first of a name winning; broken ones say why.
+    /// What a plugin file is, or why it cannot be used.
     ///
     /// # Errors
-    /// The process died, which one broken plugin can bring about: see [`crate::plugins::discover`].
-    pub fn plugins(&self, folders: &[PathBuf]) -> Result<Vec<PluginReport>, TrainerError> {
-        self.ask("plugins", folder_flags(folders), None)
+    /// The process died, perhaps of the plugin; or nothing is known of the plugin for another reason.
+    pub fn plugin(&self, file: &Path) -> Result<PluginReport, TrainerError> {
+        self.ask("plugin", [file.as_os_str()], None)
     }
 
-    /// Reports on one plugin file.
+    /// Fails if the worker binary does not work at all, whatever it is asked.
     ///
     /// # Errors
-    /// The process died, perhaps of the plugin.
-    pub fn plugin(&self, file: &Path) -> Result<Vec<PluginReport>, TrainerError> {
-        self.ask("plugins", [OsStr::new("--plugin"), file.as_os_str()], None)
-    }
-
-    /// Names and files of the plugins in the folders, none of them opened.
-    ///
-    /// # Errors
-    /// The process died or could not be started.
-    pub fn plugin_files(
-        &self,
-        folders: &[PathBuf],
-    ) -> Result<Vec<(String, PathBuf)>, TrainerError> {
-        self.ask(
-            "plugins",
-            folder_flags(folders).chain([OsStr::new("--list-files")]),
-            None,
-        )
+    /// How it ended.
+    pub(crate) fn try_out(&self) -> Result<(), TrainerError> {
+        self.hear("--version", [], "").map(drop)
     }
 
     /// What configurations of a plugin need and give, or the plugin's reason to refuse them, one by one.
@@ -161,47 +179,59 @@ impl Trainer {
         flags: impl IntoIterator<Item = &'f OsStr>,
         input: Option<String>,
     ) -> Result<T, TrainerError> {
-        let mut process = Command::new(&self.path);
-        process.arg(command).args(flags);
+        let answer = self.hear(command, flags, &input.unwrap_or_default())?;
+        serde_json::from_slice(&answer).map_err(|source| TrainerError::Answer {
+            command: command.to_owned(),
+            source,
+        })
+    }
+
+    /// The line that it answers with.
+    fn hear<'f>(
+        &self,
+        command: &str,
+        flags: impl IntoIterator<Item = &'f OsStr>,
+        input: &str,
+    ) -> Result<Vec<u8>, TrainerError> {
+        let mut process = genair_process::command(&self.path);
         process
+            .arg(command)
+            .args(flags)
             .env("OMP_NUM_THREADS", "1")
             .env("MKL_NUM_THREADS", "1")
             .env("OMP_WAIT_POLICY", "passive");
-        let output = run(process, input).map_err(|source| TrainerError::Start {
-            path: self.path.clone(),
-            source,
-        })?;
-        let command = command.to_owned();
-        if !output.status.success() {
-            let stderr = last_lines(&String::from_utf8_lossy(&output.stderr), 10);
-            return Err(TrainerError::Died {
-                command,
-                ending: ending(output.status),
-                stderr,
-            });
+        let path = self.path.clone();
+        let Reply { end, said } =
+            ask(&mut process, input, PATIENCE).map_err(|source| match is_refusal(&source) {
+                true => TrainerError::Refused {
+                    path: path.clone(),
+                    source,
+                },
+                false => TrainerError::Start {
+                    path: path.clone(),
+                    source,
+                },
+            })?;
+        let (command, stderr) = (command.to_owned(), last_lines(&said, 10));
+        let died = |ending| TrainerError::Died {
+            command: command.clone(),
+            ending,
+            stderr: stderr.clone(),
+        };
+        match end {
+            ReplyEnd::Answer(answer) => Ok(answer),
+            ReplyEnd::Ended(status) if status.code() == Some(TRY_AGAIN.into()) => {
+                let source = std::io::Error::new(std::io::ErrorKind::WouldBlock, stderr);
+                Err(TrainerError::Refused { path, source })
+            }
+            ReplyEnd::Ended(status) if status.success() => {
+                Err(died("ended without an answer".to_owned()))
+            }
+            ReplyEnd::Ended(status) => Err(died(ending(status))),
+            ReplyEnd::TimedOut => Err(TrainerError::TimedOut { command, stderr }),
+            ReplyEnd::TooLong => Err(died("wrote without end".to_owned())),
         }
-        serde_json::from_slice(&output.stdout)
-            .map_err(|source| TrainerError::Answer { command, source })
     }
-}
-
-fn folder_flags(folders: &[PathBuf]) -> impl Iterator<Item = &OsStr> {
-    folders
-        .iter()
-        .flat_map(|folder| [OsStr::new("--plugin-dir"), folder.as_os_str()])
-}
-
-fn run(mut process: Command, input: Option<String>) -> std::io::Result<Output> {
-    process
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = process.spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A process that does not read its input says why in its answer or its exit code.
-        let _ = stdin.write_all(input.unwrap_or_default().as_bytes());
-    }
-    child.wait_with_output()
 }
 
 /// How a process ended, as the end of a sentence: `was ended by SIGKILL`, `ended with exit code 3`.

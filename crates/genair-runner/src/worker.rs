@@ -2,14 +2,13 @@
 //! event; how it ends without saying so becomes a failure.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::process::{ChildStdin, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
+use genair_process::{Child, Heard, Lines, PROCESS_HINT, REFUSED, is_refusal};
 use genair_protocol::{FailureKind, RunEvent, RunFailure, RunPhase, WorkerRequest};
 
 use crate::interrupt::{Interrupt, Urgency};
@@ -23,7 +22,7 @@ const TICK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Longest line a worker may write: ranks of some ten million users.
-const MAX_LINE: u64 = 256 << 20;
+const MAX_LINE: usize = 256 << 20;
 
 /// Lines of a worker's log that a failure keeps.
 const TAIL_LINES: usize = 10;
@@ -78,16 +77,11 @@ pub(crate) fn run_worker<E>(
 ) -> Result<Ending, E> {
     let mut worker = match Worker::start(launch) {
         Ok(worker) => worker,
-        Err(error) => {
-            let message = format!("cannot start {}: {error}", launch.trainer.display());
-            let kind = FailureKind::of_io(&error);
-            return Ok(Ending::Failed(failure(kind, RunPhase::Starting, message)));
-        }
+        Err(error) => return Ok(Ending::Failed(error.failure())),
     };
     let mut phase = RunPhase::Starting;
-    let mut reported = false;
+    let mut reported: Option<Instant> = None;
     let mut stopping: Option<Instant> = None;
-    let mut dead_since = None;
     let begin = Instant::now();
     let mut measured = begin;
     loop {
@@ -108,25 +102,27 @@ pub(crate) fn run_worker<E>(
         }
         if interrupt.urgency() == Urgency::Kill
             || stopping.is_some_and(|deadline| Instant::now() > deadline)
+            // It has no more to say, and something in it does not come back.
+            || reported.is_some_and(|since| since.elapsed() > PATIENCE)
         {
             worker.kill();
         }
-        let line = match worker.lines.recv_timeout(TICK) {
-            Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) if worker.is_running() => continue,
-            // Dead, but something it started holds its output open: wait for its last words only.
-            Err(RecvTimeoutError::Timeout)
-                if dead_since.get_or_insert_with(Instant::now).elapsed() < PATIENCE =>
-            {
-                continue;
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        // Looked at before listening, so that the last words of a worker that has ended are heard. What it left
+        // behind is gone by then, and cannot hold its output open.
+        let ended = !worker.child.is_running();
+        let line = match worker.lines.next(if ended { Duration::ZERO } else { TICK }) {
+            Ok(Heard::Line(line)) => Ok(line),
+            Ok(Heard::Nothing) if !ended => continue,
+            Ok(Heard::Nothing | Heard::End) => break,
+            Err(error) => Err(error),
         };
         let event = line
             .map_err(|error| error.to_string())
             .and_then(|line| parse(&line));
         match event {
-            Ok(event) if reported => tracing::warn!(?event, "a worker spoke after its last word"),
+            Ok(event) if reported.is_some() => {
+                tracing::warn!(?event, "a worker spoke after its last word")
+            }
             // A worker that is torn down in the middle of a step may well call that an error.
             Ok(RunEvent::Failed(failure)) if stopping.is_some() => {
                 tracing::debug!(
@@ -136,7 +132,9 @@ pub(crate) fn run_worker<E>(
             }
             Ok(event) => {
                 phase = phase_after(&event, phase);
-                reported = matches!(event, RunEvent::Finished(_) | RunEvent::Failed(_));
+                if matches!(event, RunEvent::Finished(_) | RunEvent::Failed(_)) {
+                    reported = Some(Instant::now());
+                }
                 let next = on_event(event);
                 if !matches!(next, Ok(Next::GoOn)) {
                     worker.kill();
@@ -156,11 +154,13 @@ pub(crate) fn run_worker<E>(
             }
         }
     }
+    let silent_since = Instant::now();
     let status = worker.wait();
+    let silent = silent_since.elapsed() >= PATIENCE;
     Ok(match status {
-        _ if reported => Ending::Reported,
+        _ if reported.is_some() => Ending::Reported,
         _ if stopping.is_some() => Ending::Interrupted,
-        status => Ending::Failed(died(status, phase, &worker.log)),
+        status => Ending::Failed(died(status, silent, phase, &worker.log)),
     })
 }
 
@@ -191,107 +191,98 @@ fn over(
     Some((FailureKind::TimeLimit, message, hint))
 }
 
+/// Why a worker was not started: what could not be done, and to which file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {source}", path.display())]
+struct StartError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl StartError {
+    fn failure(self) -> RunFailure {
+        let kind = match self.source.kind() {
+            _ if is_refusal(&self.source) => FailureKind::ProcessLimit,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
+            _ => FailureKind::Io,
+        };
+        RunFailure {
+            hint: (kind == FailureKind::ProcessLimit).then(|| PROCESS_HINT.to_owned()),
+            ..failure(kind, RunPhase::Starting, self.to_string())
+        }
+    }
+}
+
+/// Names what was done to which file.
+fn doing(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
 /// A running worker. Dropping it ends it.
 struct Worker {
     child: Child,
-    lines: Receiver<io::Result<String>>,
+    stdin: Option<ChildStdin>,
+    lines: Lines,
     log: PathBuf,
-    status: Option<ExitStatus>,
 }
 
 impl Worker {
-    fn start(launch: &Launch<'_>) -> io::Result<Self> {
+    fn start(launch: &Launch<'_>) -> Result<Self, StartError> {
         let folder = &launch.request.artefacts;
-        std::fs::create_dir_all(folder)?;
+        genair_store::create_folder(folder).map_err(doing("create the folder", folder))?;
         let request = folder.join("request.json");
         // By a name that the run's next start writes over, should this one be killed here.
         let partial = request.with_extension("partial");
-        std::fs::write(&partial, serde_json::to_vec_pretty(launch.request)?)?;
-        std::fs::rename(&partial, &request)?;
+        serde_json::to_vec_pretty(launch.request)
+            .map_err(io::Error::from)
+            .and_then(|text| std::fs::write(&partial, text))
+            .and_then(|()| std::fs::rename(&partial, &request))
+            .map_err(doing("write", &request))?;
         let log = folder.join(LOG_FILE);
         let threads = launch.request.run.train.threads.to_string();
-        let mut child = Command::new(launch.trainer)
+        let mut command = genair_process::command(launch.trainer);
+        command
             .arg("run")
             .arg(&request)
             // Held open: a worker whose input closes has lost its runner and ends.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
+            .stderr(File::create(&log).map_err(doing("write", &log))?)
             // Read when libgomp and MKL load, so they must be set before the process starts.
             .env("OMP_NUM_THREADS", &threads)
             .env("MKL_NUM_THREADS", &threads)
-            .env("OMP_WAIT_POLICY", "passive")
-            // Its own group: Ctrl-C in the terminal reaches the runner alone.
-            .process_group(0)
-            .spawn()?;
-        let (sender, lines) = sync_channel(64);
-        if let Some(stdout) = child.stdout.take() {
-            std::thread::spawn(move || read_lines(stdout, |line| sender.send(line).is_ok()));
-        }
+            .env("OMP_WAIT_POLICY", "passive");
+        let mut child = Child::spawn(&mut command).map_err(doing("start", launch.trainer))?;
+        let stdin = child.take_stdin();
+        let stdout = child.take_stdout().ok_or_else(|| {
+            doing("listen to", launch.trainer)(io::Error::from(io::ErrorKind::BrokenPipe))
+        })?;
         Ok(Self {
             child,
-            lines,
+            stdin,
+            lines: Lines::new(stdout, MAX_LINE),
             log,
-            status: None,
         })
     }
 
     fn close_input(&mut self) {
-        drop(self.child.stdin.take());
-    }
-
-    fn is_running(&mut self) -> bool {
-        if self.status.is_none() {
-            self.status = self.child.try_wait().ok().flatten();
-        }
-        self.status.is_none()
+        self.stdin = None;
     }
 
     /// Kills the worker and whatever it started.
     fn kill(&mut self) {
-        if self.is_running() {
-            let group = rustix::process::Pid::from_child(&self.child);
-            // It may have ended this very moment, which is as good.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+        self.child.kill();
     }
 
     /// Its exit status; a worker that has closed its output but does not end is killed.
     fn wait(&mut self) -> Option<ExitStatus> {
         self.close_input();
-        let deadline = Instant::now() + PATIENCE;
-        while self.is_running() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        self.kill();
-        if self.is_running() {
-            self.status = self.child.wait().ok();
-        }
-        self.status
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.kill();
-        self.wait();
-    }
-}
-
-/// Sends every line until the end, an error, or until `send` says that nobody listens.
-fn read_lines(stdout: ChildStdout, send: impl Fn(io::Result<String>) -> bool) {
-    let mut reader = BufReader::new(stdout);
-    loop {
-        let mut line = String::new();
-        let line = match (&mut reader).take(MAX_LINE).read_line(&mut line) {
-            Ok(0) => return,
-            Ok(_) => Ok(line),
-            Err(error) => Err(error),
-        };
-        let stop = line.is_err();
-        if !send(line) || stop {
-            return;
-        }
+        self.child.wait(PATIENCE)
     }
 }
 
@@ -321,29 +312,40 @@ fn failure(kind: FailureKind, phase: RunPhase, message: String) -> RunFailure {
     }
 }
 
-fn died(status: Option<ExitStatus>, phase: RunPhase, log: &Path) -> RunFailure {
+/// The failure of a worker that ended without a last word. `silent`: it had closed its output and was killed.
+fn died(status: Option<ExitStatus>, silent: bool, phase: RunPhase, log: &Path) -> RunFailure {
     use std::os::unix::process::ExitStatusExt;
-    let how = status.map_or_else(|| "was lost".to_owned(), ending);
+    let how = match status {
+        _ if silent => "closed its output and did not end, so it was killed,".to_owned(),
+        Some(status) => ending(status),
+        None => "was lost".to_owned(),
+    };
     let said = std::fs::read(log)
         .map(|bytes| last_lines(&String::from_utf8_lossy(&bytes), TAIL_LINES))
         .unwrap_or_default();
+    // libgomp and C++ end the process where they are refused a thread.
+    let refused = said.contains(REFUSED);
     let said = if said.is_empty() {
         "it said nothing".to_owned()
     } else {
         format!("it last said:\n{said}")
     };
-    let killed = status.is_some_and(|status| status.signal() == Some(9));
-    let hint = if killed {
+    let killed = !silent && status.is_some_and(|status| status.signal() == Some(9));
+    let hint = if refused {
+        PROCESS_HINT.to_owned()
+    } else if killed {
         "if nobody killed it, memory ran out: lower `train.batch_size` or run fewer at once (`-j`)"
             .to_owned()
     } else {
         format!("its log is {}", log.display())
     };
+    let kind = match refused {
+        true => FailureKind::ProcessLimit,
+        false => FailureKind::WorkerDied,
+    };
     let message = format!("the worker {how} without a result; {said}");
     RunFailure {
-        kind: FailureKind::WorkerDied,
-        phase,
-        message,
         hint: Some(hint),
+        ..failure(kind, phase, message)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
+use genair_process::NoThread;
 use genair_store::{Chain, Order, Owner, Store, StoreError};
 
 use crate::interrupt::Interrupt;
@@ -37,19 +38,23 @@ impl Writer {
     ///
     /// Should the database's file be deleted or replaced, it asks to stop: whatever the workers come to would be
     /// lost.
+    ///
+    /// # Errors
+    /// The system refuses the thread.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         store: Store,
         owner: Owner,
         interrupt: Interrupt,
-    ) -> (Self, ScopedJoinHandle<'scope, Written>) {
+    ) -> Result<(Self, ScopedJoinHandle<'scope, Written>), NoThread> {
         let (sender, orders) = channel();
-        let handle = scope.spawn(move || {
+        let write = move || {
             let mut store = store;
             let written = write(&mut store, &owner, &orders, &interrupt);
             (store, written)
-        });
-        (Self { orders: sender }, handle)
+        };
+        let handle = genair_process::spawn_scoped(scope, "writes results", write)?;
+        Ok((Self { orders: sender }, handle))
     }
 
     /// Does `work` on the store and returns what it returns.

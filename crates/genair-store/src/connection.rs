@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::backup::snapshot;
 use crate::error::{BUSY_SECONDS, SQLITE_BUSY, StoreError, StoreErrorKind, sqlite_code};
+use crate::place::{Place, create_folder, look};
 use crate::presence::FileIdentity;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -58,8 +59,11 @@ impl Store {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let open = |runtime: &Runtime| {
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).map_err(StoreErrorKind::FolderNotCreated)?;
+            // Nothing is created for a name that is refused.
+            if look(path).is_ok_and(|place| place == Place::Nothing)
+                && let Some(folder) = path.parent()
+            {
+                create_folder(folder).map_err(StoreErrorKind::FolderNotCreated)?;
             }
             runtime.block_on(connect(path))
         };
@@ -342,8 +346,10 @@ async fn execute(
 }
 
 fn options(path: &Path) -> Result<SqliteConnectOptions, StoreErrorKind> {
-    if path.is_dir() {
-        return Err(StoreErrorKind::IsAFolder);
+    if look(path)? == Place::File {
+        // SQLite says no more than that it cannot. Not by opening it: closing it would end SQLite's locks.
+        rustix::fs::access(path, rustix::fs::Access::READ_OK)
+            .map_err(|error| StoreErrorKind::Unreadable(error.into()))?;
     }
     // Absolute, so that SQLite never takes the name for a URI.
     let path = std::path::absolute(path)
@@ -415,7 +421,7 @@ async fn connect_read_only(path: &Path) -> Result<SqliteConnection, StoreErrorKi
 
 /// Connects for reading to a database of ours, however old or new.
 pub(crate) async fn connect_to_any_level(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
-    if !path.exists() {
+    if look(path)? == Place::Nothing {
         return Err(StoreErrorKind::Missing);
     }
     let writable = options(path)?;

@@ -37,6 +37,27 @@ pub enum StoreErrorKind {
     /// A folder where a file should be.
     #[error("this is a folder; name a file in it")]
     IsAFolder,
+    /// A link to a file that is not there.
+    #[error("{reason}; remove the link, or name another file with `--db`")]
+    Dangling {
+        /// Which link, and where it leads.
+        reason: String,
+    },
+    /// A path that the system does not let this program look at.
+    #[error(
+        "it cannot be looked at{}; correct that, or name another file with `--db`",
+        beside(reason)
+    )]
+    Unseen {
+        /// What is in the way, if that is known.
+        reason: Option<String>,
+        /// The system's own words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file that the system does not let this program read.
+    #[error("the file cannot be read; change its permissions, or name another with `--db`")]
+    Unreadable(#[source] std::io::Error),
     /// The folder of a new database cannot be made.
     #[error("its folder cannot be created; choose another place with `--db`")]
     FolderNotCreated(#[source] std::io::Error),
@@ -220,6 +241,13 @@ fn others(runs: usize) -> String {
         1 => " and another one".to_owned(),
         more => format!(" and {more} others"),
     }
+}
+
+fn beside(reason: &Option<String>) -> String {
+    let reason = reason.as_ref();
+    reason
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default()
 }
 
 /// Seconds a statement waits for another process's transaction.

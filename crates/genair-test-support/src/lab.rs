@@ -94,6 +94,11 @@ impl Lab {
         self.path(format!("{stem}-artefacts"))
     }
 
+    /// A program or library that cargo built, such as `genair`.
+    pub fn program(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.programs.join(name)
+    }
+
     /// Writes a file, and the folders it is in.
     pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
         let path = self.path(name);

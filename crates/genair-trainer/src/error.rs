@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use genair_calibration::AssociationsError;
 use genair_data::{DataError, VectorsError};
 use genair_eval::EvalError;
+use genair_process::{NoThread, PROCESS_HINT, REFUSED};
 use genair_protocol::{FailureKind, RunFailure, RunPhase};
 
 /// What went wrong, and while doing what.
@@ -152,6 +153,9 @@ pub enum RunErrorKind {
         /// What is wrong with it.
         reason: String,
     },
+    /// The system refused a thread.
+    #[error("{}", with_causes(.0))]
+    Thread(#[from] NoThread),
     /// libtorch refused an operation.
     #[error("libtorch: {}", without_backtrace(.0))]
     Torch(#[from] tch::TchError),
@@ -182,6 +186,8 @@ impl RunErrorKind {
             Self::Torch(error) if error.to_string().contains("CUDA out of memory") => {
                 FailureKind::Device
             }
+            Self::Thread(_) => FailureKind::ProcessLimit,
+            Self::Torch(error) if error.to_string().contains(REFUSED) => FailureKind::ProcessLimit,
             Self::Metrics(_) | Self::Torch(_) => FailureKind::Internal,
         }
     }
@@ -194,6 +200,7 @@ impl RunErrorKind {
             Self::PluginFailed { .. } | Self::WrongStates { .. } => {
                 "this is the plugin's fault: tell its author, or leave the backbone out of the sweep"
             }
+            _ if self.failure_kind() == FailureKind::ProcessLimit => PROCESS_HINT,
             Self::ChangedInput { .. } => "start the sweep again",
             Self::NothingToTrainOn { .. } => "loosen k_core, or bring longer histories",
             Self::Io { source, .. } if FailureKind::of_io(source) == FailureKind::DiskFull => {

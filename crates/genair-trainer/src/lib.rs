@@ -27,6 +27,7 @@ mod optimizer;
 #[cfg(test)]
 mod oracles;
 mod parameters;
+mod patience;
 pub mod plugin;
 mod popularity;
 mod random;
@@ -37,4 +38,5 @@ mod training;
 
 pub use device::{LibtorchFacts, libtorch_facts};
 pub use error::{RunErrorKind, TrainError};
+pub use patience::is_stuck;
 pub use run::{evaluate, run};

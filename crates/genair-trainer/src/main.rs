@@ -1,6 +1,8 @@
-//! The worker: trains one run, or answers what plugins there are. Meant to be started by `genair`.
+//! The worker: trains one run, or answers what a plugin is. Meant to be started by `genair`.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write};
+use std::os::fd::AsFd;
 use std::panic::UnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,8 +10,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use genair_protocol::{FailureKind, RunEvent, RunFailure, RunPhase, WorkerRequest};
-use genair_trainer::{TrainError, evaluate, libtorch_facts, plugin, run};
+use genair_process::{NoThread, TRY_AGAIN};
+use genair_protocol::{FailureKind, RunEvent, RunFailure, RunPhase, WorkerRequest, plugin_name};
+use genair_trainer::{RunErrorKind, TrainError, evaluate, is_stuck, libtorch_facts, plugin, run};
 use signal_hook::consts::SIGXFSZ;
 
 /// Trains one run in a process of its own, and looks into plugins; started by `genair`.
@@ -36,19 +39,12 @@ enum Command {
         #[arg(long)]
         checkpoint: PathBuf,
     },
-    /// Open every plugin of the given folders and say what it is, as a JSON array.
-    Plugins {
-        /// A folder with plugins; earlier ones win.
-        #[arg(long = "plugin-dir")]
-        folders: Vec<PathBuf>,
-        /// Open this one file instead.
-        #[arg(long, conflicts_with = "folders")]
-        plugin: Option<PathBuf>,
-        /// Only list the files, opening none.
-        #[arg(long)]
-        list_files: bool,
+    /// Open a plugin and say what it is, as JSON.
+    Plugin {
+        /// Its file.
+        plugin: PathBuf,
     },
-    /// Check parameters (a JSON array of objects on standard input) and say of each what the backbone needs and gives.
+    /// Check parameters (a JSON array of objects, the first line of standard input) and say of each what the backbone needs and gives.
     Capabilities {
         /// The plugin's file.
         #[arg(long)]
@@ -62,63 +58,65 @@ fn main() -> ExitCode {
     // A file that reaches its limit (`ulimit -f`) is an error of whatever writes it, and not the end. Where no
     // handler can be installed, the signal does what it did.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    genair_process::end_with_parent();
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
         .with_ansi(false)
         // A line that finds no room in the log is lost; a message about that would end the run.
         .log_internal_errors(false)
         .init();
-    match dispatch(Arguments::parse().command) {
+    let command = Arguments::parse().command;
+    let ended = Reply::take()
+        .context("cannot keep standard output")
+        .and_then(|reply| dispatch(command, &reply));
+    let code = match ended {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::from(2)
+            ExitCode::from(match error.is::<NoThread>() {
+                true => TRY_AGAIN,
+                false => 2,
+            })
         }
+    };
+    if is_stuck() {
+        end_at_once();
     }
+    code
 }
 
-fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+fn dispatch(command: Command, reply: &Reply) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run { request } => {
             let request = read_request(&request)?;
-            end_with_standard_input();
-            return Ok(report_outcome(|| run(&request, &mut say)));
+            return Ok(reply.outcome(|| {
+                prepare_threads(request.run.train.threads)
+                    .map_err(|error| RunErrorKind::from(error).during(RunPhase::Starting))?;
+                run(&request, &mut |event| reply.event(&event))
+            }));
         }
         Command::Evaluate {
             request,
             checkpoint,
         } => {
             let request = read_request(&request)?;
-            return Ok(report_outcome(|| evaluate(&request, &checkpoint, &mut say)));
+            return Ok(
+                reply.outcome(|| evaluate(&request, &checkpoint, &mut |event| reply.event(&event)))
+            );
         }
-        Command::Plugins {
-            folders,
-            plugin,
-            list_files,
-        } => {
-            let found = match plugin {
-                Some(path) => vec![(
-                    plugin::name(&path).context("not a plugin's file name")?,
-                    path,
-                )],
-                None => plugin::find(&folders),
-            };
-            if list_files {
-                answer(&found)?;
-            } else {
-                let reports: Vec<_> = found
-                    .iter()
-                    .map(|(name, path)| plugin::report(name, path))
-                    .collect();
-                answer(&reports)?;
-            }
+        Command::Plugin { plugin } => {
+            let name = plugin_name(&plugin).context("not a plugin's file name")?;
+            reply.answer(&plugin::report(&name, &plugin)?)?;
         }
         Command::Capabilities { plugin } => {
             let mut params = String::new();
-            std::io::stdin().read_to_string(&mut params)?;
+            io::stdin().lock().read_line(&mut params)?;
             let all: Vec<serde_json::Map<_, _>> =
                 serde_json::from_str(&params).context("parameters are no JSON array of objects")?;
-            let opened = plugin::Plugin::open(&plugin, None);
+            let opened = match plugin::Plugin::open(&plugin, None) {
+                Err(RunErrorKind::Thread(refused)) => return Err(refused.into()),
+                opened => opened,
+            };
             let verdict = |params| match &opened {
                 Ok(plugin) => match plugin.capabilities(params) {
                     Ok(capabilities) => serde_json::json!({ "ok": capabilities }),
@@ -126,9 +124,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
                 },
                 Err(error) => serde_json::json!({ "error": error.to_string() }),
             };
-            answer(&all.iter().map(verdict).collect::<Vec<_>>())?;
+            reply.answer(&all.iter().map(verdict).collect::<Vec<_>>())?;
         }
-        Command::Doctor => answer(&libtorch_facts())?,
+        Command::Doctor => reply.answer(&libtorch_facts())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -139,51 +137,73 @@ fn read_request(path: &Path) -> anyhow::Result<WorkerRequest> {
     serde_json::from_str(&text).with_context(|| format!("{} is no request", path.display()))
 }
 
-/// Does the work; whatever goes wrong, a panic included, is said as its last event.
-fn report_outcome(work: impl FnOnce() -> Result<(), TrainError> + UnwindSafe) -> ExitCode {
-    let outcome = std::panic::catch_unwind(work);
-    let failure = match outcome {
-        Ok(Ok(())) => return ExitCode::SUCCESS,
-        Ok(Err(error)) => RunFailure::from(&error),
-        Err(panic) => RunFailure {
-            kind: FailureKind::Internal,
-            phase: RunPhase::Training,
-            message: panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
-                .unwrap_or_else(|| "a panic without a message".to_owned()),
-            hint: Some("this is a bug of genair-trainer; the log has the place".to_owned()),
-        },
-    };
-    say(RunEvent::Failed(failure));
-    ExitCode::FAILURE
-}
+/// Standard output as it was when this program started, for its own words alone.
+struct Reply(File);
 
-/// Writes one event. Without a reader there is nobody to work for.
-fn say(event: RunEvent) {
-    if answer(&event).is_err() {
-        std::process::exit(1);
+impl Reply {
+    /// Takes standard output away: what a plugin or a library prints goes to standard error.
+    fn take() -> io::Result<Self> {
+        let own = io::stdout().as_fd().try_clone_to_owned()?;
+        rustix::stdio::dup2_stdout(io::stderr())?;
+        Ok(Self(own.into()))
+    }
+
+    /// Does the work; whatever goes wrong, a panic included, is said as its last event.
+    fn outcome(&self, work: impl FnOnce() -> Result<(), TrainError> + UnwindSafe) -> ExitCode {
+        let outcome = std::panic::catch_unwind(work);
+        let failure = match outcome {
+            Ok(Ok(())) => return ExitCode::SUCCESS,
+            Ok(Err(error)) => RunFailure::from(&error),
+            Err(panic) => RunFailure {
+                kind: FailureKind::Internal,
+                phase: RunPhase::Training,
+                message: panic
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
+                    .unwrap_or_else(|| "a panic without a message".to_owned()),
+                hint: Some("this is a bug of genair-trainer; the log has the place".to_owned()),
+            },
+        };
+        self.event(&RunEvent::Failed(failure));
+        ExitCode::FAILURE
+    }
+
+    /// Writes one event. Without a reader there is nobody to work for.
+    fn event(&self, event: &RunEvent) {
+        if let Err(error) = self.answer(event) {
+            tracing::error!("cannot tell genair what this run does: {error:#}");
+            std::process::exit(1);
+        }
+    }
+
+    fn answer(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        let mut line = serde_json::to_string(value)?;
+        line.push('\n');
+        Ok((&self.0).write_all(line.as_bytes())?)
     }
 }
 
-fn answer(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    let mut line = serde_json::to_string(value)?;
-    line.push('\n');
-    let mut out = std::io::stdout().lock();
-    out.write_all(line.as_bytes())?;
-    out.flush()?;
-    Ok(())
+/// Starts the thread that watches standard input, and fails where there would be none left for libtorch,
+/// which ends the process where it is refused one.
+fn prepare_threads(threads: usize) -> Result<(), NoThread> {
+    end_with_standard_input()?;
+    // libtorch has a pool of its own beside libgomp's.
+    genair_process::spare_threads(2 * threads)
 }
 
 /// Ends the process as soon as whoever holds the other end of standard input is gone.
-fn end_with_standard_input() {
-    std::thread::spawn(|| {
+fn end_with_standard_input() -> Result<(), NoThread> {
+    genair_process::spawn("watches standard input", || {
         let mut sink = [0u8; 64];
-        while matches!(std::io::stdin().read(&mut sink), Ok(read) if read > 0) {}
+        while matches!(io::stdin().read(&mut sink), Ok(read) if read > 0) {}
         tracing::warn!("standard input is closed; ending");
-        // Not `exit`: the other thread is inside libtorch, whose destructors it must not meet.
-        let _ =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    });
+        end_at_once();
+    })
+    .map(drop)
+}
+
+/// Not `exit`: another thread may be inside libtorch or a plugin, whose destructors it must not meet.
+fn end_at_once() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use genair_data::Dataset;
 use genair_eval::{EvalSpec, Split};
+use genair_process::NoThread;
 use genair_protocol::{
     ArtefactKind, BUILTIN_BACKBONES, DataFacts, LOCK_FILE, MachineFacts, RunEvent, RunPhase,
     RunSpec, RunTotals, WorkerRequest,
@@ -23,6 +24,7 @@ use crate::error::During;
 use crate::evaluation::{Evaluator, Scorer};
 use crate::item_space::item_space;
 use crate::parameters::Parameters;
+use crate::patience::{LOAD_LIMIT, within};
 use crate::plugin::Plugin;
 use crate::popularity::Popularity;
 use crate::random::Streams;
@@ -76,7 +78,7 @@ fn work(
         None => None,
     };
     let device = device::choose(&spec.train.device).during(RunPhase::Starting)?;
-    set_threads(spec.train.threads);
+    set_threads(spec.train.threads).during(RunPhase::Starting)?;
     let dataset = dataset(request).during(RunPhase::LoadingData)?;
     let evaluator = Evaluator::new(&dataset, &spec.eval, spec.seed);
 
@@ -372,9 +374,19 @@ fn save(
     Ok(())
 }
 
-fn set_threads(threads: usize) {
+fn set_threads(threads: usize) -> Result<(), RunErrorKind> {
+    if threads > 1 {
+        // Its pool waits for ever for a thread that it was refused.
+        let set = move || tch::set_num_threads(threads as i32);
+        within(LOAD_LIMIT, set)?.ok_or_else(|| NoThread {
+            work: "computes",
+            source: std::io::ErrorKind::WouldBlock.into(),
+        })?;
+    }
+    // Some of it holds for the thread that says it.
     tch::set_num_threads(threads as i32);
     tch::set_num_interop_threads(1);
+    Ok(())
 }
 
 fn machine_facts(spec: &RunSpec, device: Device) -> MachineFacts {

@@ -2,6 +2,7 @@
 //!
 //! Engines know items and records, no settings of a spec, no cache and no dataset.
 
+mod api_key;
 mod backoff;
 mod fake;
 mod openai;
@@ -12,8 +13,9 @@ use std::path::PathBuf;
 
 use genair_protocol::{EngineEvent, EngineItem};
 
+pub(crate) use api_key::ApiKey;
 pub(crate) use fake::{FAKE_ENGINE, FakeEngine};
-pub(crate) use openai::{ApiKey, OPENAI_ENGINE, OpenAiEngine};
+pub(crate) use openai::{OPENAI_ENGINE, OpenAiEngine};
 pub(crate) use worker::WorkerEngine;
 
 /// Something that makes records of items.
@@ -116,6 +118,31 @@ pub enum EngineError {
         /// The start of the answer.
         body: String,
     },
+    /// A server sends its client elsewhere.
+    #[error(
+        "{url} answered with a redirect (status {status}) to `{target}`, which is not followed, so that key and prompts go to no other server; if that is the address, set `http.base_url` to it"
+    )]
+    Redirect {
+        /// The address.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// Where to, without the key.
+        target: String,
+    },
+    /// An answer has the key in it.
+    #[error(
+        "{url} repeats the key in `{variable}`, or a part of it, in an answer; the answer is neither kept nor shown. Use another key there, or look at what that server does with it"
+    )]
+    RepeatsKey {
+        /// The address.
+        url: String,
+        /// The environment variable.
+        variable: String,
+    },
+    /// The system refuses a thread.
+    #[error(transparent)]
+    Thread(#[from] genair_process::NoThread),
     /// A header cannot carry the key.
     #[error("the key in `{variable}` cannot be sent: it has characters that no header may have")]
     Key {

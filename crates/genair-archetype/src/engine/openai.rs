@@ -4,7 +4,6 @@
 //! The key is read once, sent, and kept out of logs, errors and the cache.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -16,9 +15,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use ureq::Agent;
+use ureq::config::ConfigBuilder;
 use ureq::http::HeaderValue;
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use ureq::typestate::AgentScope;
 
+use super::api_key::ApiKey;
 use super::backoff::{RateLimit, pause, retry_after};
 use super::{Engine, EngineError};
 use crate::record::ServerSettings;
@@ -33,20 +35,6 @@ const TICK: Duration = Duration::from_millis(50);
 const MAX_ANSWER: u64 = 16 << 20;
 /// Characters of a server's answer that an error shows.
 const MAX_SHOWN: usize = 300;
-
-/// What a server checks requests by.
-pub(crate) struct ApiKey {
-    /// Name of the environment variable it is from.
-    pub(crate) variable: String,
-    /// The key itself.
-    pub(crate) value: String,
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the key in `{}`", self.variable)
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -63,13 +51,10 @@ impl OpenAiEngine {
         key: Option<ApiKey>,
     ) -> Result<Self, EngineError> {
         let authorization = match &key {
-            Some(key) => Some(authorization(key)?),
+            Some(key) => Some(key.header()?),
             None => None,
         };
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(http.timeout)))
-            .build();
+        let agent = agent(Duration::from_secs(http.timeout)).build();
         let path = if server.chat {
             "chat/completions"
         } else {
@@ -94,15 +79,12 @@ impl OpenAiEngine {
     }
 }
 
-fn authorization(key: &ApiKey) -> Result<HeaderValue, EngineError> {
-    let refused = |_| EngineError::Key {
-        variable: key.variable.clone(),
-    };
-    let mut value =
-        HeaderValue::from_str(&format!("Bearer {}", key.value.trim())).map_err(refused)?;
-    // Kept out of whatever prints headers.
-    value.set_sensitive(true);
-    Ok(value)
+/// Without following redirects: a key is for the server that the spec names, and an answer must be its own.
+fn agent(timeout: Duration) -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(timeout))
 }
 
 impl Engine for OpenAiEngine {
@@ -123,11 +105,21 @@ impl Engine for OpenAiEngine {
         let mut left = items.len();
         let queue = Arc::new(Mutex::new(VecDeque::from(items)));
         let (sender, outcomes) = channel();
-        for _ in 0..self.concurrency.min(left) {
+        for started in 0..self.concurrency.min(left) {
             let (client, queue, sender) =
                 (Arc::clone(&self.client), Arc::clone(&queue), sender.clone());
             // Not scoped: nobody waits for a request that hangs once the others are told to stop.
-            std::thread::spawn(move || client.work(&queue, &sender));
+            let thread =
+                genair_process::spawn("asks the server", move || client.work(&queue, &sender));
+            match thread {
+                Err(refused) if started == 0 => return Err(refused.into()),
+                // The others do its work.
+                Err(refused) => {
+                    tracing::warn!("{refused}: {}; {started} do", refused.source);
+                    break;
+                }
+                Ok(_) => {}
+            }
         }
         drop(sender);
         let _stop = StopOnDrop(Arc::clone(&self.client));
@@ -281,6 +273,17 @@ impl Client {
             .read_to_vec()
             .map_err(transfer)?;
         let text = String::from_utf8_lossy(&bytes);
+        if response.status().is_redirection() {
+            let target = response.headers().get(LOCATION);
+            let target = target.map_or_else(String::new, |target| {
+                self.shown(&String::from_utf8_lossy(target.as_bytes()))
+            });
+            return Err(Failure::Final(EngineError::Redirect {
+                url: self.url.clone(),
+                status,
+                target,
+            }));
+        }
         if !response.status().is_success() {
             let url = self.url.clone();
             let body = self.shown(&text);
@@ -290,20 +293,25 @@ impl Client {
                 _ => Failure::Final(error),
             });
         }
-        record(item, &text).map_err(|reason| {
+        let record = record(item, &text).map_err(|reason| {
             let url = self.url.clone();
             let body = self.shown(&text);
             Failure::Transient(EngineError::Answer { url, reason, body }, None)
-        })
+        })?;
+        match &self.key {
+            Some(key) if key.is_in(&record.text) => Err(Failure::Final(EngineError::RepeatsKey {
+                url: self.url.clone(),
+                variable: key.variable.clone(),
+            })),
+            _ => Ok(record),
+        }
     }
 
     /// The start of what a server says, without the key: some servers repeat it.
     fn shown(&self, text: &str) -> String {
         let text = match &self.key {
-            Some(key) if !key.value.trim().is_empty() => {
-                text.replace(key.value.trim(), "[the key]")
-            }
-            _ => text.to_owned(),
+            Some(key) => key.hidden_in(text),
+            None => text.to_owned(),
         };
         text.trim().chars().take(MAX_SHOWN).collect()
     }

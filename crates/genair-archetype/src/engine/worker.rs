@@ -2,14 +2,14 @@
 //! out-of-memory kill costs the items it had in hand.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::{Duration, Instant};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
+use genair_process::{Child, Heard, Lines};
 use genair_protocol::{EngineEvent, EngineItem, EngineRequest};
 
 use super::{Engine, EngineError};
@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// How long a worker that has closed its output may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest line a worker may write: the tokens of the longest prompt, or vectors.
-const MAX_LINE: u64 = 64 << 20;
+const MAX_LINE: usize = 64 << 20;
 /// Bytes of a worker's log that are read for an error.
 const LOG_END: u64 = 4096;
 /// Lines of it that an error shows.
@@ -46,7 +46,8 @@ impl Engine for WorkerEngine {
         on_event: &mut dyn FnMut(EngineEvent) -> ControlFlow<()>,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<(), EngineError> {
-        if !self.program.is_file() {
+        // Other reasons are told where it does not start.
+        if self.program.try_exists().is_ok_and(|is_there| !is_there) {
             return Err(EngineError::NoWorker {
                 path: self.program.clone(),
                 command: build_command(&self.program),
@@ -62,10 +63,19 @@ impl Engine for WorkerEngine {
             if interrupted() {
                 return Err(EngineError::Interrupted);
             }
-            let line = match process.lines.recv_timeout(TICK) {
-                Ok(line) => line,
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => break,
+            // Looked at before listening, so that the last words of a worker that has ended are heard.
+            let ended = !process.child.is_running();
+            let line = match process
+                .lines
+                .next(if ended { Duration::ZERO } else { TICK })
+            {
+                Ok(Heard::Line(line)) => line,
+                Ok(Heard::Nothing) if !ended => continue,
+                Ok(Heard::Nothing | Heard::End) => break,
+                Err(source) => {
+                    let path = self.program.clone();
+                    return Err(EngineError::Start { path, source });
+                }
             };
             let event = self.event(&line)?;
             records += usize::from(matches!(event, EngineEvent::Record(_)));
@@ -73,7 +83,7 @@ impl Engine for WorkerEngine {
                 return Ok(());
             }
         }
-        let status = process.wait();
+        let status = process.child.wait(PATIENCE);
         if records == count && status.is_some_and(|status| status.success()) {
             return Ok(());
         }
@@ -96,7 +106,7 @@ impl WorkerEngine {
         let text = serde_json::to_vec_pretty(&self.request)?;
         crate::file::write(&request, &text)?;
         let threads = self.request.threads.to_string();
-        let mut command = Command::new(&self.program);
+        let mut command = genair_process::command(&self.program);
         command
             .arg("run")
             .arg(&request)
@@ -105,29 +115,20 @@ impl WorkerEngine {
             .stderr(File::create(&log)?)
             // Read when libgomp loads, so they must be set before the process starts.
             .env("OMP_NUM_THREADS", &threads)
-            .env("OMP_WAIT_POLICY", "passive")
-            // Its own group: Ctrl-C in the terminal reaches this process alone.
-            .process_group(0);
-        let mut child = command.spawn()?;
-        if let Some(stdin) = child.stdin.take() {
-            std::thread::spawn(move || feed(stdin, items));
+            .env("OMP_WAIT_POLICY", "passive");
+        // In a group of its own: Ctrl-C in the terminal reaches this process alone.
+        let mut child = Child::spawn(&mut command)?;
+        if let Some(stdin) = child.take_stdin() {
+            let feeding = genair_process::spawn("hands over items", move || feed(stdin, items));
+            feeding.map_err(|refused| refused.source)?;
         }
-        let (sender, lines) = sync_channel(64);
-        if let Some(stdout) = child.stdout.take() {
-            std::thread::spawn(move || read_lines(stdout, |line| sender.send(line).is_ok()));
-        }
+        let stdout = child.take_stdout().ok_or(io::ErrorKind::BrokenPipe)?;
+        let lines = Lines::new(stdout, MAX_LINE);
         Ok(Process { child, lines, log })
     }
 
-    fn event(&self, line: &io::Result<String>) -> Result<EngineEvent, EngineError> {
+    fn event(&self, line: &str) -> Result<EngineEvent, EngineError> {
         let path = self.program.clone();
-        let line = match line {
-            Ok(line) => line,
-            Err(error) => {
-                let source = io::Error::new(error.kind(), error.to_string());
-                return Err(EngineError::Start { path, source });
-            }
-        };
         match serde_json::from_str(line) {
             Ok(EngineEvent::Failed { message, hint }) => Err(EngineError::Failed {
                 path,
@@ -161,36 +162,8 @@ fn is_version(found: &str, expected: &str) -> bool {
 /// A running worker. Dropping it ends it.
 struct Process {
     child: Child,
-    lines: Receiver<io::Result<String>>,
+    lines: Lines,
     log: PathBuf,
-}
-
-impl Process {
-    /// Its exit status; a worker that has closed its output but does not end is killed.
-    fn wait(&mut self) -> Option<ExitStatus> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Some(status);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        self.kill()
-    }
-
-    fn kill(&mut self) -> Option<ExitStatus> {
-        // It may have ended this very moment, which is as good.
-        let _ = self.child.kill();
-        self.child.wait().ok()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            self.kill();
-        }
-    }
 }
 
 /// Hands over the items, as fast as the worker takes them. A worker that ended takes none: how it ended is
@@ -200,23 +173,6 @@ fn feed(stdin: impl Write, items: Vec<EngineItem>) {
     for item in items {
         let written = serde_json::to_writer(&mut stdin, &item).map_err(io::Error::from);
         if written.and_then(|()| stdin.write_all(b"\n")).is_err() {
-            return;
-        }
-    }
-}
-
-/// Sends every line until the end, an error, or until `send` says that nobody listens.
-fn read_lines(stdout: ChildStdout, send: impl Fn(io::Result<String>) -> bool) {
-    let mut reader = BufReader::new(stdout);
-    loop {
-        let mut line = String::new();
-        let line = match (&mut reader).take(MAX_LINE).read_line(&mut line) {
-            Ok(0) => return,
-            Ok(_) => Ok(line),
-            Err(error) => Err(error),
-        };
-        let stop = line.is_err();
-        if !send(line) || stop {
             return;
         }
     }
@@ -341,10 +297,7 @@ mod tests {
                 &format!("{READY}exit 0"),
                 "exit status: 0 after 0 records before it was done; it said nothing",
             ),
-            (
-                "echo hello",
-                "said \"hello\\n\", which is no event; build it",
-            ),
+            ("echo hello", "said \"hello\", which is no event; build it"),
             (
                 "echo '{\"event\":\"failed\",\"message\":\"item k is too long\",\"hint\":\"shorten it\"}'",
                 "genair-llama`: item k is too long; shorten it",

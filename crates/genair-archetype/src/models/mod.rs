@@ -7,7 +7,7 @@ mod catalogue;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::UNIX_EPOCH;
 
 use genair_data::fetch::{FetchError, KnownFile, Progress, files};
@@ -258,7 +258,7 @@ fn quantize(source: &Path, output: &Path, installation: &Installation) -> Result
         reason,
     };
     let temporary = file::temporary(output).map_err(|error| failed(error.to_string()))?;
-    let said = Command::new(worker)
+    let said = genair_process::command(worker)
         .arg("quantize")
         .args([source, temporary.path()])
         .arg("q8_0")

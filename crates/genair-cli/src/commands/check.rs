@@ -37,7 +37,7 @@ impl<'a> Checked<'a> {
             problems: Vec::new(),
             warnings: Vec::new(),
         };
-        match workshop.expand_with(spec, options) {
+        match SpecFile::read(spec, options).and_then(|file| workshop.expand(&file)) {
             Ok(sweep) => Self {
                 sweep: Some(sweep.name),
                 runs: sweep.runs.len(),
@@ -59,18 +59,22 @@ pub(super) fn check(
     set: &SetArgs,
     plugins: &PluginArgs,
 ) -> anyhow::Result<Exit> {
+    let options = set.options();
+    // Before plugins are looked at: a spec may name variables that those must not see.
+    let read = |spec: &PathBuf| {
+        let profiles = SpecFile::read(spec, &options).map(|file| file.profiles());
+        profiles.unwrap_or_default()
+    };
+    let profiles: Vec<Vec<String>> = specs.iter().map(read).collect();
     let workshop = Workshop::open(plugins)?;
     let mut checked = Vec::new();
-    for spec in specs {
-        let options = set.options();
+    for (spec, profiles) in specs.iter().zip(profiles) {
         checked.push(Checked::new(&workshop, spec, None, &options));
         if !options.profiles.is_empty() {
             continue;
         }
         let known = checked.last().map(|own| own.problems.clone());
-        for profile in
-            SpecFile::read(spec, &options).map_or_else(|_| Vec::new(), |file| file.profiles())
-        {
+        for profile in profiles {
             let options = SpecOptions {
                 profiles: vec![profile.clone()],
                 ..options.clone()

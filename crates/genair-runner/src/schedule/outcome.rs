@@ -1,5 +1,6 @@
 //! How a sweep ended, and why it could not go on.
 
+use genair_process::{NoThread, PROCESS_HINT};
 use genair_protocol::RunPhase;
 use genair_store::{RunId, StoreError};
 
@@ -47,14 +48,18 @@ pub enum SweepError {
     /// A bug in the writer.
     #[error(transparent)]
     Writer(#[from] WriterGone),
-    /// The threads could not be started.
-    #[error("cannot start {jobs} threads; choose a smaller `-j`")]
-    Threads {
-        /// Threads asked for.
-        jobs: usize,
-        /// The system's reason.
-        #[source]
-        source: rayon::ThreadPoolBuildError,
+    /// The system refuses the sweep a thread that it cannot do without.
+    #[error("{PROCESS_HINT}")]
+    Thread(#[from] NoThread),
+    /// The system refuses workers, one at a time even.
+    #[error(
+        "{labels} does not start: {message}; {PROCESS_HINT}. What is done is kept, and the same command goes on"
+    )]
+    Refused {
+        /// The run that was tried last.
+        labels: Box<Labels>,
+        /// What was refused.
+        message: String,
     },
     /// What runs share could not be made: for want of room, which ends the sweep; as any other run's failure, the
     /// reason of it.

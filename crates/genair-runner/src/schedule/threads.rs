@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use genair_process::PROCESS_HINT;
 use genair_protocol::{
     FailureKind, InputFile, ResumeSpec, RunEvent, RunFailure, RunPhase, WorkerRequest,
 };
@@ -28,6 +29,9 @@ use crate::writer::Writer;
 /// How often a run in another process's hands is asked about.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How often the last thread starts a run again whose worker the system refuses.
+const REFUSALS: usize = 5;
+
 /// What the threads of one sweep share.
 pub(super) struct Scheduler<'a> {
     pub(super) how: &'a Execution<'a>,
@@ -41,6 +45,8 @@ pub(super) struct Scheduler<'a> {
     pub(super) pruner: Option<Pruner>,
     /// Whether a run has failed.
     pub(super) failed: AtomicBool,
+    /// Threads that start workers: fewer once the system refuses one.
+    pub(super) jobs: Mutex<usize>,
     /// Owners already reported as waited for.
     pub(super) told: Mutex<HashSet<String>>,
 }
@@ -50,6 +56,8 @@ enum Attempt {
     Done(Outcome),
     /// In another process's hands, this one if it is known.
     Held(Option<OwnerInfo>),
+    /// The system refused its worker a process or a thread. It is open again.
+    Refused(RunFailure),
 }
 
 /// Takes a run that a thread is done with off the queue's list.
@@ -66,41 +74,67 @@ impl Scheduler<'_> {
     /// held elsewhere are asked about until they have an outcome.
     pub(super) fn run_all(
         &self,
-        pool: &rayon::ThreadPool,
         runs: &[(RunId, &PlannedRun)],
         outcomes: Vec<Option<Outcome>>,
     ) -> Result<Vec<Outcome>, SweepError> {
         let outcomes = Mutex::new(outcomes);
         let error = Mutex::new(None);
-        // The database is gone: no use in starting more.
+        // The database is gone, or no worker can be started: no use in starting more.
         let give_up = |first| {
             self.how.interrupt.request();
             lock(&error).get_or_insert(first);
         };
+        let work = || {
+            let mut refusals = 0;
+            while let Some(at) = self.queue.next(|| self.stops()) {
+                let at_work = AtWork(&self.queue, at);
+                let (number, run) = runs[at];
+                match self.attempt(at, number, run) {
+                    Ok(Attempt::Held(holder)) => {
+                        let waiting = self.queue.put_back(at, &run.labels, POLL);
+                        if let Some((waiting, holder)) = waiting.zip(holder) {
+                            self.tell_once(waiting, &holder);
+                        }
+                        // It waits again.
+                        std::mem::forget(at_work);
+                    }
+                    Ok(Attempt::Refused(failure)) => {
+                        self.queue.put_back(at, &run.labels, POLL);
+                        std::mem::forget(at_work);
+                        refusals += 1;
+                        if self.leave(1, &failure.message) {
+                            return;
+                        }
+                        if refusals > REFUSALS {
+                            give_up(SweepError::Refused {
+                                labels: Box::new(run.labels.clone()),
+                                message: failure.message,
+                            });
+                        }
+                    }
+                    Ok(Attempt::Done(outcome)) => {
+                        refusals = 0;
+                        if matches!(outcome, Outcome::Failed(_)) {
+                            self.failed.store(true, Ordering::SeqCst);
+                        }
+                        lock(&outcomes)[at] = Some(outcome);
+                        self.promote(number).unwrap_or_else(&give_up);
+                    }
+                    Err(first) => give_up(first),
+                }
+            }
+        };
         loop {
-            pool.broadcast(|_| {
-                while let Some(at) = self.queue.next(|| self.stops()) {
-                    let at_work = AtWork(&self.queue, at);
-                    let (number, run) = runs[at];
-                    match self.attempt(at, number, run) {
-                        Ok(Attempt::Held(holder)) => {
-                            let waiting = self.queue.put_back(at, &run.labels, POLL);
-                            if let Some((waiting, holder)) = waiting.zip(holder) {
-                                self.tell_once(waiting, &holder);
-                            }
-                            // It waits again.
-                            std::mem::forget(at_work);
-                        }
-                        Ok(Attempt::Done(outcome)) => {
-                            if matches!(outcome, Outcome::Failed(_)) {
-                                self.failed.store(true, Ordering::SeqCst);
-                            }
-                            lock(&outcomes)[at] = Some(outcome);
-                            self.promote(number).unwrap_or_else(&give_up);
-                        }
-                        Err(first) => give_up(first),
+            std::thread::scope(|scope| {
+                // This thread is one of them.
+                let others = *lock(&self.jobs) - 1;
+                for started in 0..others {
+                    if let Err(error) = genair_process::spawn_scoped(scope, "starts runs", work) {
+                        self.leave(others - started, &error.source.to_string());
+                        break;
                     }
                 }
+                work();
             });
             match self.rescue() {
                 Ok(true) => {}
@@ -118,6 +152,17 @@ impl Scheduler<'_> {
                 Ok(outcomes.into_iter().map(left).collect())
             }
         }
+    }
+
+    /// Takes threads off the sweep because the system refused something, unless that would leave none.
+    fn leave(&self, threads: usize, message: &str) -> bool {
+        let mut jobs = lock(&self.jobs);
+        if *jobs <= threads {
+            return false;
+        }
+        *jobs -= threads;
+        tracing::warn!("{message}; going on with fewer jobs, {jobs} at once: {PROCESS_HINT}");
+        true
     }
 
     /// Whether nothing is to be started any more.
@@ -159,7 +204,7 @@ impl Scheduler<'_> {
             log = Some(folder.join(LOG_FILE));
             let outcome = match self.execute(at, number, run, folder)? {
                 Attempt::Done(outcome) => outcome,
-                held => return Ok(held),
+                other => return Ok(other),
             };
             match &outcome {
                 Outcome::Failed(failure) if failure.kind == FailureKind::DiskFull => {
@@ -226,6 +271,7 @@ impl Scheduler<'_> {
             .observe(Notice::RunStarted { id: number, run });
         let mut recorder = Recorder::new(&self.writer, &self.owner, number);
         let mut outcome = Outcome::Left;
+        let mut refused = None;
         let launch = Launch {
             trainer: self.how.trainer.path(),
             request: &request,
@@ -242,6 +288,11 @@ impl Scheduler<'_> {
                 event: &event,
             });
             match &event {
+                // No failure of the run: it is not recorded as one.
+                RunEvent::Failed(failure) if failure.kind == FailureKind::ProcessLimit => {
+                    refused = Some(failure.clone());
+                    return Ok(Next::End);
+                }
                 RunEvent::Finished(_) => outcome = Outcome::Finished,
                 RunEvent::Failed(failure) => outcome = Outcome::Failed(failure.clone()),
                 _ => {}
@@ -264,6 +315,9 @@ impl Scheduler<'_> {
                     self.prune(number, epoch)?;
                 }
             }
+            Ok(Ending::Failed(failure)) if failure.kind == FailureKind::ProcessLimit => {
+                refused = Some(failure);
+            }
             Ok(Ending::Failed(failure)) => outcome = self.fail(number, failure)?,
             Ok(Ending::Interrupted) => self.release(number)?,
             Err(SweepError::Store(error)) => match error.kind {
@@ -275,6 +329,10 @@ impl Scheduler<'_> {
                 _ => return Err(error.into()),
             },
             Err(error) => return Err(error),
+        }
+        if let Some(failure) = refused {
+            self.release(number)?;
+            return Ok(Attempt::Refused(failure));
         }
         match &outcome {
             Outcome::Finished => artefacts::tidy(&request.artefacts),

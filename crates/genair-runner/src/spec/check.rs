@@ -15,7 +15,7 @@ use super::data_path::absolute;
 use super::key_path::KeyPath;
 use super::load::SpecFile;
 use super::params::{self, Params};
-use super::problem::{Problems, nearest, suggestion};
+use super::problem::{Problems, nearest, nearest_few, suggestion};
 use super::ranges::train_problems;
 use super::search::Search;
 use super::section::read_section;
@@ -218,11 +218,16 @@ impl<'s> Checker<'s> {
                         )
                     }
                     None => {
-                        let hint = nearest(name, found.iter().copied())
-                            .map(|near| format!("did you mean `{near}`?"));
+                        let near = nearest(name, found.iter().copied())
+                            .map(|near| format!("did you mean `{near}`? "));
+                        let hint = format!(
+                            "{}plugins of other folders are found with --plugin-dir FOLDER or GENAIR_PLUGIN_PATH",
+                            near.unwrap_or_default()
+                        );
+                        let there = nearest_few(name, &found);
                         (
-                            format!("no backbone `{name}`; there are {}", found.join(", ")),
-                            hint,
+                            format!("no backbone `{name}`; there are {there}"),
+                            Some(hint),
                         )
                     }
                 }

@@ -10,6 +10,11 @@ pub(crate) fn absolute(path: &Path, folder: &Path) -> Result<PathBuf, (String, O
     path.canonicalize().map_err(|error| {
         let shown = path.display();
         match error.kind() {
+            std::io::ErrorKind::NotFound if path.is_symlink() => {
+                let hint = "correct the link, or name another folder";
+                let message = format!("`{shown}` is a link to what is not there");
+                (message, Some(hint.to_owned()))
+            }
             std::io::ErrorKind::NotFound => {
                 let hint = "relative paths start from the spec's folder; `genair data fetch` gets public data sets";
                 (format!("there is no folder `{shown}`"), Some(hint.to_owned()))

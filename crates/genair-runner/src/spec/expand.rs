@@ -13,8 +13,9 @@ use super::check::{Backbones, Checker, SweepSection, is_builtin};
 use super::condition::Condition;
 use super::key_path::KeyPath;
 use super::load::SpecFile;
+use super::meant;
 use super::params::Params;
-use super::problem::{SpecError, suggestion};
+use super::problem::SpecError;
 use super::representation::{COMPONENTS, Representation};
 use super::search::{Search, borrowed};
 use super::{Labels, PluginFile, Schedule, Sweep, SweepRun};
@@ -276,7 +277,7 @@ impl Checker<'_> {
             self.problems.report(
                 &key,
                 format!("unknown table or key `{key}`"),
-                suggestion(&name, &SECTIONS),
+                meant::hint(&KeyPath::default(), &name, &SECTIONS),
             );
         }
         let section = self.sweep_section();

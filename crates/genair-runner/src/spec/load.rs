@@ -91,6 +91,9 @@ impl SpecFile {
                 return Err(SpecError { problems: wrong });
             }
         };
+        for tree in files.iter().map(|file| &file.tree) {
+            keep_keys_from_children(tree);
+        }
         let profiles = Profiles::take(&mut files);
         let sources = Sources::new(files, options.profiles.clone());
         wrong.extend(profiles.problems(&sources));
@@ -105,6 +108,7 @@ impl SpecFile {
         for (path, value) in set {
             path.set(&mut top, value);
         }
+        keep_keys_from_children(&top);
         let mut written = Figment::new();
         for file in sources.files() {
             written = written.merge(Layer::new(file.path.display().to_string(), &file.tree));
@@ -250,6 +254,20 @@ impl Profiles {
             });
         }
         problems
+    }
+}
+
+/// Keeps the variables that hold the keys of servers from every child: plugins run in some of them. Those of a
+/// profile that was not chosen, too.
+fn keep_keys_from_children(tree: &Table) {
+    for (key, value) in tree {
+        match value {
+            toml::Value::String(variable) if key == "api_key_env" => {
+                genair_process::keep_from_children(variable);
+            }
+            toml::Value::Table(inner) => keep_keys_from_children(inner),
+            _ => {}
+        }
     }
 }
 

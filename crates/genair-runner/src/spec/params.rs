@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use toml::Table;
 
 use super::key_path::KeyPath;
-use super::problem::{Problems, nearest, suggestion};
+use super::meant;
+use super::problem::{Problems, nearest};
 use super::settings::{choices, has_type, property_names, resolve, schema_at, type_name};
 
 /// Settings of a backbone, complete.
@@ -55,12 +56,9 @@ pub(crate) fn check_params(
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let known = property_names(schema, &inside);
                 for name in unexpected {
+                    let hint = meant::hint(&key, name, &known);
                     let key = key.child(name);
-                    problems.report(
-                        &key,
-                        format!("unknown key `{key}`"),
-                        suggestion(name, &known),
-                    );
+                    problems.report(&key, format!("unknown key `{key}`"), hint);
                 }
                 continue;
             }

@@ -188,6 +188,20 @@ pub(crate) fn nearest<'c>(
         .map(|(_, candidate)| candidate)
 }
 
+/// All candidates, or where they are many, those nearest to `name` and how many more there are.
+pub(crate) fn nearest_few(name: &str, candidates: &[&str]) -> String {
+    const FEW: usize = 8;
+    if candidates.len() <= FEW {
+        return candidates.join(", ");
+    }
+    let lower = name.to_lowercase();
+    let mut nearest = candidates.to_vec();
+    nearest.sort_by_key(|candidate| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()));
+    nearest.truncate(FEW);
+    let more = candidates.len() - FEW;
+    format!("{} and {more} more", nearest.join(", "))
+}
+
 /// A hint that names the nearest candidate, or else all of them.
 pub(crate) fn suggestion(name: &str, candidates: &[&str]) -> Option<String> {
     match nearest(name, candidates.iter().copied()) {
@@ -213,5 +227,16 @@ mod tests {
         ] {
             assert_eq!(nearest(typo, names), expected, "{typo}");
         }
+    }
+
+    #[test]
+    fn of_many_names_the_nearest_are_shown() {
+        let names: Vec<String> = (0..20).map(|n| format!("backbone{n}")).collect();
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+        names.push("sasrec");
+        let few = nearest_few("sasrek", &names);
+        assert!(few.starts_with("sasrec, "), "{few}");
+        assert!(few.ends_with(" and 13 more"), "{few}");
+        assert_eq!(nearest_few("x", &["a", "b"]), "a, b");
     }
 }

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use toml::Table;
 
 use super::key_path::KeyPath;
+use super::meant;
 use super::problem::{Problems, suggestion};
 
 /// Reads `table`, which stands at `at` in the spec, as a `T`.
@@ -54,7 +55,7 @@ fn report(
             problems.report(
                 &key,
                 format!("unknown key `{key}`"),
-                suggestion(&name, known),
+                meant::hint(&section_of(&key), &name, known),
             );
         }
         Kind::MissingField(name) => {
@@ -83,6 +84,12 @@ fn report(
         other => problems.report(&key, format!("`{key}`: {other}"), None),
     }
     inner.clone()
+}
+
+/// The table that a key is in.
+fn section_of(key: &KeyPath) -> KeyPath {
+    let keys = key.keys();
+    KeyPath::new(&keys[..keys.len().saturating_sub(1)])
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod leftovers;
 mod pruning;
+mod refused;
 mod scheduling;
 
 use std::os::unix::fs::PermissionsExt;
@@ -316,7 +318,7 @@ fn output_that_is_no_event_ends_the_worker() {
     {
       "kind": "internal",
       "phase": "starting",
-      "message": "the worker's output is no event: \"hello world\\n\" (expected value at line 1 column 1)",
+      "message": "the worker's output is no event: \"hello world\" (expected value at line 1 column 1)",
       "hint": null
     }
     "#);

@@ -11,6 +11,7 @@ use genair_abi::{
 use libloading::Library;
 use serde::de::DeserializeOwned;
 
+use crate::patience::{LOAD_LIMIT, within};
 use crate::{RunErrorKind, device, digest};
 
 /// A plugin that speaks this trainer's language.
@@ -28,27 +29,19 @@ pub(super) struct HandshakeFacts {
 }
 
 impl Plugin {
-    /// Opens a plugin whose file must have the given SHA-256 (lower-case hex), if one is given.
+    /// Opens a plugin whose file must have the given SHA-256 (lower-case hex), if one is given. Takes
+    /// ten seconds at the most.
     ///
     /// # Errors
-    /// [`RunErrorKind::PluginRejected`] where the file is not the one that was planned, does not
-    /// load, or was built against another ABI or libtorch; [`RunErrorKind::PluginFailed`] where it
-    /// cannot describe itself.
+    /// [`RunErrorKind::PluginRejected`] where the file is not the one that was planned, is no regular file,
+    /// does not load in time, or was built against another ABI or libtorch; [`RunErrorKind::PluginFailed`]
+    /// where it cannot describe itself; [`RunErrorKind::Thread`] where the system refuses a thread.
     pub fn open(path: &Path, sha256: Option<&str>) -> Result<Self, RunErrorKind> {
-        if let Some(expected) = sha256 {
-            let found = digest::of_file(path)?;
-            if found != expected {
-                let reason = format!(
-                    "the file has changed since the sweep was planned (SHA-256 {found}, planned \
-                     {expected}); start the sweep again"
-                );
-                return Err(RunErrorKind::PluginRejected {
-                    path: path.to_owned(),
-                    reason,
-                });
-            }
-        }
-        Self::open_reporting(path, &mut HandshakeFacts::default())
+        let (file, expected) = (path.to_owned(), sha256.map(str::to_owned));
+        let opened = within(LOAD_LIMIT, move || {
+            Self::open_reporting(&file, expected.as_deref(), &mut HandshakeFacts::default())
+        })?;
+        opened.unwrap_or_else(|| Err(rejected(path, too_slow())))
     }
 
     /// A plugin that is linked into this program, such as the one under test: the same checks and
@@ -61,16 +54,24 @@ impl Plugin {
         Self::accept(path, handshake, &mut HandshakeFacts::default())
     }
 
-    /// [`Self::open`], leaving behind what the handshake said even where it does not match.
+    /// [`Self::open`] without its limit, leaving behind what the handshake said even where it does not match.
     pub(super) fn open_reporting(
         path: &Path,
+        sha256: Option<&str>,
         facts: &mut HandshakeFacts,
     ) -> Result<Self, RunErrorKind> {
-        let handshake =
-            exported_handshake(path).map_err(|reason| RunErrorKind::PluginRejected {
-                path: path.to_owned(),
-                reason,
-            })?;
+        require_regular(path).map_err(|reason| rejected(path, reason))?;
+        if let Some(expected) = sha256 {
+            let found = digest::of_file(path)?;
+            if found != expected {
+                let reason = format!(
+                    "the file has changed since the sweep was planned (SHA-256 {found}, planned \
+                     {expected}); start the sweep again"
+                );
+                return Err(rejected(path, reason));
+            }
+        }
+        let handshake = exported_handshake(path).map_err(|reason| rejected(path, reason))?;
         Self::accept(path, handshake, facts)
     }
 
@@ -79,10 +80,7 @@ impl Plugin {
         handshake: *const Handshake,
         facts: &mut HandshakeFacts,
     ) -> Result<Self, RunErrorKind> {
-        let vtable = compare(handshake, facts).map_err(|reason| RunErrorKind::PluginRejected {
-            path: path.to_owned(),
-            reason,
-        })?;
+        let vtable = compare(handshake, facts).map_err(|reason| rejected(path, reason))?;
         let mut plugin = Self {
             vtable,
             descriptor: unnamed(),
@@ -143,6 +141,54 @@ impl Plugin {
             .map_err(|failure| self.failed(call, failure))?;
         serde_json::from_str(&out.to_string_lossy())
             .map_err(|error| self.failed(call, (StatusCode::Error, error.to_string())))
+    }
+}
+
+/// Why a plugin that does not come back is not used.
+pub(super) fn too_slow() -> String {
+    format!(
+        "it does not come back while it loads: given up after {} s; build it again with `just build`, or remove it",
+        LOAD_LIMIT.as_secs()
+    )
+}
+
+fn rejected(path: &Path, reason: String) -> RunErrorKind {
+    RunErrorKind::PluginRejected {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+/// Fails on what must not be opened at all: a named pipe waits for ever, a device is anything.
+fn require_regular(path: &Path) -> Result<(), String> {
+    let kind = match std::fs::metadata(path) {
+        Ok(file) if file.is_file() => return Ok(()),
+        Ok(file) => kind(file.file_type()),
+        Err(error) if is_link(path) => {
+            return Err(format!(
+                "it is a link that leads nowhere: {error}; remove it"
+            ));
+        }
+        Err(error) => return Err(format!("it cannot be looked at: {error}")),
+    };
+    let link = if is_link(path) { "leads to" } else { "is" };
+    Err(format!("it {link} {kind}, not a file; remove it"))
+}
+
+fn is_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.is_symlink())
+}
+
+fn kind(file: std::fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    if file.is_dir() {
+        "a folder"
+    } else if file.is_fifo() {
+        "a named pipe"
+    } else if file.is_socket() {
+        "a socket"
+    } else {
+        "a device"
     }
 }
 

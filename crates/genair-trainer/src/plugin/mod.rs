@@ -1,10 +1,10 @@
-//! Backbone plugins: finding, opening, checking and calling them.
+//! Backbone plugins: opening, checking and calling them.
 
 mod host;
 mod library;
 mod model;
-mod search;
+mod report;
 
 pub use library::Plugin;
 pub(crate) use model::{BatchTensors, Model, device_number};
-pub use search::{find, name, report};
+pub use report::report;

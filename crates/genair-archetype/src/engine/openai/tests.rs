@@ -103,30 +103,19 @@ fn engine(url: &str, change: impl FnOnce(&mut Client)) -> OpenAiEngine {
         system: Some("Be brief.".to_owned()),
         extra: Map::new(),
     };
-    let key = ApiKey {
-        variable: "LAB_KEY".to_owned(),
-        value: format!("{KEY}\n"),
-    };
+    let key = ApiKey::new("LAB_KEY", &format!("{KEY}\n"));
     let mut engine =
         OpenAiEngine::new(&http, &server, &GenerationSpec::default(), Some(key)).unwrap();
     let client = Arc::get_mut(&mut engine.client).unwrap();
-    client.agent = Agent::config_builder()
-        .proxy(None)
-        .http_status_as_error(false)
-        .timeout_global(Some(Duration::from_secs(20)))
-        .build()
-        .into();
+    client.agent = agent(Duration::from_secs(20)).proxy(None).build().into();
     client.first_pause = Duration::from_millis(1);
     change(client);
     engine
 }
 
 fn short_timeout(client: &mut Client) {
-    client.agent = Agent::config_builder()
-        .proxy(None)
-        .timeout_global(Some(Duration::from_millis(200)))
-        .build()
-        .into();
+    let timeout = Duration::from_millis(200);
+    client.agent = agent(timeout).proxy(None).build().into();
 }
 
 fn items(keys: &[&str]) -> Vec<EngineItem> {
@@ -289,6 +278,55 @@ fn what_will_not_pass_is_an_error_without_the_key() {
         assert!(message.contains(expected), "{message}");
         assert!(!message.contains(KEY), "{message}");
         assert_eq!(seen.lock().unwrap().len(), times);
+    }
+}
+
+#[test]
+fn a_redirect_is_refused_wherever_it_leads() {
+    for status in [301, 302, 303, 307, 308] {
+        let (elsewhere, seen_elsewhere) = serve(vec![chat_answer("not asked")]);
+        let location: &'static str =
+            Box::leak(format!("Location: {elsewhere}/x?key={KEY}\r\n").into_boxed_str());
+        for location in [location, "Location: /v2/chat/completions\r\n", ""] {
+            let (url, seen) = serve(vec![Reply::Say(status, location, String::new())]);
+            let error = run(engine(&url, |_| {}), &["a"]).unwrap_err();
+            let message = format!("{error} {error:?}");
+            let expected = format!("answered with a redirect (status {status}) to `");
+            assert!(message.contains(&expected), "{message}");
+            assert!(message.contains("`http.base_url`"), "{message}");
+            assert!(!message.contains(KEY), "{message}");
+            assert_eq!(seen.lock().unwrap().len(), 1, "not tried again");
+        }
+        assert_eq!(seen_elsewhere.lock().unwrap().len(), 0, "{status}");
+    }
+}
+
+#[test]
+fn an_answer_that_repeats_the_key_is_refused_and_not_shown() {
+    let whole = format!("My key is {KEY}.");
+    // Python: base64.b64encode(b"Bearer sk-very-secret"), and the same with a byte and two before it.
+    for said in [
+        whole.as_str(),
+        "very-sec",
+        "QmVhcmVyIHNrLXZlcnktc2VjcmV0",
+        "eEJlYXJlciBzay12ZXJ5LXNlY3JldA==",
+        "eHhCZWFyZXIgc2stdmVyeS1zZWNyZXQ=",
+        "%73%6B%2d%76%65%72%79%2D%73%65%63%72%65%74",
+    ] {
+        let (url, seen) = serve(vec![chat_answer(said)]);
+        let error = run(engine(&url, |_| {}), &["a"]).unwrap_err();
+        let message = format!("{error} {error:?}");
+        assert!(
+            message.contains("repeats the key in `LAB_KEY`"),
+            "{message}"
+        );
+        assert!(!message.contains(said), "{message}");
+        assert_eq!(seen.lock().unwrap().len(), 1);
+        // Nor is it shown where it is an error's text.
+        let (url, _) = serve(vec![Reply::Say(400, "", said.to_owned())]);
+        let message = run(engine(&url, |_| {}), &["a"]).unwrap_err().to_string();
+        let hidden = said == whole && message.contains("My key is [the key].");
+        assert!(hidden || message.contains("[not shown"), "{message}");
     }
 }
 

@@ -209,7 +209,7 @@ k = [10, 0]
     s.toml:4: unknown key `sweep.seed`
     hint: did you mean `seeds`?
     s.toml:5: no backbone `sasrek`; there are sasrec, gru4rec, caser, popularity
-    hint: did you mean `sasrec`?
+    hint: did you mean `sasrec`? plugins of other folders are found with --plugin-dir FOLDER or GENAIR_PLUGIN_PATH
     s.toml:5: plugin `caser` (/plugins/libgenair_backbone_caser.so) cannot be used: speaks ABI 7
     hint: rebuild the plugin with this version
     s.toml:6: `sweep.representation` names `arche`, but there is no [representation.arche]
@@ -230,7 +230,7 @@ k = [10, 0]
     s.toml:23: `train.threads` is 0; it must be at least 1
     s.toml:24: `train.device` is "gpu"; it must be "auto", "cpu" or "cuda:N" with N from 0
     s.toml:25: unknown key `train.optimizer.learning_rate`
-    hint: known here: kind, lr, weight_decay
+    hint: did you mean `lr`?
     s.toml:25: `train.optimizer.lr` is an empty list; an axis needs at least one value
     s.toml:26: `train.stop.metric`: `ndgc@10` is not a metric; write it as in `ndcg@10` (hr, ndcg or mrr, then @ and a cut-off from 1)
     s.toml:26: `train.stop.patience` is -1; it must be a whole number, not negative

@@ -1,0 +1,100 @@
+//! Where a database is: what keeps a path from being one, in the words of what is really there.
+
+use std::io;
+use std::path::Path;
+
+use crate::StoreErrorKind;
+
+/// Creates a folder and those it is in. Unlike the system, the error says which part of the path is in the way.
+///
+/// # Errors
+/// A file or a link that leads nowhere where a folder should be; whatever else the system refuses.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| match obstacle(path) {
+        Some(reason) => io::Error::new(error.kind(), reason),
+        None => error,
+    })
+}
+
+/// What stands where a folder of the path should be.
+fn obstacle(path: &Path) -> Option<String> {
+    for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+        let there = match std::fs::symlink_metadata(part) {
+            Ok(there) => there,
+            // Something above it says why.
+            Err(_) => continue,
+        };
+        if there.is_symlink() && !part.exists() {
+            return Some(dangling(part));
+        }
+        return (!part.is_dir()).then(|| format!("{} is no folder", part.display()));
+    }
+    None
+}
+
+fn dangling(link: &Path) -> String {
+    let target = std::fs::read_link(link).unwrap_or_default();
+    let (link, target) = (link.display(), target.display());
+    format!("{link} is a link to {target}, which is not there")
+}
+
+/// What is at a database's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    File,
+    Nothing,
+}
+
+/// Looks at what is at the path of a database.
+pub(crate) fn look(path: &Path) -> Result<Place, StoreErrorKind> {
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(StoreErrorKind::IsAFolder);
+    }
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err(StoreErrorKind::IsAFolder),
+        Ok(_) => Ok(Place::File),
+        Err(_) if path.is_symlink() => Err(StoreErrorKind::Dangling {
+            reason: dangling(path),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Place::Nothing),
+        Err(source) => Err(StoreErrorKind::Unseen {
+            reason: obstacle(path.parent().unwrap_or(path)),
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_way_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "").unwrap();
+        symlink("nowhere", at("link")).unwrap();
+        for (path, expected) in [
+            ("file/a/b", "file is no folder"),
+            ("file", "file is no folder"),
+            ("link", "link is a link to nowhere, which is not there"),
+            ("link/a", "link is a link to nowhere, which is not there"),
+        ] {
+            let said = create_folder(&at(path)).unwrap_err().to_string();
+            assert!(said.ends_with(expected), "{path}: {said}");
+        }
+        create_folder(&at("new/er")).unwrap();
+        let kind = |path: &str| look(&at(path));
+        assert!(matches!(kind("new"), Err(StoreErrorKind::IsAFolder)));
+        assert!(matches!(kind("x.db/"), Err(StoreErrorKind::IsAFolder)));
+        assert!(matches!(kind("link"), Err(StoreErrorKind::Dangling { .. })));
+        assert!(matches!(
+            kind("file/x.db"),
+            Err(StoreErrorKind::Unseen { .. })
+        ));
+        assert!(matches!(kind("x.db"), Ok(Place::Nothing)));
+        assert!(matches!(kind("file"), Ok(Place::File)));
+    }
+}
