@@ -8,7 +8,7 @@ use genair_data::{DataError, DatasetKind, DatasetSpec};
 use genair_protocol::{RunSpec, VectorSource};
 use serde::Serialize;
 
-use crate::identity::identity;
+use crate::identity::{configuration, identity};
 use crate::prune::Pruning;
 use crate::spec::{Labels, PluginFile, Problem, Schedule, Sweep, SweepRun};
 use crate::stage::{self, Stage, StageError, StageKind, Stages, VectorsStage};
@@ -56,6 +56,8 @@ pub struct PlannedRun {
     pub associations: Option<usize>,
     /// Hash of all of the above, lower-case hex; see [`identity`].
     pub identity: String,
+    /// The same without the seed; see [`configuration`].
+    pub configuration: String,
     /// When it goes: 0 first. No part of its identity.
     pub priority: usize,
 }
@@ -152,6 +154,7 @@ impl Plan {
             });
             let plugin_sha256 = run.plugin.as_ref().map(|plugin| plugin.sha256.as_str());
             let identity = identity(&run.spec, &data_sha256, plugin_sha256);
+            let configuration = configuration(&run.spec, &data_sha256, plugin_sha256);
             if known.insert(identity.clone()) {
                 runs.push(PlannedRun {
                     labels: run.labels,
@@ -162,6 +165,7 @@ impl Plan {
                     vectors,
                     associations,
                     identity,
+                    configuration,
                     priority: run.priority,
                 });
             }
