@@ -4,6 +4,7 @@
 
 mod archetypes;
 mod composing;
+mod configurations;
 mod crashes;
 mod database;
 mod exports;
@@ -14,6 +15,7 @@ mod load;
 mod measured;
 mod plugins;
 mod provenance;
+mod reading;
 mod repeatability;
 mod reports;
 mod searching;
