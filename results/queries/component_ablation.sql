@@ -1,7 +1,8 @@
 -- Component ablation: every configuration beside a baseline, mean over the seeds of both. Name the baseline
 -- in the first line of the statement.
 WITH settings (baseline) AS (VALUES ('id'))
-SELECT sweep, dataset, backbone, representation, variant, baseline, baseline_variant, protocol,
+SELECT sweep, dataset, backbone, representation, variant, substr(configuration, 1, 8) AS configuration, baseline,
+    baseline_variant, substr(baseline_configuration, 1, 8) AS baseline_configuration, protocol,
     metric || '@' || k AS metric, n AS seeds,
     round(mean, 4) AS mean,
     round(difference, 4) AS difference,

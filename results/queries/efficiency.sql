@@ -1,6 +1,6 @@
 -- What accuracy costs: parameters, time and memory beside NDCG@10, one line per configuration and machine.
-SELECT cost.sweep, cost.dataset, cost.backbone, cost.representation, cost.variant, cost.host, cost.device,
-    cost.threads, count(*) AS runs,
+SELECT cost.sweep, cost.dataset, cost.backbone, cost.representation, cost.variant,
+    substr(cost.configuration, 1, 8) AS configuration, cost.host, cost.device, cost.threads, count(*) AS runs,
     round(avg(leaderboard.value), 4) AS "NDCG@10",
     round(avg(cost.parameters)) AS parameters,
     round(avg(cost.epochs), 1) AS epochs,
@@ -10,6 +10,6 @@ SELECT cost.sweep, cost.dataset, cost.backbone, cost.representation, cost.varian
 FROM cost
 JOIN leaderboard USING (sweep, run_id)
 WHERE split = 'test' AND protocol = 'full' AND cohort = 'all' AND metric = 'ndcg' AND k = 10
-GROUP BY cost.sweep, cost.dataset, cost.backbone, cost.representation, cost.variant, cost.host, cost.device,
-    cost.threads
+GROUP BY cost.sweep, cost.dataset, cost.backbone, cost.representation, cost.variant, cost.configuration, cost.host,
+    cost.device, cost.threads
 ORDER BY cost.sweep, cost.dataset, cpu_seconds;

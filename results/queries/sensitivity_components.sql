@@ -7,7 +7,8 @@ WITH swept AS (
     FROM leaderboard_mean
     WHERE split = 'test' AND protocol = 'full' AND cohort = 'all' AND metric = 'ndcg' AND k = 10
 )
-SELECT sweep, dataset, backbone, representation, variant, components, n AS seeds,
+SELECT sweep, dataset, backbone, representation, variant, substr(configuration, 1, 8) AS configuration,
+    components, n AS seeds,
     round(mean, 4) AS "NDCG@10", round(mean - std, 4) AS low, round(mean + std, 4) AS high
 FROM swept
 WHERE components IS NOT NULL

@@ -81,7 +81,7 @@ fn ranks_of_chosen_runs_leave_in_the_format_of_the_file() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[0],
-        "run_id,sweep,dataset,backbone,representation,variant,seed,user,rank"
+        "run_id,sweep,dataset,backbone,representation,variant,configuration,seed,user,rank"
     );
     let rank = lab.rows("SELECT rank FROM ranks WHERE run_id = 2 AND split = 'test' AND protocol = 'sampled-100' AND user = 1");
     lab.genair([
@@ -96,10 +96,12 @@ fn ranks_of_chosen_runs_leave_in_the_format_of_the_file() {
     ])
     .expect(0);
     let text = std::fs::read_to_string(lab.path("ranks.csv")).unwrap();
-    assert_eq!(
-        text.lines().nth(1),
-        Some(format!("2,exports,tiny,sasrec,id,,1,1,{}", rank[0][0]).as_str())
+    let configuration = lab.lines("SELECT configuration FROM runs WHERE run_id = 2");
+    let expected = format!(
+        "2,exports,tiny,sasrec,id,,{configuration},1,1,{}",
+        rank[0][0]
     );
+    assert_eq!(text.lines().nth(1), Some(expected.as_str()));
 
     lab.genair(["results", "export-ranks", "--out", "ranks.parquet"])
         .expect(0);

@@ -5,6 +5,7 @@
 mod archetypes;
 mod causes;
 mod composing;
+mod configurations;
 mod crashes;
 mod database;
 mod exports;
@@ -19,6 +20,7 @@ mod output;
 mod plugins;
 mod process_limits;
 mod provenance;
+mod reading;
 mod repeatability;
 mod reports;
 mod searching;

@@ -1,7 +1,5 @@
 //! Looking after a database: copies, merging what several machines have done, files of other versions.
 
-use std::path::Path;
-
 use genair_test_support::lab::{Lab, tiny_spec};
 use serde_json::json;
 
@@ -84,33 +82,32 @@ fn parts_of_a_sweep_from_two_machines_become_one() {
     );
 }
 
+/// Makes a database of the lab one of another version of the schema: the number is in the file's header,
+/// <https://www.sqlite.org/fileformat2.html#the_database_header>.
+fn set_version(lab: &Lab, name: &str, version: u32) {
+    let mut bytes = std::fs::read(lab.path(name)).unwrap();
+    bytes[60..64].copy_from_slice(&version.to_be_bytes());
+    lab.write(name, bytes);
+}
+
 #[test]
 fn merging_takes_nothing_where_one_file_cannot_be_taken() {
-    let lab = Lab::new();
-    let fixture = |name: &str| {
-        let bytes = std::fs::read(
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("fixtures")
-                .join(name),
-        );
-        lab.write(name, bytes.unwrap());
-    };
-    fixture("results_first_release.sqlite");
-    fixture("results_newer.sqlite");
+    let lab = machine("[1]");
+    for name in ["fine.db", "newer.db"] {
+        std::fs::copy(lab.path("genair.db"), lab.path(name)).unwrap();
+    }
+    set_version(&lab, "newer.db", 7000);
+    std::fs::remove_file(lab.path("genair.db")).unwrap();
     lab.write(
         "notes.txt",
         "Certainly not a database, but longer than the header of one, which has a hundred bytes.\n"
             .repeat(2),
     );
-    insta::assert_snapshot!(
-        lab.genair(["results", "merge", "results_first_release.sqlite", "results_newer.sqlite"]),
-        @r"
+    insta::assert_snapshot!(lab.genair(["results", "merge", "fine.db", "newer.db"]), @r"
     exit: 2
     --- stderr
-     WARN results_first_release.sqlite is of an older genair; reading an updated copy (`genair results vacuum` or a sweep updates the file)
-    error: database results_newer.sqlite: the file was written by a newer genair (migration 7000); update this one or choose another with `--db`
-    "
-    );
+    error: database newer.db: its tables are of schema version 7000, and this genair knows version 1 alone; use the genair that wrote the file, or choose another file with `--db`
+    ");
     assert!(!lab.path("genair.db").exists(), "nothing was begun");
     insta::assert_snapshot!(lab.genair(["results", "merge", "notes.txt"]), @r"
     exit: 2
@@ -123,17 +120,14 @@ fn merging_takes_nothing_where_one_file_cannot_be_taken() {
     error: database no.db: there is no such file; `genair sweep` creates it, `--db` names another
     ");
 
-    let older = std::fs::read(lab.path("results_first_release.sqlite")).unwrap();
-    insta::assert_snapshot!(lab.genair(["-qq", "results", "merge", "results_first_release.sqlite"]), @r"
+    let other = std::fs::read(lab.path("fine.db")).unwrap();
+    insta::assert_snapshot!(lab.genair(["results", "merge", "fine.db"]), @r"
     exit: 0
     --- stdout
-    database                      added  replaced  kept  running  sweeps
-    results_first_release.sqlite      1         0     0        0       1
+    database  added  replaced  kept  running  sweeps
+    fine.db       2         0     0        0       1
     ");
-    assert_eq!(
-        std::fs::read(lab.path("results_first_release.sqlite")).unwrap(),
-        older
-    );
+    assert_eq!(std::fs::read(lab.path("fine.db")).unwrap(), other);
     insta::assert_snapshot!(lab.genair(["results", "merge", "genair.db"]), @r"
     exit: 2
     --- stderr
@@ -142,37 +136,30 @@ fn merging_takes_nothing_where_one_file_cannot_be_taken() {
 }
 
 #[test]
-fn a_database_of_the_first_release_is_read_and_left_alone_until_something_writes() {
-    let lab = Lab::new();
-    let fixture =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/results_first_release.sqlite");
-    lab.write("genair.db", std::fs::read(fixture).unwrap());
-    lab.write("s.toml", tiny_spec("new", &["popularity"], ""));
+fn a_database_of_another_version_is_refused_by_all_but_a_backup() {
+    let lab = machine("[1]");
+    set_version(&lab, "genair.db", 0);
     let before = std::fs::read(lab.path("genair.db")).unwrap();
-    let plan = lab.genair(["plan", "s.toml"]).expect(0);
-    assert!(plan.stdout.contains("1 run, 0 finished"), "{plan}");
-    assert_eq!(
-        plan.stderr.trim(),
-        "WARN genair.db is of an older genair; reading an updated copy (`genair results vacuum` or a sweep updates the file)"
-    );
-    insta::assert_snapshot!(lab.genair(["-qq", "results", "leaderboard"]), @r#"
-    exit: 0
-    --- stdout
-    dataset  backbone  representation  variant  seeds  NDCG@10   HR@10  NDCG@10 of 100  HR@10 of 100
-    tiny     sasrec    id              -            1   [....]  [....]               -             -
-
-    Test split, all users; "of 100": against 100 sampled negatives, otherwise among all items.
-    "#);
+    for command in [
+        ["plan", "s.toml"].as_slice(),
+        &["sweep", "s.toml"],
+        &["watch", "--once"],
+        &["results", "leaderboard"],
+        &["results", "vacuum"],
+        &["results", "delete", "1", "--yes"],
+        &["export", "csv", "--out", "tables"],
+    ] {
+        let refused = lab.genair(command.iter().copied()).expect(2);
+        assert!(
+            refused.stderr.contains(
+                "error: database genair.db: its tables are of schema version 0, and this genair knows version 1 alone; \
+                 use the genair that wrote the file, or choose another file with `--db`"
+            ),
+            "{refused}"
+        );
+    }
+    lab.genair(["results", "backup", "copy.db"]).expect(0);
     assert_eq!(std::fs::read(lab.path("genair.db")).unwrap(), before);
-
-    lab.genair(["results", "vacuum"]).expect(0);
-    let list = lab.genair(["results", "list"]).expect(0);
-    assert_eq!(list.stderr, "", "up to date");
-    lab.genair(["sweep", "s.toml"]).expect(0);
-    assert_eq!(
-        lab.rows("SELECT count(*) FROM runs WHERE state = 'finished'"),
-        [[json!(2)]]
-    );
 }
 
 #[test]

@@ -98,24 +98,26 @@ fn a_sweep_at_work_can_be_watched() {
 #[test]
 fn log_lines_can_be_json() {
     let lab = Lab::new();
-    lab.write(
-        "genair.db",
-        std::fs::read(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/fixtures/results_first_release.sqlite"
-        ))
-        .unwrap(),
-    );
-    let list = lab
-        .genair(["--log-format", "json", "results", "list"])
-        .expect(0);
-    let line: serde_json::Value = serde_json::from_str(list.stderr.trim()).unwrap();
+    lab.write("s.toml", tiny_spec("logged", &["popularity"], ""));
+    lab.genair(["sweep", "s.toml"]).expect(0);
+    let other_seed = [
+        "--log-format",
+        "json",
+        "sweep",
+        "s.toml",
+        "--set",
+        "sweep.seeds=[2]",
+    ];
+    let sweep = lab.genair(other_seed).expect(0);
+    let lines = sweep.stderr.lines();
+    let line = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let line = line.last().unwrap();
     assert_eq!(line["level"], "WARN");
     assert!(
         line["fields"]["message"]
             .as_str()
             .unwrap()
-            .contains("older genair"),
+            .contains("left out"),
         "{line}"
     );
 }

@@ -12,7 +12,7 @@ use genair_store::{StoreError, StoreErrorKind};
 use crate::environment;
 
 pub(crate) use export::{Export, HtmlArgs, RanksArgs, TablesArgs};
-pub(crate) use results::Results;
+pub(crate) use results::{MeasureArgs, Results};
 
 const EXIT_CODES: &str = "\
 Environment: GENAIR_DB (database), GENAIR_PLUGIN_PATH (folders of plugins, separated by colons),
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Standard output: tables, one JSON document, or nothing (and no progress either)
+    /// Standard output: tables, one JSON document, CSV of listings, or nothing (and no progress either)
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
     /// Say more on standard error; twice, even more
@@ -51,6 +51,7 @@ pub(crate) struct Global {
 pub(crate) enum Format {
     Text,
     Json,
+    Csv,
     Quiet,
 }
 

@@ -18,14 +18,19 @@ use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, Sweep};
 use genair_runner::{Trainer, plugins};
 use indicatif::MultiProgress;
 
-use crate::args::{Arguments, Command, PluginArgs, SpecArgs};
+use crate::args::{Arguments, Command, Format, PluginArgs, Results, SetArgs, SpecArgs};
 use crate::environment;
 use crate::exit::Exit;
-use crate::output::note;
+use crate::output::{self, note};
 use crate::watch;
 
 pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::Result<Exit> {
     let format = arguments.global.format;
+    let listing = matches!(
+        &arguments.command,
+        Command::Results(Results::List { .. } | Results::Leaderboard { .. })
+    );
+    anyhow::ensure!(format != Format::Csv || listing, output::NO_CSV);
     match &arguments.command {
         Command::Check {
             specs,

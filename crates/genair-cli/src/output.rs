@@ -13,6 +13,9 @@ use tracing::level_filters::LevelFilter;
 
 use crate::args::{Format, Global, LogFormat};
 
+/// What is said where only a listing has the form that was asked for.
+pub(crate) const NO_CSV: &str = "`--format csv` is for `results list` and `results leaderboard`; this command has text, json and quiet";
+
 impl Format {
     /// Writes a result: `text` for people, `value` as JSON, or nothing.
     pub(crate) fn show(
@@ -23,6 +26,7 @@ impl Format {
         let text = match self {
             Self::Quiet => return Ok(()),
             Self::Json => serde_json::to_string_pretty(value)?,
+            Self::Csv => anyhow::bail!(NO_CSV),
             Self::Text => text(),
         };
         let text = text.trim_end();

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use genair_eval::{Metric, Protocol};
-use genair_store::LeaderboardMean;
+use genair_eval::{Cohort, Metric, Protocol, Split};
+use genair_store::{LeaderboardMean, MeanFilter, told_apart};
 use serde::Serialize;
 
 use crate::output::table;
@@ -16,6 +16,10 @@ pub(crate) struct Standing {
     backbone: String,
     representation: String,
     variant: String,
+    /// Hash of all that its runs share.
+    configuration: String,
+    /// What tells it from others of its labels, which only a merge leaves beside each other.
+    differences: Option<String>,
     seeds: u64,
     scores: Vec<Score>,
 }
@@ -34,20 +38,77 @@ struct Score {
 /// The representation that others are compared with.
 const ID: &str = "id";
 
+/// Which results are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) split: Split,
+    pub(crate) cohort: Cohort,
+    /// Both by default.
+    pub(crate) protocol: Option<Protocol>,
+    /// All by default; of the text form, NDCG and HR.
+    pub(crate) metric: Option<Metric>,
+    /// All by default; of the text form, 10.
+    pub(crate) k: Option<u32>,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self {
+            split: Split::Test,
+            cohort: Cohort::All,
+            protocol: None,
+            metric: None,
+            k: None,
+        }
+    }
+}
+
+/// A column of the text form.
+type Column = (Protocol, Metric, u32);
+
 /// The cut-off of the text form.
 pub(crate) const CUT: u32 = 10;
 
-/// Columns of the text form.
-const COLUMNS: [(&str, Protocol, Metric); 4] = [
-    ("NDCG@10", Protocol::Full, Metric::Ndcg),
-    ("HR@10", Protocol::Full, Metric::Hr),
-    ("NDCG@10 of 100", Protocol::Sampled100, Metric::Ndcg),
-    ("HR@10 of 100", Protocol::Sampled100, Metric::Hr),
-];
+impl Shown {
+    /// What to ask the database for.
+    pub(crate) fn filter(&self, sweep: Option<&str>) -> MeanFilter {
+        MeanFilter {
+            sweep: sweep.map(str::to_owned),
+            split: self.split,
+            cohort: self.cohort,
+            protocol: self.protocol,
+            metric: self.metric,
+            k: self.k,
+        }
+    }
 
-/// Groups rows of one split and cohort, which come configuration by configuration; best full NDCG@10 of a
-/// dataset first.
-pub(crate) fn standings(rows: Vec<LeaderboardMean>) -> Vec<Standing> {
+    /// Columns of the text form.
+    fn columns(&self) -> Vec<Column> {
+        let protocols = self
+            .protocol
+            .map_or(Protocol::ALL.to_vec(), |own| vec![own]);
+        let metrics = self
+            .metric
+            .map_or(vec![Metric::Ndcg, Metric::Hr], |own| vec![own]);
+        let k = self.k.unwrap_or(CUT);
+        let of = |protocol| metrics.iter().map(move |&metric| (protocol, metric, k));
+        protocols.into_iter().flat_map(of).collect()
+    }
+}
+
+/// `NDCG@10`, or `NDCG@10 of 100` among sampled negatives.
+pub(crate) fn title((protocol, metric, k): Column) -> String {
+    let name = metric.as_str().to_uppercase();
+    match protocol {
+        Protocol::Full => format!("{name}@{k}"),
+        Protocol::Sampled100 => format!("{name}@{k} of 100"),
+    }
+}
+
+/// Groups rows of one split and cohort, which come configuration by configuration; best of a dataset first, by
+/// the first column of the text form.
+pub(crate) fn standings(rows: Vec<LeaderboardMean>, shown: &Shown) -> Vec<Standing> {
+    let first = shown.columns()[0];
     let mut standings: Vec<Standing> = Vec::new();
     for row in rows {
         let score = Score {
@@ -68,31 +129,42 @@ pub(crate) fn standings(rows: Vec<LeaderboardMean>) -> Vec<Standing> {
                 backbone: row.backbone,
                 representation: row.representation,
                 variant: row.variant,
+                configuration: row.configuration,
+                differences: row.differences,
                 seeds: row.n,
                 scores: vec![score],
             }),
         }
     }
     standings.sort_by(|a, b| {
-        let best_first = b
-            .mean(Protocol::Full, Metric::Ndcg)
-            .total_cmp(&a.mean(Protocol::Full, Metric::Ndcg));
+        let best_first = b.mean(first).total_cmp(&a.mean(first));
         (&a.sweep, &a.dataset)
             .cmp(&(&b.sweep, &b.dataset))
             .then(best_first)
             .then_with(|| a.labels().cmp(&b.labels()))
+            .then_with(|| {
+                (&a.differences, &a.configuration).cmp(&(&b.differences, &b.configuration))
+            })
     });
     standings
 }
 
 impl Standing {
+    /// Its variant, with what tells it from others of its labels.
+    fn label(&self) -> String {
+        told_apart(&self.variant, self.differences.as_deref())
+    }
+
     /// The values of its axes, as in `dropout=0.2`.
-    fn axes(&self) -> impl Iterator<Item = &str> {
-        self.variant.split(',').filter(|axis| !axis.is_empty())
+    fn axes(&self) -> Vec<String> {
+        let label = self.label();
+        let axes = label.split(',').filter(|axis| !axis.is_empty());
+        axes.map(str::to_owned).collect()
     }
 
     fn is_of(&self, row: &LeaderboardMean) -> bool {
-        self.variant == row.variant
+        self.configuration == row.configuration
+            && self.variant == row.variant
             && self.representation == row.representation
             && self.backbone == row.backbone
             && self.dataset == row.dataset
@@ -108,25 +180,27 @@ impl Standing {
         (&self.sweep, &self.dataset, &self.backbone)
     }
 
-    fn at_10(&self, protocol: Protocol, metric: Metric) -> Option<&Score> {
+    fn score(&self, column: Column) -> Option<&Score> {
         self.scores
             .iter()
-            .find(|score| (score.protocol, score.metric, score.k) == (protocol, metric, CUT))
+            .find(|score| (score.protocol, score.metric, score.k) == column)
     }
 
-    fn mean(&self, protocol: Protocol, metric: Metric) -> f64 {
-        self.at_10(protocol, metric)
+    fn mean(&self, column: Column) -> f64 {
+        self.score(column)
             .map_or(f64::NEG_INFINITY, |score| score.mean)
     }
 }
 
 /// The standings as a table.
-pub(crate) fn text(standings: &[Standing]) -> String {
+pub(crate) fn text(standings: &[Standing], shown: &Shown) -> String {
     if standings.is_empty() {
         return "no finished runs".to_owned();
     }
+    let columns = shown.columns();
+    let titles: Vec<String> = columns.iter().map(|&column| title(column)).collect();
     let mut headers = vec!["dataset", "backbone", "representation", "variant", "seeds"];
-    headers.extend(COLUMNS.map(|(name, ..)| name));
+    headers.extend(titles.iter().map(String::as_str));
     let several_sweeps = standings
         .iter()
         .any(|standing| standing.sweep != standings[0].sweep);
@@ -135,23 +209,20 @@ pub(crate) fn text(standings: &[Standing]) -> String {
     }
     let rows = standings.iter().map(|standing| {
         let names = [
-            &standing.dataset,
-            &standing.backbone,
-            &standing.representation,
-            &standing.variant,
-        ]
-        .map(Clone::clone);
-        let scores = COLUMNS.map(
-            |(_, protocol, metric)| match standing.at_10(protocol, metric) {
-                Some(Score {
-                    mean,
-                    std: Some(std),
-                    ..
-                }) => format!("{mean:.4} ± {std:.4}"),
-                Some(Score { mean, .. }) => format!("{mean:.4}"),
-                None => String::new(),
-            },
-        );
+            standing.dataset.clone(),
+            standing.backbone.clone(),
+            standing.representation.clone(),
+            standing.label(),
+        ];
+        let scores = columns.iter().map(|&column| match standing.score(column) {
+            Some(Score {
+                mean,
+                std: Some(std),
+                ..
+            }) => format!("{mean:.4} ± {std:.4}"),
+            Some(Score { mean, .. }) => format!("{mean:.4}"),
+            None => String::new(),
+        });
         let sweep = several_sweeps.then(|| standing.sweep.clone());
         sweep
             .into_iter()
@@ -160,26 +231,111 @@ pub(crate) fn text(standings: &[Standing]) -> String {
             .chain(scores)
             .collect::<Vec<_>>()
     });
-    let right = [
-        "seeds",
-        COLUMNS[0].0,
-        COLUMNS[1].0,
-        COLUMNS[2].0,
-        COLUMNS[3].0,
-    ];
+    let right = [&["seeds"][..], &headers[headers.len() - titles.len()..]].concat();
     let table = table(&headers, &right, rows);
-    let differences = differences(standings)
+    let differences = differences(standings, &columns)
         .map(|table| format!("\n\nMean difference from id over datasets and backbones:\n{table}"))
         .unwrap_or_default();
-    format!(
-        "{table}\n\nTest split, all users; \"of 100\": against 100 sampled negatives, otherwise among all items.\
-         {differences}"
-    )
+    format!("{table}\n\n{}{differences}", caption(shown))
 }
+
+/// One result in words, such as `NDCG@10 among all items`.
+pub(crate) fn result_name(of: &genair_store::Shown) -> String {
+    let (metric, k) = (of.metric.as_str().to_uppercase(), of.k);
+    let candidates = match of.protocol {
+        Protocol::Full => "among all items",
+        Protocol::Sampled100 => "against 100 sampled negatives",
+    };
+    match of.cohort {
+        Cohort::All => format!("{metric}@{k} {candidates}"),
+        cohort => format!("{metric}@{k} {candidates}, cohort {cohort}"),
+    }
+}
+
+/// What was asked for, in the words of the options.
+pub(crate) fn described(shown: &Shown) -> String {
+    let Shown {
+        split,
+        cohort,
+        protocol,
+        metric,
+        k,
+    } = shown;
+    let parts = [
+        Some(format!("split {split}")),
+        Some(format!("cohort {cohort}")),
+        protocol.map(|protocol| format!("protocol {protocol}")),
+        metric.map(|metric| format!("metric {metric}")),
+        k.map(|k| format!("k {k}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// What the numbers are of.
+fn caption(shown: &Shown) -> String {
+    let split = match shown.split {
+        Split::Test => "Test split",
+        Split::Valid => "Validation split",
+    };
+    let users = match shown.cohort {
+        Cohort::All => "all users".to_owned(),
+        cohort => format!("cohort {cohort}"),
+    };
+    let candidates = match shown.protocol {
+        None => "\"of 100\": against 100 sampled negatives, otherwise among all items",
+        Some(Protocol::Full) => "among all items",
+        Some(Protocol::Sampled100) => "against 100 sampled negatives",
+    };
+    format!("{split}, {users}; {candidates}.")
+}
+
+/// One row for each score.
+pub(crate) fn csv_rows(standings: &[Standing]) -> Vec<[String; CSV_HEADERS.len()]> {
+    let number = |value: f64| value.to_string();
+    standings
+        .iter()
+        .flat_map(|standing| {
+            standing.scores.iter().map(move |score| {
+                [
+                    standing.sweep.clone(),
+                    standing.dataset.clone(),
+                    standing.backbone.clone(),
+                    standing.representation.clone(),
+                    standing.variant.clone(),
+                    standing.configuration.clone(),
+                    standing.differences.clone().unwrap_or_default(),
+                    standing.seeds.to_string(),
+                    score.protocol.to_string(),
+                    score.metric.to_string(),
+                    score.k.to_string(),
+                    number(score.mean),
+                    score.std.map(number).unwrap_or_default(),
+                ]
+            })
+        })
+        .collect()
+}
+
+/// Names of [`csv_rows`]' fields.
+pub(crate) const CSV_HEADERS: [&str; 13] = [
+    "sweep",
+    "dataset",
+    "backbone",
+    "representation",
+    "variant",
+    "configuration",
+    "differences",
+    "seeds",
+    "protocol",
+    "metric",
+    "k",
+    "mean",
+    "std",
+];
 
 /// Each representation against `id`, paired by sweep, dataset, backbone and the other axes; none where
 /// there is nothing to compare.
-fn differences(standings: &[Standing]) -> Option<String> {
+fn differences(standings: &[Standing], columns: &[Column]) -> Option<String> {
     let mut baselines: HashMap<_, Vec<&Standing>> = HashMap::new();
     for standing in standings.iter().filter(|own| own.representation == ID) {
         baselines
@@ -189,28 +345,27 @@ fn differences(standings: &[Standing]) -> Option<String> {
     }
     let mut pairs: BTreeMap<String, Vec<(&Standing, &Standing)>> = BTreeMap::new();
     for standing in standings.iter().filter(|own| own.representation != ID) {
-        let mut own: Vec<&str> = standing.axes().collect();
+        let mut own = standing.axes();
         // The `id` with no axis that this one lacks.
         let alike = baselines.get(&standing.place()).into_iter().flatten();
-        let mut fitting = alike.filter(|other| other.axes().all(|axis| own.contains(&axis)));
+        let mut fitting = alike.filter(|other| other.axes().iter().all(|axis| own.contains(axis)));
         let Some(&baseline) = fitting.next() else {
             continue;
         };
         // What is left are the axes of the representation alone.
-        own.retain(|axis| !baseline.axes().any(|shared| shared == *axis));
-        let label = [&[standing.representation.as_str()][..], &own]
-            .concat()
-            .join(" ");
+        own.retain(|axis| !baseline.axes().contains(axis));
+        own.insert(0, standing.representation.clone());
+        let label = own.join(" ");
         pairs.entry(label).or_default().push((standing, baseline));
     }
+    let titles: Vec<String> = columns.iter().map(|&column| title(column)).collect();
     let mut headers = vec!["representation", "pairs"];
-    headers.extend(COLUMNS.map(|(name, ..)| name));
+    headers.extend(titles.iter().map(String::as_str));
     let rows = pairs.iter().map(|(label, pairs)| {
         let mut row = vec![label.clone(), pairs.len().to_string()];
-        row.extend(COLUMNS.map(|(_, protocol, metric)| {
+        row.extend(columns.iter().map(|&column| {
             let values = pairs.iter().filter_map(|(own, baseline)| {
-                let own = own.at_10(protocol, metric)?;
-                Some(own.mean - baseline.at_10(protocol, metric)?.mean)
+                Some(own.score(column)?.mean - baseline.score(column)?.mean)
             });
             let values: Vec<f64> = values.collect();
             if values.is_empty() {
@@ -235,6 +390,8 @@ mod tests {
             backbone: backbone.to_owned(),
             representation: "id".to_owned(),
             variant: String::new(),
+            configuration: format!("{backbone} {n}"),
+            differences: None,
             protocol: Protocol::Full,
             metric: Metric::Ndcg,
             k: 10,
@@ -249,6 +406,7 @@ mod tests {
         let of = |backbone: &str, representation: &str, variant: &str, value| LeaderboardMean {
             representation: representation.to_owned(),
             variant: variant.to_owned(),
+            configuration: format!("{backbone} {representation} {variant}"),
             ..row(backbone, value, None, 1)
         };
         let rows = vec![
@@ -258,22 +416,48 @@ mod tests {
             of("b", "genair", "lr=1,part=both", 0.23),
             of("c", "genair", "lr=2,part=both", 0.9), // There is no such id.
         ];
-        insta::assert_snapshot!(differences(&standings(rows)).unwrap(), @r#"
+        let shown = Shown::default();
+        let compared = |rows| differences(&standings(rows, &shown), &shown.columns());
+        insta::assert_snapshot!(compared(rows).unwrap(), @r#"
         representation    pairs  NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
         genair part=both      2  +0.0400      -               -             -
         "#);
-        assert_eq!(differences(&standings(vec![row("a", 0.1, None, 1)])), None);
+        assert_eq!(compared(vec![row("a", 0.1, None, 1)]), None);
     }
 
     #[test]
     fn the_best_comes_first() {
         let rows = vec![row("a", 0.1, None, 1), row("b", 0.3, Some(0.1), 3)];
-        insta::assert_snapshot!(text(&standings(rows)), @r#"
+        let shown = Shown::default();
+        insta::assert_snapshot!(text(&standings(rows, &shown), &shown), @r#"
         dataset  backbone  representation  variant  seeds          NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
         d        b         id              -            3  0.3000 ± 0.1000      -               -             -
         d        a         id              -            1           0.1000      -               -             -
 
         Test split, all users; "of 100": against 100 sampled negatives, otherwise among all items.
+        "#);
+    }
+    #[test]
+    fn configurations_of_one_label_stand_apart() {
+        let of = |rate: &str, mean, n| LeaderboardMean {
+            configuration: rate.to_owned(),
+            differences: Some(format!("train.optimizer.lr={rate}")),
+            ..row("a", mean, None, n)
+        };
+        let shown = Shown {
+            metric: Some(Metric::Ndcg),
+            protocol: Some(Protocol::Full),
+            split: Split::Valid,
+            cohort: Cohort::TailItem,
+            ..Shown::default()
+        };
+        let standings = standings(vec![of("0.001", 0.1, 2), of("0.03", 0.3, 1)], &shown);
+        insta::assert_snapshot!(text(&standings, &shown), @r#"
+        dataset  backbone  representation  variant                   seeds  NDCG@10
+        d        a         id              train.optimizer.lr=0.03       1   0.3000
+        d        a         id              train.optimizer.lr=0.001      2   0.1000
+
+        Validation split, cohort tail-item; among all items.
         "#);
     }
 }

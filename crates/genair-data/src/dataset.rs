@@ -206,16 +206,6 @@ impl Dataset {
         &self.train_popularity
     }
 
-    /// Whether a user's test input is at least `cohorts.long_user` long.
-    pub fn is_long(&self, user: usize) -> bool {
-        self.history(user).len() as u64 >= u64::from(self.statistics.long_user)
-    }
-
-    /// Whether an item has at least `cohorts.head_item` training interactions.
-    pub fn is_head(&self, item: ItemId) -> bool {
-        self.train_popularity[item.row()] >= self.statistics.head_item
-    }
-
     /// A user's id in the source.
     pub fn raw_user(&self, user: usize) -> &str {
         &self.raw_users[user]

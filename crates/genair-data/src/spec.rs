@@ -169,7 +169,8 @@ pub enum KCoreMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cohorts {
-    /// A long user's test input (training items and the validation item) has at least this length.
+    /// A long user's test input (training items and the validation item) has at least this length. A user
+    /// is long on both splits or on neither.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub long_user: Option<u32>,
     /// A head item has at least this many training interactions.

@@ -1,22 +1,23 @@
-//! Which cohorts a user belongs to. The thresholds come from the dataset; see METHOD.md, section 7.
+//! Which cohorts a user belongs to. The thresholds come from the dataset; see docs/data.md, "Cohorts".
 
 use crate::Cohort;
 
 /// Where short ends and long begins, and tail and head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CohortThresholds {
-    /// Input length a long user has at least.
+    /// Items that the test input of a long user has at least.
     pub long_user: u64,
     /// Training interactions a head item has at least.
     pub head_item: u64,
 }
 
 impl CohortThresholds {
-    /// Cohorts of one user and split, from the length of the whole input (not cut to a model's
-    /// window) and the target's number of interactions in the training part of all users.
-    pub fn membership(&self, input_length: u64, target_popularity: u64) -> Membership {
+    /// Cohorts of one user and split, from the length of the user's test input (all of it, not what a
+    /// model's window leaves; the same for both splits, so that a user is long on both or on neither) and
+    /// from how often the split's target is in the training part of all users.
+    pub fn membership(&self, test_input_length: u64, target_popularity: u64) -> Membership {
         Membership {
-            long_user: input_length >= self.long_user,
+            long_user: test_input_length >= self.long_user,
             head_item: target_popularity >= self.head_item,
         }
     }
@@ -25,7 +26,7 @@ impl CohortThresholds {
 /// The cohorts one user belongs to in one split: all, one by length and one by target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Membership {
-    /// Long input rather than short.
+    /// Long test input rather than short.
     pub long_user: bool,
     /// Popular target rather than rare.
     pub head_item: bool,

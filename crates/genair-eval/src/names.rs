@@ -63,7 +63,7 @@ named_enum! {
     Protocol {
         /// Every item the user has not interacted with, and the target.
         Full = "full",
-        /// 100 uniform negatives, fixed per user and seed, and the target.
+        /// 100 uniform negatives of the user's own, the same for every run, and the target.
         Sampled100 = "sampled-100",
     }
 }
@@ -85,13 +85,13 @@ named_enum! {
     Cohort {
         /// Everyone.
         All = "all",
-        /// Those whose target is rare in training.
+        /// Those whose target of the split has few training interactions.
         TailItem = "tail-item",
-        /// Those whose target is popular in training.
+        /// Those whose target of the split has many.
         HeadItem = "head-item",
-        /// Those with a short input.
+        /// Those with a short test input; the same users on both splits.
         ShortUser = "short-user",
-        /// Those with a long input.
+        /// Those with a long test input; the same users on both splits.
         LongUser = "long-user",
     }
 }

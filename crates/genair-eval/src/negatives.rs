@@ -1,5 +1,5 @@
-//! The negatives of the sampled protocol. They belong to a user, a split and a seed, and to nothing
-//! else: not to the model, the epoch, the order of users or the machine.
+//! The negatives of the sampled protocol. They belong to a user, a split and the evaluation's seed, and to
+//! nothing else: not to the run's seed, the model, the epoch, the order of users or the machine.
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -15,7 +15,7 @@ pub const SAMPLED_NEGATIVES: usize = 100;
 /// so the length of the result says how many there were.
 ///
 /// `known` is the user's whole sequence, both targets included, ascending and without duplicates.
-/// `user` is the user's number in the dataset.
+/// `seed` is [`EvalSpec::seed`](crate::EvalSpec::seed), `user` the user's number in the dataset.
 ///
 /// # Panics
 /// If `known` is out of order or holds an item outside 1 to `n_items`.

@@ -15,6 +15,9 @@ pub struct EvalSpec {
     pub metrics: Vec<Metric>,
     /// Cut-offs of every metric, each at least 1; at least one.
     pub k: Vec<u32>,
+    /// Seeds the sampled negatives. It is no run's own seed, so that all runs of a dataset are ranked among
+    /// the same candidates.
+    pub seed: u64,
 }
 
 impl Default for EvalSpec {
@@ -23,6 +26,7 @@ impl Default for EvalSpec {
             protocols: Protocol::ALL.to_vec(),
             metrics: Metric::ALL.to_vec(),
             k: vec![5, 10, 20, 50],
+            seed: 44,
         }
     }
 }

@@ -152,7 +152,7 @@ pub struct DataFacts {
     pub sequences_sha256: String,
     /// Training interactions a head item has at least.
     pub head_item: u64,
-    /// Input length a long user has at least.
+    /// Length of the test input that a long user has at least.
     pub long_user: u64,
 }
 

@@ -11,7 +11,10 @@ use crate::RepresentationSpec;
 
 /// Bumped whenever a change to the trainer alters the numbers of an unchanged spec, so that a
 /// database never takes results of two different trainers for the same run.
-pub const RESULTS_VERSION: u32 = 1;
+///
+/// 2: sampled negatives are drawn from `eval.seed` instead of the run's seed, and a user is long or short by
+/// the test input on both splits.
+pub const RESULTS_VERSION: u32 = 2;
 
 /// Backbones the trainer knows without a plugin: they have nothing to train.
 pub const BUILTIN_BACKBONES: [&str; 1] = ["popularity"];
@@ -35,7 +38,8 @@ pub struct RunSpec {
     /// What is measured.
     #[serde(default)]
     pub eval: EvalSpec,
-    /// Seeds initialisation, batch order, dropout, training negatives and evaluation negatives.
+    /// Seeds initialisation, batch order, dropout and training negatives; see [`EvalSpec::seed`] for the
+    /// negatives of the evaluation.
     pub seed: u64,
 }
 

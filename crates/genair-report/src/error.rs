@@ -238,6 +238,18 @@ pub enum TableError {
         /// Their seed.
         seed: u64,
     },
+    /// Runs of the same labels that are no repetitions of one experiment.
+    #[error(
+        "runs {first} and {second} are both {configuration}, but differ in more than their seeds, so they have no mean\nhint: `genair results diff {first} {second}` shows in what; name one sweep, add `sweep` to rows or columns, or leave one out with `seeds`"
+    )]
+    Mixed {
+        /// One run.
+        first: i64,
+        /// Another.
+        second: i64,
+        /// Their labels.
+        configuration: String,
+    },
     /// Runs that must not be compared.
     #[error("column `{column}` would compare runs that differ in {fact}:\n{groups}\nhint: show them in different tables or columns, leave some out with `where`{}", allowance(*allowed, fact))]
     Unlike {

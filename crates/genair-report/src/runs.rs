@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use genair_eval::{Cohort, Metric, Protocol};
-use genair_store::Store;
+use genair_store::{Store, told_apart};
 use serde::Deserialize;
 
 use crate::ReportError;
@@ -21,6 +21,9 @@ pub(crate) struct Run {
     pub(crate) backbone: String,
     pub(crate) representation: String,
     pub(crate) variant: String,
+    /// Hash of all that decides its numbers but the seed.
+    pub(crate) configuration: String,
+    differences: Option<String>,
     pub(crate) seed: u64,
     pub(crate) built_in: i64,
     pub(crate) users: Option<u64>,
@@ -301,16 +304,24 @@ fn sweep_numbers(
 
 fn of_sweep(store: &mut Store, sweep: i64) -> Result<Vec<Run>, ReportError> {
     let sql = format!(
-        "SELECT runs.run_id, state, sweeps.name AS sweep, dataset, backbone, representation, variant, seed,
+        "SELECT runs.run_id, state, sweeps.name AS sweep, runs.dataset, runs.backbone, runs.representation,
+                sweep_runs.variant, runs.configuration, differences, seed,
                 plugin_sha256 IS NULL AS built_in, users, results_version, sequences_sha256,
                 json_extract(spec, '$.dataset.max_len') AS max_len, head_item, long_user, host, device, threads,
                 parameters, epochs, train_seconds / nullif(epochs, 0) AS seconds_per_epoch, cpu_seconds,
                 peak_memory_bytes / 1048576.0 AS peak_memory_mib
          FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
-         WHERE sweep_id = {sweep} AND NOT superseded
+         LEFT JOIN configurations AS own ON own.sweep_id = sweep_runs.sweep_id
+              AND own.configuration = runs.configuration AND own.variant = sweep_runs.variant
+         LEFT JOIN configuration_differences AS apart ON apart.configuration_id = own.configuration_id
+         WHERE sweep_runs.sweep_id = {sweep} AND NOT superseded
          ORDER BY runs.run_id"
     );
-    rows(store, &sql)
+    let mut runs: Vec<Run> = rows(store, &sql)?;
+    for run in &mut runs {
+        run.variant = told_apart(&run.variant, run.differences.as_deref());
+    }
+    Ok(runs)
 }
 
 /// Fails on a label in the spec that no run has, before filters hide the reason.

@@ -1,5 +1,6 @@
 //! Where the files of runs are, and which of them go when a run needs them no more.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use genair_protocol::{LOCK_FILE, RESUME_FILE};
@@ -14,7 +15,36 @@ pub(crate) fn folder(database: &Path) -> PathBuf {
 
 /// A run's own folder among them.
 pub(crate) fn of_run(artefacts: &Path, run: &PlannedRun) -> PathBuf {
-    artefacts.join(&run.identity[..16])
+    of_identity(artefacts, &run.identity)
+}
+
+fn of_identity(artefacts: &Path, identity: &str) -> PathBuf {
+    artefacts.join(identity.get(..16).unwrap_or(identity))
+}
+
+/// The folder of a run's files beside `database`, and their bytes; none where it has no files.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn run_folder(database: &Path, identity: &str) -> io::Result<Option<(PathBuf, u64)>> {
+    let run = of_identity(&folder(database), identity);
+    match size(&run) {
+        Ok(bytes) => Ok(Some((run, bytes))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn size(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += match entry.metadata()? {
+            inner if inner.is_dir() => size(&entry.path())?,
+            file => file.len(),
+        };
+    }
+    Ok(bytes)
 }
 
 /// Removes what a run has for going on: its resume checkpoint, its lock, and files that were half written

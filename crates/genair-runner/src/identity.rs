@@ -10,8 +10,26 @@ use sha2::{Digest, Sha256};
 /// SHA-256, lower-case hex, over the canonical JSON of the run's spec (without its dataset's path),
 /// the data's fingerprint, the plugin's hash and the version of the results.
 pub fn identity(spec: &RunSpec, data_sha256: &str, plugin_sha256: Option<&str>) -> String {
+    hash(what_decides(spec), data_sha256, plugin_sha256)
+}
+
+/// As [`identity`], but with the seed left out: runs of one configuration are repetitions of one
+/// experiment, and only those may be averaged.
+pub fn configuration(spec: &RunSpec, data_sha256: &str, plugin_sha256: Option<&str>) -> String {
+    let mut spec = what_decides(spec);
+    if let Value::Object(keys) = &mut spec {
+        keys.remove("seed");
+    }
+    hash(spec, data_sha256, plugin_sha256)
+}
+
+fn what_decides(spec: &RunSpec) -> Value {
     let mut spec = spec.clone();
     spec.dataset.path = None;
+    json!(spec)
+}
+
+fn hash(spec: Value, data_sha256: &str, plugin_sha256: Option<&str>) -> String {
     sha256_hex(canonical(&json!({
         "results_version": RESULTS_VERSION,
         "run": spec,
@@ -113,6 +131,24 @@ mod tests {
             identity(&spec(), "d", Some("p")),
             identity(&elsewhere, "d", Some("p"))
         );
+    }
+
+    #[test]
+    fn a_configuration_is_an_identity_but_for_the_seed() {
+        let own = configuration(&spec(), "d", Some("p"));
+        let mut other_seed = spec();
+        other_seed.seed += 1;
+        assert_eq!(own, configuration(&other_seed, "d", Some("p")));
+        let mut other_rate = spec();
+        other_rate.train.optimizer.lr *= 2.0;
+        for other in [
+            configuration(&other_rate, "d", Some("p")),
+            configuration(&spec(), "e", Some("p")),
+            configuration(&spec(), "d", Some("q")),
+            configuration(&spec(), "d", None),
+        ] {
+            assert_ne!(own, other);
+        }
     }
 
     #[test]

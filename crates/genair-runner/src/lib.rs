@@ -25,9 +25,10 @@ mod trainer;
 mod worker;
 mod writer;
 
+pub use artefacts::run_folder;
 pub use code::{CODE_DIRTY, CODE_REVISION, code_revision};
 pub use difference::{Difference, Differing, RankPair, ResultPair, RunLabels};
-pub use identity::identity;
+pub use identity::{configuration, identity};
 pub use interrupt::{Interrupt, Urgency};
 pub use observer::{Notice, Observer, Outcome};
 pub use plan::{Plan, PlanError, PlannedRun};

@@ -8,7 +8,7 @@ use genair_data::{DataError, DatasetKind, DatasetSpec};
 use genair_protocol::{FailureKind, RunFailure, RunPhase, RunSpec, VectorSource};
 use serde::Serialize;
 
-use crate::identity::{identity, sha256_hex};
+use crate::identity::{configuration, identity, sha256_hex};
 use crate::prune::Pruning;
 use crate::spec::{Labels, PluginFile, Problem, Schedule, Sweep, SweepRun};
 use crate::stage::{self, Stage, StageError, StageKind, Stages, VectorsStage, with_causes};
@@ -59,6 +59,8 @@ pub struct PlannedRun {
     pub associations: Option<usize>,
     /// Hash of all of the above, lower-case hex; see [`identity`].
     pub identity: String,
+    /// The same without the seed; see [`configuration`].
+    pub configuration: String,
     /// When it goes: 0 first. No part of its identity.
     pub priority: usize,
     /// Why it cannot run: its data or the recipe of its item vectors cannot be determined. Its identity is
@@ -186,6 +188,7 @@ impl Plan {
             });
             let plugin_sha256 = run.plugin.as_ref().map(|plugin| plugin.sha256.as_str());
             let identity = identity(&run.spec, &data_sha256, plugin_sha256);
+            let configuration = configuration(&run.spec, &data_sha256, plugin_sha256);
             if known.insert(identity.clone()) {
                 runs.push(PlannedRun {
                     labels: run.labels,
@@ -196,6 +199,7 @@ impl Plan {
                     vectors,
                     associations,
                     identity,
+                    configuration,
                     priority: run.priority,
                     refused,
                 });

@@ -262,6 +262,7 @@ mod tests {
             vectors: None,
             associations: None,
             identity: String::new(),
+            configuration: String::new(),
             priority,
             refused: None,
         }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use genair_archetype::Installation;
 use genair_protocol::RESULTS_VERSION;
-use genair_store::{Continued, FailedRuns, NewRun, Owner, RunId, RunState, Store, StoreError};
+use genair_store::{
+    Continued, FailedRuns, NewRun, Owner, Registered, RunId, RunState, Store, StoreError,
+};
 
 use self::inputs::prepare_inputs;
 pub use self::outcome::{SweepError, SweepReport};
@@ -68,7 +70,17 @@ pub fn sweep(
         .iter()
         .map(new_run)
         .collect::<Result<Vec<_>, _>>()?;
-    let numbers = store.register(id, &new)?;
+    let Registered {
+        runs: numbers,
+        left_out,
+    } = store.register(id, &new)?;
+    if left_out > 0 {
+        tracing::warn!(
+            "{left_out} {} of an earlier spec of sweep `{}` left out of it now; `genair results list --superseded` shows them",
+            if left_out == 1 { "run is" } else { "runs are" },
+            plan.name
+        );
+    }
     // Also of other sweeps: nobody may ever come back to those.
     let released = store.release_stale()?;
     if released > 0 {
@@ -154,14 +166,19 @@ pub fn sweep(
             SweepError::Store(error) => store.rescued(error).into(),
             error => error,
         })?;
-        let runs = runs
-            .into_iter()
-            .zip(outcomes)
-            .map(|((number, run), outcome)| (number, run.labels.clone(), outcome));
+        let mut ended = Vec::with_capacity(runs.len());
+        let states = store.run_states(&identities)?;
+        for (((number, run), outcome), state) in runs.into_iter().zip(outcomes).zip(states) {
+            let outcome = match (outcome, state) {
+                (Outcome::Left, Some(state)) => left_or_done(&mut store, number, state)?,
+                (outcome, _) => outcome,
+            };
+            ended.push((number, run.labels.clone(), outcome));
+        }
         Ok((
             store,
             SweepReport {
-                runs: runs.collect(),
+                runs: ended,
                 interrupted: how.interrupt.requested(),
                 failed_fast,
             },
@@ -199,6 +216,19 @@ fn known(state: Option<RunState>) -> Option<Outcome> {
     }
 }
 
+/// The outcome of a run that this process left: another one may have taken it to its end meanwhile.
+fn left_or_done(store: &mut Store, run: RunId, state: RunState) -> Result<Outcome, SweepError> {
+    Ok(match state {
+        RunState::Finished => Outcome::FinishedBefore,
+        RunState::Pruned => Outcome::PrunedBefore,
+        RunState::Failed => {
+            let failure = store.show_run(run)?.failure;
+            failure.map_or(Outcome::Left, Outcome::FailedBefore)
+        }
+        RunState::Pending | RunState::Running => Outcome::Left,
+    })
+}
+
 fn new_run(run: &PlannedRun) -> Result<NewRun, SweepError> {
     let spec = serde_json::to_string(&run.spec).map_err(|source| SweepError::Json {
         labels: Box::new(run.labels.clone()),
@@ -213,6 +243,7 @@ fn new_run(run: &PlannedRun) -> Result<NewRun, SweepError> {
     } = run.labels.clone();
     Ok(NewRun {
         identity: run.identity.clone(),
+        configuration: run.configuration.clone(),
         spec_sha256: sha256_hex(&spec),
         spec,
         dataset,

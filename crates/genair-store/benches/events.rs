@@ -23,6 +23,7 @@ fn owner() -> Owner {
 fn claimed_runs(store: &mut Store) -> Vec<RunId> {
     let run = |seed| NewRun {
         identity: format!("run {seed}"),
+        configuration: String::new(),
         spec: "{}".to_owned(),
         spec_sha256: String::new(),
         dataset: "tiny".to_owned(),
@@ -36,7 +37,7 @@ fn claimed_runs(store: &mut Store) -> Vec<RunId> {
     };
     let runs: Vec<NewRun> = (0..WORKERS).map(run).collect();
     let sweep = store.begin_sweep("main", "main.toml", "").unwrap();
-    let numbers = store.register(sweep, &runs).unwrap();
+    let numbers = store.register(sweep, &runs).unwrap().runs;
     for &number in &numbers {
         store.claim(number, &owner(), FailedRuns::Keep).unwrap();
     }

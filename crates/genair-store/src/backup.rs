@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::connection::connect_to_any_level;
+use crate::connection::connect_to_any_version;
 use crate::{Store, StoreError, StoreErrorKind};
 
 /// Size of a database before and after [`Store::vacuum`].
@@ -21,7 +21,7 @@ impl Store {
     /// Copies the database `from` to the new file `to` and returns the copy's size in bytes.
     ///
     /// The copy is one moment of the database, also while others write to it, and has neither log nor
-    /// free pages. It is there whole or not at all. A database of an older program is copied as it is.
+    /// free pages. It is there whole or not at all. A database of another version is copied, too.
     pub fn backup(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64, StoreError> {
         let (from, to) = (from.as_ref(), to.as_ref());
         if to.exists() {
@@ -103,7 +103,7 @@ pub(crate) fn snapshot(from: &Path, to: &Path) -> Result<(), StoreErrorKind> {
         .build()
         .map_err(sqlx::Error::Io)?;
     runtime.block_on(async {
-        let mut connection = connect_to_any_level(from).await?;
+        let mut connection = connect_to_any_version(from).await?;
         let to = std::path::absolute(to).map_err(sqlx::Error::Io)?;
         sqlx::query("VACUUM INTO ?")
             .bind(to.to_string_lossy())

@@ -305,6 +305,7 @@ mod tests {
         let sweep = store.begin_sweep("main", "main.toml", "").unwrap();
         let run = NewRun {
             identity: "a1".to_owned(),
+            configuration: "ac".to_owned(),
             spec: "{}".to_owned(),
             spec_sha256: "b2".to_owned(),
             dataset: "tiny".to_owned(),
@@ -316,7 +317,7 @@ mod tests {
             plugin_sha256: None,
             results_version: 1,
         };
-        let run = store.register(sweep, &[run]).unwrap()[0];
+        let run = store.register(sweep, &[run]).unwrap().runs[0];
         Lab { folder, store, run }
     }
 

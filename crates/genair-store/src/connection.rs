@@ -1,24 +1,24 @@
-//! Opening a database: pragmas, migrations, and what a file must be to be taken for ours.
+//! Opening a database: pragmas, the schema, and what a file must be to be taken for ours.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::backup::snapshot;
 use crate::error::{BUSY_SECONDS, SQLITE_BUSY, StoreError, StoreErrorKind, sqlite_code};
 use crate::place::{Place, create_folder, look};
 use crate::presence::FileIdentity;
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+const SCHEMA: &str = include_str!("../schema.sql");
 
-/// `PRAGMA application_id` of our databases, as the first migration sets it.
+/// `PRAGMA application_id` of our databases, as the schema sets it.
 const APPLICATION_ID: i64 = 0x476E_4152;
+
+/// `PRAGMA user_version` of our databases, as the schema sets it.
+pub(crate) const SCHEMA_VERSION: i64 = 1;
 
 /// Immediate: a deferred transaction that reads first cannot wait for the lock when it writes, and fails
 /// with "database is locked" instead.
@@ -31,17 +31,9 @@ pub struct Store {
     path: PathBuf,
     /// The file that the path led to when it was opened.
     opened: Option<FileIdentity>,
-    /// An updated copy that is read in place of an older file; it goes with the store.
-    copy: Option<UpdatedCopy>,
     runtime: Runtime,
     connection: SqliteConnection,
     batch: Batch,
-}
-
-#[derive(Debug)]
-struct UpdatedCopy {
-    file: PathBuf,
-    _folder: TempDir,
 }
 
 /// A transaction over several calls; see `batch.rs`.
@@ -54,8 +46,12 @@ enum Batch {
 }
 
 impl Store {
-    /// Opens the database for reading and writing. A missing file is created, with its folder; an
-    /// older one is brought up to date. Processes may do this at the same moment.
+    /// Opens the database for reading and writing. A missing file is created, with its folder.
+    /// Processes may do this at the same moment.
+    ///
+    /// # Errors
+    /// A file that is no database of ours or of another schema, which is left as it is; a file that
+    /// cannot be created or opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let open = |runtime: &Runtime| {
@@ -73,49 +69,11 @@ impl Store {
     /// Opens an existing database for reading. Sees what other processes have committed so far, and
     /// goes on seeing what they commit later.
     ///
-    /// A file of an older program is not touched: a temporary copy of it is brought up to date and read
-    /// instead, which a warning tells.
+    /// # Errors
+    /// As [`Self::open`]; there is no file, or an empty one.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        let opened = Self::with(path, |runtime| runtime.block_on(connect_read_only(path)));
-        match opened {
-            // Before the first one there is nothing to read.
-            Err(error) if matches!(error.kind, StoreErrorKind::OlderSchema { migration: 2.. }) => {
-                tracing::warn!(
-                    "{} is of an older genair; reading an updated copy (`genair results vacuum` or a sweep updates the file)",
-                    path.display()
-                );
-                Self::open_updated_copy(path).map_err(|kind| StoreError {
-                    path: path.to_owned(),
-                    kind,
-                })
-            }
-            opened => opened,
-        }
-    }
-
-    fn open_updated_copy(path: &Path) -> Result<Self, StoreErrorKind> {
-        let folder = tempfile::Builder::new()
-            .prefix("genair-")
-            .tempdir()
-            .map_err(|source| StoreErrorKind::CopyNotWritten {
-                path: std::env::temp_dir(),
-                source,
-            })?;
-        let file = folder.path().join("updated.db");
-        snapshot(path, &file)?;
-        Self::open(&file)
-            .and_then(Self::close)
-            .map_err(|error| error.kind)?;
-        let store = Self::with(path, |runtime| runtime.block_on(connect_read_only(&file)));
-        let copy = UpdatedCopy {
-            file,
-            _folder: folder,
-        };
-        Ok(Self {
-            copy: Some(copy),
-            ..store.map_err(|error| error.kind)?
-        })
+        Self::with(path, |runtime| runtime.block_on(connect_read_only(path)))
     }
 
     fn with(
@@ -130,7 +88,6 @@ impl Store {
             Ok((runtime, connection)) => Ok(Self {
                 path: path.to_owned(),
                 opened: FileIdentity::of(path),
-                copy: None,
                 runtime,
                 connection,
                 batch: Batch::None,
@@ -156,7 +113,6 @@ impl Store {
     pub fn close(self) -> Result<(), StoreError> {
         let Self {
             path,
-            copy: _copy,
             runtime,
             connection,
             ..
@@ -317,15 +273,9 @@ impl Store {
         &mut self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
     ) -> Result<T, StoreError> {
-        let Self {
-            path,
-            copy,
-            runtime,
-            ..
-        } = self;
-        let file = copy.as_ref().map_or(path.as_path(), |copy| &copy.file);
+        let Self { path, runtime, .. } = self;
         let done = runtime.block_on(async {
-            let mut connection = connect_read_only(file).await?;
+            let mut connection = connect_read_only(path).await?;
             let value = work(&mut connection).await;
             connection.close().await?;
             value
@@ -363,35 +313,44 @@ fn options(path: &Path) -> Result<SqliteConnectOptions, StoreErrorKind> {
 }
 
 async fn connect(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
-    // Foreign keys are enforced later: a migration that makes a table anew drops the old one, which
-    // would take the rows that refer to it along.
-    let options = options(path)?.create_if_missing(true).foreign_keys(false);
-    let mut connection = options.connect().await?;
+    let mut connection = options(path)?.create_if_missing(true).connect().await?;
     // One transaction for the look and the change: of two processes that open a new database at
     // once, the second waits here and finds it made.
     let mut transaction = connection.begin_with(WRITE).await?;
-    refuse_foreign(&mut transaction).await?;
-    MIGRATIONS.run(&mut *transaction).await?;
+    match schema_version(&mut transaction).await? {
+        None => drop(sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?),
+        Some(found) => require_current(found)?,
+    }
     transaction.commit().await?;
-    execute(&mut connection, "PRAGMA foreign_keys = ON").await?;
     // Only now, since it changes the file for good and it is certain whose file it is.
     enable_write_ahead_log(&mut connection).await?;
     Ok(connection)
 }
 
+/// The version of the schema; none of a file without tables.
+///
 /// Fails on a database that has tables, but not ours.
-async fn refuse_foreign(connection: &mut SqliteConnection) -> Result<(), StoreErrorKind> {
-    let application: i64 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut *connection)
-        .await?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-        .fetch_one(connection)
-        .await?;
-    let new = application == 0 && tables == 0;
-    if new || application == APPLICATION_ID {
-        Ok(())
-    } else {
-        Err(StoreErrorKind::Foreign)
+async fn schema_version(connection: &mut SqliteConnection) -> Result<Option<i64>, StoreErrorKind> {
+    // One statement sees one moment, also while another process makes the tables.
+    let look = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+                FROM pragma_application_id, pragma_user_version";
+    let (application, version, tables): (i64, i64, i64) =
+        sqlx::query_as(look).fetch_one(connection).await?;
+    match (application, tables) {
+        (0 | APPLICATION_ID, 0) => Ok(None),
+        (APPLICATION_ID, _) => Ok(Some(version)),
+        _ => Err(StoreErrorKind::Foreign),
+    }
+}
+
+/// Fails unless the tables are those this program knows.
+fn require_current(found: i64) -> Result<(), StoreErrorKind> {
+    match found {
+        SCHEMA_VERSION => Ok(()),
+        found => Err(StoreErrorKind::OtherSchema {
+            found,
+            known: SCHEMA_VERSION,
+        }),
     }
 }
 
@@ -414,13 +373,16 @@ async fn enable_write_ahead_log(connection: &mut SqliteConnection) -> Result<(),
 }
 
 async fn connect_read_only(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
-    let mut connection = connect_to_any_level(path).await?;
-    require_current(&mut connection).await?;
+    let mut connection = connect_to_any_version(path).await?;
+    let found = schema_version(&mut connection).await?;
+    require_current(found.ok_or(StoreErrorKind::NoTables)?)?;
     Ok(connection)
 }
 
-/// Connects for reading to a database of ours, however old or new.
-pub(crate) async fn connect_to_any_level(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
+/// Connects for reading to a database of ours, whatever the version of its schema.
+pub(crate) async fn connect_to_any_version(
+    path: &Path,
+) -> Result<SqliteConnection, StoreErrorKind> {
     if look(path)? == Place::Nothing {
         return Err(StoreErrorKind::Missing);
     }
@@ -450,7 +412,7 @@ async fn connect_if_ours(
     options: &SqliteConnectOptions,
 ) -> Result<SqliteConnection, StoreErrorKind> {
     let mut connection = options.connect().await?;
-    refuse_foreign(&mut connection).await?;
+    schema_version(&mut connection).await?;
     Ok(connection)
 }
 
@@ -459,29 +421,4 @@ fn has_content(path: &Path, suffix: &str) -> bool {
     let mut companion = path.as_os_str().to_owned();
     companion.push(suffix);
     std::fs::metadata(companion).is_ok_and(|file| file.len() > 0)
-}
-
-/// Fails unless the tables are those this program knows.
-async fn require_current(connection: &mut SqliteConnection) -> Result<(), StoreErrorKind> {
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-        .fetch_one(&mut *connection)
-        .await?;
-    let applied: Vec<i64> = if tables == 0 {
-        Vec::new()
-    } else {
-        sqlx::query_scalar("SELECT version FROM _sqlx_migrations")
-            .fetch_all(connection)
-            .await?
-    };
-    let known: Vec<i64> = MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .collect();
-    if let Some(&migration) = applied.iter().find(|version| !known.contains(version)) {
-        return Err(StoreErrorKind::NewerSchema { migration });
-    }
-    if let Some(&migration) = known.iter().find(|version| !applied.contains(version)) {
-        return Err(StoreErrorKind::OlderSchema { migration });
-    }
-    Ok(())
 }

@@ -75,25 +75,19 @@ pub enum StoreErrorKind {
     /// An SQLite database that another program made.
     #[error("the file is an SQLite database of another program; choose another with `--db`")]
     Foreign,
-    /// The database has a migration this program does not know.
+    /// A program of another version made the database.
     #[error(
-        "the file was written by a newer genair (migration {migration}); update this one or choose another with `--db`"
+        "its tables are of schema version {found}, and this genair knows version {known} alone; use the genair that wrote the file, or choose another file with `--db`"
     )]
-    NewerSchema {
-        /// Number of the unknown migration.
-        migration: i64,
+    OtherSchema {
+        /// Version of the file.
+        found: i64,
+        /// Version of this program.
+        known: i64,
     },
     /// The database has no tables yet, and is open for reading only.
-    #[error(
-        "the file is empty (before migration {migration}); any `genair sweep` into it fills it"
-    )]
-    OlderSchema {
-        /// Number of the migration it lacks.
-        migration: i64,
-    },
-    /// A migration failed, or was edited after this database had it.
-    #[error("its tables cannot be brought up to date")]
-    Migration(#[source] sqlx::migrate::MigrateError),
+    #[error("the file is empty; any `genair sweep` into it fills it")]
+    NoTables,
     /// Another process kept the database locked for longer than the time-out.
     #[error(
         "another process has kept it locked for more than {seconds} s; end that process or try again"
@@ -185,6 +179,22 @@ pub enum StoreErrorKind {
     UnknownRun {
         /// The number asked for.
         run: RunId,
+    },
+    /// No sweep has this name.
+    #[error("there is no sweep `{name}`; `genair results list` shows those there are")]
+    UnknownSweep {
+        /// The name asked for.
+        name: String,
+    },
+    /// A run that is to be deleted while a process trains it.
+    #[error("run {run} is in training, by process {pid} on {host}; stop that process first")]
+    InTraining {
+        /// The run.
+        run: RunId,
+        /// The process.
+        pid: u32,
+        /// Its machine.
+        host: String,
     },
     /// The run was taken over by another process, released or ended.
     #[error("run {run} is not held by this process any more; its results are not recorded here")]
@@ -309,17 +319,6 @@ impl From<sqlx::Error> for StoreErrorKind {
             Some(SQLITE_CANTOPEN) => Self::CannotOpen(error),
             Some(SQLITE_NOTADB) => Self::NotADatabase(error),
             _ => Self::Sqlite(error),
-        }
-    }
-}
-
-impl From<sqlx::migrate::MigrateError> for StoreErrorKind {
-    fn from(error: sqlx::migrate::MigrateError) -> Self {
-        use sqlx::migrate::MigrateError;
-        match error {
-            MigrateError::VersionMissing(migration) => Self::NewerSchema { migration },
-            MigrateError::Execute(error) => error.into(),
-            other => Self::Migration(other),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Reading runs back: their states, and lists of them.
 
+use genair_eval::{Cohort, Metric, Protocol};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -23,6 +24,15 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Running,
+        Self::Finished,
+        Self::Failed,
+        Self::Pruned,
+    ];
+
     /// The state's name in the database.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +66,30 @@ pub struct RunCounts {
     pub pruned: u64,
 }
 
+/// Which result of a run a list shows; by default, NDCG@10 of everyone by full ranking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// What was measured.
+    pub metric: Metric,
+    /// Cut-off.
+    pub k: u32,
+    /// The candidates ranked.
+    pub protocol: Protocol,
+    /// The users averaged over.
+    pub cohort: Cohort,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self {
+            metric: Metric::Ndcg,
+            k: 10,
+            protocol: Protocol::Full,
+            cohort: Cohort::All,
+        }
+    }
+}
+
 /// Which runs to list; the default is all that are not superseded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
@@ -63,8 +97,10 @@ pub struct RunFilter {
     pub sweep: Option<String>,
     /// Only those in this state.
     pub state: Option<RunState>,
-    /// Also those whose labels a newer run of the sweep has.
+    /// Also those that the sweep's present spec does not describe.
     pub superseded: bool,
+    /// The result of them to show.
+    pub shown: Shown,
 }
 
 /// A run in a list, once for every sweep it belongs to.
@@ -86,12 +122,12 @@ pub struct RunSummary {
     pub variant: String,
     /// The run's seed.
     pub seed: u64,
-    /// Whether a newer run of the sweep has its labels.
+    /// Whether the sweep's present spec does not describe it any more.
     pub superseded: bool,
-    /// NDCG@10 of everyone on the validation split, full ranking.
-    pub valid_ndcg_10: Option<f64>,
-    /// NDCG@10 of everyone on the test split, full ranking.
-    pub test_ndcg_10: Option<f64>,
+    /// What [`RunFilter::shown`] asks for, on the validation split.
+    pub valid: Option<f64>,
+    /// The same on the test split.
+    pub test: Option<f64>,
     /// From 1; 0 where nothing is trained.
     pub best_epoch: Option<u64>,
     /// Wall-clock seconds of the worker.
@@ -140,14 +176,11 @@ impl Store {
         })
     }
 
-    /// Number of the last migration the database has.
+    /// Version of the database's tables.
     pub fn schema_version(&mut self) -> Result<i64, StoreError> {
         self.read(async |connection| {
-            Ok(
-                sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
-                    .fetch_one(connection)
-                    .await?,
-            )
+            let version = sqlx::query_scalar("PRAGMA user_version");
+            Ok(version.fetch_one(connection).await?)
         })
     }
 
@@ -159,10 +192,10 @@ impl Store {
                         superseded, best_epoch, seconds, failure_kind, failure_message, finished_at,
                         (SELECT value FROM metrics
                          WHERE metrics.run_id = runs.run_id AND epoch IS NULL AND split = 'valid'
-                           AND protocol = 'full' AND cohort = 'all' AND metric = 'ndcg' AND k = 10) AS valid_ndcg_10,
+                           AND protocol = ?4 AND cohort = ?5 AND metric = ?6 AND k = ?7) AS valid,
                         (SELECT value FROM metrics
                          WHERE metrics.run_id = runs.run_id AND epoch IS NULL AND split = 'test'
-                           AND protocol = 'full' AND cohort = 'all' AND metric = 'ndcg' AND k = 10) AS test_ndcg_10
+                           AND protocol = ?4 AND cohort = ?5 AND metric = ?6 AND k = ?7) AS test
                  FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
                  WHERE (?1 IS NULL OR sweeps.name = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 OR NOT superseded)
                  ORDER BY sweep_id, run_id",
@@ -170,6 +203,10 @@ impl Store {
             .bind(&filter.sweep)
             .bind(filter.state)
             .bind(filter.superseded)
+            .bind(filter.shown.protocol.as_str())
+            .bind(filter.shown.cohort.as_str())
+            .bind(filter.shown.metric.as_str())
+            .bind(filter.shown.k)
             .fetch_all(connection)
             .await?;
             Ok(runs)

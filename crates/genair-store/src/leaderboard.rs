@@ -19,6 +19,23 @@ pub struct LeaderboardFilter {
     pub cohort: Option<Cohort>,
 }
 
+/// Which rows of the leaderboard over seeds; `None` means all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeanFilter {
+    /// The sweep's name.
+    pub sweep: Option<String>,
+    /// Validation or test.
+    pub split: Split,
+    /// The users averaged over.
+    pub cohort: Cohort,
+    /// The candidates ranked.
+    pub protocol: Option<Protocol>,
+    /// What was measured.
+    pub metric: Option<Metric>,
+    /// Cut-off.
+    pub k: Option<u32>,
+}
+
 /// A row of the `leaderboard` view, with its columns in their order.
 #[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
 pub struct LeaderboardRow {
@@ -34,6 +51,8 @@ pub struct LeaderboardRow {
     pub representation: String,
     /// Swept axes beyond the named ones; often empty.
     pub variant: String,
+    /// Hash of all that decides its numbers but the seed.
+    pub configuration: String,
     /// The run's seed.
     pub seed: u64,
     /// Validation or test.
@@ -67,6 +86,11 @@ pub struct LeaderboardMean {
     pub representation: String,
     /// Swept axes beyond the named ones; often empty.
     pub variant: String,
+    /// Hash of all that its runs share: everything but the seed.
+    pub configuration: String,
+    /// What tells it from other configurations of the same labels in the sweep, as in
+    /// `train.optimizer.lr=0.03`; none where there are no such.
+    pub differences: Option<String>,
     /// The candidates ranked.
     #[sqlx(try_from = "String")]
     pub protocol: Protocol,
@@ -84,40 +108,39 @@ pub struct LeaderboardMean {
 }
 
 impl Store {
-    /// Results over seeds of one split and cohort, of one sweep or of all, at one cut-off or at all, the
-    /// rows of a configuration one after another.
+    /// Results over seeds of one split and cohort, the rows of a configuration one after another.
+    ///
+    /// # Errors
+    /// A database that cannot be read.
     pub fn leaderboard_mean(
         &mut self,
-        sweep: Option<&str>,
-        split: Split,
-        cohort: Cohort,
-        k: Option<u32>,
+        filter: &MeanFilter,
     ) -> Result<Vec<LeaderboardMean>, StoreError> {
         // The conditions spell out the beginning of the primary key, which one on split and cohort alone
         // would not reach.
-        let at_k = if k.is_some() {
-            "AND results.k = ?4"
-        } else {
-            ""
-        };
+        let metrics = words(filter.metric, Metric::ALL, Metric::as_str);
+        let protocols = words(filter.protocol, Protocol::ALL, Protocol::as_str);
+        let at_k = filter.k.map(|k| format!("AND results.k = {k}"));
         let sql = format!(
             "SELECT sweeps.name AS sweep, own.dataset, own.backbone, own.representation, own.variant,
+                 own.configuration, apart.differences,
                  results.protocol, results.metric, results.k, results.mean, results.std, results.n
              FROM configuration_metrics AS results
              JOIN configurations AS own ON own.configuration_id = results.configuration_id
              JOIN sweeps ON sweeps.sweep_id = own.sweep_id
-             WHERE results.metric IN ('hr', 'mrr', 'ndcg') {at_k}
-               AND results.split = ?2 AND results.protocol IN ('full', 'sampled-100') AND results.cohort = ?3
+             LEFT JOIN configuration_differences AS apart ON apart.configuration_id = own.configuration_id
+             WHERE results.metric IN ({metrics}) {}
+               AND results.split = ?2 AND results.protocol IN ({protocols}) AND results.cohort = ?3
                AND (?1 IS NULL OR sweeps.name = ?1)
-             ORDER BY sweeps.name, results.configuration_id, results.protocol, results.metric, results.k"
+             ORDER BY sweeps.name, results.configuration_id, results.protocol, results.metric, results.k",
+            at_k.unwrap_or_default()
         );
         self.read(async |connection| {
-            // Of our own words alone.
+            // Of our own words and a number alone.
             let rows = sqlx::query_as(AssertSqlSafe(sql.as_str()))
-                .bind(sweep)
-                .bind(split.as_str())
-                .bind(cohort.as_str())
-                .bind(k)
+                .bind(&filter.sweep)
+                .bind(filter.split.as_str())
+                .bind(filter.cohort.as_str())
                 .fetch_all(connection)
                 .await?;
             Ok(rows)
@@ -145,4 +168,22 @@ impl Store {
             Ok(rows)
         })
     }
+}
+
+/// The name of `one`, or of all, as a list for `IN (...)`.
+fn words<T: Copy>(one: Option<T>, all: &[T], name: fn(T) -> &'static str) -> String {
+    let wanted = match &one {
+        Some(one) => std::slice::from_ref(one),
+        None => all,
+    };
+    let wanted = wanted.iter().map(|value| format!("'{}'", name(*value)));
+    wanted.collect::<Vec<_>>().join(", ")
+}
+
+/// A variant with what else tells a configuration from others of its labels; see
+/// [`LeaderboardMean::differences`].
+pub fn told_apart(variant: &str, differences: Option<&str>) -> String {
+    let parts = [variant, differences.unwrap_or_default()];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(",")
 }

@@ -1,7 +1,7 @@
 //! The results database: sweeps, runs and everything measured of them, in one SQLite file.
 //!
 //! The only crate that names sqlx. Its API blocks; the asynchronous driver stays inside. The tables
-//! and the `leaderboard` view (`migrations/`) are public, too: people write SQL against them.
+//! and the `leaderboard` view (`schema.sql`) are public, too: people write SQL against them.
 //!
 //! It trains nothing, schedules nothing and prints nothing.
 
@@ -9,6 +9,7 @@ mod backup;
 mod batch;
 mod claim;
 mod connection;
+mod delete;
 mod error;
 mod hash;
 mod inspect;
@@ -30,9 +31,10 @@ pub use backup::Vacuumed;
 pub use batch::{Chain, Order};
 pub use claim::{Claim, FailedRuns, Failure};
 pub use connection::Store;
+pub use delete::{Deletion, Doomed, DoomedRun};
 pub use error::{StoreError, StoreErrorKind};
-pub use inspect::{RunCounts, RunFilter, RunState, RunSummary};
-pub use leaderboard::{LeaderboardFilter, LeaderboardMean, LeaderboardRow};
+pub use inspect::{RunCounts, RunFilter, RunState, RunSummary, Shown};
+pub use leaderboard::{LeaderboardFilter, LeaderboardMean, LeaderboardRow, MeanFilter, told_apart};
 pub use machine::Machine;
 pub use merge::Merged;
 pub use owner::{CodeRevision, Owner, OwnerInfo};
@@ -40,7 +42,7 @@ pub use place::create_folder;
 pub use pruning::{Continued, PeakMemory, PruneDecision, Standing};
 pub use query::{Fetched, QueryResult};
 pub use record::InputKind;
-pub use register::{NewRun, RunId, SweepId};
+pub use register::{NewRun, Registered, RunId, SweepId};
 pub use show::{
     ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RankList, RunDetails,
     RunRecord, SweepMembership,

@@ -11,7 +11,6 @@ use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
 use crate::backup::snapshot;
 use crate::claim::{RESULTS, reset};
-use crate::register::{rivals, supersede};
 use crate::{OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind, SweepId};
 
 /// What a merge did with the other database's runs; each is in one of the first four counts.
@@ -36,8 +35,11 @@ impl Store {
     ///
     /// Finished goes before pruned, pruned before failed, failed before anything else; a run that is
     /// executed elsewhere is pending here. A sweep that both have takes the spec and the leaderboard of
-    /// whichever was swept last; every text it ever had stays in `sweep_specs`. An older `other` is
-    /// brought up to date in a temporary copy.
+    /// whichever was swept last; every text it ever had stays in `sweep_specs`.
+    ///
+    /// # Errors
+    /// `other` is this database, is none of ours, or is of another schema; one of them cannot be read or
+    /// written.
     pub fn merge(&mut self, other: impl AsRef<Path>) -> Result<Merged, StoreError> {
         let other = other.as_ref();
         let of_other = |kind| StoreError {
@@ -173,10 +175,10 @@ async fn is_executed(connection: &mut SqliteConnection, run: &Run) -> Result<boo
 
 /// Enters one of their runs as planned.
 async fn add(connection: &mut SqliteConnection, theirs: RunId) -> Result<RunId, StoreErrorKind> {
-    let add = "INSERT INTO main.runs (identity, spec, spec_sha256, dataset, backbone, representation, seed,
-                                      data_sha256, plugin_sha256, results_version, created_at)
-               SELECT identity, spec, spec_sha256, dataset, backbone, representation, seed,
-                      data_sha256, plugin_sha256, results_version, created_at
+    let add = "INSERT INTO main.runs (identity, configuration, spec, spec_sha256, dataset, backbone,
+                                      representation, seed, data_sha256, plugin_sha256, results_version, created_at)
+               SELECT identity, configuration, spec, spec_sha256, dataset, backbone,
+                      representation, seed, data_sha256, plugin_sha256, results_version, created_at
                FROM theirs.runs WHERE run_id = ?
                RETURNING run_id";
     Ok(sqlx::query_scalar(add)
@@ -211,7 +213,7 @@ impl ResultColumns {
     async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreErrorKind> {
         // What `add` enters, or what only one of the databases can say.
         let planned = "SELECT group_concat(name, ', ') FROM pragma_table_info('runs') WHERE name NOT IN (
-            'run_id', 'owner', 'attempts', 'identity', 'spec', 'spec_sha256', 'dataset', 'backbone',
+            'run_id', 'owner', 'attempts', 'identity', 'configuration', 'spec', 'spec_sha256', 'dataset', 'backbone',
             'representation', 'seed', 'data_sha256', 'plugin_sha256', 'results_version', 'created_at')";
         let columns: String = sqlx::query_scalar(planned)
             .fetch_one(&mut *connection)
@@ -363,5 +365,39 @@ async fn merge_place(
     } else if !rivals.is_empty() {
         supersede(connection, sweep, run).await?;
     }
+    Ok(())
+}
+
+/// The other runs on a sweep's leaderboard that have the labels of `run` there.
+async fn rivals(
+    connection: &mut SqliteConnection,
+    sweep: SweepId,
+    run: RunId,
+) -> Result<Vec<RunId>, StoreErrorKind> {
+    let rivals = sqlx::query_scalar(
+        "SELECT other.run_id
+         FROM sweep_runs AS place
+         JOIN runs AS own ON own.run_id = place.run_id
+         JOIN sweep_runs AS other_place ON other_place.sweep_id = place.sweep_id
+              AND other_place.variant = place.variant AND NOT other_place.superseded
+         JOIN runs AS other ON other.run_id = other_place.run_id AND other.run_id <> own.run_id
+              AND (other.dataset, other.backbone, other.representation, other.seed)
+                = (own.dataset, own.backbone, own.representation, own.seed)
+         WHERE place.sweep_id = ? AND place.run_id = ?",
+    );
+    Ok(rivals.bind(sweep).bind(run).fetch_all(connection).await?)
+}
+
+/// Takes a run off a sweep's leaderboard.
+async fn supersede(
+    connection: &mut SqliteConnection,
+    sweep: SweepId,
+    run: RunId,
+) -> Result<(), StoreErrorKind> {
+    sqlx::query("UPDATE sweep_runs SET superseded = 1 WHERE sweep_id = ? AND run_id = ?")
+        .bind(sweep)
+        .bind(run)
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -40,7 +40,7 @@ impl CodeRevision {
         };
         let key = sha256_hex(diff);
         sqlx::query(
-            "INSERT INTO code_diffs (sha256, diff, gzip) VALUES (?, '', ?) ON CONFLICT (sha256) DO NOTHING",
+            "INSERT INTO code_diffs (sha256, gzip) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING",
         )
         .bind(&key)
         .bind(compressed(diff).map_err(sqlx::Error::Io)?)

@@ -32,6 +32,8 @@ impl std::fmt::Display for RunId {
 pub struct NewRun {
     /// Hash of everything that decides the run's numbers. Equal identity means the same run.
     pub identity: String,
+    /// Hash of the same without the seed. Runs of equal configuration may be averaged.
+    pub configuration: String,
     /// The resolved spec as JSON.
     pub spec: String,
     /// Hash of `spec`.
@@ -52,6 +54,15 @@ pub struct NewRun {
     pub plugin_sha256: Option<String>,
     /// `genair_protocol::RESULTS_VERSION` of the program that planned it.
     pub results_version: u32,
+}
+
+/// What became of a sweep's runs when they were registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Their numbers, in the order in which they were given.
+    pub runs: Vec<RunId>,
+    /// Runs of the sweep before that are not among them, and which left it now.
+    pub left_out: u64,
 }
 
 impl Store {
@@ -88,12 +99,15 @@ impl Store {
         })
     }
 
-    /// Makes `runs` part of the sweep, all or none, and returns their numbers in the same order.
+    /// Makes `runs` the runs of the sweep, all or none.
     ///
-    /// A run the database knows by its identity keeps its state and results. A run that has the
-    /// labels (dataset, backbone, representation, variant, seed) of another one in the sweep
-    /// supersedes it there: the other stays in the database, but leaves the leaderboard.
-    pub fn register(&mut self, sweep: SweepId, runs: &[NewRun]) -> Result<Vec<RunId>, StoreError> {
+    /// A run the database knows by its identity keeps its state and results. Every other run of the sweep
+    /// is superseded there: it stays in the database, but no list, leaderboard or estimate has it, until it
+    /// is registered again.
+    ///
+    /// # Errors
+    /// A seed above `i64::MAX`; a database that cannot be written.
+    pub fn register(&mut self, sweep: SweepId, runs: &[NewRun]) -> Result<Registered, StoreError> {
         self.write(async |connection| {
             let mut numbers = Vec::with_capacity(runs.len());
             for run in runs {
@@ -101,7 +115,11 @@ impl Store {
                 add_to_sweep(connection, sweep, number, run).await?;
                 numbers.push(number);
             }
-            Ok(numbers)
+            let left_out = supersede_all_but(connection, sweep, &numbers).await?;
+            Ok(Registered {
+                runs: numbers,
+                left_out,
+            })
         })
     }
 }
@@ -111,12 +129,13 @@ async fn enter_run(
     run: &NewRun,
 ) -> Result<RunId, StoreErrorKind> {
     sqlx::query(
-        "INSERT INTO runs (identity, spec, spec_sha256, dataset, backbone, representation, seed,
+        "INSERT INTO runs (identity, configuration, spec, spec_sha256, dataset, backbone, representation, seed,
                            data_sha256, plugin_sha256, results_version)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (identity) DO NOTHING",
     )
     .bind(&run.identity)
+    .bind(&run.configuration)
     .bind(&run.spec)
     .bind(&run.spec_sha256)
     .bind(&run.dataset)
@@ -148,46 +167,29 @@ async fn add_to_sweep(
     .bind(sweep)
     .bind(number)
     .bind(&run.variant)
-    .execute(&mut *connection)
+    .execute(connection)
     .await?;
-    for rival in rivals(connection, sweep, number).await? {
-        supersede(connection, sweep, rival).await?;
-    }
     Ok(())
 }
 
-/// The other runs on a sweep's leaderboard that have the labels of `run` there.
-pub(crate) async fn rivals(
+/// Takes every other run off the sweep's leaderboard; returns how many were on it.
+async fn supersede_all_but(
     connection: &mut SqliteConnection,
     sweep: SweepId,
-    run: RunId,
-) -> Result<Vec<RunId>, StoreErrorKind> {
-    let rivals = sqlx::query_scalar(
-        "SELECT other.run_id
-         FROM sweep_runs AS place
-         JOIN runs AS own ON own.run_id = place.run_id
-         JOIN sweep_runs AS other_place ON other_place.sweep_id = place.sweep_id
-              AND other_place.variant = place.variant AND NOT other_place.superseded
-         JOIN runs AS other ON other.run_id = other_place.run_id AND other.run_id <> own.run_id
-              AND (other.dataset, other.backbone, other.representation, other.seed)
-                = (own.dataset, own.backbone, own.representation, own.seed)
-         WHERE place.sweep_id = ? AND place.run_id = ?",
+    runs: &[RunId],
+) -> Result<u64, StoreErrorKind> {
+    let superseded = sqlx::query(
+        "UPDATE sweep_runs SET superseded = 1
+         WHERE sweep_id = ? AND NOT superseded AND run_id NOT IN (SELECT value FROM json_each(?))",
     );
-    Ok(rivals.bind(sweep).bind(run).fetch_all(connection).await?)
+    let superseded = superseded.bind(sweep).bind(json_list(runs));
+    Ok(superseded.execute(connection).await?.rows_affected())
 }
 
-/// Takes a run off a sweep's leaderboard.
-pub(crate) async fn supersede(
-    connection: &mut SqliteConnection,
-    sweep: SweepId,
-    run: RunId,
-) -> Result<(), StoreErrorKind> {
-    sqlx::query("UPDATE sweep_runs SET superseded = 1 WHERE sweep_id = ? AND run_id = ?")
-        .bind(sweep)
-        .bind(run)
-        .execute(connection)
-        .await?;
-    Ok(())
+/// Runs as a list for SQLite's `json_each`.
+pub(crate) fn json_list(runs: &[RunId]) -> String {
+    let numbers: Vec<i64> = runs.iter().map(|run| run.0).collect();
+    serde_json::Value::from(numbers).to_string()
 }
 
 /// A number as SQLite stores it.

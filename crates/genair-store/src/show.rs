@@ -40,6 +40,8 @@ pub struct RunRecord {
     pub run_id: RunId,
     /// Hash of everything that decides its numbers.
     pub identity: String,
+    /// The same without the seed: runs that share it may be averaged.
+    pub configuration: String,
     /// Where it stands.
     pub state: RunState,
     /// The resolved spec, JSON.
@@ -88,7 +90,7 @@ pub struct RunRecord {
     pub sequences_sha256: Option<String>,
     /// Training interactions a head item has at least.
     pub head_item: Option<u64>,
-    /// Input length a long user has at least.
+    /// Length of the test input that a long user has at least.
     pub long_user: Option<u64>,
     /// From 1; 0 where nothing is trained.
     pub best_epoch: Option<u64>,
@@ -123,7 +125,7 @@ pub struct SweepMembership {
     pub sweep: String,
     /// Swept axes beyond the named ones; often empty.
     pub variant: String,
-    /// Whether a newer run of the sweep has its labels.
+    /// Whether the sweep's present spec does not describe it any more.
     pub superseded: bool,
 }
 
@@ -276,15 +278,13 @@ impl Store {
     /// How the source of the program that ran `run` differed from its commit, where that was kept.
     pub fn code_diff(&mut self, run: RunId) -> Result<Option<String>, StoreError> {
         self.read(async |connection| {
-            let diff = sqlx::query_as(
-                "SELECT diff, gzip FROM runs LEFT JOIN code_diffs ON sha256 = code_diff WHERE run_id = ?",
+            let diff = sqlx::query_scalar(
+                "SELECT gzip FROM runs LEFT JOIN code_diffs ON sha256 = code_diff WHERE run_id = ?",
             );
-            let diff: Option<(Option<String>, Option<Vec<u8>>)> =
-                diff.bind(run).fetch_optional(connection).await?;
-            match diff.ok_or(StoreErrorKind::UnknownRun { run })? {
-                (_, Some(gzip)) => Ok(Some(decompressed(&gzip).map_err(sqlx::Error::Io)?)),
-                (diff, None) => Ok(diff),
-            }
+            let diff: Option<Option<Vec<u8>>> = diff.bind(run).fetch_optional(connection).await?;
+            let diff = diff.ok_or(StoreErrorKind::UnknownRun { run })?;
+            let text = diff.map(|gzip| decompressed(&gzip)).transpose();
+            Ok(text.map_err(sqlx::Error::Io)?)
         })
     }
 

@@ -12,7 +12,7 @@ mod database;
 use std::time::Duration;
 
 use genair_eval::{Cohort, Split};
-use genair_store::Store;
+use genair_store::{MeanFilter, Store};
 
 use database::{Size, generate};
 
@@ -71,7 +71,14 @@ fn leaderboards_take_less_than_a_fifth_of_a_second() {
     }
     let mut means = || {
         store
-            .leaderboard_mean(None, Split::Test, Cohort::All, Some(10))
+            .leaderboard_mean(&MeanFilter {
+                sweep: None,
+                split: Split::Test,
+                cohort: Cohort::All,
+                protocol: None,
+                metric: None,
+                k: Some(10),
+            })
             .unwrap()
             .len()
     };

@@ -46,14 +46,13 @@ pub(crate) fn input_and_target(
 pub(crate) struct Evaluator<'a> {
     dataset: &'a Dataset,
     spec: &'a EvalSpec,
-    seed: u64,
     thresholds: CohortThresholds,
     /// Each user's items of all splits, ascending, without duplicates.
     known: Vec<Vec<u32>>,
 }
 
 impl<'a> Evaluator<'a> {
-    pub(crate) fn new(dataset: &'a Dataset, spec: &'a EvalSpec, seed: u64) -> Self {
+    pub(crate) fn new(dataset: &'a Dataset, spec: &'a EvalSpec) -> Self {
         let statistics = dataset.statistics();
         let thresholds = CohortThresholds {
             long_user: u64::from(statistics.long_user),
@@ -65,7 +64,6 @@ impl<'a> Evaluator<'a> {
         Self {
             dataset,
             spec,
-            seed,
             thresholds,
             known,
         }
@@ -101,7 +99,7 @@ impl<'a> Evaluator<'a> {
         Ok(ranks)
     }
 
-    /// Metrics of ranks from [`Self::ranks`], for the cohorts of `split`.
+    /// Metrics of ranks from [`Self::ranks`], for all cohorts of `split`.
     ///
     /// # Errors
     /// [`RunErrorKind::Metrics`].
@@ -122,10 +120,11 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Vec<MetricRow>, RunErrorKind> {
         let memberships: Vec<Membership> = (0..self.dataset.num_users())
             .map(|user| {
-                let (input, target) = input_and_target(self.dataset, user, split);
+                let (_, target) = input_and_target(self.dataset, user, split);
                 let popularity = self.dataset.train_popularity()[target.row()];
+                let test_input = self.dataset.history(user).len() as u64;
                 self.thresholds
-                    .membership(input.len() as u64, u64::from(popularity))
+                    .membership(test_input, u64::from(popularity))
             })
             .collect();
         Ok(evaluate(ranks, &memberships, spec)?)
@@ -143,8 +142,8 @@ impl<'a> Evaluator<'a> {
             Protocol::Full => rank(scores, target.row(), &ascending(input)),
             Protocol::Sampled100 => {
                 let items = self.dataset.num_items() as u32;
-                let negatives =
-                    sampled_negatives(items, &self.known[user], self.seed, user as u32, split);
+                let (known, seed) = (&self.known[user], self.spec.seed);
+                let negatives = sampled_negatives(items, known, seed, user as u32, split);
                 sampled_rank(scores, target.row(), &negatives)
             }
         }

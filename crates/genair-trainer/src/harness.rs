@@ -208,7 +208,7 @@ impl<'a> ModelUnderTest<'a> {
     pub fn ranks(&self, split: Split) -> Result<Vec<u32>, RunErrorKind> {
         let spec = EvalSpec::default();
         let scorer = ModelScorer::new(&self.model, self.dataset)?;
-        let evaluator = Evaluator::new(self.dataset, &spec, self.seed);
+        let evaluator = Evaluator::new(self.dataset, &spec);
         Ok(evaluator
             .ranks(&scorer, split, &[Protocol::Full])?
             .swap_remove(0))

@@ -80,7 +80,7 @@ fn work(
     let device = device::choose(&spec.train.device).during(RunPhase::Starting)?;
     set_threads(spec.train.threads).during(RunPhase::Starting)?;
     let dataset = dataset(request).during(RunPhase::LoadingData)?;
-    let evaluator = Evaluator::new(&dataset, &spec.eval, spec.seed);
+    let evaluator = Evaluator::new(&dataset, &spec.eval);
 
     let trained = match &request.plugin {
         Some(plugin) => {

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use genair_eval::{Cohort, EvalError, Metric, Protocol, Split};
+use genair_store::RunState;
 
 use super::{CacheArgs, DatabaseArgs, HtmlArgs, PluginArgs, RanksArgs};
 
@@ -10,14 +13,19 @@ use super::{CacheArgs, DatabaseArgs, HtmlArgs, PluginArgs, RanksArgs};
 pub(crate) enum Results {
     /// List recorded runs
     ///
-    /// JSON: an array of runs, one for each sweep a run belongs to.
+    /// JSON: an array of runs, one for each sweep a run belongs to. CSV: the same.
     List {
         /// Only this sweep's runs
         #[arg(long)]
         sweep: Option<String>,
-        /// Also runs that a newer one of the same labels has replaced
+        /// Only runs in this state
+        #[arg(long, value_parser = states())]
+        state: Option<RunState>,
+        /// Also runs that the sweep's present spec does not describe any more
         #[arg(long)]
         superseded: bool,
+        #[command(flatten)]
+        measure: MeasureArgs,
         #[command(flatten)]
         database: DatabaseArgs,
     },
@@ -37,9 +45,10 @@ pub(crate) enum Results {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Show what differs between two runs: spec, provenance, course and results
+    /// Compare two runs: their results with a paired test, then spec, provenance and course where they differ
     ///
-    /// JSON: {runs, spec, provenance, course, results, ranks}.
+    /// JSON: {runs, spec, provenance, course, results, ranks, tests}; a test is {protocol, metric, k, n,
+    /// mean_difference, interval, t, p, effect_size}, of the second run against the first.
     Diff {
         /// A run's number
         a: i64,
@@ -65,14 +74,20 @@ pub(crate) enum Results {
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Compare finished runs on the test split: mean and standard deviation over seeds
+    /// Compare finished runs: mean and standard deviation over seeds
     ///
-    /// JSON: an array of {sweep, dataset, backbone, representation, variant, seeds, scores}; a score is
-    /// {protocol, metric, k, mean, std}, `std` is null for one seed.
+    /// JSON: an array of {sweep, dataset, backbone, representation, variant, configuration, differences, seeds,
+    /// scores}; a score is {protocol, metric, k, mean, std}, `std` is null for one seed; `differences` says what tells
+    /// apart configurations of the same labels, which a merge may leave. CSV: a row for each score.
     Leaderboard {
         /// Only this sweep
         #[arg(long)]
         sweep: Option<String>,
+        /// On which target [default: test]
+        #[arg(long, value_parser = named::<Split>(Split::ALL, Split::as_str))]
+        split: Option<Split>,
+        #[command(flatten)]
+        measure: MeasureArgs,
         #[command(flatten)]
         database: DatabaseArgs,
     },
@@ -91,7 +106,24 @@ pub(crate) enum Results {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Give the room of deleted rows back to the system, and bring an older database up to date
+    /// Delete runs for good, with everything measured of them and the files they wrote
+    ///
+    /// Asks first. Runs that a process is training are refused. JSON: {runs, sweep, kept, bytes}; `kept` are runs of
+    /// the sweep that other sweeps have, too.
+    Delete {
+        /// The runs' numbers
+        #[arg(required_unless_present = "sweep", value_name = "RUN")]
+        runs: Vec<i64>,
+        /// This sweep, and its runs that no other sweep has
+        #[arg(long, conflicts_with = "runs")]
+        sweep: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Give the room of deleted rows back to the system
     ///
     /// Readers may go on meanwhile. JSON: {bytes_before, bytes_after}.
     Vacuum {
@@ -125,7 +157,43 @@ pub(crate) enum Results {
     Html(HtmlArgs),
     /// Write each user's rank of runs with their labels, for statistics made elsewhere
     ///
-    /// Columns: run_id, sweep, dataset, backbone, representation, variant, seed, user, rank. The database does not
-    /// keep raw ids: user N is the N-th of `genair data export`'s interactions.tsv. JSON: {file, runs, rows}.
+    /// Columns: run_id, sweep, dataset, backbone, representation, variant, configuration, seed, user, rank; average over
+    /// runs of one configuration only. The database does not keep raw ids: user N is the N-th of `genair data export`'s
+    /// interactions.tsv. JSON: {file, runs, rows}.
     ExportRanks(RanksArgs),
+}
+
+/// Which result of runs is shown.
+#[derive(Debug, Args)]
+pub(crate) struct MeasureArgs {
+    /// What was measured [default: of text, ndcg and, over seeds, hr]
+    #[arg(long, value_parser = named::<Metric>(Metric::ALL, Metric::as_str))]
+    pub(crate) metric: Option<Metric>,
+    /// Its cut-off [default: of text, 10]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) k: Option<u32>,
+    /// Averaged over which users [default: all]
+    #[arg(long, value_parser = named::<Cohort>(Cohort::ALL, Cohort::as_str))]
+    pub(crate) cohort: Option<Cohort>,
+    /// Among which candidates [default: full, and over seeds both]
+    #[arg(long, value_parser = named::<Protocol>(Protocol::ALL, Protocol::as_str))]
+    pub(crate) protocol: Option<Protocol>,
+}
+
+/// Takes one of `all` by its name.
+fn named<T>(all: &'static [T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: std::str::FromStr<Err = EvalError> + Copy + Send + Sync + 'static,
+{
+    let names = all.iter().map(|value| name(*value));
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
+}
+
+fn states() -> impl TypedValueParser<Value = RunState> {
+    let state = |name: String| {
+        let mut all = RunState::ALL.into_iter();
+        all.find(|state| state.as_str() == name)
+            .ok_or("no such state")
+    };
+    PossibleValuesParser::new(RunState::ALL.map(RunState::as_str)).try_map(state)
 }

@@ -1,5 +1,6 @@
 //! `genair results`: reading the database, and looking after it. One module per subcommand.
 
+mod delete;
 mod diff;
 mod leaderboard;
 mod list;
@@ -8,11 +9,14 @@ mod show;
 mod sql;
 mod upkeep;
 
+use genair_eval::{Cohort, Split};
+use genair_store::RunFilter;
 use indicatif::MultiProgress;
 
-use crate::args::{Format, Results};
+use crate::args::{Format, MeasureArgs, Results};
 use crate::commands::export;
 use crate::exit::Exit;
+use crate::standings::Shown;
 
 pub(super) use leaderboard::standings_of;
 
@@ -26,9 +30,19 @@ pub(super) fn results(
         Results::ExportRanks(arguments) => export::ranks(format, arguments),
         Results::List {
             sweep,
+            state,
             superseded,
+            measure,
             database,
-        } => list::list(format, sweep.as_deref(), *superseded, database),
+        } => {
+            let filter = RunFilter {
+                sweep: sweep.clone(),
+                state: *state,
+                superseded: *superseded,
+                shown: one_result(measure),
+            };
+            list::list(format, &filter, database)
+        }
         Results::Show { run, database } => show::show(format, *run, database),
         Results::Code { run, database } => show::code(format, *run, database),
         Results::Diff { a, b, database } => diff::diff(format, [*a, *b], database),
@@ -47,9 +61,21 @@ pub(super) fn results(
             database,
             cache,
         ),
-        Results::Leaderboard { sweep, database } => {
-            leaderboard::leaderboard(format, sweep.as_deref(), database)
+        Results::Leaderboard {
+            sweep,
+            split,
+            measure,
+            database,
+        } => {
+            let shown = results_over_seeds(*split, measure);
+            leaderboard::leaderboard(format, sweep.as_deref(), shown, database)
         }
+        Results::Delete {
+            runs,
+            sweep,
+            yes,
+            database,
+        } => delete::delete(format, runs, sweep.as_deref(), *yes, database),
         Results::Sql {
             statement,
             file,
@@ -58,5 +84,25 @@ pub(super) fn results(
         Results::Vacuum { database } => upkeep::vacuum(format, database),
         Results::Backup { to, database } => upkeep::backup(format, to, database),
         Results::Merge { others, database } => upkeep::merge(format, others, database),
+    }
+}
+
+fn one_result(measure: &MeasureArgs) -> genair_store::Shown {
+    let usual = genair_store::Shown::default();
+    genair_store::Shown {
+        metric: measure.metric.unwrap_or(usual.metric),
+        k: measure.k.unwrap_or(usual.k),
+        protocol: measure.protocol.unwrap_or(usual.protocol),
+        cohort: measure.cohort.unwrap_or(usual.cohort),
+    }
+}
+
+fn results_over_seeds(split: Option<Split>, measure: &MeasureArgs) -> Shown {
+    Shown {
+        split: split.unwrap_or(Split::Test),
+        cohort: measure.cohort.unwrap_or(Cohort::All),
+        protocol: measure.protocol,
+        metric: measure.metric,
+        k: measure.k,
     }
 }

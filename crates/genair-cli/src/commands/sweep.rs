@@ -11,7 +11,7 @@ use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, Retry, SpecArgs};
 use crate::exit::Exit;
 use crate::output::{count, note};
 use crate::progress::Progress;
-use crate::standings::{self, Standing};
+use crate::standings::{self, Shown, Standing};
 
 pub(super) struct How {
     pub(super) jobs: Option<usize>,
@@ -89,10 +89,11 @@ pub(super) fn sweep(
     };
     let (mut store, report) = genair_runner::sweep(&plan, store, &execution)?;
     drop(progress);
-    let leaderboard = results::standings_of(&mut store, Some(&plan.name), format)?;
+    let shown = Shown::default();
+    let leaderboard = results::standings_of(&mut store, Some(&plan.name), shown, format)?;
     store.close()?;
     format.show(&summary(&plan, &report, &leaderboard)?, || {
-        standings::text(&leaderboard)
+        standings::text(&leaderboard, &shown)
     })?;
     tell_failures(bars, &report);
     let pruned =

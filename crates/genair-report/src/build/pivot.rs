@@ -131,6 +131,17 @@ impl<'r> Pivot<'r> {
     fn require_one_configuration_per_cell(&self) -> Result<(), TableError> {
         for runs in self.cells.values() {
             let (first, _) = runs[0];
+            let labels_alone = runs.iter().find(|(run, _)| {
+                self.configuration_of(run) == self.configuration_of(first)
+                    && run.configuration != first.configuration
+            });
+            if let Some((other, _)) = labels_alone {
+                return Err(TableError::Mixed {
+                    first: first.run_id,
+                    second: other.run_id,
+                    configuration: self.configuration_of(first).to_string(),
+                });
+            }
             let Some((other, _)) = runs
                 .iter()
                 .find(|(run, _)| self.configuration_of(run) != self.configuration_of(first))

@@ -17,8 +17,7 @@ use crate::ReportError;
 use crate::rows::rows;
 use crate::spec::suggestion;
 use columns::column_types;
-pub(crate) use ranks::require_sweep;
-pub use ranks::{ExportedRanks, RanksFilter, export_ranks};
+pub use ranks::{ExportedRanks, RanksFilter, export_ranks, require_sweep};
 use sink::Sink;
 pub use tensorboard::{EventFiles, export_tensorboard};
 

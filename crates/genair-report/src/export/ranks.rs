@@ -44,6 +44,7 @@ struct LabelledRun {
     backbone: String,
     representation: String,
     variant: String,
+    configuration: String,
     seed: u64,
 }
 
@@ -68,6 +69,7 @@ pub fn export_ranks(
             Value::from(run.backbone.as_str()),
             Value::from(run.representation.as_str()),
             Value::from(run.variant.as_str()),
+            Value::from(run.configuration.as_str()),
             Value::from(run.seed),
         ];
         let sql = format!(
@@ -94,6 +96,7 @@ fn columns() -> Vec<Column> {
         ("backbone", Text),
         ("representation", Text),
         ("variant", Text),
+        ("configuration", Text),
         ("seed", Integer),
         ("user", Integer),
         ("rank", Integer),
@@ -119,7 +122,7 @@ fn runs_with_ranks(
     let runs: Vec<LabelledRun> = rows(
         store,
         &format!(
-            "SELECT runs.run_id, sweeps.name AS sweep, dataset, backbone, representation, variant, seed
+            "SELECT runs.run_id, sweeps.name AS sweep, dataset, backbone, representation, variant, configuration, seed
              FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
              WHERE state = 'finished' AND {conditions}
                AND EXISTS (SELECT 1 FROM ranks
@@ -143,7 +146,10 @@ fn runs_with_ranks(
 }
 
 /// Fails unless the database has a sweep, and one of this name where one is wanted.
-pub(crate) fn require_sweep(store: &mut Store, wanted: Option<&str>) -> Result<(), ReportError> {
+///
+/// # Errors
+/// As said, with the nearest name; a database that cannot be read.
+pub fn require_sweep(store: &mut Store, wanted: Option<&str>) -> Result<(), ReportError> {
     #[derive(Deserialize)]
     struct Named {
         name: String,

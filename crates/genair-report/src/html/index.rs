@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use genair_store::Store;
+use genair_store::{Store, told_apart};
 use serde::{Deserialize, Serialize};
 
 use super::blocks::Blocks;
@@ -47,6 +47,8 @@ pub(super) struct Run {
     backbone: String,
     representation: String,
     seed: i64,
+    /// Runs of equal ones may be averaged; the beginning of the hash.
+    configuration: String,
     /// What its numbers are of: the sequences, or where no run has told of them, the raw data.
     data: String,
     results_version: i64,
@@ -75,13 +77,12 @@ pub(super) struct Run {
     finished_at: Option<String>,
 }
 
-/// A run in a sweep.
+/// A run in a sweep that describes it now.
 #[derive(Serialize)]
 pub(super) struct Place {
     run: usize,
     sweep: usize,
     variant: String,
-    superseded: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,6 +119,7 @@ impl Index {
             store,
             &format!(
                 "SELECT run_id, state, dataset, backbone, representation, seed,
+                        substr(configuration, 1, 16) AS configuration,
                         coalesce(sequences_sha256, 'raw ' || data_sha256) AS data, results_version,
                         spec ->> '$.dataset.max_len' AS max_len, spec ->> '$.train.stop.metric' AS monitor,
                         head_item, long_user, users, items, interactions, parameters, epochs, best_epoch,
@@ -125,7 +127,8 @@ impl Index {
                         host || ', ' || device || ', threads ' || threads AS machine, pruned_at_epoch,
                         failure_kind, failure_phase, failure_message, failure_hint, finished_at
                  FROM runs
-                 WHERE run_id IN (SELECT run_id FROM sweep_runs JOIN sweeps USING (sweep_id) WHERE {named})
+                 WHERE run_id IN (SELECT run_id FROM sweep_runs JOIN sweeps USING (sweep_id)
+                                  WHERE {named} AND NOT superseded)
                  ORDER BY run_id"
             ),
         )?;
@@ -231,8 +234,12 @@ fn places(
     let runs: HashMap<i64, usize> = runs.iter().map(|of| of.run_id).zip(0..).collect();
     let mut places = Vec::new();
     let sql = format!(
-        "SELECT run_id, sweep_id, variant, superseded FROM sweep_runs JOIN sweeps USING (sweep_id)
-         WHERE {named} ORDER BY sweep_id, run_id"
+        "SELECT runs.run_id, sweep_runs.sweep_id, sweep_runs.variant, differences
+         FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
+         LEFT JOIN configurations AS own ON own.sweep_id = sweep_runs.sweep_id
+              AND own.configuration = runs.configuration AND own.variant = sweep_runs.variant
+         LEFT JOIN configuration_differences AS apart ON apart.configuration_id = own.configuration_id
+         WHERE {named} AND NOT superseded ORDER BY sweep_runs.sweep_id, runs.run_id"
     );
     store.query_each::<ReportError>(&sql, |row| {
         let place = |at: usize, among: &HashMap<i64, usize>| among.get(&row[at].as_i64()?).copied();
@@ -241,8 +248,7 @@ fn places(
             places.push(Place {
                 run,
                 sweep,
-                variant: row[2].as_str().unwrap_or_default().to_owned(),
-                superseded: row[3] == 1,
+                variant: told_apart(row[2].as_str().unwrap_or_default(), row[3].as_str()),
             });
         }
         Ok(())

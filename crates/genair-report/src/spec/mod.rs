@@ -192,7 +192,7 @@ pub enum Fact {
     MaxLen,
     /// Training interactions a head item has at least; for item cohorts.
     HeadItem,
-    /// Input length a long user has at least; for user cohorts.
+    /// Length of the test input that a long user has at least; for user cohorts.
     LongUser,
     /// Version of the trainer's numbers.
     ResultsVersion,

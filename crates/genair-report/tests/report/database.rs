@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use genair_eval::{EvalSpec, Membership, Protocol, Split, evaluate};
 use genair_protocol::{DataFacts, Diagnostic, ItemPlace, MachineFacts, RunEvent, RunTotals};
 use genair_report::{Format, Lacking, Report, ReportError, ReportSpec, Table, make_report, render};
-use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, Store};
+use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, RunId, Store};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -76,6 +76,52 @@ impl Run {
             !self.variant.contains("causal=false"),
             self.seed
         )
+    }
+
+    pub(crate) fn planned(&self) -> NewRun {
+        let configuration = format!(
+            "{} {} {} {} {} {}",
+            self.dataset,
+            self.backbone,
+            self.representation,
+            self.variant,
+            self.max_len,
+            self.sequences
+        );
+        NewRun {
+            identity: format!("{configuration} {} {}", self.seed, self.mean_rank),
+            configuration,
+            spec: self.spec(),
+            spec_sha256: "5ec".to_owned(),
+            dataset: self.dataset.to_owned(),
+            backbone: self.backbone.to_owned(),
+            representation: self.representation.to_owned(),
+            variant: self.variant.to_owned(),
+            seed: self.seed,
+            data_sha256: "da7a".to_owned(),
+            plugin_sha256: (self.backbone != "popularity").then(|| "911".to_owned()),
+            results_version: 1,
+        }
+    }
+
+    /// A run of several sweeps is done once.
+    fn take_to_its_end(&self, store: &mut Store, id: RunId, owner: &Owner) {
+        if self.end == End::Pending
+            || store.claim(id, owner, FailedRuns::Keep).unwrap() != Claim::Claimed
+        {
+            return;
+        }
+        let events = self.events();
+        let told = match self.end {
+            End::Pruned => &events[..3],
+            _ => &events[..],
+        };
+        for event in told {
+            store.record(id, owner, event).unwrap();
+        }
+        if self.end == End::Pruned {
+            store.prune(id, owner, 1).unwrap();
+        }
     }
 
     fn events(&self) -> Vec<RunEvent> {
@@ -196,49 +242,15 @@ impl Database {
             dirty: false,
             diff: None,
         });
-        for run in runs {
-            let sweep = store
-                .begin_sweep(run.sweep, "main.toml", "[sweep]")
-                .unwrap();
-            let new = NewRun {
-                identity: format!(
-                    "{} {} {} {} {} {} {} {}",
-                    run.dataset,
-                    run.backbone,
-                    run.representation,
-                    run.variant,
-                    run.seed,
-                    run.max_len,
-                    run.sequences,
-                    run.mean_rank
-                ),
-                spec: run.spec(),
-                spec_sha256: "5ec".to_owned(),
-                dataset: run.dataset.to_owned(),
-                backbone: run.backbone.to_owned(),
-                representation: run.representation.to_owned(),
-                variant: run.variant.to_owned(),
-                seed: run.seed,
-                data_sha256: "da7a".to_owned(),
-                plugin_sha256: (run.backbone != "popularity").then(|| "911".to_owned()),
-                results_version: 1,
-            };
-            let id = store.register(sweep, &[new]).unwrap()[0];
-            // A run of several sweeps is done once.
-            if run.end != End::Pending
-                && store.claim(id, &owner, FailedRuns::Keep).unwrap() == Claim::Claimed
-            {
-                let events = run.events();
-                let told = match run.end {
-                    End::Pruned => &events[..3],
-                    _ => &events[..],
-                };
-                for event in told {
-                    store.record(id, &owner, event).unwrap();
-                }
-                if run.end == End::Pruned {
-                    store.prune(id, &owner, 1).unwrap();
-                }
+        let mut sweeps: Vec<&str> = runs.iter().map(|run| run.sweep).collect();
+        sweeps.dedup();
+        for name in sweeps {
+            let sweep = store.begin_sweep(name, "main.toml", "[sweep]").unwrap();
+            let own: Vec<&Run> = runs.iter().filter(|run| run.sweep == name).collect();
+            let new: Vec<NewRun> = own.iter().map(|run| run.planned()).collect();
+            let numbers = store.register(sweep, &new).unwrap().runs;
+            for (run, id) in std::iter::zip(own, numbers) {
+                run.take_to_its_end(&mut store, id, &owner);
             }
         }
         Self { folder, store }

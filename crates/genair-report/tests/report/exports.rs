@@ -58,9 +58,9 @@ fn csv_holds_views_by_name() {
     let files = export_tables(&mut database.store, &folder, ExportFormat::Csv, &names).unwrap();
     assert_eq!(files[0].file, folder.join("leaderboard_mean.csv"));
     let mut reader = csv::Reader::from_path(&files[0].file).unwrap();
-    assert_eq!(reader.headers().unwrap().iter().nth(10), Some("mean"));
+    assert_eq!(reader.headers().unwrap().iter().nth(11), Some("mean"));
     let record = reader.records().next().unwrap().unwrap();
-    assert_eq!((&record[4], &record[11]), (runs[0].variant, ""));
+    assert_eq!((&record[4], &record[12]), (runs[0].variant, ""));
     // Nothing but the file is left.
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
     let names = ["leaderbord".to_owned()];

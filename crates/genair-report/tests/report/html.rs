@@ -195,3 +195,47 @@ fn a_page_may_be_of_some_sweeps() {
         "{error}"
     );
 }
+
+/// The page has what the specs describe now, and averages what differs in nothing but the seed.
+#[test]
+fn a_page_has_the_present_runs_by_their_configurations() {
+    let longer = Run {
+        seed: 46,
+        max_len: 200,
+        ..RUN
+    };
+    let gone = Run { seed: 47, ..RUN };
+    let waits = Run {
+        seed: 48,
+        end: End::Pending,
+        ..RUN
+    };
+    let second = Run { seed: 45, ..RUN };
+    let present = [RUN, second, longer];
+    let mut database = Database::of(&[&present[..], &[gone, waits]].concat());
+    let planned: Vec<_> = present.iter().map(Run::planned).collect();
+    let sweep = database.store.begin_sweep("main", "main.toml", "").unwrap();
+    database.store.register(sweep, &planned).unwrap();
+
+    let page = Page::of(&mut database, &PageSpec::default());
+    assert_eq!(page.runs, 3);
+    let index = page.json("index");
+    let of_runs = |key: &str| -> Vec<Value> {
+        let runs = index["runs"].as_array().unwrap();
+        runs.iter().map(|run| run[key].clone()).collect()
+    };
+    assert_eq!(of_runs("seed"), [44, 45, 46]);
+    let configurations = of_runs("configuration");
+    assert_eq!(configurations[0], configurations[1]);
+    assert_ne!(configurations[0], configurations[2]);
+    let places = index["places"].as_array().unwrap();
+    let variants: Vec<&Value> = places.iter().map(|place| &place["variant"]).collect();
+    assert_eq!(
+        variants,
+        [
+            "dataset.max_len=50",
+            "dataset.max_len=50",
+            "dataset.max_len=200"
+        ]
+    );
+}

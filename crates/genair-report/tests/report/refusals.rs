@@ -178,6 +178,30 @@ fn two_configurations_in_one_cell() {
     insta::assert_snapshot!(refusal(&twice, spec), @"report.toml:1: `table.t`: runs 1 and 2 are both sasrec id on beauty with seed 44, from different sweeps; name one sweep, or add `sweep` to rows or columns");
 }
 
+/// A mean is over runs that differ in nothing but the seed.
+#[test]
+fn runs_of_one_label_that_are_other_experiments() {
+    let longer = Run {
+        seed: 45,
+        max_len: 200,
+        ..RUN
+    };
+    let again = Run {
+        sweep: "again",
+        ..longer.clone()
+    };
+    let spec = "[table.t]\nsweeps = [\"main\", \"again\"]";
+    insta::assert_snapshot!(refusal(&[RUN, again], spec), @r"
+    report.toml:1: `table.t`: runs 1 and 2 are both sasrec id on beauty, but differ in more than their seeds, so they have no mean
+    hint: `genair results diff 1 2` shows in what; name one sweep, add `sweep` to rows or columns, or leave one out with `seeds`
+    ");
+    // Of one sweep, as a merge may leave them, they say themselves in what they differ.
+    insta::assert_snapshot!(refusal(&[RUN, longer.clone()], "[table.t]\nsweeps = [\"main\"]"), @"report.toml:1: `table.t`: sasrec id on beauty (dataset.max_len=50) and sasrec id on beauty (dataset.max_len=200) fall into one cell; add `variant` to rows or columns, or leave one out with `where`");
+    let apart = "[table.t]\nsweeps = [\"main\"]\nrows = [\"variant\"]\nbest_within = [\"variant\"]";
+    let table = Database::of(&[RUN, longer]).table(apart);
+    assert_eq!(table.rows.len(), 2);
+}
+
 #[test]
 fn a_bootstrap_too_coarse_for_its_levels() {
     let spec = format!(

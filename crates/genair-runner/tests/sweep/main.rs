@@ -16,14 +16,15 @@ use genair_archetype::Installation;
 use genair_data::{DatasetKind, DatasetSpec};
 use genair_eval::{Cohort, EvalSpec, Metric, Protocol, Split};
 use genair_protocol::{
-    BackboneSpec, DataFacts, MachineFacts, MetricRow, RepresentationKind, RepresentationSpec,
-    RunEvent, RunFailure, RunSpec, RunTotals, TrainSpec,
+    BackboneSpec, DataFacts, FailureKind, MachineFacts, MetricRow, RepresentationKind,
+    RepresentationSpec, RunEvent, RunFailure, RunPhase, RunSpec, RunTotals, TrainSpec,
 };
 use genair_runner::spec::{Labels, Schedule};
 use genair_runner::{
-    Execution, Interrupt, Outcome, Plan, PlannedRun, SweepReport, Trainer, identity, sweep,
+    Execution, Interrupt, Outcome, Plan, PlannedRun, SweepReport, Trainer, configuration, identity,
+    sweep,
 };
-use genair_store::{FailedRuns, RunState, Store};
+use genair_store::{CodeRevision, FailedRuns, Owner, RunId, RunState, Store};
 use tempfile::TempDir;
 
 /// A folder with a database and a script as trainer.
@@ -205,6 +206,7 @@ fn plan(runs: u64) -> Plan {
             variant: String::new(),
             seed,
         };
+        let configuration = configuration(&spec, "d", None);
         let identity = identity(&spec, "d", None);
         PlannedRun {
             labels,
@@ -215,6 +217,7 @@ fn plan(runs: u64) -> Plan {
             vectors: None,
             associations: None,
             identity,
+            configuration,
             priority: 0,
             refused: None,
         }
@@ -399,6 +402,43 @@ fn a_stop_ends_workers_by_closing_their_input() {
     assert_eq!(lab.state(), RunState::Pending);
     let mut store = Store::open_read_only(lab.database()).unwrap();
     assert_eq!(store.query("SELECT * FROM owners").unwrap().rows.len(), 0);
+}
+
+/// What is left when a sweep is stopped is neither what another process has done meanwhile nor what failed before.
+#[test]
+fn what_is_done_elsewhere_is_not_left() {
+    let lab = Lab::new("echo x >> $here/starts\nhead -n 1 $events\ncat > /dev/null");
+    let interrupt = Interrupt::default();
+    let elsewhere = || {
+        while lab.starts() < 2 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let owner = Owner::this_process(CodeRevision {
+            revision: "unknown".to_owned(),
+            dirty: false,
+            diff: None,
+        });
+        let mut store = Store::open(lab.database()).unwrap();
+        let failed = RunEvent::Failed(RunFailure {
+            kind: FailureKind::NonFinite,
+            phase: RunPhase::Training,
+            message: "loss became NaN".to_owned(),
+            hint: None,
+        });
+        for (run, events) in [(RunId(3), good_run()), (RunId(4), vec![failed])] {
+            store.claim(run, &owner, FailedRuns::Keep).unwrap();
+            for event in events {
+                store.record(run, &owner, &event).unwrap();
+            }
+        }
+        interrupt.request();
+    };
+    let report = std::thread::scope(|scope| {
+        scope.spawn(elsewhere);
+        lab.sweep(5, FailedRuns::Keep, &interrupt)
+    });
+    assert_eq!((report.left(), report.failed().count()), (3, 1));
+    assert_eq!(report.runs[2].2, Outcome::FinishedBefore);
 }
 
 #[test]

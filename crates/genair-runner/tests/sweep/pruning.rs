@@ -28,6 +28,7 @@ fn variants(datasets: &[&str], each: usize, rule: Rule) -> Plan {
         run.labels.variant = format!("batch_size={}", at + 1);
         (run.spec.seed, run.labels.seed) = (1, 1);
         run.identity = identity(&run.spec, "d", None);
+        run.configuration = configuration(&run.spec, "d", None);
     }
     plan.pruning = Some(Pruning {
         rule,

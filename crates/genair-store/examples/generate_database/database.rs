@@ -74,6 +74,7 @@ fn new_run(number: u64) -> NewRun {
     let seed = 44 + at % SEEDS;
     NewRun {
         identity: format!("{number:064x}"),
+        configuration: format!("{:064x}", number / SEEDS),
         spec: format!(
             r#"{{"dataset": {{"max_len": 50}}, "representation": {{"calibration": {{"alpha": {alpha}, "gamma": 4.0}}}}, "backbone": {{"params": {{"hidden_size": 64}}}}, "seed": {seed}}}"#
         ),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use genair_store::{FailedRuns, Store, StoreErrorKind};
 use serde_json::json;
 
-use crate::opening::{first_release, migrations_of};
+use crate::opening::{set_version, version_of};
 use crate::{Lab, events, finish, new_run, owner};
 
 fn files(lab: &Lab) -> Vec<String> {
@@ -89,31 +89,24 @@ fn a_backup_takes_no_name_that_is_taken_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_backup_leaves_an_old_database_old() {
+fn a_backup_takes_a_database_of_any_version_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let (old, copy) = (folder.path().join("old.db"), folder.path().join("copy.db"));
-    first_release(&old);
-    Store::backup(&old, &copy).unwrap();
-    for path in [old, copy] {
-        assert_eq!(migrations_of(&path), 1);
-        assert_eq!(
-            Store::open_read_only(&path)
-                .unwrap()
-                .run_counts()
-                .unwrap()
-                .finished,
-            1
-        );
-        assert_eq!(migrations_of(&path), 1, "reading it changes nothing");
-    }
+    let (other, copy) = (
+        folder.path().join("other.db"),
+        folder.path().join("copy.db"),
+    );
+    Store::open(&other).unwrap().close().unwrap();
+    set_version(&other, 7);
+    Store::backup(&other, &copy).unwrap();
+    assert_eq!([other, copy].map(|path| version_of(&path)), [7, 7]);
 }
 
 #[test]
 fn vacuum_gives_room_back_and_keeps_what_is_there() {
     let mut lab = Lab::new();
-    let kept = lab.register(&[new_run("kept", 1)])[0];
+    let runs = lab.register(&[new_run("kept", 1), new_run("large", 2)]);
+    let (kept, run) = (runs[0], runs[1]);
     finish(&mut lab.store, kept, 0.5);
-    let run = lab.register(&[new_run("large", 2)])[0];
     lab.store.claim(run, &owner(), FailedRuns::Keep).unwrap();
     let event = genair_protocol::RunEvent::Ranks {
         split: genair_eval::Split::Test,

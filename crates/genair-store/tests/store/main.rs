@@ -50,7 +50,7 @@ impl Lab {
             .store
             .begin_sweep("main", "main.toml", "[sweep]")
             .unwrap();
-        self.store.register(sweep, runs).unwrap()
+        self.store.register(sweep, runs).unwrap().runs
     }
 
     /// A run that is claimed by this process.
@@ -78,6 +78,7 @@ fn finish(store: &mut Store, run: RunId, test_ndcg: f64) {
 fn new_run(identity: &str, seed: u64) -> NewRun {
     NewRun {
         identity: identity.to_owned(),
+        configuration: "c0".to_owned(),
         spec: r#"{"seed": 44}"#.to_owned(),
         spec_sha256: "5ec".to_owned(),
         dataset: "tiny".to_owned(),

@@ -5,7 +5,7 @@ use genair_store::{
     Claim, FailedRuns, LeaderboardFilter, Merged, NewRun, RunState, Store, StoreErrorKind,
 };
 
-use crate::opening::first_release;
+use crate::opening::set_version;
 use crate::{Lab, events, failed, finish, new_run, owner};
 
 /// Registers `runs` and takes each as far as its letter says: planned, running, failed, (p)runed,
@@ -60,7 +60,7 @@ fn content(store: &mut Store) -> String {
         "SELECT identity, epoch, item, x, y, item_space.interactions FROM item_space JOIN runs USING (run_id) ORDER BY 1, 2, 3",
         "SELECT identity, epoch, name, value FROM diagnostics JOIN runs USING (run_id) ORDER BY 1, 2, 3",
         "SELECT identity, kind, path FROM artefacts JOIN runs USING (run_id) ORDER BY 1",
-        "SELECT sha256, diff FROM code_diffs",
+        "SELECT sha256, gzip FROM code_diffs",
         "SELECT * FROM machines",
     ];
     let parts = tables.map(|sql| serde_json::to_string(&store.query(sql).unwrap().rows).unwrap());
@@ -209,7 +209,11 @@ fn the_sweep_that_was_swept_last_decides_the_leaderboard() {
     let make = |identity: &str, ndcg: f64, text: &str| {
         let mut lab = Lab::new();
         let sweep = lab.store.begin_sweep("main", "main.toml", text).unwrap();
-        let run = lab.store.register(sweep, &[new_run(identity, 44)]).unwrap()[0];
+        let run = lab
+            .store
+            .register(sweep, &[new_run(identity, 44)])
+            .unwrap()
+            .runs[0];
         finish(&mut lab.store, run, ndcg);
         std::thread::sleep(std::time::Duration::from_millis(5));
         lab
@@ -239,58 +243,19 @@ fn the_sweep_that_was_swept_last_decides_the_leaderboard() {
 }
 
 #[test]
-fn an_older_database_is_merged_and_left_as_it_is() {
-    let mut ours = lab(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    let old = folder.path().join("old.db");
-    first_release(&old);
-    let before = std::fs::read(&old).unwrap();
-    let merged = ours.store.merge(&old).unwrap();
-    assert_eq!((merged.added, merged.sweeps), (4, 0));
-    assert_eq!(std::fs::read(&old).unwrap(), before);
-    let rows = ours
-        .store
-        .query("SELECT identity, state FROM runs ORDER BY identity")
-        .unwrap()
-        .rows;
-    assert_eq!(
-        rows,
-        [
-            ["a1", "finished"],
-            ["b2", "failed"],
-            ["c3", "pending"],
-            ["d4", "pending"]
-        ]
-    );
-    let files = ours.folder.path().read_dir().unwrap().count();
-    assert_eq!(files, 3, "database, log and its index: no copy is left");
-}
-
-#[test]
 fn what_cannot_be_merged_is_refused_and_changes_nothing() {
     let mut ours = lab(&[("a", 'e')]);
     let before = content(&mut ours.store);
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "Not a database, but longer than the header of one, which is a hundred bytes long, as you see.\n").unwrap();
-    let newer = lab(&[("b", 'e')]);
-    let newer = newer.folder.path().join("results.db");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        use sqlx::{ConnectOptions, Connection};
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&newer);
-        let mut connection = options.connect().await.unwrap();
-        let future =
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-                      VALUES (7000, 'from the future', 1, x'00', 0)";
-        sqlx::raw_sql(future)
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-    });
+    let Lab {
+        folder: newer,
+        store,
+    } = lab(&[("b", 'e')]);
+    store.close().unwrap();
+    let newer = newer.path().join("results.db");
+    set_version(&newer, 7000);
     let itself = ours.folder.path().join("results.db");
     for (path, expected) in [
         (
@@ -299,7 +264,8 @@ fn what_cannot_be_merged_is_refused_and_changes_nothing() {
         ),
         (
             &newer,
-            "(migration 7000); update this one or choose another with `--db`",
+            "its tables are of schema version 7000, and this genair knows version 1 alone; \
+             use the genair that wrote the file, or choose another file with `--db`",
         ),
         (
             &itself,

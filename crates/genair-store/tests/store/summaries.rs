@@ -9,11 +9,13 @@ use crate::{Lab, finish, new_run};
 /// The means, after a look at whether they are those of the leaderboard.
 #[track_caller]
 fn means(store: &mut Store) -> Vec<String> {
-    let kept = "SELECT sweep, dataset, backbone, representation, variant, split, protocol, cohort, metric, k,
-                    round(mean, 9), n FROM leaderboard_mean ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10";
-    let computed = "SELECT sweep, dataset, backbone, representation, variant, split, protocol, cohort, metric, k,
-                        round(avg(value), 9), count(*)
-                    FROM leaderboard GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10";
+    let kept = "SELECT sweep, dataset, backbone, representation, variant, configuration, split, protocol, cohort,
+                    metric, k, round(mean, 9), n
+                FROM leaderboard_mean ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11";
+    let computed = "SELECT sweep, dataset, backbone, representation, variant, configuration, split, protocol, cohort,
+                        metric, k, round(avg(value), 9), count(*)
+                    FROM leaderboard GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+                    ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11";
     let kept = store.query(kept).unwrap().rows;
     assert_eq!(kept, store.query(computed).unwrap().rows);
     let seeds =
@@ -51,9 +53,9 @@ fn a_mean_follows_its_runs() {
     assert_eq!(means(&mut lab.store), [r#"["main",2,"44, 45"]"#]);
 
     // A run replaced by one that is not done yet, and back again.
-    lab.register(&[new_run("new", 44)]);
+    lab.register(&[new_run("a", 45), new_run("new", 44)]);
     assert_eq!(means(&mut lab.store), [r#"["main",1,"45"]"#]);
-    lab.register(&[new_run("b", 44)]);
+    lab.register(&[new_run("a", 45), new_run("b", 44)]);
     assert_eq!(means(&mut lab.store), [r#"["main",2,"44, 45"]"#]);
 
     // A finished run in a second sweep, under another name of its axes.

@@ -1,7 +1,9 @@
 //! Which runs belong to a sweep, and what the leaderboard shows of them.
 
-use genair_eval::{Cohort, Protocol, Split};
-use genair_store::{LeaderboardFilter, NewRun, RunFilter, RunState, StoreErrorKind};
+use genair_eval::{Cohort, Metric, Protocol, Split};
+use genair_store::{
+    LeaderboardFilter, MeanFilter, NewRun, RunFilter, RunState, StoreErrorKind, told_apart,
+};
 
 use crate::{Lab, finish, new_run};
 
@@ -66,18 +68,27 @@ fn a_sweep_keeps_its_number_and_takes_the_new_text() {
     );
 }
 
+/// A run of another configuration: of another learning rate, other data or another plugin.
+fn other(identity: &str, configuration: &str, seed: u64) -> NewRun {
+    NewRun {
+        configuration: configuration.to_owned(),
+        ..new_run(identity, seed)
+    }
+}
+
 #[test]
-fn a_run_supersedes_the_one_whose_labels_it_has() {
+fn a_sweep_has_the_runs_of_its_present_spec_alone() {
     let mut lab = Lab::new();
-    let old = lab.register(&[new_run("old", 44), new_run("other seed", 45)]);
+    let old = [
+        new_run("old 44", 44),
+        new_run("old 45", 45),
+        new_run("old 46", 46),
+    ];
+    let runs = lab.register(&old);
     let elsewhere = lab.store.begin_sweep("elsewhere", "e.toml", "").unwrap();
-    lab.store
-        .register(elsewhere, &[new_run("old", 44)])
-        .unwrap();
-    finish(&mut lab.store, old[0], 0.25);
-    finish(&mut lab.store, old[1], 0.375);
-    let new = lab.register(&[new_run("new", 44)]);
-    finish(&mut lab.store, new[0], 0.5);
+    lab.store.register(elsewhere, &old[..1]).unwrap();
+    finish(&mut lab.store, runs[0], 0.25);
+    finish(&mut lab.store, runs[1], 0.375);
 
     let values = |lab: &mut Lab, sweep: &str| -> Vec<f64> {
         let filter = LeaderboardFilter {
@@ -92,19 +103,96 @@ fn a_run_supersedes_the_one_whose_labels_it_has() {
             .map(|row| row.value)
             .collect()
     };
+    let registered = |lab: &mut Lab, runs: &[NewRun]| {
+        let sweep = lab.store.begin_sweep("main", "main.toml", "").unwrap();
+        lab.store.register(sweep, runs).unwrap()
+    };
+    // A changed value with one seed less, and an axis value that is gone, and a seed that is gone.
+    let new = [other("new 44", "c1", 44), old[1].clone()];
+    let now = registered(&mut lab, &new);
+    assert_eq!(now.left_out, 2, "seed 44 of the old text, and 46");
+    finish(&mut lab.store, now.runs[0], 0.5);
     assert_eq!(values(&mut lab, "main"), [0.375, 0.5]);
     assert_eq!(
         values(&mut lab, "elsewhere"),
         [0.25],
         "another sweep is not touched"
     );
+    // What is pending of the old text is nowhere.
+    let progress = lab.store.sweep_progress().unwrap();
+    let main = progress.iter().find(|own| own.sweep == "main").unwrap();
+    assert_eq!((main.pending, main.finished), (0, 2));
+    assert_eq!(lab.store.run_progress("main", 10).unwrap().len(), 2);
+    let listed = RunFilter {
+        sweep: Some("main".to_owned()),
+        ..RunFilter::default()
+    };
+    assert_eq!(lab.store.list_runs(&listed).unwrap().len(), 2);
 
-    lab.register(&[new_run("old", 44)]);
+    // Back again, with all they had.
+    let back = registered(&mut lab, &old);
+    assert_eq!((back.runs, back.left_out), (runs, 1));
+    assert_eq!(values(&mut lab, "main"), [0.25, 0.375]);
+    assert_eq!(registered(&mut lab, &old).left_out, 0);
+}
+
+#[test]
+fn a_mean_is_over_runs_that_share_a_configuration() {
+    let mut lab = Lab::new();
+    // As after a merge: of one label two configurations side by side.
+    let spec = |rate: &str, seed: u64| {
+        format!(
+            r#"{{"dataset": {{"path": "/{rate}"}}, "seed": {seed}, "train": {{"lr": {rate}, "k": [5]}}}}"#
+        )
+    };
+    let mut runs = Vec::new();
+    for (identity, configuration, rate, data, seed) in [
+        ("a", "c1", "0.001", "da7a", 44),
+        ("b", "c1", "0.001", "da7a", 45),
+        ("c", "c2", "0.03", "0ther", 46),
+        ("d", "c3", "0.03", "da7a", 46),
+    ] {
+        runs.push(NewRun {
+            spec: spec(rate, seed),
+            data_sha256: data.to_owned(),
+            variant: if identity == "d" { "lr=0.03" } else { "" }.to_owned(),
+            ..other(identity, configuration, seed)
+        });
+    }
+    for (run, value) in std::iter::zip(lab.register(&runs), [0.25, 0.75, 0.5, 0.125]) {
+        finish(&mut lab.store, run, value);
+    }
+    let means = lab
+        .store
+        .leaderboard_mean(&MeanFilter {
+            sweep: Some("main".to_owned()),
+            split: Split::Test,
+            cohort: Cohort::All,
+            protocol: Some(Protocol::Full),
+            metric: Some(Metric::Ndcg),
+            k: Some(10),
+        })
+        .unwrap();
+    let rows: Vec<_> = means
+        .iter()
+        .map(|row| {
+            let label = told_apart(&row.variant, row.differences.as_deref());
+            (label, row.mean, row.n)
+        })
+        .collect();
     assert_eq!(
-        values(&mut lab, "main"),
-        [0.25, 0.375],
-        "the spec went back to the old run"
+        rows,
+        [
+            ("data=da7a,train.lr=0.001".to_owned(), 0.5, 2),
+            ("data=0ther,train.lr=0.03".to_owned(), 0.5, 1),
+            ("lr=0.03".to_owned(), 0.125, 1),
+        ]
     );
+    // Whatever view averages: no row is over the three runs of one label.
+    for view in ["leaderboard_mean", "best_per_backbone", "ablation"] {
+        let sql = format!("SELECT max(n) <= 2 FROM {view}");
+        assert_eq!(lab.store.query(&sql).unwrap().rows, [[1]], "{view}");
+    }
 }
 
 #[test]
@@ -118,12 +206,12 @@ fn the_leaderboard_has_the_published_columns() {
         .unwrap();
     assert_eq!(
         board.columns.join(", "),
-        "sweep, run_id, dataset, backbone, representation, variant, seed, split, protocol, cohort, metric, k, value"
+        "sweep, run_id, dataset, backbone, representation, variant, configuration, seed, split, protocol, cohort, metric, k, value"
     );
     let row = serde_json::to_string(&board.rows).unwrap();
     assert_eq!(
         row,
-        r#"[["main",1,"tiny","sasrec","id","alpha=1e-4",44,"test","full","all","ndcg",10,0.75]]"#
+        r#"[["main",1,"tiny","sasrec","id","alpha=1e-4","c0",44,"test","full","all","ndcg",10,0.75]]"#
     );
     let all = lab
         .store
@@ -144,12 +232,12 @@ fn lists_can_be_narrowed() {
     let mut lab = Lab::new();
     let runs = lab.register(&[new_run("a1", 44), new_run("b2", 45)]);
     finish(&mut lab.store, runs[0], 0.5);
-    lab.register(&[new_run("c3", 45)]);
+    lab.register(&[new_run("a1", 44), new_run("c3", 45)]);
     let list =
         |lab: &mut Lab, filter: RunFilter| -> Vec<(i64, RunState, Option<f64>, Option<f64>)> {
             let runs = lab.store.list_runs(&filter).unwrap();
             runs.iter()
-                .map(|run| (run.run_id.0, run.state, run.valid_ndcg_10, run.test_ndcg_10))
+                .map(|run| (run.run_id.0, run.state, run.valid, run.test))
                 .collect()
         };
     let finished = (1, RunState::Finished, Some(0.25), Some(0.5));

@@ -1,23 +1,24 @@
 //! `genair results list`: runs, one line each.
 
+use genair_report::export::require_sweep;
 use genair_store::{RunFilter, Store};
 
 use crate::args::{DatabaseArgs, Format};
 use crate::exit::Exit;
-use crate::output::{metric, table};
+use crate::listing;
+use crate::output::table;
+use crate::standings;
 
 pub(super) fn list(
     format: Format,
-    sweep: Option<&str>,
-    superseded: bool,
+    filter: &RunFilter,
     database: &DatabaseArgs,
 ) -> anyhow::Result<Exit> {
-    let filter = RunFilter {
-        sweep: sweep.map(str::to_owned),
-        state: None,
-        superseded,
-    };
-    let runs = Store::open_read_only(database.path())?.list_runs(&filter)?;
+    let mut store = Store::open_read_only(database.path())?;
+    if filter.sweep.is_some() {
+        require_sweep(&mut store, filter.sweep.as_deref())?;
+    }
+    let runs = store.list_runs(filter)?;
     let headers = [
         "run",
         "sweep",
@@ -31,29 +32,42 @@ pub(super) fn list(
         "test",
         "seconds",
     ];
-    let rows = runs.iter().map(|run| {
-        [
-            run.run_id.to_string(),
-            run.sweep.clone(),
-            run.state.as_str().to_owned(),
-            run.dataset.clone(),
-            run.backbone.clone(),
-            run.representation.clone(),
-            run.variant.clone(),
-            run.seed.to_string(),
-            metric(run.valid_ndcg_10),
-            metric(run.test_ndcg_10),
-            run.seconds
-                .map(|seconds| format!("{seconds:.1}"))
-                .unwrap_or_default(),
-        ]
-    });
+    // Numbers as they are for programs, in few digits for people.
+    let rows = |number: fn(f64, usize) -> String| {
+        let cell = |value: Option<f64>, digits| {
+            value.map(|value| number(value, digits)).unwrap_or_default()
+        };
+        let row = |run: &genair_store::RunSummary| {
+            [
+                run.run_id.to_string(),
+                run.sweep.clone(),
+                run.state.as_str().to_owned(),
+                run.dataset.clone(),
+                run.backbone.clone(),
+                run.representation.clone(),
+                run.variant.clone(),
+                run.seed.to_string(),
+                cell(run.valid, 4),
+                cell(run.test, 4),
+                cell(run.seconds, 1),
+            ]
+        };
+        runs.iter().map(row).collect::<Vec<_>>()
+    };
     let right = ["run", "seed", "valid", "test", "seconds"];
-    format.show(&runs, || {
-        format!(
-            "{}\n\nvalid, test: NDCG@10 among all items",
-            table(&headers, &right, rows)
-        )
-    })?;
+    listing::show(
+        format,
+        &runs,
+        headers,
+        || rows(|value, _| value.to_string()),
+        || {
+            let rows = rows(|value, digits| format!("{value:.digits$}"));
+            let caption = standings::result_name(&filter.shown);
+            format!(
+                "{}\n\nvalid, test: {caption}",
+                table(&headers, &right, rows)
+            )
+        },
+    )?;
     Ok(Exit::Done)
 }

@@ -100,8 +100,8 @@ async function configurations(places, measures) {
   const found = new Map();
   for (const place of places) {
     const { run } = place;
-    if (run.state !== "finished" || place.superseded) continue;
-    const key = JSON.stringify([place.sweep, run.dataset, run.backbone, run.representation, place.variant, run.max_len, run.data, run.results_version]);
+    if (run.state !== "finished") continue;
+    const key = JSON.stringify([place.sweep, run.dataset, run.backbone, run.representation, place.variant, run.configuration]);
     if (!found.has(key)) {
       const { dataset, backbone, representation, max_len } = run;
       found.set(key, { sweep: place.sweep, dataset, backbone, representation, max_len, variant: place.variant, runs: [] });

@@ -130,7 +130,7 @@ function seedLinks(row) {
 
 /** What is missing from the tables, and where it is. */
 function openRuns(places) {
-  const left = places.filter((place) => place.run.state !== "finished" && !place.superseded);
+  const left = places.filter((place) => place.run.state !== "finished");
   if (left.length === 0) return "";
   const states = sortedValues(new Set(left.map((place) => place.run.state)))
     .map((name) => `${left.filter((place) => place.run.state === name).length} ${name}`);

@@ -7,7 +7,7 @@ async function run([number]) {
   return [
     heading(`Run ${of.run_id} `, state(of.state)),
     h("p", null, runName(of)),
-    h("p", { class: "quiet" }, "In ", of.places.map((place, at) => [at > 0 ? ", " : null, `sweep ${place.sweep}`, place.superseded ? " (replaced by a newer run)" : null]), "."),
+    h("p", { class: "quiet" }, "In ", of.places.map((place, at) => [at > 0 ? ", " : null, `sweep ${place.sweep}`]), "."),
     h("div", { class: "actions" }, h("label", null, chooser(of), " choose to compare"), h("a", { href: `#compare/${of.run_id}` }, "Compare with…")),
     of.failure_kind ? h("div", { class: "warning" }, h("strong", null, `Failed while ${of.failure_phase}: ${of.failure_kind}. `), reason(of)) : null,
     of.pruned_at_epoch ? h("p", { class: "warning" }, `Stopped after epoch ${of.pruned_at_epoch} for being worse than others.`) : null,

@@ -42,7 +42,7 @@ async function runs(params) {
   const columns = [
     { id: "choose", label: h("span", { class: "visually-hidden" }, "Compare"), sortable: false, cell: (place) => chooser(place.run) },
     { id: "run", label: "Run", header: true, number: true, value: (place) => place.run.run_id, cell: (place) => runLink(place.run, place.run.run_id) },
-    { id: "state", label: "State", value: (place) => place.run.state, cell: (place) => [state(place.run.state), place.superseded ? " replaced" : null] },
+    { id: "state", label: "State", value: (place) => place.run.state, cell: (place) => state(place.run.state) },
     several ? { id: "sweep", label: "Sweep", value: (place) => place.sweep, cell: (place) => place.sweep } : null,
     ...["dataset", "backbone", "representation"].map((id) => ({
       id, label: id[0].toUpperCase() + id.slice(1), value: (place) => place.run[id], cell: (place) => place.run[id],
