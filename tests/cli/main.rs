@@ -18,5 +18,6 @@ mod repeatability;
 mod reports;
 mod searching;
 mod sweeping;
+mod terminal;
 mod upkeep;
 mod watching;

@@ -11,6 +11,7 @@ mod data_path;
 mod expand;
 mod key_path;
 mod load;
+mod names;
 mod params;
 mod problem;
 mod prune;
