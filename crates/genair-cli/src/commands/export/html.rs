@@ -21,7 +21,9 @@ pub(crate) fn html(format: Format, arguments: &HtmlArgs) -> anyhow::Result<Exit>
         sweeps: arguments.sweeps.clone(),
         figures,
     };
-    let page = write_page(&mut store, &spec, &arguments.out)?;
+    let beside = || arguments.database.path().with_extension("html");
+    let out = arguments.out.clone().unwrap_or_else(beside);
+    let page = write_page(&mut store, &spec, &out)?;
     format.show(&page, || {
         let kibibytes = page.bytes.div_ceil(1024);
         let left = match page.runs_with_ranks {
@@ -37,7 +39,7 @@ pub(crate) fn html(format: Format, arguments: &HtmlArgs) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-/// The SVG files of a folder by name, at least one; what each is called is its caption.
+/// The SVG files of a folder by name, at least one.
 fn figures_of(folder: &Path) -> anyhow::Result<Vec<PageFigure>> {
     let unreadable = || format!("cannot read the figures in {}", folder.display());
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -53,11 +55,8 @@ fn figures_of(folder: &Path) -> anyhow::Result<Vec<PageFigure>> {
     let figure = |file: PathBuf| {
         let svg = std::fs::read_to_string(&file)
             .with_context(|| format!("cannot read {}", file.display()))?;
-        let caption = file.file_stem().unwrap_or_default();
-        Ok(PageFigure {
-            caption: caption.to_string_lossy().replace(['-', '_'], " "),
-            svg,
-        })
+        let name = file.file_stem().unwrap_or_default();
+        Ok(PageFigure::new(&name.to_string_lossy(), svg))
     };
     files.into_iter().map(figure).collect()
 }
