@@ -65,7 +65,8 @@ const noTrouble = () => assert.deepEqual(troubles, []);
 const texts = (locator) => locator.allInnerTexts();
 /** The texts of a column of a table, by its heading. */
 async function column(table, heading) {
-  const heads = (await texts(table.locator("thead th"))).map((text) => text.trim());
+  // Below a cohort's name stands how many users it has.
+  const heads = (await texts(table.locator("thead th"))).map((text) => text.trim().split("\n")[0]);
   const at = heads.indexOf(heading);
   assert.notEqual(at, -1, `no column ${heading} in ${heads}`);
   return texts(table.locator(`tbody tr > :nth-child(${at + 1})`));
@@ -244,6 +245,101 @@ test("figures are drawn and follow the filters", async () => {
   await picture("figures");
   noTrouble();
 });
+
+test("a legend has the looks of what it stands for", async () => {
+  await open("#figures");
+  await page.getByLabel("Dataset").selectOption("tiny");
+  await page.waitForFunction(() => document.querySelectorAll("#view figure svg[role=img]").length >= 3);
+  const looks = await page.evaluate(() => [...document.querySelectorAll("#view figure:not(.made)")].map((figure) => {
+    const look = (of) => {
+      const style = getComputedStyle(of);
+      return [of.tagName === "line" || of.classList.contains("curve") ? `${style.stroke} ${style.strokeDasharray}` : style.fill, style.opacity].join(" ");
+    };
+    const drawn = figure.querySelectorAll("svg[role=img] rect, svg[role=img] path");
+    return {
+      caption: figure.querySelector("figcaption").innerText,
+      drawn: [...new Set([...drawn].map(look))].sort(),
+      legend: [...figure.querySelectorAll(".legend svg > *")].map(look).sort(),
+    };
+  }));
+  for (const { caption, drawn, legend } of looks) {
+    assert.ok(caption.length > 10, "a figure says what it shows");
+    assert.deepEqual([...new Set(legend)], drawn, caption);
+  }
+  const bars = looks.find(({ caption }) => caption.includes("by users"));
+  assert.equal(new Set(bars.legend).size, bars.legend.length, "no two series look alike");
+  noTrouble();
+});
+
+test("cohorts say how many users they have", async () => {
+  const users = sql(`SELECT DISTINCT cohort, metrics.users AS n FROM metrics JOIN runs USING (run_id) WHERE dataset = 'tiny' AND split = 'test'`);
+  assert.equal(users.length, 5);
+  const [{ id }] = sql(`SELECT min(run_id) AS id FROM runs WHERE dataset = 'tiny' AND state = 'finished'`);
+  for (const hash of [`#run/${id}`, "#figures?dataset=tiny"]) {
+    await open(hash);
+    await page.getByText("n = ").first().waitFor();
+    const shown = (await page.locator("#view").evaluate((view) => view.textContent)).replaceAll("\u00a0", " ");
+    for (const { n } of users) assert.ok(shown.includes(`n = ${n}`), `${hash}: n = ${n}`);
+  }
+  noTrouble();
+});
+
+test("a run of two sweeps is one configuration and one row, and one run is no best of means", async () => {
+  const shared = join(WORK, "shared.db");
+  const spec = new URL("spec.toml", import.meta.url).pathname;
+  const sweep = (name, seeds, lr) => execFileSync(GENAIR, ["sweep", spec, "--db", shared, "--quiet",
+    ...[`sweep.name="${name}"`, `sweep.seeds=${seeds}`, `train.optimizer.lr=${lr}`, 'sweep.dataset=["tiny"]', 'sweep.backbone=["sasrec"]']
+      .flatMap((value) => ["--set", value])]);
+  sweep("first", "[1, 2]", "[1e-2, 3e-3]");
+  sweep("second", "[1]", "[1e-2, 3e-3]");
+  sweep("single", "[3]", "1e-3");
+  const out = join(WORK, "shared.html");
+  assert.match(execFileSync(GENAIR, ["results", "html", "--db", shared], { encoding: "utf8" }), /shared\.html: 5 runs/);
+  const { rows } = JSON.parse(execFileSync(GENAIR, ["results", "sql", "--db", shared, "--format", "json",
+    "SELECT run_id FROM runs ORDER BY run_id"]));
+  await page.goto(pathToFileURL(out).href);
+  const table = page.getByRole("region", { name: "Leaderboard of tiny" }).locator("table");
+  await table.waitFor();
+  const variants = await column(table, "Variant");
+  assert.deepEqual(variants.sort(), ["lr=0.01", "lr=3e-3", "–"].sort());
+  assert.deepEqual((await column(table, "Sweep")).sort(), ["first, second", "first, second", "single"]);
+  const seeds = (await column(table, "Seeds")).map((text) => text.trim());
+  const marked = await table.locator("tbody tr").evaluateAll((all) => all.map((row) => row.querySelector("td.best, td.second") !== null));
+  assert.deepEqual(marked, seeds.map((text) => text !== "3"), "the single seed has no mark");
+  await page.getByRole("link", { name: "Runs" }).click();
+  const runs = page.getByRole("region", { name: "Runs" }).locator("table");
+  await runs.waitFor();
+  assert.equal((await column(runs, "Run")).length, rows.length);
+  await page.getByRole("link", { name: "Figures" }).click();
+  await page.locator("#view figure").first().waitFor();
+  const names = await texts(page.locator("figure .legend").first().locator("li"));
+  assert.equal(new Set(names).size, names.length, names.join("\n"));
+});
+
+for (const [name, viewport] of [["a laptop", { width: 1440, height: 900 }], ["a phone", { width: 390, height: 844 }]]) {
+  test(`the numbers that matter are in sight on ${name}`, async () => {
+    const [a, b] = sql(`SELECT run_id FROM runs WHERE dataset = 'tiny' AND state = 'finished' AND seed = 1 ORDER BY run_id`);
+    const hidden = (region) => region.evaluate((frame) => frame.scrollWidth - frame.clientWidth);
+    await open(`#compare/${a.run_id}/${b.run_id}`, { viewport });
+    const tests = page.getByRole("region", { name: "Paired tests over users" });
+    const [top, below] = [await tests.boundingBox(), await page.getByRole("region", { name: "Differences" }).boundingBox()];
+    assert.ok(top.y < below.y, "the tests stand before the rows");
+    for (const heading of ["B is", "p"]) {
+      const head = await tests.locator("thead th", { hasText: new RegExp(`^${heading}$`) }).boundingBox();
+      assert.ok(head.x + head.width <= viewport.width, `${heading} ends at ${head.x + head.width}`);
+    }
+    assert.match(await tests.locator("caption").innerText(), /better: \* p < 0\.05, \*\* p < 0\.01; worse: † p < 0\.05/);
+    const words = await texts(tests.locator("tbody td").filter({ hasText: /better|worse|not shown to differ/ }));
+    assert.ok(words.length > 0 && words.every((text) => /^(better \*+|worse †+|not shown to differ)$/.test(text)), words.join("\n"));
+    if (viewport.width > 1000) {
+      await open(`#run/${a.run_id}`, { viewport });
+      for (const region of await page.getByRole("region", { name: /split, / }).all()) {
+        assert.equal(await hidden(region), 0, `${await region.getAttribute("aria-label")} is cut off`);
+      }
+    }
+    noTrouble();
+  });
+}
 
 test("keys alone reach, sort and open", async () => {
   await page.keyboard.press("Tab");

@@ -26,5 +26,6 @@ mod reports;
 mod searching;
 mod stages;
 mod sweeping;
+mod terminal;
 mod upkeep;
 mod watching;

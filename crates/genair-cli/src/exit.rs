@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use genair_runner::spec::SpecError;
 use genair_runner::{SweepError, WriterGone};
 
+use crate::output::message;
+
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -46,7 +48,7 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
         }
     };
     // Without a stderr there is nobody to tell.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(message(text).as_bytes());
     let bug = matches!(
         error.downcast_ref(),
         Some(SweepError::Writer(WriterGone) | SweepError::Json { .. })

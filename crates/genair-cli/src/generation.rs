@@ -9,7 +9,7 @@ use genair_runner::StageProgress;
 use indicatif::{MultiProgress, ProgressBar};
 
 use crate::output::{note, tick};
-use crate::progress::{duration, style};
+use crate::progress::{seconds_of_rest, style, to_go};
 
 /// In a log, a generation is told at most this often.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -70,10 +70,10 @@ impl GenerationBar {
                 self.told = self.begin;
                 self.found = *done;
                 if std::io::stderr().is_terminal() {
-                    let style = style("{bar:30} {pos}/{len} {msg}, {elapsed} gone, {eta} to go");
+                    let style = style("{bar:30} {pos}/{len} {msg}, {elapsed} gone");
                     let bar = ProgressBar::new(*total as u64).with_style(style);
                     let bar = self.bars.add(bar.with_position(*done as u64));
-                    bar.reset_eta();
+                    bar.set_message(what);
                     tick(&bar, Duration::from_secs(1));
                     self.bar = Some(bar);
                 }
@@ -82,16 +82,15 @@ impl GenerationBar {
                 let (made, gone) = (done - self.found, self.begin.elapsed());
                 let rate = made as f64 / gone.as_secs_f64().max(1e-9);
                 let what = what(*stage);
+                let left = to_go(seconds_of_rest(made, total - done, gone));
                 if let Some(bar) = &self.bar {
                     bar.set_position(*done as u64);
-                    bar.set_message(format!("{what}, {rate:.1} items/s"));
+                    bar.set_message(format!("{what}, {rate:.1} items/s, {left}"));
                 } else if self.told.elapsed() >= LOG_INTERVAL || done == total {
                     self.told = Instant::now();
-                    let left = Duration::from_secs_f64((total - done) as f64 / rate.max(1e-9));
-                    let left = duration(left);
                     note(
                         &self.bars,
-                        format!("{label}: {what} {done}/{total}, {rate:.1} items/s, {left} to go"),
+                        format!("{label}: {what} {done}/{total}, {rate:.1} items/s, {left}"),
                     );
                 }
             }

@@ -1,15 +1,23 @@
-//! Standard output and the log.
+//! Standard output, standard error and the log: the one place where text leaves for a terminal.
+//!
+//! Names and messages may come from files, databases and other programs. What would act on the terminal is
+//! escaped here (`genair_protocol::text`), and messages are no longer than they can be read. JSON is exact.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
+use genair_protocol::text::{escaped, escaped_lines, shortened};
 use indicatif::{MultiProgress, ProgressBar};
 use serde::Serialize;
 use serde_json::Value;
+use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::args::{Format, Global, LogFormat};
 
@@ -27,7 +35,7 @@ impl Format {
             Self::Quiet => return Ok(()),
             Self::Json => serde_json::to_string_pretty(value)?,
             Self::Csv => anyhow::bail!(NO_CSV),
-            Self::Text => text(),
+            Self::Text => escaped_lines(&text()).into_owned(),
         };
         let text = text.trim_end();
         to_stdout(|out| match text {
@@ -103,7 +111,14 @@ impl Write for Stdout<'_> {
 /// Writes a line to standard error, above progress bars.
 pub(crate) fn note(bars: &MultiProgress, text: impl Display) {
     // Without a stderr there is nobody to tell.
-    bars.suspend(|| drop(writeln!(io::stderr(), "{text}")));
+    bars.suspend(|| drop(writeln!(io::stderr(), "{}", message(text))));
+}
+
+/// A message as it goes to a terminal: nothing in it acts on the terminal, and no line is longer than
+/// [`genair_protocol::text::LONGEST_LINE`] characters.
+pub(crate) fn message(text: impl Display) -> String {
+    let text = text.to_string();
+    escaped_lines(&shortened(&text)).into_owned()
 }
 
 /// Has a bar tick by itself, where the system gives it a thread; without one it moves with what it shows.
@@ -122,13 +137,13 @@ pub(crate) fn table<R: IntoIterator<Item = String>>(
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_header(headers.iter().copied());
+        .set_header(headers.iter().map(|header| escaped(header)));
     for row in rows {
         table.add_row(row.into_iter().map(|cell| {
             if cell.is_empty() {
                 "-".to_owned()
             } else {
-                cell
+                escaped(&cell).into_owned()
             }
         }));
     }
@@ -141,7 +156,7 @@ pub(crate) fn table<R: IntoIterator<Item = String>>(
     table.trim_fmt()
 }
 
-/// A line `key  value` for each entry of a flat JSON object that has a value; nested ones stay JSON.
+/// A line `key  value` for each entry of a JSON object that has a value.
 pub(crate) fn facts(value: &impl Serialize) -> anyhow::Result<String> {
     let value = serde_json::to_value(value)?;
     let entries: Vec<_> = value
@@ -157,7 +172,7 @@ pub(crate) fn facts(value: &impl Serialize) -> anyhow::Result<String> {
         .unwrap_or_default();
     let lines = entries
         .iter()
-        .map(|(key, value)| format!("{:width$}  {}", key.replace('_', " "), rounded(value)));
+        .map(|(key, value)| format!("{:width$}  {}", words(key), escaped(&in_words(value))));
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
@@ -181,12 +196,33 @@ pub(crate) fn cell(value: &Value) -> String {
     }
 }
 
-/// As [`cell`], but with at most six decimals.
-fn rounded(value: &Value) -> String {
-    match value.as_f64() {
-        Some(number) if value.is_f64() => ((number * 1e6).round() / 1e6).to_string(),
+/// As [`cell`], but with at most six decimals, and what is nested as `key value, key value`.
+fn in_words(value: &Value) -> String {
+    let list = |parts: Vec<String>| match parts.is_empty() {
+        true => "none".to_owned(),
+        false => parts.join(", "),
+    };
+    match value {
+        Value::Number(number) if value.is_f64() => {
+            let number = number.as_f64().unwrap_or(f64::NAN);
+            ((number * 1e6).round() / 1e6).to_string()
+        }
+        Value::Array(values) => list(values.iter().map(in_words).collect()),
+        Value::Object(entries) => {
+            let entries = entries.iter().filter(|(_, value)| !value.is_null());
+            list(
+                entries
+                    .map(|(key, value)| format!("{} {}", words(key), in_words(value)))
+                    .collect(),
+            )
+        }
         _ => cell(value),
     }
+}
+
+/// A key as people read it.
+fn words(key: &str) -> String {
+    key.replace('_', " ")
 }
 
 /// A metric's value with four places, or nothing.
@@ -196,24 +232,44 @@ pub(crate) fn metric(value: Option<f64>) -> String {
 
 /// Sends log messages to standard error, above progress bars.
 pub(crate) fn start_logging(global: &Global, bars: &MultiProgress) {
-    let level = match i16::from(global.verbose) - i16::from(global.quiet) {
+    let loudness = i16::from(global.verbose) - i16::from(global.quiet);
+    // What a library warns of is no news to who uses this program, so it is one step quieter.
+    let (own, others) = (level(loudness), level(loudness - 1));
+    let filter = EnvFilter::new(format!("{others},genair={own}"));
+    let bars = bars.clone();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        // Without a stderr there is nobody to tell, and a message about that would end the program.
+        .log_internal_errors(false)
+        .with_writer(move || AboveBars(bars.clone()));
+    match global.log_format {
+        LogFormat::Text => log
+            .without_time()
+            .with_target(false)
+            .fmt_fields(debug_fn(field).delimited(" "))
+            .init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+fn level(loudness: i16) -> LevelFilter {
+    match loudness {
         ..=-2 => LevelFilter::OFF,
         -1 => LevelFilter::ERROR,
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         2 => LevelFilter::DEBUG,
         3.. => LevelFilter::TRACE,
-    };
-    let bars = bars.clone();
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(io::stderr().is_terminal())
-        // Without a stderr there is nobody to tell, and a message about that would end the program.
-        .log_internal_errors(false)
-        .with_writer(move || AboveBars(bars.clone()));
-    match global.log_format {
-        LogFormat::Text => log.without_time().with_target(false).init(),
-        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// A field of a log message as text.
+fn field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let value = message(format_args!("{value:?}"));
+    match field.name() {
+        "message" => write!(to, "{value}"),
+        name => write!(to, "{name}={value}"),
     }
 }
 

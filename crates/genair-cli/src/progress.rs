@@ -1,5 +1,7 @@
 //! Progress of a sweep: bars on a terminal, plain lines in a log.
 
+mod remaining;
+
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +10,12 @@ use std::time::{Duration, Instant};
 use genair_protocol::RunEvent;
 use genair_runner::{Notice, Observer, Outcome, PlannedRun};
 use genair_store::RunId;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::generation::GenerationBar;
-use crate::output::{count, note, tick};
+use crate::output::{count, message, note, tick};
+
+pub(crate) use remaining::{Remaining, about, rounded, seconds_of_rest, to_go};
 
 /// In a log, a run's epochs are told at most this often.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -20,6 +24,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct Progress {
     bars: MultiProgress,
     terminal: bool,
+    remaining: Remaining,
     state: Mutex<State>,
 }
 
@@ -46,10 +51,12 @@ struct RunProgress {
 }
 
 impl Progress {
-    pub(crate) fn new(bars: MultiProgress) -> Self {
+    /// `remaining` knows what runs of the sweep took that finished before.
+    pub(crate) fn new(bars: MultiProgress, remaining: Remaining) -> Self {
         Self {
             bars,
             terminal: std::io::stderr().is_terminal(),
+            remaining,
             state: Mutex::default(),
         }
     }
@@ -73,7 +80,14 @@ impl Progress {
         note(&self.bars, line);
         state.total = open;
         if self.terminal && open > 0 {
-            let style = style("{bar:30} {pos}/{len} runs, {per_sec}, {elapsed} gone, {eta} to go");
+            let remaining = self.remaining.clone();
+            let style = style("{bar:30} {pos}/{len} runs, {elapsed} gone, {left}").with_key(
+                "left",
+                move |_: &ProgressState, to: &mut dyn std::fmt::Write| {
+                    // A bar takes every write.
+                    let _ = to.write_str(&to_go(remaining.seconds()));
+                },
+            );
             let bar = self
                 .bars
                 .add(ProgressBar::new(open as u64).with_style(style));
@@ -83,10 +97,11 @@ impl Progress {
     }
 
     fn started(&self, state: &mut State, id: RunId, run: &PlannedRun) {
+        self.remaining.started(&run.labels);
         let bar = self.terminal.then(|| {
             let bar = ProgressBar::new_spinner().with_style(style("{spinner} {prefix}: {msg}"));
             let bar = self.bars.add(
-                bar.with_prefix(run.labels.to_string())
+                bar.with_prefix(message(&run.labels))
                     .with_message("starting"),
             );
             tick(&bar, Duration::from_millis(200));
@@ -140,13 +155,11 @@ impl Progress {
                     .valid
                     .map(|value| format!(", valid {metric} {value:.4}"))
                     .unwrap_or_default();
-                let left =
-                    max_epochs.saturating_sub(*epoch) as f64 / (epoch - progress.resumed) as f64;
-                let eta = progress.begin.elapsed().mul_f64(left.max(0.0));
-                format!(
-                    "epoch {epoch}/{max_epochs}, loss {loss:.4}{valid}, at most {} to go",
-                    duration(eta)
-                )
+                let done = epoch - progress.resumed;
+                let left = max_epochs.saturating_sub(*epoch);
+                let left = seconds_of_rest(done, left, progress.begin.elapsed());
+                let left = rounded(left.unwrap_or_default());
+                format!("epoch {epoch}/{max_epochs}, loss {loss:.4}{valid}, at most {left} to go")
             }
             RunEvent::Metrics { epoch: None, .. } => "testing".to_owned(),
             _ => return,
@@ -162,6 +175,8 @@ impl Progress {
     }
 
     fn ended(&self, state: &mut State, id: RunId, run: &PlannedRun, outcome: &Outcome) {
+        let finished = matches!(outcome, Outcome::Finished);
+        let was_open = self.remaining.ended(&run.labels, finished);
         let progress = state.runs.remove(&id);
         let took = progress
             .as_ref()
@@ -170,7 +185,7 @@ impl Progress {
             bar.finish_and_clear();
             self.bars.remove(&bar);
         }
-        if let Some(bar) = &state.sweep {
+        if let (Some(bar), true) = (&state.sweep, was_open) {
             bar.inc(1);
         }
         let how = match outcome {
@@ -201,8 +216,12 @@ impl Observer for Progress {
                 finished,
                 failed,
                 pruned,
+                open,
                 jobs,
-            } => self.begin(&mut state, [total, finished, failed, pruned, jobs]),
+            } => {
+                open.iter().for_each(|run| self.remaining.add(&run.labels));
+                self.begin(&mut state, [total, finished, failed, pruned, jobs]);
+            }
             Notice::StageStarted { stage } => {
                 state.stage = None;
                 if !stage.is_ready() {
@@ -221,6 +240,7 @@ impl Observer for Progress {
             Notice::RunStarted { id, run } => self.started(&mut state, id, run),
             Notice::RunEvent { id, run, event } => self.event(&mut state, id, run, event),
             Notice::RunRetried { id, run, failure } => {
+                self.remaining.stopped(&run.labels);
                 let progress = state.runs.remove(&id);
                 if let Some(bar) = progress.and_then(|progress| progress.bar) {
                     bar.finish_and_clear();
@@ -230,7 +250,8 @@ impl Observer for Progress {
                 let line = format!("run {id} ({labels}): crashed and is tried again: {message}");
                 note(&self.bars, line);
             }
-            Notice::RunPromoted { .. } => {
+            Notice::RunPromoted { run } => {
+                self.remaining.add(&run.labels);
                 state.total += 1;
                 if let Some(bar) = &state.sweep {
                     bar.inc_length(1);

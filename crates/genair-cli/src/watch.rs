@@ -53,6 +53,8 @@ struct View {
     scroll: usize,
     /// Why the database could not be read just now.
     trouble: Option<String>,
+    /// Whether somebody sits before it, rather than one frame is printed.
+    takes_keys: bool,
 }
 
 pub(crate) fn watch(
@@ -82,6 +84,7 @@ pub(crate) fn watch(
         snapshot,
         scroll: 0,
         trouble: None,
+        takes_keys: !once,
     };
     if once || format != Format::Text {
         let text = view.to_text()?;

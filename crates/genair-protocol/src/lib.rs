@@ -6,6 +6,7 @@ mod event;
 mod plugin;
 mod representation;
 mod run;
+pub mod text;
 
 pub use engine::{
     AnswerEnd, EngineEvent, EngineItem, EngineRecord, EngineRequest, EngineTask, GenerationSpec,

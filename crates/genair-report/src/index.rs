@@ -1,5 +1,6 @@
 //! The overview of a report: one page with every table and figure, and what is missing.
 
+use crate::figure::Figure;
 use crate::render::{Format, escape_latex, escape_markdown, render};
 use crate::report::Report;
 use crate::spec::ReportSpec;
@@ -19,15 +20,9 @@ pub(crate) fn markdown(report: &Report, spec: &ReportSpec) -> String {
     for figure in &report.figures {
         let name = &figure.name;
         parts.push(format!("## {}", escape_markdown(name)));
-        let caption = figure.caption.as_deref().unwrap_or(name);
-        parts.push(format!("![{}]({name}.svg)", escape_markdown(caption)));
-        let notes: Vec<&str> = figure
-            .caption
-            .iter()
-            .chain(&figure.notes)
-            .map(String::as_str)
-            .collect();
-        parts.push(escape_markdown(&notes.join(" ")));
+        let caption = escape_markdown(&figure.caption);
+        parts.push(format!("![{caption}]({name}.svg)"));
+        parts.push(escape_markdown(&text_below(figure)));
         parts.push(format!("Also as {}.", files(name, &["pdf", "png", "csv"])));
     }
     if !report.skipped.is_empty() {
@@ -36,6 +31,12 @@ pub(crate) fn markdown(report: &Report, spec: &ReportSpec) -> String {
         parts.push(lines.collect::<Vec<_>>().join("\n"));
     }
     parts.join("\n\n") + "\n"
+}
+
+/// A figure's caption and notes.
+fn text_below(figure: &Figure) -> String {
+    let caption = figure.caption.trim();
+    [caption, &figure.notes.join(" ")].join(" ")
 }
 
 fn files(name: &str, extensions: &[&str]) -> String {
@@ -59,16 +60,11 @@ pub(crate) fn latex(report: &Report) -> String {
         lines.push("\\clearpage".to_owned());
     }
     for figure in &report.figures {
-        let notes: Vec<&str> = figure
-            .caption
-            .iter()
-            .chain(&figure.notes)
-            .map(String::as_str)
-            .collect();
         lines.push("\\begin{figure}".to_owned());
         lines.push("\\centering".to_owned());
         lines.push(format!("\\includegraphics{{{}.pdf}}", figure.name));
-        lines.push(format!("\\caption{{{}}}", escape_latex(&notes.join(" "))));
+        let text = escape_latex(&text_below(figure));
+        lines.push(format!("\\caption{{{text}}}"));
         lines.push(format!("\\label{{fig:{}}}", figure.name));
         lines.push("\\end{figure}".to_owned());
         lines.push("\\clearpage".to_owned());

@@ -24,5 +24,7 @@ pub use figure::{Figure, FigureFormat};
 pub use render::{Format, render};
 pub use report::{Lacking, Report, Skipped, make_report};
 pub use spec::{ReportSpec, SpecError};
-pub use table::{Cell, Column, Comparison, Label, Place, Row, RunValue, Style, Table, Tested};
+pub use table::{
+    Cell, Column, Comparison, Label, Place, Row, RunValue, Style, Table, Tested, Verdict,
+};
 pub use write::write_report;

@@ -128,6 +128,39 @@ pub struct Tested {
     pub p_holm: f64,
     /// Cohen's d_z.
     pub effect_size: f64,
+    /// Which of the two is better, where the corrected p value is below one of the table's levels.
+    pub verdict: Option<Verdict>,
     /// Number of the table's levels that the corrected p value is below.
-    pub stars: usize,
+    pub marks: usize,
+}
+
+/// What a test says of a configuration beside its baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It is better than the baseline.
+    Better,
+    /// It is worse.
+    Worse,
+}
+
+impl Verdict {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Better, Self::Worse];
+
+    /// Its name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Worse => "worse",
+        }
+    }
+
+    /// What marks a cell in print, once for each level.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::Better => "*",
+            Self::Worse => "\u{2020}",
+        }
+    }
 }

@@ -22,6 +22,8 @@ pub enum Notice<'a> {
         failed: usize,
         /// Of these, runs pruned earlier, which are left alone.
         pruned: usize,
+        /// The others, which are to run.
+        open: &'a [&'a PlannedRun],
         /// Workers at once.
         jobs: usize,
     },

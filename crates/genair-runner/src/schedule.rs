@@ -107,11 +107,20 @@ pub fn sweep(
     let states = store.run_states(&identities)?;
     let count = |state| states.iter().filter(|own| **own == Some(state)).count();
     let jobs = how.jobs.max(1);
+    let to_run = |state: &Option<RunState>| {
+        !matches!(
+            state,
+            Some(RunState::Finished | RunState::Failed | RunState::Pruned)
+        )
+    };
+    let to_run = std::iter::zip(&states, &plan.runs).filter(|(state, _)| to_run(state));
+    let to_run: Vec<&PlannedRun> = to_run.map(|(_, run)| run).collect();
     how.observer.observe(Notice::Begin {
         total: plan.runs.len(),
         finished: count(RunState::Finished),
         failed: count(RunState::Failed),
         pruned: count(RunState::Pruned),
+        open: &to_run,
         jobs,
     });
 

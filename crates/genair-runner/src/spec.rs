@@ -12,6 +12,7 @@ mod expand;
 mod key_path;
 mod load;
 mod meant;
+mod names;
 mod params;
 mod problem;
 mod prune;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sqlx::FromRow;
 
+use crate::estimate::{OpenRuns, RunTimes, seconds_left};
 use crate::{RunId, RunState, Store, StoreError};
 
 /// One sweep, and how far it is. Runs that newer ones have replaced are left out.
@@ -22,9 +23,7 @@ pub struct SweepProgress {
     pub failed: u64,
     /// Runs stopped early for being worse than others.
     pub pruned: u64,
-    /// Seconds until the rest is done if it goes on as it did: as many at once as there are now, each as
-    /// long as the finished runs of its backbone on its dataset, or else as any took. `None` where nothing
-    /// is left, nothing runs, or nothing has finished yet.
+    /// Seconds until the rest is done, as many runs at once as there are now: see [`seconds_left`].
     #[sqlx(skip)]
     pub seconds_left: Option<f64>,
 }
@@ -67,22 +66,8 @@ pub struct RunProgress {
     pub curve: Vec<f64>,
 }
 
-#[derive(FromRow)]
-struct Took {
-    sweep: String,
-    dataset: String,
-    backbone: String,
-    seconds: f64,
-}
-
-#[derive(FromRow)]
-struct Open {
-    sweep: String,
-    dataset: String,
-    backbone: String,
-    runs: u64,
-    elapsed: f64,
-}
+/// A sweep's name, a dataset's, a backbone's, how many runs, and seconds of them.
+type OfSweep = (String, String, String, u64, f64);
 
 impl Store {
     /// All sweeps, the one that was swept last first.
@@ -100,20 +85,35 @@ impl Store {
                  GROUP BY sweeps.sweep_id ORDER BY sweeps.updated_at DESC, sweeps.sweep_id DESC";
             let mut sweeps: Vec<SweepProgress> =
                 sqlx::query_as(sweeps).fetch_all(&mut *connection).await?;
-            let took = "SELECT name AS sweep, dataset, backbone, avg(seconds) AS seconds
+            let times =
+                "SELECT name AS sweep, dataset, backbone, count(*) AS runs, sum(seconds) AS seconds
                  FROM sweeps JOIN sweep_runs USING (sweep_id) JOIN runs USING (run_id)
                  WHERE state = 'finished' AND seconds IS NOT NULL AND NOT superseded
                  GROUP BY sweep_id, dataset, backbone";
-            let took: Vec<Took> = sqlx::query_as(took).fetch_all(&mut *connection).await?;
+            let times: Vec<OfSweep> = sqlx::query_as(times).fetch_all(&mut *connection).await?;
             let open = "SELECT name AS sweep, dataset, backbone, count(*) AS runs,
                     coalesce(sum(unixepoch('now', 'subsec') - unixepoch(started_at, 'subsec'))
                              FILTER (WHERE state = 'running'), 0.0) AS elapsed
                  FROM sweeps JOIN sweep_runs USING (sweep_id) JOIN runs USING (run_id)
                  WHERE state IN ('pending', 'running') AND NOT superseded
                  GROUP BY sweep_id, dataset, backbone";
-            let open: Vec<Open> = sqlx::query_as(open).fetch_all(connection).await?;
+            let open: Vec<OfSweep> = sqlx::query_as(open).fetch_all(connection).await?;
+            let mut times = by_sweep(times, |dataset, backbone, runs, seconds| RunTimes {
+                dataset,
+                backbone,
+                runs,
+                seconds,
+            });
+            let mut open = by_sweep(open, |dataset, backbone, runs, elapsed| OpenRuns {
+                dataset,
+                backbone,
+                runs,
+                elapsed,
+            });
             for sweep in &mut sweeps {
-                sweep.seconds_left = seconds_left(sweep, &took, &open);
+                let times = times.remove(&sweep.sweep).unwrap_or_default();
+                let open = open.remove(&sweep.sweep).unwrap_or_default();
+                sweep.seconds_left = seconds_left(&times, &open, sweep.running);
             }
             Ok(sweeps)
         })
@@ -164,74 +164,14 @@ impl Store {
     }
 }
 
-fn seconds_left(sweep: &SweepProgress, took: &[Took], open: &[Open]) -> Option<f64> {
-    if sweep.running == 0 {
-        return None;
+fn by_sweep<T>(
+    rows: Vec<OfSweep>,
+    of: impl Fn(String, String, u64, f64) -> T,
+) -> HashMap<String, Vec<T>> {
+    let mut found: HashMap<String, Vec<T>> = HashMap::new();
+    for (sweep, dataset, backbone, runs, seconds) in rows {
+        let own = of(dataset, backbone, runs, seconds);
+        found.entry(sweep).or_default().push(own);
     }
-    let took: Vec<&Took> = took
-        .iter()
-        .filter(|took| took.sweep == sweep.sweep)
-        .collect();
-    let mean = |of: &[&Took]| {
-        let sum: f64 = of.iter().map(|took| took.seconds).sum();
-        (!of.is_empty()).then(|| sum / of.len() as f64)
-    };
-    let any = mean(&took)?;
-    let work: f64 = open
-        .iter()
-        .filter(|open| open.sweep == sweep.sweep)
-        .map(|open| {
-            let alike: Vec<&Took> = took
-                .iter()
-                .copied()
-                .filter(|took| took.dataset == open.dataset && took.backbone == open.backbone)
-                .collect();
-            let each = mean(&alike).unwrap_or(any);
-            (each * open.runs as f64 - open.elapsed).max(0.0)
-        })
-        .sum();
-    Some(work / sweep.running as f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rest_takes_as_long_as_the_like_of_it_took() {
-        let sweep = SweepProgress {
-            sweep: "s".to_owned(),
-            pending: 3,
-            running: 2,
-            finished: 2,
-            failed: 0,
-            pruned: 0,
-            seconds_left: None,
-        };
-        let took = [("sasrec", 10.0), ("caser", 30.0)].map(|(backbone, seconds)| Took {
-            sweep: "s".to_owned(),
-            dataset: "d".to_owned(),
-            backbone: backbone.to_owned(),
-            seconds,
-        });
-        let open =
-            [("sasrec", 3, 5.0), ("gru4rec", 2, 0.0)].map(|(backbone, runs, elapsed)| Open {
-                sweep: "s".to_owned(),
-                dataset: "d".to_owned(),
-                backbone: backbone.to_owned(),
-                runs,
-                elapsed,
-            });
-        // Three more of ten seconds, of which five are gone; two of twenty, the mean; two at once.
-        assert_eq!(
-            seconds_left(&sweep, &took, &open),
-            Some((25.0 + 40.0) / 2.0)
-        );
-        assert_eq!(seconds_left(&sweep, &[], &open), None);
-        let stands = SweepProgress {
-            running: 0,
-            ..sweep
-        };
-        assert_eq!(seconds_left(&stands, &took, &open), None);
-    }
+    found
 }

@@ -90,9 +90,9 @@ pub(crate) struct HtmlArgs {
     /// The page's heading [default: the database's file name]
     #[arg(long)]
     pub(crate) title: Option<String>,
-    /// The file to write
-    #[arg(long, value_name = "FILE", default_value = "results/report.html")]
-    pub(crate) out: PathBuf,
+    /// The file to write [default: beside the database and named after it, as results/genair.html]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
 }

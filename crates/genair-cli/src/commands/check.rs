@@ -88,6 +88,8 @@ pub(super) fn check(
         }
     }
     let mut text = String::new();
+    // What several profiles share is told once.
+    let mut told: Vec<&Problem> = Vec::new();
     for Checked {
         spec,
         profile,
@@ -98,9 +100,12 @@ pub(super) fn check(
     } in &checked
     {
         warn(bars, warnings);
-        problems
-            .iter()
-            .for_each(|problem| note(bars, format!("error: {problem}")));
+        for problem in problems {
+            if !told.contains(&problem) {
+                told.push(problem);
+                note(bars, format!("error: {problem}"));
+            }
+        }
         let verdict = match problems.len() {
             0 if *runs == 0 && profile.is_some() => "no problem of its own".to_owned(),
             0 => format!("fine, {}", count(*runs, "run")),

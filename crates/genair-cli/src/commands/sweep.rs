@@ -10,7 +10,7 @@ use super::{read_sweep, results, warn};
 use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, Retry, SpecArgs};
 use crate::exit::Exit;
 use crate::output::{count, note};
-use crate::progress::Progress;
+use crate::progress::{Progress, Remaining};
 use crate::standings::{self, Shown, Standing};
 
 pub(super) struct How {
@@ -63,13 +63,14 @@ pub(super) fn sweep(
         );
         return Ok(Exit::NothingToRun);
     }
-    let store = Store::open(database.path())?;
+    let mut store = Store::open(database.path())?;
     let told = bars.clone();
     let interrupt = Interrupt::on_signals(move |urgency| match urgency {
         Urgency::Kill => note(&told, "killing the workers"),
         _ => note(&told, "stopping; once more kills the workers at once"),
     })?;
-    let progress = (format != Format::Quiet).then(|| Progress::new(bars.clone()));
+    let remaining = Remaining::new(store.run_times(&plan.name)?);
+    let progress = (format != Format::Quiet).then(|| Progress::new(bars.clone(), remaining));
     let execution = Execution {
         trainer: &workshop.trainer,
         jobs: how.jobs.unwrap_or_else(|| plan.default_jobs()),

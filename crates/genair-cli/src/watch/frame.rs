@@ -1,9 +1,6 @@
 //! One frame of `genair watch`.
 
-use std::time::Duration;
-
 use genair_store::{RunProgress, RunState, SweepProgress};
-use indicatif::HumanDuration;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -11,6 +8,8 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Cell, Paragraph, Row, Table, Wrap};
 
 use super::View;
+use crate::output::message;
+use crate::progress::{about, rounded};
 
 /// Sweeps that are shown at once.
 const SWEEPS: usize = 8;
@@ -53,14 +52,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
 
 fn heading(view: &View) -> Line<'static> {
     match &view.trouble {
-        Some(trouble) => Line::styled(trouble.clone(), Color::Red),
-        None => Line::styled(
-            format!(
-                "{}   tab: next sweep, arrows: runs, q: quit",
-                view.database.display()
-            ),
-            BOLD,
-        ),
+        Some(trouble) => Line::styled(message(trouble), Color::Red),
+        None => {
+            // A frame that is printed takes no keys.
+            let keys = match view.takes_keys {
+                true => "   tab: next sweep, arrows: runs, q: quit",
+                false => "",
+            };
+            Line::styled(
+                message(format_args!("{}{keys}", view.database.display())),
+                BOLD,
+            )
+        }
     }
 }
 
@@ -83,14 +86,14 @@ fn sweep_table(view: &View) -> Table<'static> {
             seconds_left,
         } = own;
         let total = pending + running + finished + failed + pruned;
-        let left = seconds_left.map(|seconds| format!("about {}", duration(seconds)));
+        let left = about(*seconds_left);
         let mark = if Some(sweep.as_str()) == chosen {
             "> "
         } else {
             "  "
         };
         let row = Row::new([
-            format!("{mark}{sweep}"),
+            message(format_args!("{mark}{sweep}")),
             bar((finished + pruned) as f64 / total.max(1) as f64),
             format!("{finished}/{total}"),
             running.to_string(),
@@ -159,11 +162,11 @@ fn run_row(run: &RunProgress) -> Row<'static> {
     let row = Row::new([
         Cell::from(run.state.as_str()),
         Cell::from(run.run_id.to_string()),
-        Cell::from(what),
+        Cell::from(message(what)),
         Cell::from(epoch),
         Cell::from(best.map(|best| format!("{best:.4}")).unwrap_or_default()),
         Cell::from(sparkline(&run.curve, CURVE)),
-        Cell::from(run.seconds.map(duration).unwrap_or_default()),
+        Cell::from(run.seconds.map(rounded).unwrap_or_default()),
     ]);
     match run.state {
         RunState::Running => row.style(Color::Cyan),
@@ -189,17 +192,15 @@ fn failure_lines(view: &View) -> Vec<Line<'static>> {
         }
         let phase = run.failure_phase.as_deref().unwrap_or("at work");
         let kind = run.failure_kind.as_deref().unwrap_or_default();
-        let message = run.failure_message.as_deref().unwrap_or_default();
-        let text = format!(
-            "run {} failed while {phase} ({kind}): {message}",
-            run.run_id
-        );
+        let why = run.failure_message.as_deref().unwrap_or_default();
+        let text = format!("run {} failed while {phase} ({kind}): {why}", run.run_id);
         lines.extend(
-            text.lines()
+            message(text)
+                .lines()
                 .map(|line| Line::styled(line.to_owned(), Color::Red)),
         );
         if let Some(hint) = &run.failure_hint {
-            lines.push(Line::raw(format!("hint: {hint}")));
+            lines.push(Line::raw(message(format_args!("hint: {hint}"))));
         }
     }
     if untold > 0 {
@@ -240,11 +241,6 @@ fn sparkline(curve: &[f64], width: usize) -> String {
         LEVELS[level.min(7)]
     };
     (0..columns).map(level).collect()
-}
-
-fn duration(seconds: f64) -> String {
-    let whole = Duration::from_secs(seconds.max(0.0).round() as u64);
-    format!("{:#}", HumanDuration(whole))
 }
 
 #[cfg(test)]
@@ -305,8 +301,13 @@ mod tests {
             },
             scroll: 0,
             trouble: None,
+            takes_keys: false,
         };
         let text = view.to_text().unwrap();
+        assert!(
+            !text.contains("quit"),
+            "a printed frame takes no keys:\n{text}"
+        );
         for expected in [
             "> main",
             "1/4",

@@ -96,13 +96,14 @@ fn summaries(pivot: &Pivot<'_>) -> Result<BTreeMap<At, Cell>, TableError> {
         .collect()
 }
 
-/// Marks the best and the second of each group; what ties shares a place.
+/// Marks the best and the second of each group, among those of the same seeds; what ties shares a place.
 fn mark_best(pivot: &Pivot<'_>, spec: &TableSpec, cells: &mut BTreeMap<At, Cell>) {
     for (column, measured) in pivot.measured().enumerate() {
         for group in pivot.groups(column, &spec.best_within) {
             if measured.measure == Measure::Epochs {
                 continue;
             }
+            let group = of_most_alike_seeds(group, measured.measure, cells);
             let mut means: Vec<f64> = group.iter().map(|at| cells[at].summary.mean).collect();
             means.sort_by(f64::total_cmp);
             means.dedup();
@@ -123,6 +124,24 @@ fn mark_best(pivot: &Pivot<'_>, spec: &TableSpec, cells: &mut BTreeMap<At, Cell>
             }
         }
     }
+}
+
+/// Those of a group that are means over the same seeds: a mean over other seeds, or one run, may be above
+/// them by luck. Of several such sets the one of most cells, or else of most seeds. What a parameter count
+/// is does not depend on luck.
+fn of_most_alike_seeds(group: Vec<At>, measure: Measure, cells: &BTreeMap<At, Cell>) -> Vec<At> {
+    if measure == Measure::Parameters {
+        return group;
+    }
+    let mut alike: BTreeMap<BTreeSet<u64>, Vec<At>> = BTreeMap::new();
+    for at in group {
+        let seeds = cells[&at].runs.iter().map(|run| run.seed).collect();
+        alike.entry(seeds).or_default().push(at);
+    }
+    let largest = alike
+        .into_iter()
+        .max_by_key(|(seeds, group)| (group.len(), seeds.len()));
+    largest.map(|(_, group)| group).unwrap_or_default()
 }
 
 /// Whether ranks can be compared user by user: those of a cohort's users are not told apart.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pivot::{At, Pivot, text};
 use super::{is_testable, listed};
 use crate::spec::{Delta, Dimension, Fact, Measure, ReportSpec, Spread, TableSpec, TestKind};
-use crate::table::{Cell, Place};
+use crate::table::{Cell, Place, Verdict};
 
 pub(super) fn notes(
     pivot: &Pivot<'_>,
@@ -37,7 +37,11 @@ pub(super) fn notes(
             [] => "of each column".to_owned(),
             within => format!("of each column and {}", within.join(", ")),
         };
-        notes.push(format!("Best {within} in bold, second underlined."));
+        let alike = match same_seeds(cells) {
+            true => "",
+            false => ", among the means over the same seeds",
+        };
+        notes.push(format!("Best {within} in bold, second underlined{alike}."));
     }
     if let Some(baseline) = baseline(spec, report) {
         match spec.delta {
@@ -57,6 +61,14 @@ pub(super) fn notes(
         }
     }
     notes
+}
+
+/// Whether all cells are means over the same seeds.
+fn same_seeds(cells: &BTreeMap<At, Cell>) -> bool {
+    let seeds = |cell: &Cell| -> BTreeSet<u64> { cell.runs.iter().map(|run| run.seed).collect() };
+    let mut all = cells.values().map(seeds);
+    let first = all.next();
+    all.all(|own| Some(own) == first)
 }
 
 /// The split, and all labels that do not vary.
@@ -129,20 +141,26 @@ fn tests(
         TestKind::T => "paired t-test".to_owned(),
         TestKind::Bootstrap => format!("paired bootstrap, {} resamples", spec.test.resamples),
     };
-    let levels: Vec<String> = spec
-        .test
-        .levels
-        .iter()
-        .enumerate()
-        .map(|(at, level)| format!("{} p < {level}", "*".repeat(at + 1)))
-        .collect();
+    let legend = Verdict::ALL.map(|verdict| {
+        let levels = spec.test.levels.iter().zip(1..);
+        let levels = levels.map(|(level, n)| format!("{} p < {level}", verdict.mark().repeat(n)));
+        let levels: Vec<String> = levels.collect();
+        format!(
+            "{} than {baseline}: {}",
+            verdict.as_str(),
+            levels.join(", ")
+        )
+    });
     let untested = if pivot.measured().all(is_testable) {
         ""
     } else {
         " Columns of a cohort, and of costs, are not tested."
     };
+    let legend = match spec.test.levels.as_slice() {
+        [] => format!("Tested against {baseline}"),
+        _ => format!("Marked where {}", legend.join("; ")),
+    };
     Some(format!(
-        "{} against {baseline}: two-sided {kind} over users, of each user's mean over seeds, Holm-corrected over the table's {tests} tests.{untested}",
-        levels.join(", ")
+        "{legend}; two-sided {kind} over users, of each user's mean over seeds, Holm-corrected over the table's {tests} tests.{untested}"
     ))
 }

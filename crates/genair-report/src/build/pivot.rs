@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use genair_protocol::text::{check_name, escaped};
+
 use super::order;
 use crate::error::TableError;
 use crate::runs::{Measured, Run, Selection};
@@ -290,6 +292,8 @@ pub(crate) fn text(dimension: &Dimension, name: &str, report: &ReportSpec) -> St
         return text.clone();
     }
     match (dimension, name) {
+        // A database may have names that no spec can give; no format takes them as they are.
+        (_, name) if check_name(name).is_err() => escaped(name).into_owned(),
         (Dimension::Metric, name) => name
             .parse()
             .map_or_else(|_| name.to_owned(), crate::spec::Measure::title),

@@ -16,7 +16,7 @@ use crate::error::TableError;
 use crate::rows::{list, rows, unexpected};
 use crate::spec::{Measure, TableSpec, TestKind, TestSpec};
 use crate::statistics::{StatisticsError, holm, paired_bootstrap, paired_t_test};
-use crate::table::Tested;
+use crate::table::{Tested, Verdict};
 
 /// Ranks on the test split, from 0, by protocol and run; users in order of their number.
 type Ranks = BTreeMap<(Protocol, i64), Vec<u32>>;
@@ -74,14 +74,16 @@ pub(super) fn test(
         tested.insert(at, result);
     }
     let p_values: Vec<f64> = tested.values().map(|test: &Tested| test.p).collect();
-    for (test, p_holm) in tested.values_mut().zip(holm(&p_values)) {
+    for ((at, test), p_holm) in tested.iter_mut().zip(holm(&p_values)) {
         test.p_holm = p_holm;
-        test.stars = spec
-            .test
-            .levels
-            .iter()
-            .filter(|&&level| p_holm < level)
-            .count();
+        let levels = spec.test.levels.iter();
+        test.marks = levels.filter(|&&level| p_holm < level).count();
+        let higher_is_better = measured[at.1].measure.higher_is_better();
+        test.verdict =
+            (test.marks > 0).then_some(match (test.mean_difference > 0.0) == higher_is_better {
+                true => Verdict::Better,
+                false => Verdict::Worse,
+            });
     }
     Ok(tested)
 }
@@ -136,7 +138,8 @@ fn compare(own: &[f64], base: &[f64], spec: &TestSpec) -> Result<Tested, Statist
         p: t_test.p,
         p_holm: t_test.p,
         effect_size: t_test.effect_size,
-        stars: 0,
+        verdict: None,
+        marks: 0,
     };
     if spec.kind != TestKind::Bootstrap {
         return Ok(tested);

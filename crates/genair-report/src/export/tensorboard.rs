@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use genair_store::Store;
 use prost::Message;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::ranks::require_sweep;
 use crate::ReportError;
@@ -30,7 +31,7 @@ pub struct EventFiles {
     pub events: usize,
 }
 
-/// Writes `folder/SWEEP/RUN/`, each with one event file, for every run of `sweep`, or of all, that was ever
+/// Writes `folder/SWEEP/RUN/`, named after the sweep's name and the run's labels, each with one event file, for every run of `sweep`, or of all, that was ever
 /// begun: loss, calibration term and validation by epoch, results at the best epoch.
 ///
 /// Done again it adds to the files what came to the database since, so that a TensorBoard that is open
@@ -113,17 +114,29 @@ impl Begun {
     }
 }
 
-/// A name that is a file's on any system.
+/// Bytes of a folder's name at the most. Most file systems take 255, one that encrypts names 143.
+const LONGEST_NAME: usize = 140;
+
+/// A name that is a file's on any system: the text itself where it can be, else as much of it as can be and
+/// a hash of the whole, so that no two texts share a name.
 fn file_name(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '=' | ',');
     let name: String = text
         .chars()
         .map(|c| if plain(c) { c } else { '_' })
         .collect();
-    match name.trim_start_matches('.') {
-        "" => "_".to_owned(),
-        name => name.to_owned(),
+    let name = name.trim_start_matches('.');
+    if name == text && !name.is_empty() && name.len() <= LONGEST_NAME {
+        return name.to_owned();
     }
+    let hash: String = Sha256::digest(text)
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let room = LONGEST_NAME - hash.len() - 1;
+    let kept = &name[..name.floor_char_boundary(room)];
+    format!("{}-{hash}", if kept.is_empty() { "_" } else { kept })
 }
 
 #[derive(Deserialize)]
@@ -334,6 +347,43 @@ mod tests {
     }
 
     #[test]
+    fn every_text_has_a_folder_s_name_of_its_own() {
+        let long = format!("00001-tiny-sasrec-id-prompt={}", "é".repeat(5000));
+        let texts = [
+            "main",
+            "a/b",
+            "a_b",
+            "a b",
+            ".",
+            "..",
+            "",
+            "_",
+            ".hidden",
+            "hidden",
+            &long,
+            &format!("{long}!"),
+            &long[..200],
+        ];
+        let names: Vec<String> = texts.iter().map(|text| file_name(text)).collect();
+        for (text, name) in std::iter::zip(texts, &names) {
+            assert!((1..=LONGEST_NAME).contains(&name.len()), "{text}: {name}");
+            assert!(
+                !name.starts_with('.') && !name.contains('/'),
+                "{text}: {name}"
+            );
+            let same = names.iter().filter(|other| *other == name).count();
+            assert_eq!(same, 1, "{text}: {name}");
+        }
+        assert_eq!(names[0], "main");
+        assert!(file_name("main/α=1e-4 x").starts_with("main_α=1e-4_x-"));
+        assert!(
+            names[10].starts_with("00001-tiny-sasrec-id-prompt=éé"),
+            "{}",
+            names[10]
+        );
+    }
+
+    #[test]
     fn what_is_there_is_added_to_and_what_is_other_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/folder/file");
@@ -348,11 +398,5 @@ mod tests {
                 assert_eq!(text, bytes);
             }
         }
-    }
-
-    #[test]
-    fn names_of_folders_are_plain() {
-        assert_eq!(file_name("main/α=1e-4 x"), "main_α=1e-4_x");
-        assert_eq!(file_name(".."), "_");
     }
 }

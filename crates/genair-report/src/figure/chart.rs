@@ -34,6 +34,8 @@ pub(crate) enum Scale {
     Linear,
     /// Of positive values.
     Log,
+    /// Of positive values, with a tick at each of these, and their texts.
+    LogAt(Vec<(f64, String)>),
     /// Values are places in the list, from 0.
     Categories(Vec<String>),
     /// No ticks: numbers without a meaning of their own.
@@ -42,8 +44,8 @@ pub(crate) enum Scale {
 
 impl Scale {
     /// The scale for values as they are written, and their places on it: by size if they are numbers,
-    /// by powers if they span two orders, evenly spaced where zero stands among powers or a value is no
-    /// number.
+    /// logarithmic with a tick at each if they are powers of ten or span two orders, evenly spaced where
+    /// zero stands among such or a value is no number.
     pub(crate) fn of(values: &[String]) -> (Self, Vec<f64>) {
         let numbers: Option<Vec<f64>> = values.iter().map(|value| value.parse().ok()).collect();
         let even = || {
@@ -56,10 +58,13 @@ impl Scale {
         let positive: Vec<f64> = numbers.iter().copied().filter(|n| *n > 0.0).collect();
         let least = positive.iter().copied().fold(f64::INFINITY, f64::min);
         let most = positive.iter().copied().fold(0.0, f64::max);
-        if most < 50.0 * least {
+        let is_power = |n: &f64| (n.log10() - n.log10().round()).abs() < 1e-9;
+        let powers = positive.len() > 1 && positive.iter().all(is_power);
+        if most < 50.0 * least && !powers {
             (Self::Linear, numbers)
         } else if positive.len() == numbers.len() {
-            (Self::Log, numbers)
+            let ticks = numbers.iter().copied().zip(values.iter().cloned());
+            (Self::LogAt(ticks.collect()), numbers)
         } else {
             even()
         }
@@ -138,8 +143,23 @@ mod tests {
             Scale::of(&values)
         };
         assert_eq!(of(&["1", "2", "4"]), (Scale::Linear, vec![1.0, 2.0, 4.0]));
-        assert_eq!(of(&["1e-4", "1e-2"]), (Scale::Log, vec![1e-4, 1e-2]));
-        for values in [["0", "1e-4", "1e-2"], ["mean", "last", "max"]] {
+        for values in [&["1e-4", "1e-2"][..], &["0.01", "0.1"], &["1", "3", "100"]] {
+            let (scale, places) = of(values);
+            let Scale::LogAt(ticks) = scale else {
+                panic!("{scale:?}")
+            };
+            let texts: Vec<&str> = ticks.iter().map(|(_, text)| text.as_str()).collect();
+            assert_eq!(
+                texts, values,
+                "there is a tick at what ran, and nowhere else"
+            );
+            assert!(std::iter::zip(ticks, places).all(|((tick, _), place)| tick == place));
+        }
+        for values in [
+            ["0", "1e-4", "1e-2"],
+            ["0", "0.1", "1"],
+            ["mean", "last", "max"],
+        ] {
             let (scale, places) = of(&values);
             assert!(matches!(scale, Scale::Categories(names) if names == values));
             assert_eq!(places, [0.0, 1.0, 2.0]);

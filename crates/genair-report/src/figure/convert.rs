@@ -36,20 +36,21 @@ impl Picture {
             .map_err(|error| error.to_string())
     }
 
-    /// SVG that needs no typeface; `title` is read out where pictures are not seen.
-    pub(super) fn svg(&self, title: &str) -> String {
+    /// SVG that needs no typeface; `title` and `description` are read out where pictures are not seen, and
+    /// stand under it on a page ([`described`]).
+    pub(super) fn svg(&self, title: &str, description: &str) -> String {
         let options = WriteOptions {
             coordinates_precision: 3,
             transforms_precision: 6,
             ..WriteOptions::default()
         };
         let text = self.0.to_string(&options);
-        let title = title
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;");
         match text.split_once('>') {
-            Some((head, rest)) => format!("{head} role=\"img\"><title>{title}</title>{rest}"),
+            Some((head, rest)) => format!(
+                "{head} role=\"img\">{}{}{rest}",
+                element("title", title),
+                element("desc", description)
+            ),
             None => text,
         }
     }
@@ -86,4 +87,23 @@ impl Picture {
         );
         pixels.encode_png().map_err(|error| error.to_string())
     }
+}
+
+/// Entities of text in XML; the first is the last to be read back.
+const ENTITIES: [(&str, &str); 3] = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")];
+
+fn element(name: &str, text: &str) -> String {
+    let escape = |text: String, (letter, entity): &(&str, &str)| text.replace(letter, entity);
+    let text = ENTITIES.iter().fold(text.to_owned(), escape);
+    format!("<{name}>{text}</{name}>")
+}
+
+/// Title and description that [`Picture::svg`] wrote at the beginning of a picture; none of another's.
+pub(crate) fn described(svg: &str) -> Option<String> {
+    let (_, rest) = svg.split_once(" role=\"img\"><title>")?;
+    let (title, rest) = rest.split_once("</title>")?;
+    let description = rest.strip_prefix("<desc>")?.split_once("</desc>")?.0;
+    let read = |text: String, (letter, entity): &(&str, &str)| text.replace(entity, letter);
+    let both = format!("{title} {description}");
+    Some(ENTITIES.iter().rev().fold(both, read).trim().to_owned())
 }

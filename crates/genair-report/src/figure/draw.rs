@@ -4,10 +4,10 @@
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
-use plotters::series::DashedLineSeries;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::chart::{Chart, Panel, Scale, Shape};
+use super::strokes::strokes;
 use super::style::{Colour, FAMILY, GRID, INK, Look, MEDIUM, Marker, REGULAR};
 use super::ticks::Ticks;
 
@@ -79,6 +79,8 @@ impl Layout {
     const LEGEND_LINE: f64 = 12.0;
     const LEGEND_SYMBOL: f64 = 20.0;
     const LEGEND_GAP: f64 = 12.0;
+    /// Left and right of the legend.
+    const MARGIN: f64 = 8.0;
 
     fn of(chart: &Chart) -> Self {
         let panels = chart.panels.len();
@@ -98,19 +100,18 @@ impl Layout {
             1 | 2 => 0.7 * panel_width,
             _ => 0.86 * panel_width,
         };
-        let mut legend: Vec<Vec<(usize, f64)>> = Vec::new();
-        let mut x = width;
-        for (at, (name, _)) in chart.legend.iter().enumerate() {
-            let length = Self::LEGEND_SYMBOL + text_width(name) + Self::LEGEND_GAP;
-            if x + length - Self::LEGEND_GAP > width - 8.0 {
-                legend.push(Vec::new());
-                x = 8.0;
-            }
-            if let Some(line) = legend.last_mut() {
-                line.push((at, x));
-            }
-            x += length;
-        }
+        let names = chart.legend.iter();
+        let lengths: Vec<f64> = names
+            .map(|(name, _)| Self::LEGEND_SYMBOL + text_width(name) + Self::LEGEND_GAP)
+            .collect();
+        let legend = legend_lines(&lengths, width - 2.0 * Self::MARGIN + Self::LEGEND_GAP)
+            .into_iter()
+            .map(|line| {
+                line.into_iter()
+                    .map(|(at, x)| (at, x + Self::MARGIN))
+                    .collect()
+            })
+            .collect();
         Self {
             width,
             columns,
@@ -130,6 +131,32 @@ impl Layout {
     fn height(&self) -> f64 {
         (self.legend_height() + self.rows as f64 * self.panel_height).round()
     }
+}
+
+/// Entries of these lengths in lines of at most `room`: which, and how far from the left. Of several lines
+/// the entries stand in columns.
+fn legend_lines(lengths: &[f64], room: f64) -> Vec<Vec<(usize, f64)>> {
+    let numbered = || lengths.iter().copied().enumerate();
+    if lengths.is_empty() {
+        return Vec::new();
+    }
+    if lengths.iter().sum::<f64>() <= room {
+        let starts = numbered().scan(0.0, |x, (at, length)| {
+            let own = (at, *x);
+            *x += length;
+            Some(own)
+        });
+        return vec![starts.collect()];
+    }
+    let widest = lengths.iter().copied().fold(0.0, f64::max);
+    let most = ((room / widest) as usize).max(1);
+    // As many lines as it takes, and no more columns than these lines need.
+    let columns = lengths.len().div_ceil(lengths.len().div_ceil(most));
+    let mut lines = vec![Vec::new(); lengths.len().div_ceil(columns)];
+    for at in 0..lengths.len() {
+        lines[at / columns].push((at, (at % columns) as f64 * widest));
+    }
+    lines
 }
 
 /// Width of a text in points.
@@ -152,7 +179,7 @@ fn draw(root: &Area<'_>, chart: &Chart, layout: &Layout) -> Drawn {
         let y = (line as f64 + 0.5) * Layout::LEGEND_LINE + 3.0;
         for &(entry, x) in entries {
             let (name, look) = &chart.legend[entry];
-            draw_legend_entry(&legend, name, *look, (x, y), chart)?;
+            draw_legend_entry(&legend, name, *look, (x, y), (chart, layout.width))?;
         }
     }
     let areas = panels.split_evenly((layout.rows, layout.columns));
@@ -167,7 +194,7 @@ fn draw_legend_entry(
     name: &str,
     look: Look,
     (x, y): (f64, f64),
-    chart: &Chart,
+    (chart, width): (&Chart, f64),
 ) -> Drawn {
     let place = |dx: f64| (pixels(x + dx), pixels(y));
     let shapes = chart.panels.iter().flat_map(|panel| &panel.series);
@@ -183,11 +210,10 @@ fn draw_legend_entry(
             area.draw(&Rectangle::new(swatch, stroke(look.colour, 0.5)))?;
         }
         Some(Shape::Line { markers, .. }) => {
-            for (from, to) in dashes(look, 16.0) {
-                area.draw(&PathElement::new(
-                    [place(from), place(to)],
-                    stroke(look.colour, 1.2),
-                ))?;
+            let line = [(0.0, 0.0), (16.0, 0.0)];
+            for part in strokes(&line, look.dash()) {
+                let part: Vec<_> = part.into_iter().map(|(along, _)| place(along)).collect();
+                area.draw(&PathElement::new(part, stroke(look.colour, 1.2)))?;
             }
             if *markers {
                 draw_marker(area, place(8.0), look, 2.2)?;
@@ -196,25 +222,9 @@ fn draw_legend_entry(
         _ => draw_marker(area, place(10.0), look, 2.6)?,
     }
     let style = font(TEXT, FontStyle::Normal).pos(Pos::new(HPos::Left, VPos::Center));
-    area.draw(&Text::new(
-        name.to_owned(),
-        place(Layout::LEGEND_SYMBOL),
-        style,
-    ))
-}
-
-/// The strokes of a line of this length.
-fn dashes(look: Look, length: f64) -> Vec<(f64, f64)> {
-    let Some((dash, gap)) = look.dash() else {
-        return vec![(0.0, length)];
-    };
-    let mut strokes = Vec::new();
-    let mut from = 0.0;
-    while from < length {
-        strokes.push((from, (from + dash).min(length)));
-        from += dash + gap;
-    }
-    strokes
+    let room = width - x - Layout::LEGEND_SYMBOL - Layout::MARGIN;
+    let text = fitted(name, room);
+    area.draw(&Text::new(text, place(Layout::LEGEND_SYMBOL), style))
 }
 
 fn stroke(colour: Colour, points: f64) -> ShapeStyle {
@@ -294,6 +304,8 @@ fn draw_frame(
         ))?;
     }
     let room = f64::from(to.0 - from.0) / UNIT / x.marks.len().max(1) as f64;
+    let even = matches!(panel.x.scale, Scale::Categories(_));
+    let mut taken = i32::MIN;
     for (place, text) in &x.marks {
         let (at, _) = plot.map_coordinate(&(*place, y.low));
         let at = at - origin.0.start;
@@ -301,9 +313,21 @@ fn draw_frame(
             [(at, to.1), (at, to.1 + tick)],
             stroke(INK, 0.6),
         ))?;
-        let style = centred(HPos::Center, VPos::Top);
-        let text = fitted(text, room);
-        area.draw(&Text::new(text, (at, to.1 + tick + pixels(1.5)), style))?;
+        let half = pixels(text_width(text) / 2.0);
+        if !even && at - half < taken {
+            continue; // Values that ran may lie close together.
+        }
+        taken = at + half + pixels(3.0);
+        for (line, text) in text.lines().enumerate() {
+            let text = if even {
+                fitted(text, room)
+            } else {
+                text.to_owned()
+            };
+            let top = to.1 + tick + pixels(1.5 + line as f64 * (TEXT + 1.0));
+            let style = centred(HPos::Center, VPos::Top);
+            area.draw(&Text::new(text, (at, top), style))?;
+        }
     }
     for line in [
         [(from.0, from.1), (from.0, to.1)],
@@ -347,17 +371,9 @@ fn draw_series(axes: &mut Axes<'_, '_>, panel: &Panel, look: Look, shape: &Shape
                 .iter()
                 .map(|point| (x(point.x), y(point.y)))
                 .collect();
-            let style = stroke(look.colour, 1.2);
-            match look.dash() {
-                None => axes.draw_series(LineSeries::new(line.clone(), style))?,
-                Some((dash, gap)) => axes.draw_series(DashedLineSeries::new(
-                    line.clone(),
-                    pixels(dash) as u32,
-                    pixels(gap) as u32,
-                    style,
-                ))?,
-            };
-            if *markers {
+            draw_line(axes, &line, look)?;
+            // A line of one point is seen by its marker alone.
+            if *markers || line.len() == 1 {
                 draw_markers(axes, &line, look, 2.2)?;
             }
         }
@@ -396,6 +412,25 @@ fn draw_series(axes: &mut Axes<'_, '_>, panel: &Panel, look: Look, shape: &Shape
             });
             axes.draw_series(dots)?;
         }
+    }
+    Ok(())
+}
+
+fn draw_line(axes: &Axes<'_, '_>, line: &[(f64, f64)], look: Look) -> Drawn {
+    let plot = axes.plotting_area();
+    let whole = plot.strip_coord_spec();
+    let corner = plot.get_pixel_range();
+    let places = line.iter().map(|place| {
+        let (x, y) = plot.map_coordinate(place);
+        let point = |at: i32, start: i32| f64::from(at - start) / UNIT;
+        (point(x, corner.0.start), point(y, corner.1.start))
+    });
+    for part in strokes(&places.collect::<Vec<_>>(), look.dash()) {
+        let part: Vec<_> = part
+            .into_iter()
+            .map(|(x, y)| (pixels(x), pixels(y)))
+            .collect();
+        whole.draw(&PathElement::new(part, stroke(look.colour, 1.2)))?;
     }
     Ok(())
 }
@@ -446,4 +481,99 @@ fn draw_marker(area: &Area<'_>, (x, y): (i32, i32), look: Look, radius: f64) -> 
         .chain(corners.first().copied())
         .collect();
     area.draw(&PathElement::new(outline, rim))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chart::{Axis, Point, Series};
+    use super::*;
+
+    fn chart(lines: &[&[(f64, f64)]], names: &[&str]) -> Chart {
+        let axis = || Axis {
+            label: String::new(),
+            scale: Scale::Linear,
+        };
+        let look = |variant| Look {
+            colour: Colour::number(0),
+            variant,
+        };
+        let series = lines.iter().zip(0..).map(|(points, variant)| Series {
+            look: look(variant),
+            shape: Shape::Line {
+                points: points.iter().map(|&(x, y)| Point::exact(x, y)).collect(),
+                markers: false,
+            },
+        });
+        Chart {
+            panels: vec![Panel {
+                title: String::new(),
+                x: axis(),
+                y: axis(),
+                series: series.collect(),
+            }],
+            legend: names
+                .iter()
+                .zip(0..)
+                .map(|(name, at)| ((*name).to_owned(), look(at)))
+                .collect(),
+            wide: false,
+        }
+    }
+
+    #[test]
+    fn no_line_is_one_that_a_reader_of_svg_warns_of() {
+        let line = [(0.0, 0.0), (1.0, 2.0), (1.0, 2.0), (2.0, 1.0)];
+        let one = [(0.5, 0.5)];
+        for points in [&line[..], &line[..2], &one, &[]] {
+            // In each pattern, beside a line that makes the axes.
+            let svg = svg(&chart(
+                &[&line, points, points, points, points],
+                &["a", "b"],
+            ))
+            .unwrap();
+            let lines = svg.split("<polyline").skip(1);
+            for element in lines {
+                let points = element.split("points=\"").nth(1).unwrap();
+                let points = points.split('"').next().unwrap();
+                assert!(points.split_whitespace().count() > 1, "{element}");
+            }
+        }
+        let marked = svg(&chart(&[&line, &one], &[])).unwrap();
+        assert!(
+            marked.contains("<circle") || marked.contains("<polygon"),
+            "one point is seen"
+        );
+    }
+
+    #[test]
+    fn a_legend_of_several_lines_stands_in_columns() {
+        let lines = |lengths: &[f64]| legend_lines(lengths, 100.0);
+        assert_eq!(lines(&[]), Vec::<Vec<(usize, f64)>>::new());
+        assert_eq!(
+            lines(&[20.0, 30.0, 40.0]),
+            [[(0, 0.0), (1, 20.0), (2, 50.0)]]
+        );
+        let several = lines(&[20.0, 45.0, 30.0, 10.0, 25.0]);
+        let expected = [
+            vec![(0, 0.0), (1, 45.0)],
+            vec![(2, 0.0), (3, 45.0)],
+            vec![(4, 0.0)],
+        ];
+        assert_eq!(several, expected);
+        // Four in two lines of two, rather than of three and one.
+        let four = lines(&[33.0, 33.0, 33.0, 33.0]);
+        assert_eq!(four.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(lines(&[500.0, 10.0]).len(), 2);
+        let names: Vec<String> = (0..9).map(|at| "x".repeat(3 + 7 * at)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let layout = Layout::of(&chart(&[], &names));
+        let columns: Vec<f64> = layout.legend[0].iter().map(|(_, x)| *x).collect();
+        for line in &layout.legend {
+            assert!(
+                line.iter()
+                    .zip(&columns)
+                    .all(|((_, x), column)| x == column)
+            );
+        }
+    }
 }

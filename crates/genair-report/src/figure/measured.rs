@@ -1,7 +1,11 @@
 //! Figures whose numbers are the cells of a table: sensitivity curves, bars by cohort, accuracy against
 //! cost.
 
+use std::collections::BTreeSet;
+
+use genair_protocol::text::escaped;
 use genair_store::Store;
+use serde::Deserialize;
 
 use super::Drawing;
 use super::chart::{Axis, Chart, Panel, Point, Scale, Series, Shape};
@@ -11,6 +15,7 @@ use crate::ReportError;
 use crate::build::{build, fail_with};
 use crate::error::TableError;
 use crate::render::{Format, render};
+use crate::rows::{list, rows};
 use crate::spec::{Dimension, FigureSpec, Measure, ReportSpec, Spread};
 use crate::table::{Cell, Column, Label, Row, Table};
 
@@ -87,19 +92,22 @@ pub(super) fn cohorts(
         Some(at) => column.labels[at].text.clone(),
         None => "all users".to_owned(),
     };
-    let names = distinct(table.columns.iter().map(cohort_of));
+    let users = users_of_cohorts(store, &table)?;
     let slots = table.rows.len();
     let mut legend = Vec::new();
     let mut panels = Vec::new();
     for columns in panels_without(&table, &Dimension::Cohort) {
+        let names = columns
+            .iter()
+            .map(|&at| with_users(&cohort_of(&table.columns[at]), &users[at]));
+        let names: Vec<String> = names.collect();
         let mut drawn = Vec::new();
         for (slot, row) in table.rows.iter().enumerate() {
             let look = looks.of(&table.row_dimensions, &row.labels);
-            let points = columns.iter().filter_map(|&at| {
-                let name = cohort_of(&table.columns[at]);
-                let x = names.iter().position(|known| *known == name)?;
-                Some(point(row.cells[at].as_ref()?, x as f64, spec.spread))
-            });
+            let points = columns
+                .iter()
+                .enumerate()
+                .filter_map(|(x, &at)| Some(point(row.cells[at].as_ref()?, x as f64, spec.spread)));
             let points: Vec<Point> = points.collect();
             add_to_legend(&mut legend, &row.labels, look);
             let shape = Shape::Bars {
@@ -114,13 +122,57 @@ pub(super) fn cohorts(
             title: title(&table, first, &[Dimension::Metric, Dimension::Cohort]),
             x: Axis {
                 label: String::new(),
-                scale: Scale::Categories(names.clone()),
+                scale: Scale::Categories(names),
             },
             y: linear(first.measure.title()),
             series: drawn,
         });
     }
     Ok(drawing(panels, legend, true, &table, spec))
+}
+
+/// A cohort over how many users it has; from the fewest to the most where runs differ.
+fn with_users(name: &str, users: &BTreeSet<u64>) -> String {
+    match (users.first(), users.last()) {
+        (Some(least), Some(most)) if least < most => format!("{name}\nn = {least}\u{2013}{most}"),
+        (Some(users), _) => format!("{name}\nn = {users}"),
+        (None, _) => name.to_owned(),
+    }
+}
+
+/// How many users each column is over, run by run.
+fn users_of_cohorts(store: &mut Store, table: &Table) -> Result<Vec<BTreeSet<u64>>, ReportError> {
+    #[derive(Deserialize)]
+    struct Counted {
+        run_id: i64,
+        cohort: String,
+        users: u64,
+    }
+    let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
+    let runs = cells.flat_map(|cell| &cell.runs).map(|run| run.run);
+    let sql = format!(
+        "SELECT DISTINCT run_id, cohort, users FROM metrics
+         WHERE run_id IN ({}) AND epoch IS NULL AND split = 'test'",
+        list(runs.collect::<BTreeSet<i64>>())
+    );
+    let counted: Vec<Counted> = rows(store, &sql)?;
+    let cohort = table
+        .column_dimensions
+        .iter()
+        .position(|d| *d == Dimension::Cohort);
+    let of_column = |(at, column): (usize, &Column)| {
+        let cohort = cohort.map_or("all", |place| column.labels[place].name.as_str());
+        let cells = table.rows.iter().filter_map(|row| row.cells[at].as_ref());
+        let runs: BTreeSet<i64> = cells
+            .flat_map(|cell| &cell.runs)
+            .map(|run| run.run)
+            .collect();
+        let own = counted
+            .iter()
+            .filter(|own| own.cohort == cohort && runs.contains(&own.run_id));
+        own.map(|own| own.users).collect()
+    };
+    Ok(table.columns.iter().enumerate().map(of_column).collect())
 }
 
 /// A metric against what it costs.
@@ -183,7 +235,7 @@ pub(super) fn cost(
     Ok(drawing(panels, legend, false, &table, spec))
 }
 
-fn cost_label(cost: Measure) -> String {
+pub(super) fn cost_label(cost: Measure) -> String {
     match cost {
         Measure::CpuSeconds => "CPU seconds of a run".to_owned(),
         Measure::SecondsPerEpoch => "Seconds per epoch".to_owned(),
@@ -285,7 +337,7 @@ fn label_of(report: &ReportSpec, name: &str) -> String {
         .names
         .get(name)
         .cloned()
-        .unwrap_or_else(|| name.to_owned())
+        .unwrap_or_else(|| escaped(name).into_owned())
 }
 
 pub(super) fn linear(label: String) -> Axis {
@@ -348,4 +400,21 @@ fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
         }
     }
     seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cohort_stands_over_its_users() {
+        for (users, expected) in [
+            (&[][..], "tail items"),
+            (&[60], "tail items\nn = 60"),
+            (&[60, 58], "tail items\nn = 58\u{2013}60"),
+        ] {
+            let users = users.iter().copied().collect();
+            assert_eq!(with_users("tail items", &users), expected);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Figures: from the cells of a table, or the rows behind them, to a chart; from a chart to files.
 
+mod caption;
 mod chart;
 mod convert;
 mod draw;
@@ -7,6 +8,7 @@ mod item_space;
 mod learning;
 mod looks;
 mod measured;
+mod strokes;
 mod style;
 mod ticks;
 mod trajectories;
@@ -19,13 +21,15 @@ use crate::spec::{FigureKind, FigureSpec, ReportSpec};
 use chart::Chart;
 use convert::Picture;
 
+pub(crate) use convert::described;
+
 /// A finished figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
     /// Its name, which is that of its files.
     pub name: String,
-    /// What stands below it.
-    pub caption: Option<String>,
+    /// What stands below it: that of its spec, or what it draws.
+    pub caption: String,
     /// What a reader must know to read it, in sentences.
     pub notes: Vec<String>,
     /// SVG whose letters are outlines.
@@ -108,12 +112,12 @@ pub(crate) fn build_figure(
     let picture = draw::svg(&drawing.chart)
         .and_then(|svg| Picture::read(&svg))
         .map_err(failed)?;
-    let title = spec.caption.as_deref().unwrap_or(&spec.name);
+    let caption = caption::caption(report, spec);
     Ok(Figure {
         name: spec.name.clone(),
-        caption: spec.caption.clone(),
+        svg: picture.svg(&caption, &drawing.notes.join(" ")),
+        caption,
         notes: drawing.notes,
-        svg: picture.svg(title),
         csv: drawing.csv,
         pdf: picture.pdf().map_err(failed)?,
         png: picture.png().map_err(failed)?,

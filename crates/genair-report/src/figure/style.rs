@@ -60,14 +60,17 @@ impl Look {
         Self { colour, variant: 0 }
     }
 
-    /// Lengths of dash and gap in points; none for a solid line.
-    pub(crate) fn dash(self) -> Option<(f64, f64)> {
-        [None, Some((4.0, 2.0)), Some((1.2, 1.6)), Some((7.0, 2.5))][self.variant % 4]
+    /// Lengths of strokes and gaps in points, by turns; none for a solid line. Solid, dashed, dotted,
+    /// dash-dotted: the page has them in the same order (`html/page/charts.js`).
+    pub(crate) fn dash(self) -> &'static [f64] {
+        const DASHES: [&[f64]; 4] = [&[], &[4.0, 2.0], &[1.2, 1.6], &[5.0, 1.6, 1.2, 1.6]];
+        DASHES[self.variant % DASHES.len()]
     }
 
     /// The fill of a bar.
     pub(crate) fn fill(self) -> Colour {
-        self.colour.tint([0.0, 0.5, 0.75, 0.25][self.variant % 4])
+        self.colour
+            .tint([0.0, 0.5, 0.75, 0.25, 0.88][self.variant % 5])
     }
 
     pub(crate) fn marker(self) -> Marker {

@@ -15,7 +15,7 @@ impl Scale {
     /// A value in the drawing's own numbers.
     pub(super) fn place(&self, value: f64) -> f64 {
         match self {
-            Self::Log => value.log10(),
+            Self::Log | Self::LogAt(_) => value.log10(),
             _ => value,
         }
     }
@@ -60,6 +60,14 @@ impl Scale {
         let marks = match self {
             Self::Bare | Self::Categories(_) => Vec::new(),
             Self::Log => powers(low, high),
+            Self::LogAt(ticks) => {
+                let mut marks: Vec<(f64, String)> = ticks
+                    .iter()
+                    .map(|(value, text)| (self.place(*value), text.clone()))
+                    .collect();
+                marks.sort_by(|a, b| a.0.total_cmp(&b.0));
+                marks
+            }
             Self::Linear => round_numbers(low, high, count),
         };
         Ticks { low, high, marks }
@@ -175,6 +183,14 @@ mod tests {
             &["1e-5", "1e-4", "0.001", "0.01"],
         );
         check(&Scale::Log, &[20.0, 90.0], false, &["20", "50"]);
+        let ran = [(1e-2, "1e-2"), (1e-4, "1e-4"), (3e-3, "0.003")];
+        let ran = ran.map(|(value, text)| (value, text.to_owned())).to_vec();
+        check(
+            &Scale::LogAt(ran),
+            &[1e-2, 1e-4, 3e-3],
+            false,
+            &["1e-4", "0.003", "1e-2"],
+        );
         check(
             &Scale::Linear,
             &[20_000.0, 120_000.0],

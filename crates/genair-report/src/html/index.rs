@@ -6,6 +6,7 @@ use genair_store::{Store, told_apart};
 use serde::{Deserialize, Serialize};
 
 use super::blocks::Blocks;
+use super::cohorts::{self, CohortUsers};
 use crate::ReportError;
 use crate::export::require_sweep;
 use crate::rows::{literal, rows};
@@ -20,6 +21,7 @@ pub(super) struct Index {
     pub(super) places: Vec<Place>,
     /// What was measured. Block `measure-N` has the N-th's value of every run, NaN for none.
     measures: Vec<Measure>,
+    cohort_users: Vec<CohortUsers>,
     /// Runs of a block `details-N` or `curves-N`.
     chunk: usize,
     /// Epochs of a curve at the most; longer ones are thinned out.
@@ -86,12 +88,12 @@ pub(super) struct Place {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Measure {
+pub(super) struct Measure {
     split: String,
-    protocol: String,
+    pub(super) protocol: String,
     cohort: String,
-    metric: String,
-    k: i64,
+    pub(super) metric: String,
+    pub(super) k: i64,
 }
 
 impl Index {
@@ -140,6 +142,7 @@ impl Index {
             runs,
             places,
             measures: Vec::new(),
+            cohort_users: Vec::new(),
             chunk: CHUNK,
             curve_points: 0,
             ranks: super::ranks::Listed::default(),
@@ -204,6 +207,7 @@ impl Index {
                 self.measures.push(measure);
             }
         }
+        self.cohort_users = cohorts::read(store, self.measures.first())?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@
 //! database's own numbers, bit for bit.
 
 mod blocks;
+mod cohorts;
 mod curves;
 mod details;
 mod index;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::ReportError;
+use crate::figure::described;
 use crate::write::write_file;
 use blocks::Blocks;
 use index::Index;
@@ -64,6 +66,14 @@ pub struct PageFigure {
     pub caption: String,
     /// The picture, which needs no other file.
     pub svg: String,
+}
+
+impl PageFigure {
+    /// A picture from a file of this name. Its caption is that of the report that made it, or else the name.
+    pub fn new(name: &str, svg: String) -> Self {
+        let caption = described(&svg).unwrap_or_else(|| name.replace(['-', '_'], " "));
+        Self { caption, svg }
+    }
 }
 
 /// A page that was written.

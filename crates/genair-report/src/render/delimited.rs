@@ -1,8 +1,8 @@
 //! CSV, a row per cell, for programs: names as in the database, numbers with all their digits.
 
-use crate::table::{Cell, Column, Place, Row, Table};
+use crate::table::{Cell, Column, Place, Row, Table, Verdict};
 
-const NUMBERS: [&str; 17] = [
+const NUMBERS: [&str; 19] = [
     "n",
     "mean",
     "std",
@@ -20,6 +20,8 @@ const NUMBERS: [&str; 17] = [
     "p",
     "p_holm",
     "effect_size",
+    "verdict",
+    "marks",
 ];
 
 pub(super) fn render(table: &Table) -> String {
@@ -72,6 +74,9 @@ fn record(row: &Row, column: &Column, cell: &Cell) -> Vec<String> {
         number(test.map(|test| test.p)),
         number(test.map(|test| test.p_holm)),
         number(test.map(|test| test.effect_size)),
+        test.map_or("", |test| test.verdict.map_or("none", Verdict::as_str))
+            .to_owned(),
+        test.map(|test| test.marks.to_string()).unwrap_or_default(),
     ]);
     let runs: Vec<String> = cell.runs.iter().map(|run| run.run.to_string()).collect();
     record.push(runs.join(" "));

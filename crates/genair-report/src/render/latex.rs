@@ -1,7 +1,7 @@
 //! Booktabs LaTeX that compiles with any TeX distribution: needs `\usepackage{booktabs}` and no more.
 
 use super::{CellText, shown, spans};
-use crate::table::{Column, Place, Row, Style, Table};
+use crate::table::{Column, Place, Row, Style, Table, Verdict};
 
 pub(super) fn render(table: &Table) -> String {
     let labels = table.row_dimensions.len();
@@ -114,8 +114,12 @@ fn cell_text(cell: &CellText) -> String {
     if let Some(spread) = &cell.spread {
         text += &format!("{{\\scriptsize$\\pm${spread}}}");
     }
-    if cell.stars > 0 {
-        text += &format!("$^{{{}}}$", "*".repeat(cell.stars));
+    if let Some((verdict, marks)) = cell.verdict {
+        let mark = match verdict {
+            Verdict::Better => "*",
+            Verdict::Worse => "\\dagger",
+        };
+        text += &format!("$^{{{}}}$", mark.repeat(marks));
     }
     if let Some(delta) = &cell.delta {
         // In mathematics a sign is a sign, not a hyphen.
@@ -155,6 +159,7 @@ pub(crate) fn escape(text: &str) -> String {
             '[' => escaped += "{[}",  // `\\[` would take a length.
             ']' => escaped += "{]}",
             '\u{2013}' => escaped += "--",
+            '\u{2020}' => escaped += "\\ensuremath{\\dagger}",
             '\u{b1}' => escaped += "\\ensuremath{\\pm}",
             '\n' | '\r' | '\t' => escaped.push(' '),
             letter => escaped.push(letter),

@@ -57,7 +57,9 @@ fn cell_text(cell: Option<&Cell>, column: &Column, style: Style) -> String {
     if let Some(spread) = cell.spread {
         text += &format!(" \u{b1} {spread}");
     }
-    text += &"\\*".repeat(cell.stars);
+    if let Some((verdict, marks)) = cell.verdict {
+        text += &escape(&verdict.mark().repeat(marks));
+    }
     if let Some(delta) = cell.delta {
         text += &format!(" ({delta})");
     }

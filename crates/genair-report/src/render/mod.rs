@@ -10,7 +10,7 @@ pub(crate) use markdown::escape as escape_markdown;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::{Delta, Spread};
-use crate::table::{Cell, Column, Label, Place, Style, Table};
+use crate::table::{Cell, Column, Label, Place, Style, Table, Verdict};
 
 /// A format of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -61,7 +61,8 @@ struct CellText {
     spread: Option<String>,
     /// With its sign.
     delta: Option<String>,
-    stars: usize,
+    /// Of its test: which mark, and how often.
+    verdict: Option<(Verdict, usize)>,
     place: Option<Place>,
 }
 
@@ -86,7 +87,9 @@ impl CellText {
             mean: number(cell.summary.mean),
             spread: spread.map(number),
             delta,
-            stars: comparison.and_then(|c| c.test).map_or(0, |test| test.stars),
+            verdict: comparison
+                .and_then(|c| c.test)
+                .and_then(|test| Some((test.verdict?, test.marks))),
             place: cell.place,
         }
     }

@@ -3,6 +3,7 @@
 
 mod dimension;
 mod figure;
+mod names;
 mod problem;
 mod read;
 
@@ -249,7 +250,7 @@ pub enum Spread {
 pub struct TestSpec {
     /// Which test.
     pub kind: TestKind,
-    /// Levels of one star, two stars and so on; falling, in (0, 1).
+    /// Levels of one mark, two marks and so on; falling, in (0, 1).
     pub levels: Vec<f64>,
     /// Resamples of a bootstrap, at least 100.
     pub resamples: usize,

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use figment::error::Kind;
+use genair_protocol::text::escaped;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
@@ -60,6 +61,7 @@ impl ReportSpec {
             reader.report("table", "the report has no table and no figure", Some(hint));
         }
         reader.check_colours(&report);
+        reader.check_printed_names(&report);
         let taken: Vec<String> = tables.keys().cloned().collect();
         let mut tables: Vec<TableSpec> = tables
             .into_iter()
@@ -85,7 +87,7 @@ impl ReportSpec {
 }
 
 /// What is known of a file while it is read.
-struct Reader<'p> {
+pub(super) struct Reader<'p> {
     path: &'p Path,
     lines: BTreeMap<String, usize>,
     problems: Vec<Problem>,
@@ -123,17 +125,21 @@ impl<'p> Reader<'p> {
         toml::from_str(text).map_err(|error| self.fail(None, "", error.message().to_owned()))
     }
 
-    fn report(&mut self, key: &str, message: impl Into<String>, hint: Option<String>) {
+    pub(super) fn report(&mut self, key: &str, message: impl Into<String>, hint: Option<String>) {
         let line = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0))
             .find_map(|key| self.lines.get(key))
             .copied();
-        self.problems.push(Problem {
+        let problem = Problem {
             path: self.path.to_owned(),
             line,
             key: key.to_owned(),
             message: message.into(),
             hint,
-        });
+        };
+        // Two checks may find the same.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     fn finish(&mut self) -> Result<(), SpecError> {
@@ -286,7 +292,8 @@ impl<'p> Reader<'p> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if !name.chars().all(plain) || name.is_empty() {
             let hint = "name it with letters, digits, `-` and `_`".to_owned();
-            self.report(at, format!("`{name}` cannot name a file"), Some(hint));
+            let message = format!("`{}` cannot name a file", escaped(name));
+            self.report(at, message, Some(hint));
         }
         if name == "index" {
             let hint = "give it another name: `index` is the report's overview".to_owned();
@@ -307,6 +314,7 @@ impl<'p> Reader<'p> {
 
     /// What the types cannot say.
     fn check(&mut self, at: &str, spec: &TableSpec) {
+        self.check_caption(at, spec.caption.as_deref());
         if spec.sweeps.is_empty() {
             let hint = "name the sweeps here, or in [report] for all tables".to_owned();
             self.report(

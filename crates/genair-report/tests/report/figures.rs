@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use genair_report::html::PageFigure;
 use genair_report::{Figure, FigureFormat, Lacking, ReportSpec, make_report, write_report};
 
 use crate::database::{Database, End, RUN, Run, main_sweep};
@@ -264,4 +265,61 @@ fn the_papers_report_is_read() {
             "no spec is named for sweep {sweep}"
         );
     }
+}
+
+#[test]
+fn names_that_no_format_takes_are_drawn_with_escapes() {
+    const HOSTILE: &str = "a\u{1b}[31m\0\n\u{202e}b";
+    let mut runs = search();
+    for run in &mut runs {
+        (run.dataset, run.backbone) = (
+            HOSTILE,
+            if run.backbone == "sasrec" {
+                HOSTILE
+            } else {
+                run.backbone
+            },
+        );
+    }
+    let mut database = Database::of(&runs);
+    for kind in KINDS.map(|kind| kind.replace("where = { backbone = [\"sasrec\"] }", "")) {
+        let figure = figure(&mut database, &kind);
+        let acts = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+        assert!(!figure.svg.contains(acts), "{kind}");
+        assert!(!figure.notes.join("").contains(acts), "{kind}");
+    }
+}
+
+#[test]
+fn every_figure_has_a_caption() {
+    let mut database = Database::of(&search());
+    let expected = [
+        "NDCG@10 by alpha.",
+        "NDCG@10 by cohort of users.",
+        "Validation and training loss by epoch.",
+        "NDCG@10 against CPU seconds of a run.",
+        "Item spaces before training and after.",
+        "Validation of each run by epoch, until it was pruned or done.",
+    ];
+    for (kind, expected) in std::iter::zip(KINDS, expected) {
+        let spec = format!("[figure.f]\n{kind}");
+        let report = database.report(&spec, Lacking::Refuse).unwrap();
+        let [figure] = report.figures.as_slice() else {
+            panic!("{kind}")
+        };
+        assert_eq!(figure.caption, expected);
+        assert!(
+            figure
+                .svg
+                .contains(&format!("<title>{expected}</title><desc>")),
+            "{kind}"
+        );
+        // The page shows it, and what there is to know.
+        let shown = PageFigure::new("f", figure.svg.clone()).caption;
+        assert_eq!(shown, format!("{expected} {}", figure.notes.join(" ")));
+    }
+    assert_eq!(
+        PageFigure::new("made-before", "<svg/>".to_owned()).caption,
+        "made before"
+    );
 }

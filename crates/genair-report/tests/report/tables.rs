@@ -163,3 +163,90 @@ fn a_run_of_two_sweeps_counts_once() {
     let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
     assert!(cells.clone().count() == 20 && cells.clone().all(|cell| cell.summary.n == 3));
 }
+
+/// The one row of sasrec's archetype, beside ids that are as good as `mean_rank` says.
+fn beside(mean_rank: f64) -> Database {
+    let mut runs = main_sweep();
+    runs.retain(|run| run.backbone == "sasrec" && run.representation == "archetype");
+    runs.extend([44, 45, 46].map(|seed| Run {
+        mean_rank,
+        seed,
+        ..RUN
+    }));
+    Database::of(&runs)
+}
+
+#[test]
+fn a_mark_says_which_of_the_two_is_better() {
+    for (mean_rank, verdict, markdown, latex) in [
+        (40.0, "better", "\\*\\*", "$^{**}$"),
+        (15.0, "worse", "\u{2020}\u{2020}", "$^{\\dagger\\dagger}$"),
+        (25.0, "none", "", ""),
+    ] {
+        let mut database = beside(mean_rank);
+        let spec = format!("{MAIN}metrics = [\"ndcg@10\"]\nprotocols = [\"full\"]\n");
+        let [tex, text, csv, json] = Format::ALL.map(|format| database.text(&spec, format));
+        let row = |text: &str| {
+            let found = text.lines().find(|line| line.contains("GenAIR"));
+            found.unwrap().to_owned()
+        };
+        let marks: String = row(&text)
+            .split(" \u{b1} 0.00")
+            .nth(1)
+            .unwrap()
+            .chars()
+            .filter(|c| !c.is_ascii_digit() && !matches!(c, ' ' | '|'))
+            .collect();
+        assert_eq!(marks, markdown, "{text}");
+        assert_eq!(row(&tex).contains("$^{"), !latex.is_empty());
+        assert!(row(&tex).contains(latex), "{tex}");
+        // Each says what its marks mean.
+        let legend = "better than representation ID: \\* p &lt; 0.05, \\*\\* p &lt; 0.01; worse than representation ID: \u{2020} p &lt; 0.05, \u{2020}\u{2020} p &lt; 0.01";
+        assert!(text.contains(legend), "{text}");
+        assert!(
+            tex.contains("worse than representation ID: \\ensuremath{\\dagger}"),
+            "{tex}"
+        );
+
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let header = reader.headers().unwrap().clone();
+        let at = |name: &str| header.iter().position(|column| column == name).unwrap();
+        let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        let tested: Vec<&str> = records.iter().map(|row| &row[at("verdict")]).collect();
+        assert!(tested.contains(&verdict), "{csv}");
+        assert!(tested.contains(&""), "the baseline is not tested: {csv}");
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let tests = json["rows"].as_array().unwrap().iter();
+        let mut tests = tests.map(|row| &row["cells"][0]["comparison"]["test"]);
+        let expected = match verdict {
+            "none" => serde_json::Value::Null,
+            verdict => verdict.into(),
+        };
+        assert!(tests.any(|test| test.is_object() && test["verdict"] == expected));
+    }
+}
+
+#[test]
+fn only_means_over_the_same_seeds_are_best() {
+    let mut runs = main_sweep();
+    // One run that is above every mean.
+    runs.push(Run {
+        backbone: "caser",
+        mean_rank: 5.0,
+        ..RUN
+    });
+    let spec = "[table.t]\nsweeps = [\"main\"]\nmay_differ = [\"seeds\"]\nmetrics = [\"ndcg@10\", \"parameters\"]";
+    let text = Database::of(&runs).text(spec, Format::Markdown);
+    let row = |name: &str| {
+        text.lines()
+            .find(|line| line.contains(name))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(!row("| caser").contains("**"), "{text}");
+    assert!(row("| sasrec | archetype").contains("**"), "{text}");
+    assert!(
+        text.contains("second underlined, among the means over the same seeds."),
+        "{text}"
+    );
+}

@@ -96,13 +96,15 @@ impl<'s> Checker<'s> {
             }
             _ => false,
         };
-        find_axes(
+        let axes = find_axes(
             &mut self.tree,
             search.settings(),
             &self.file.sources,
             &is_list,
             &mut self.problems,
-        )
+        );
+        self.check_axis_labels(&axes);
+        axes
     }
 
     pub(super) fn sweep_section(&mut self) -> SweepSection {

@@ -77,6 +77,7 @@ impl SpecFile {
         checker
             .tree
             .retain(|section, _| concerned.contains(&section));
+        checker.check_names();
         let search = checker.search();
         let axes = checker.axes(&search);
         let mut datasets = Vec::new();
@@ -136,6 +137,7 @@ impl SpecFile {
         checker
             .tree
             .retain(|section, _| concerned.contains(&section));
+        checker.check_names();
         let search = checker.search();
         let axes = checker.axes(&search);
         let first: Vec<(&Axis, &Value)> = axes.iter().map(|axis| (axis, &axis.values[0])).collect();
@@ -280,6 +282,7 @@ impl Checker<'_> {
                 meant::hint(&KeyPath::default(), &name, &SECTIONS),
             );
         }
+        self.check_names();
         let section = self.sweep_section();
         let names = Names {
             datasets: self.datasets(&section),

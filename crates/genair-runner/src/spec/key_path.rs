@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use genair_protocol::text::quoted;
 use toml::{Table, Value};
 
 /// Keys from the root of a spec to a value. May be empty: the root itself.
@@ -100,7 +101,7 @@ impl fmt::Display for KeyPath {
             if !key.is_empty() && key.chars().all(bare) {
                 f.write_str(key)?;
             } else {
-                write!(f, "{key:?}")?;
+                f.write_str(&quoted(key))?;
             }
         }
         Ok(())

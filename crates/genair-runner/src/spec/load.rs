@@ -10,6 +10,7 @@ use toml::Table;
 
 use super::compose::{SpecText, read_files};
 use super::key_path::KeyPath;
+use super::names::refusal;
 use super::problem::{Place, Problem, SpecError, suggestion};
 use super::sources::{DEVICE_VARIABLE, Sources};
 
@@ -210,14 +211,22 @@ impl Profiles {
             .filter_map(move |profiles| profiles.get(name)?.as_table())
     }
 
-    /// Profiles that are no tables, and chosen ones that are not there.
+    /// Profiles that are no tables or have no name, and chosen ones that are not there.
     fn problems(&self, sources: &Sources) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (file, profiles) in sources.files().iter().zip(&self.0) {
-            for (name, value) in profiles.iter().filter(|(_, value)| !value.is_table()) {
+            for (name, value) in profiles {
                 let key = match name.as_str() {
                     "" => KeyPath::new(["profile"]),
                     name => KeyPath::new(["profile", name]),
+                };
+                let (message, hint) = match refusal(&key, "the name", name) {
+                    Some((message, hint)) => (message, Some(hint)),
+                    None if value.is_table() => continue,
+                    None => (
+                        format!("`{key}` is {value}; it must be a table, [profile.NAME]"),
+                        None,
+                    ),
                 };
                 problems.push(Problem {
                     place: Place::File {
@@ -226,8 +235,8 @@ impl Profiles {
                         column: None,
                     },
                     key: key.to_string(),
-                    message: format!("`{key}` is {value}; it must be a table, [profile.NAME]"),
-                    hint: None,
+                    message,
+                    hint,
                 });
             }
         }

@@ -21,7 +21,9 @@ pub(crate) fn html(format: Format, arguments: &HtmlArgs) -> anyhow::Result<Exit>
         .iter()
         .map(PathBuf::as_path)
         .chain([database.as_path()]);
-    may_write(&arguments.out, &read.collect::<Vec<_>>())?;
+    let beside = || database.with_extension("html");
+    let out = arguments.out.clone().unwrap_or_else(beside);
+    may_write(&out, &read.collect::<Vec<_>>())?;
     let mut store = Store::open_read_only(&database)?;
     let figures = drawn
         .into_iter()
@@ -32,7 +34,7 @@ pub(crate) fn html(format: Format, arguments: &HtmlArgs) -> anyhow::Result<Exit>
         sweeps: arguments.sweeps.clone(),
         figures,
     };
-    let page = write_page(&mut store, &spec, &arguments.out)?;
+    let page = write_page(&mut store, &spec, &out)?;
     format.show(&page, || {
         let kibibytes = page.bytes.div_ceil(1024);
         let left = match page.runs_with_ranks {
@@ -64,13 +66,9 @@ fn figures_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// An SVG file; what it is called is its caption.
 fn figure(file: PathBuf) -> anyhow::Result<PageFigure> {
     let svg = std::fs::read_to_string(&file)
         .with_context(|| format!("cannot read {}", file.display()))?;
-    let caption = file.file_stem().unwrap_or_default();
-    Ok(PageFigure {
-        caption: caption.to_string_lossy().replace(['-', '_'], " "),
-        svg,
-    })
+    let name = file.file_stem().unwrap_or_default();
+    Ok(PageFigure::new(&name.to_string_lossy(), svg))
 }

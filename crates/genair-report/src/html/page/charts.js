@@ -1,6 +1,7 @@
 // Charts as SVG, drawn at the width they have on the screen so that their text stays readable.
 
 const SERIES = 7;
+// Solid, dashed, dotted, dash-dotted: in the order of the figures that `genair report` makes.
 const DASHES = ["none", "7 4", "2 3", "9 3 2 3"];
 const colour = (at) => `var(--series-${at % SERIES})`;
 
@@ -48,16 +49,18 @@ function plot({ label, x, y, xTicks, draw, height = 280 }) {
       s("line", { class: "grid", x1: left, x2: width - right, y1: scaleY(value), y2: scaleY(value) }),
       s("text", { x: left - 6, y: scaleY(value) + 4, "text-anchor": "end" }, brief(value)),
     ]),
-    marksX.map(([value, text]) => s("text", { x: scaleX(value), y: height - bottom + 18, "text-anchor": "middle" }, text)),
+    marksX.map(([value, ...lines]) => lines.filter(Boolean).map((text, line) =>
+      s("text", { x: scaleX(value), y: height - bottom + 18 + 15 * line, "text-anchor": "middle" }, text))),
     s("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, x.label),
     s("text", { x: 13, y: (top + height - bottom) / 2, "text-anchor": "middle", transform: `rotate(-90 13 ${(top + height - bottom) / 2})` }, y.label),
     draw(scaleX, scaleY, scaleY(y.low)));
 }
 
+/** A line for each entry, whose symbol is drawn as what it stands for. */
 function legend(entries) {
-  return h("ul", { class: "legend" }, entries.map(({ name, stroke, dash, marker }) => h("li", null,
+  return h("ul", { class: "legend" }, entries.map(({ name, stroke, dash, marker, opacity }) => h("li", null,
     s("svg", { viewBox: "0 0 26 12", "aria-hidden": true },
-      marker ? s("path", { d: symbol(marker, 13, 6, 4.5), fill: stroke })
+      marker ? s("path", { d: symbol(marker, 13, 6, 4.5), fill: stroke, opacity: opacity ?? 1 })
         : s("line", { x1: 1, x2: 25, y1: 6, y2: 6, stroke, "stroke-width": 3, "stroke-dasharray": dash ?? "none" })),
     name)));
 }
@@ -100,6 +103,9 @@ function symbol(name, x, y, r) {
   }
 }
 
+/** Points that lie on each other are seen through. */
+const FAINT = 0.85;
+
 /** Points of {x, y, name, group, marker, fill}; x on a logarithmic axis where it spans decades. */
 function scatterChart({ title, points, xLabel, yLabel }) {
   const [least, most] = range(points.map((of) => of.x));
@@ -115,14 +121,14 @@ function scatterChart({ title, points, xLabel, yLabel }) {
     y: { label: yLabel, low: low - (high - low) * 0.06, high: high + (high - low) * 0.06 },
     xTicks: log && decades.length > 1 ? decades.map((power) => [power, brief(10 ** power)])
       : log ? ticks(least, most, 4).filter((value) => value > 0).map((value) => [Math.log10(value), brief(value)]) : null,
-    draw: (x, y) => points.map((of) => s("path", { d: symbol(of.marker, x(along(of.x)), y(of.y), 5), fill: of.fill, opacity: 0.85 },
+    draw: (x, y) => points.map((of) => s("path", { d: symbol(of.marker, x(along(of.x)), y(of.y), 5), fill: of.fill, opacity: FAINT },
       s("title", null, `${of.name}: ${score(of.y)}, ${brief(of.x)}`))),
   });
-  const groups = new Map(points.map((of) => [of.group, { name: of.group, stroke: of.fill, marker: of.marker }]));
+  const groups = new Map(points.map((of) => [of.group, { name: of.group, stroke: of.fill, marker: of.marker, opacity: FAINT }]));
   return h("figure", null, chart, legend([...groups.values()]), h("figcaption", null, title));
 }
 
-/** Bars of series {name, stroke, values} side by side, one for each of `groups`. */
+/** Bars of series {name, stroke, values} side by side, one for each of `groups`, which are [name, what stands below]. */
 function barChart({ title, groups, series, yLabel }) {
   const [, high] = range([0, ...series.flatMap((of) => of.values).filter((value) => !missing(value))]);
   const bar = 0.8 / series.length;
@@ -130,13 +136,13 @@ function barChart({ title, groups, series, yLabel }) {
     label: `${title}: ${series.map((of) => of.name).join(", ")}`,
     x: { label: "", low: 0, high: groups.length },
     y: { label: yLabel, low: 0, high: high * 1.05 },
-    xTicks: groups.map((name, at) => [at + 0.5, name]),
+    xTicks: groups.map((lines, at) => [at + 0.5, ...lines]),
     draw: (x, y, base) => series.map((of, place) => of.values.map((value, at) => {
       if (missing(value)) return null;
       const left = at + 0.1 + place * bar;
       const width = Math.max(x(left + bar) - x(left) - 1, 1);
-      return s("rect", { x: x(left), y: y(value), width, height: Math.max(base - y(value), 0), fill: of.stroke, opacity: of.opacity ?? 1 },
-        s("title", null, `${of.name}, ${groups[at]}: ${score(value)}`));
+      return s("rect", { x: x(left), y: y(value), width, height: Math.max(base - y(value), 0), fill: of.stroke },
+        s("title", null, `${of.name}, ${groups[at].filter(Boolean).join(", ")}: ${score(value)}`));
     })),
   });
   return h("figure", null, chart, legend(series.map((of) => ({ ...of, marker: "square" }))), h("figcaption", null, title));

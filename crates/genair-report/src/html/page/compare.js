@@ -19,8 +19,7 @@ async function compare([first, second], params) {
         h("tr", null, h("th", { scope: "row" }, "Run"), [a, b].map((run) => h("td", null, runLink(run), " ", state(run.state)))),
         ["dataset", "backbone", "representation"].map((field) => h("tr", null, h("th", { scope: "row" }, field), [a, b].map((run) => h("td", null, run[field])))),
         h("tr", null, h("th", { scope: "row" }, "variant"), [a, b].map((run) => h("td", { class: "long" }, variantsOf(run) || "–"))),
-        h("tr", null, h("th", { scope: "row" }, "seed"), [a, b].map((run) => h("td", null, run.seed)))))),
-    specDifferences(detailsA.spec, detailsB.spec));
+        h("tr", null, h("th", { scope: "row" }, "seed"), [a, b].map((run) => h("td", null, run.seed)))))));
   if (reasons.length > 0) {
     parts.push(h("p", { class: "warning" }, `Their results are not put side by side: ${reasons.join("; ")}.`));
   } else if (a.state !== "finished" || b.state !== "finished") {
@@ -38,6 +37,7 @@ async function compare([first, second], params) {
     parts.push(h("h3", null, "Results"), form, output);
   }
   parts.push(
+    specDifferences(detailsA.spec, detailsB.spec),
     curvesA || curvesB ? [h("h3", null, "Learning curves"), runCurves([[names[0], a, curvesA], [names[1], b, curvesB]])] : null,
     diagnosticsTable([[names[0], detailsA], [names[1], detailsB]]));
   return parts;
@@ -85,19 +85,20 @@ async function results(a, b, params) {
   const cohorts = distinct(rows.map((row) => row.of), "cohort").filter(notComparable);
   const comparable = rows.filter((row) => !cohorts.includes(row.of.cohort));
   return [
+    // Whether it is luck, before the rows of which it is.
+    split === "test" ? await pairedTests(a, b, k) : "",
     dataTable({
       label: "Differences", caption: `${named(SPLITS, split)} split, cut-off ${k}; B − A`, rows: comparable, sort: null,
       columns: [
         { id: "metric", label: "Metric", header: true, value: (row) => measureName(row.of), cell: (row) => measureName(row.of) },
         { id: "protocol", label: "Protocol", value: (row) => row.of.protocol, cell: (row) => named(PROTOCOLS, row.of.protocol) },
-        { id: "cohort", label: "Users", value: (row) => row.of.cohort, cell: (row) => named(COHORTS, row.of.cohort) },
+        { id: "cohort", label: "Users", value: (row) => row.of.cohort, cell: (row) => cohortWithUsers(a, split, row.of.cohort) },
         number("a", "A", (row) => row.a, score), number("b", "B", (row) => row.b, score),
         number("difference", "Difference", (row) => row.difference, signed, { class: tone, descending: true }),
         number("relative", "Relative", (row) => (row.a === 0 ? NaN : row.difference / row.a), (value) => (missing(value) ? "–" : `${value < 0 ? "−" : "+"}${Math.abs(value * 100).toFixed(1)} %`), { class: tone, descending: true }),
       ],
     }).element,
     cohorts.length > 0 ? h("p", { class: "warning" }, `Left out: ${cohorts.map((of) => named(COHORTS, of)).join(", ")}, whose thresholds differ.`) : "",
-    split === "test" ? await pairedTests(a, b, k) : "",
   ];
 }
 
@@ -121,20 +122,48 @@ async function pairedTests(a, b, k) {
     return h("div", null, title, h("p", { class: "note" }, `${why} What ranks the database has, `, h("code", null, "genair results export-ranks"), " writes for statistics made elsewhere."));
   }
   const number = (id, label, value, show) => ({ id, label, number: true, value, cell: (row) => show(value(row)) });
+  const metric = { id: "metric", label: "Metric", header: true, value: (row) => row.metric };
+  const name = (row) => measureName({ metric: row.metric, k });
+  const protocol = (row) => named(PROTOCOLS, row.protocol);
+  const mean = number("mean", "Mean difference", (row) => row.test.mean, signed);
+  const verdict = { id: "verdict", label: "B is", value: (row) => marksOf(row.test), cell: (row) => verdictOf(row.test), class: (row) => verdictTone(row.test) };
+  const p = number("p", "p", (row) => row.test.p, probability);
+  const rest = [
+    { id: "interval", label: "95 % interval", number: true, value: (row) => row.test.interval[0], cell: (row) => row.test.interval.map(signed).join(" to ") },
+    number("t", "t", (row) => row.test.t, (t) => t.toFixed(2).replace("-", "−")),
+    number("effect", "Effect size d", (row) => row.test.effect, (d) => d.toFixed(3).replace("-", "−")),
+    number("better", "B is higher for", (row) => row.better, (n) => counted(n, "user")),
+    number("worse", "A is higher for", (row) => row.worse, (n) => counted(n, "user")),
+  ];
+  // A narrow screen has room for one column of names beside what is to be known first.
+  const columns = isNarrow()
+    ? [{ ...metric, cell: (row) => [name(row), h("span", { class: "quiet" }, ` ${protocol(row)}`)] }, verdict, p, mean, ...rest]
+    : [{ ...metric, cell: name }, { id: "protocol", label: "Protocol", value: (row) => row.protocol, cell: protocol }, mean, verdict, p, ...rest];
   return h("div", null, title, dataTable({
     label: "Paired tests over users",
-    caption: `${counted(rows[0].test.n, "user")}, test split; B − A of each user's metric. Two-sided paired t-test, not corrected for several tests; one seed each, so it says nothing about others.`,
-    rows, sort: null,
-    columns: [
-      { id: "metric", label: "Metric", header: true, value: (row) => row.metric, cell: (row) => measureName({ metric: row.metric, k }) },
-      { id: "protocol", label: "Protocol", value: (row) => row.protocol, cell: (row) => named(PROTOCOLS, row.protocol) },
-      number("mean", "Mean difference", (row) => row.test.mean, signed),
-      { id: "interval", label: "95 % interval", number: true, value: (row) => row.test.interval[0], cell: (row) => row.test.interval.map(signed).join(" to ") },
-      number("t", "t", (row) => row.test.t, (t) => t.toFixed(2).replace("-", "−")),
-      number("p", "p", (row) => row.test.p, probability),
-      number("effect", "Effect size d", (row) => row.test.effect, (d) => d.toFixed(3).replace("-", "−")),
-      number("better", "B is higher for", (row) => row.better, (n) => counted(n, "user")),
-      number("worse", "A is higher for", (row) => row.worse, (n) => counted(n, "user")),
-    ],
+    caption: `${counted(rows[0].test.n, "user")}, test split; B − A of each user's metric. Two-sided paired t-test, not corrected for several tests; one seed each, so it says nothing about others. ${LEGEND}`,
+    rows, sort: null, columns,
   }).element);
+}
+
+/** The levels of the marks, and what they say; as in the tables of `genair report`. */
+const LEVELS = [0.05, 0.01];
+const MARKS = { better: "*", worse: "†" };
+const LEGEND = `B is ${Object.entries(MARKS).map(([verdict, mark]) =>
+  `${verdict}: ${LEVELS.map((level, at) => `${mark.repeat(at + 1)} p < ${level}`).join(", ")}`).join("; ")}.`;
+
+/** Levels that a test's p value is below, negative where B is worse. */
+const marksOf = (test) => Math.sign(test.mean) * LEVELS.filter((level) => test.p < level).length;
+const verdictTone = (test) => (marksOf(test) > 0 ? "good" : marksOf(test) < 0 ? "bad" : "quiet");
+
+function verdictOf(test) {
+  const marks = marksOf(test);
+  if (marks === 0) return "not shown to differ";
+  const verdict = marks > 0 ? "better" : "worse";
+  return `${verdict} ${MARKS[verdict].repeat(Math.abs(marks))}`;
+}
+
+function cohortWithUsers(run, split, cohort) {
+  const users = cohortUsers(run, split, cohort);
+  return missing(users) ? named(COHORTS, cohort) : [named(COHORTS, cohort), h("span", { class: "quiet" }, ` n = ${grouped(users)}`)];
 }

@@ -1,6 +1,6 @@
 // The results: unpacked from the page's blocks when something asks for them.
 
-const report = { sweeps: [], runs: [], places: [], measures: [], chunk: 1, ranks: { of: [] } };
+const report = { sweeps: [], runs: [], places: [], measures: [], cohort_users: [], chunk: 1, ranks: { of: [] } };
 const unpacked = new Map();
 
 /** A block's bytes. */
@@ -94,7 +94,10 @@ function unlike(a, b) {
   return reasons;
 }
 
-/** Runs that differ in nothing but the seed, with the values of `measures`: of each, its runs' and their summary. */
+/**
+ * Runs that differ in nothing but the seed, with the values of `measures`: of each, its runs' and their summary.
+ * A run belongs to every sweep that describes it, and is of one configuration all the same.
+ */
 async function configurations(places, measures) {
   const values = await Promise.all(measures.map(valuesOf));
   const found = new Map();
@@ -104,18 +107,53 @@ async function configurations(places, measures) {
     const key = JSON.stringify([place.sweep, run.dataset, run.backbone, run.representation, place.variant, run.configuration]);
     if (!found.has(key)) {
       const { dataset, backbone, representation, max_len } = run;
-      found.set(key, { sweep: place.sweep, dataset, backbone, representation, max_len, variant: place.variant, runs: [] });
+      found.set(key, { sweeps: new Set([place.sweep]), dataset, backbone, representation, max_len, variants: new Set([place.variant]), runs: [] });
     }
     found.get(key).runs.push(run);
   }
-  for (const configuration of found.values()) {
+  const own = withoutRepeats([...found.values()]);
+  for (const configuration of own) {
+    configuration.sweep = [...configuration.sweeps].join(", ");
+    configuration.variant = [...configuration.variants].filter(Boolean).join(" or ");
     configuration.scores = values.map((of) => {
-      const measured = configuration.runs.map((run) => of[run.at]).filter((value) => !Number.isNaN(value));
-      return measured.length > 0 ? summarise(measured) : null;
+      const measured = configuration.runs.filter((run) => !Number.isNaN(of[run.at]));
+      if (measured.length === 0) return null;
+      return { ...summarise(measured.map((run) => of[run.at])), seeds: seedsOf(measured) };
     });
   }
-  return [...found.values()];
+  return own;
 }
+
+/** Configurations without those whose runs are all another's too: these are that one, in another sweep. */
+function withoutRepeats(all) {
+  const kept = new Set();
+  const ofRun = new Map();
+  for (const configuration of [...all].sort((a, b) => b.runs.length - a.runs.length)) {
+    const same = (ofRun.get(configuration.runs[0]) ?? []).find((of) => configuration.runs.every((run) => of.runs.includes(run)));
+    if (same) {
+      configuration.sweeps.forEach((sweep) => same.sweeps.add(sweep));
+      configuration.variants.forEach((variant) => same.variants.add(variant));
+      continue;
+    }
+    kept.add(configuration);
+    for (const run of configuration.runs) ofRun.set(run, [...(ofRun.get(run) ?? []), configuration]);
+  }
+  return all.filter((configuration) => kept.has(configuration));
+}
+
+const seedsOf = (runs) => runs.map((run) => run.seed).sort((a, b) => a - b).join(", ");
+
+/** The seeds of most of these summaries, or else the more seeds: a mean over others may be above them by luck. */
+function usualSeeds(summaries) {
+  const groups = [...groupBy(summaries, (summary) => summary.seeds).values()];
+  groups.sort((a, b) => b.length - a.length || b[0].n - a[0].n);
+  return groups[0]?.[0].seeds;
+}
+
+/** The users of a cohort of a run; null where nobody counted them. */
+const cohortUsers = (run, split, cohort) => report.cohort_users.find((of) =>
+  of.data === run.data && of.head_item === run.head_item && of.long_user === run.long_user &&
+  of.split === split && of.cohort === cohort)?.users ?? null;
 
 const configurationName = (of) => [of.backbone, of.representation, of.variant].filter(Boolean).join(" ");
 const runName = (run) => [run.dataset, run.backbone, run.representation, variantsOf(run), `seed ${run.seed}`].filter(Boolean).join(" · ");

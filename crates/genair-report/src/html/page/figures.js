@@ -1,6 +1,7 @@
 // Figures: those made by `genair report`, and some drawn from the data of this page.
 
-const DRAWN = 8;
+// As many as there are colours, so that none stands for two.
+const DRAWN = SERIES;
 const COSTS = {
   cpu_seconds: "processor seconds",
   train_seconds: "seconds of training",
@@ -64,8 +65,11 @@ async function drawn(params, usualDataset) {
   const withCohorts = best.filter((of) => of.scores.every(Boolean));
   const bars = cohorts.length > 1 && withCohorts.length > 0 ? barChart({
     title: `${what} by users, mean over seeds; ${about}; the best ${withCohorts.length} configurations`,
-    groups: cohorts.map((cohort) => cohort.replace("-", " ")), yLabel: what,
-    series: withCohorts.map((of, at) => ({ name: configurationName(of), stroke: colour(at), opacity: at < SERIES ? 1 : 0.55, values: of.scores.map((summary) => summary.mean) })),
+    groups: cohorts.map((cohort) => {
+      const users = cohortUsers(rows[0].runs[0], split, cohort);
+      return [named(COHORTS, cohort), missing(users) ? null : `n = ${grouped(users)}`];
+    }), yLabel: what,
+    series: withCohorts.map((of) => ({ name: configurationName(of), stroke: colour(best.indexOf(of)), values: of.scores.map((summary) => summary.mean) })),
   }) : null;
 
   const curves = await Promise.all(best.flatMap((of) => of.runs.map(async (run) => ({ of, run, curves: await curvesOf(run) }))));

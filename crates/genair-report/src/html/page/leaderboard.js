@@ -16,7 +16,7 @@ function leaderboard(params) {
   const form = filterForm("leaderboard", params, fields, update);
   return update().then(() => [
     heading("Leaderboard"),
-    h("p", { class: "quiet" }, "Mean ± standard deviation over seeds; best of a table bold, second underlined."),
+    h("p", { class: "quiet" }, "Mean ± standard deviation over seeds; best of a table bold, second underlined, among means over the same seeds."),
     form, output,
   ]);
 }
@@ -54,7 +54,9 @@ async function leaderboardTables(params) {
 function leaderboardTable({ group, groups, shown, split, protocol, cohort, several, params, sorted }) {
   const [{ runs: [run], dataset }] = group;
   const scores = shown.map((measured, at) => {
-    const means = group.map((row) => row.scores[at]?.mean).filter((mean) => !missing(mean));
+    const summaries = group.map((row) => row.scores[at]).filter(Boolean);
+    const seeds = usualSeeds(summaries);
+    const means = summaries.filter((summary) => summary.seeds === seeds).map((summary) => summary.mean);
     // Equal ones share their place.
     const [best, second] = [...new Set(means)].sort((a, b) => b - a);
     const id = measureName(measured).toLowerCase();
@@ -64,7 +66,7 @@ function leaderboardTable({ group, groups, shown, split, protocol, cohort, sever
       cell: (row) => scoreCell(row.scores[at]),
       class: (row) => {
         const mean = row.scores[at]?.mean;
-        if (missing(mean) || means.length < 2) return null;
+        if (missing(mean) || means.length < 2 || row.scores[at].seeds !== seeds) return null;
         return mean === best ? "best" : mean === second ? "second" : null;
       },
     };
@@ -89,7 +91,7 @@ function leaderboardTable({ group, groups, shown, split, protocol, cohort, sever
   const wanted = columns.find((column) => column.id === params.get("sort")) ?? usual;
   const descending = params.get("sort") === wanted.id ? params.get("order") === "descending" : true;
   const facts = [
-    `${named(SPLITS, split)} split`, named(PROTOCOLS, protocol), cohortName(run, cohort),
+    `${named(SPLITS, split)} split`, named(PROTOCOLS, protocol), cohortName(run, cohort), cohortSize(run, split, cohort),
     missing(run.users) ? null : `${counted(run.users, "user")} and ${counted(run.items, "item")} in all`,
     ...tellApart(run, groups),
   ].filter(Boolean);
@@ -115,6 +117,11 @@ function cohortName(run, cohort) {
   return name;
 }
 
+function cohortSize(run, split, cohort) {
+  const users = cohort === "all" ? null : cohortUsers(run, split, cohort);
+  return missing(users) ? null : counted(users, "user");
+}
+
 const scoreCell = (summary) => (summary === null ? "–" : [
   score(summary.mean),
   Number.isNaN(summary.std) ? null : h("span", { class: "sigma" }, ` ± ${score(summary.std)}`),
@@ -130,10 +137,11 @@ function seedLinks(row) {
 
 /** What is missing from the tables, and where it is. */
 function openRuns(places) {
-  const left = places.filter((place) => place.run.state !== "finished");
+  const open = places.filter((place) => place.run.state !== "finished");
+  const left = [...new Set(open.map((place) => place.run))];
   if (left.length === 0) return "";
-  const states = sortedValues(new Set(left.map((place) => place.run.state)))
-    .map((name) => `${left.filter((place) => place.run.state === name).length} ${name}`);
+  const states = sortedValues(new Set(left.map((run) => run.state)))
+    .map((name) => `${left.filter((run) => run.state === name).length} ${name}`);
   return h("p", { class: "warning" }, `Not in these tables: ${counted(left.length, "run")} (${states.join(", ")}). `,
     h("a", { href: "#runs" }, "See the runs"), ".");
 }

@@ -89,10 +89,16 @@ async function resultTables(of) {
     const names = distinct(own.map((is) => ({ name: measureName(is) })), "name");
     const title = `${named(SPLITS, split)} split, ${named(PROTOCOLS, protocol)}`;
     return frame(title, h("table", null, h("caption", null, title),
-      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Metric"), cohorts.map((cohort) => h("th", { scope: "col", class: "number" }, named(COHORTS, cohort))))),
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Metric"), cohorts.map((cohort) => h("th", { scope: "col", class: "number" }, cohortHead(of, split, cohort))))),
       h("tbody", null, names.map((name) => h("tr", null, h("th", { scope: "row" }, name), cohorts.map((cohort) =>
         h("td", { class: "number" }, score(own.find((is) => measureName(is) === name && is.cohort === cohort)?.value))))))));
   }))];
+}
+
+/** A cohort's name over how many users it has. */
+function cohortHead(run, split, cohort) {
+  const users = cohortUsers(run, split, cohort);
+  return [named(COHORTS, cohort), missing(users) ? null : h("span", { class: "size" }, `n = ${grouped(users)}`)];
 }
 
 /** Measures of the item spaces of runs, [name, details] each. */

@@ -40,22 +40,28 @@ async function runs(params) {
   const [valid, test] = await Promise.all(usual.map((of) => (of ? valuesOf(of) : null)));
   const several = report.sweeps.length > 1;
   const columns = [
-    { id: "choose", label: h("span", { class: "visually-hidden" }, "Compare"), sortable: false, cell: (place) => chooser(place.run) },
-    { id: "run", label: "Run", header: true, number: true, value: (place) => place.run.run_id, cell: (place) => runLink(place.run, place.run.run_id) },
-    { id: "state", label: "State", value: (place) => place.run.state, cell: (place) => state(place.run.state) },
-    several ? { id: "sweep", label: "Sweep", value: (place) => place.sweep, cell: (place) => place.sweep } : null,
+    { id: "choose", label: h("span", { class: "visually-hidden" }, "Compare"), sortable: false, cell: (row) => chooser(row.run) },
+    { id: "run", label: "Run", header: true, number: true, value: (row) => row.run.run_id, cell: (row) => runLink(row.run, row.run.run_id) },
+    { id: "state", label: "State", value: (row) => row.run.state, cell: (row) => state(row.run.state) },
+    several ? { id: "sweep", label: "Sweep", value: (row) => row.sweep, cell: (row) => row.sweep } : null,
     ...["dataset", "backbone", "representation"].map((id) => ({
-      id, label: id[0].toUpperCase() + id.slice(1), value: (place) => place.run[id], cell: (place) => place.run[id],
+      id, label: id[0].toUpperCase() + id.slice(1), value: (row) => row.run[id], cell: (row) => row.run[id],
     })),
-    { id: "variant", label: "Variant", value: (place) => place.variant, cell: (place) => place.variant || "–", class: () => "variant" },
-    { id: "seed", label: "Seed", number: true, value: (place) => place.run.seed, cell: (place) => place.run.seed },
-    valid ? { id: "valid", label: "NDCG@10 valid.", number: true, descending: true, value: (place) => valid[place.run.at], cell: (place) => score(valid[place.run.at]) } : null,
-    test ? { id: "test", label: "NDCG@10 test", number: true, descending: true, value: (place) => test[place.run.at], cell: (place) => score(test[place.run.at]) } : null,
-    { id: "epochs", label: "Epochs", number: true, value: (place) => place.run.epochs, cell: (place) => grouped(place.run.epochs) },
-    { id: "seconds", label: "Time", number: true, value: (place) => place.run.seconds, cell: (place) => duration(place.run.seconds) },
+    { id: "variant", label: "Variant", value: (row) => row.variant, cell: (row) => row.variant || "–", class: () => "variant" },
+    { id: "seed", label: "Seed", number: true, value: (row) => row.run.seed, cell: (row) => row.run.seed },
+    valid ? { id: "valid", label: "NDCG@10 valid.", number: true, descending: true, value: (row) => valid[row.run.at], cell: (row) => score(valid[row.run.at]) } : null,
+    test ? { id: "test", label: "NDCG@10 test", number: true, descending: true, value: (row) => test[row.run.at], cell: (row) => score(test[row.run.at]) } : null,
+    { id: "epochs", label: "Epochs", number: true, value: (row) => row.run.epochs, cell: (row) => grouped(row.run.epochs) },
+    { id: "seconds", label: "Time", number: true, value: (row) => row.run.seconds, cell: (row) => duration(row.run.seconds) },
   ].filter(Boolean);
   const update = () => {
-    const rows = chosenPlaces(params).filter((place) => !params.has("state") || place.run.state === params.get("state"));
+    const places = chosenPlaces(params).filter((place) => !params.has("state") || place.run.state === params.get("state"));
+    // A row a run, however many sweeps it is of.
+    const rows = [...groupBy(places, (place) => place.run)].map(([run, own]) => ({
+      run,
+      sweep: distinct(own, "sweep").join(", "),
+      variant: distinct(own, "variant").filter(Boolean).join(" or "),
+    }));
     announce(counted(rows.length, "run"));
     const sorted = (id, descending) => {
       params.set("sort", id);

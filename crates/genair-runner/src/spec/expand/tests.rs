@@ -628,3 +628,33 @@ fn runs_that_come_first_are_named_by_conditions() {
     assert_eq!(sweep.schedule.memory_limit, Some(500_000_000));
     assert_eq!(sweep.schedule.time_limit.unwrap().as_secs(), 5400);
 }
+
+/// Every place of a name, with every kind of character that no name has.
+#[test]
+fn a_name_with_a_control_character_is_refused_wherever_it_is() {
+    let places = [
+        "[sweep]\nname = \"a?b\"\nbackbone = [\"sasrec\"]\n[dataset.made]\nkind = \"synthetic\"",
+        "[sweep]\nname = \"t\"\nbackbone = [\"sasrec\", \"a?b\"]\n[dataset.made]\nkind = \"synthetic\"",
+        "[sweep]\nname = \"t\"\nbackbone = [\"sasrec\"]\nrepresentation = \"a?b\"\n[dataset.made]\nkind = \"synthetic\"",
+        "[sweep]\nname = \"t\"\nbackbone = [\"sasrec\"]\n[dataset.\"a?b\"]\nkind = \"synthetic\"",
+        "[sweep]\nname = \"t\"\nbackbone = [\"sasrec\"]\n[dataset.made]\nkind = \"synthetic\"\n[representation.\"a?b\"]\nkind = \"text\"",
+        "[sweep]\nname = \"t\"\nbackbone = [\"sasrec\"]\n[dataset.made]\nkind = \"synthetic\"\n[backbone.sasrec]\nactivation = [\"relu\", \"a?b\"]",
+        "[sweep]\nname = \"t\"\nbackbone = [\"sasrec\"]\n[dataset.made]\nkind = \"synthetic\"\n[backbone.sasrec]\nactivation = { choice = [\"relu\", \"a?b\"] }\n[search]\nkind = \"random\"\nruns = 2",
+        "[sweep]\nname = \"t\"\nbackbone = [\"sasrec\"]\n[dataset.made]\nkind = \"synthetic\"\n[search]\nkind = \"points\"\npoint = [{ backbone.sasrec.activation = \"a?b\" }]",
+        "[sweep]\nname = \"t\"\nbackbone = [\"sasrec\"]\n[dataset.made]\nkind = \"synthetic\"\n[profile.\"a?b\".train]\nthreads = 2",
+    ];
+    for escape in [
+        "\\u0000", "\\u001b", "\\n", "\\r", "\\t", "\\u007f", "\\u009b", "\\u202e", "\\u2066",
+        "\\u2028",
+    ] {
+        for place in places {
+            let found = problems(&place.replace('?', escape));
+            let line = found
+                .lines()
+                .find(|line| line.contains(&format!("\"a{escape}b\" holds U+")))
+                .unwrap_or_else(|| panic!("{escape} in {place}: {found}"));
+            let key = line.split('`').nth(1).unwrap();
+            assert!(line.starts_with("s.toml:") && key.contains('.'), "{line}");
+        }
+    }
+}
