@@ -24,6 +24,7 @@ fn hostile_database() -> Lab {
     let sweep = store.begin_sweep(HOSTILE, HOSTILE, "[sweep]").unwrap();
     let run = NewRun {
         identity: "1".repeat(64),
+        configuration: "2".repeat(64),
         spec: r#"{"train": {"stop": {"metric": "ndcg@10", "max_epochs": 3}}}"#.to_owned(),
         spec_sha256: "5ec".to_owned(),
         dataset: HOSTILE.to_owned(),

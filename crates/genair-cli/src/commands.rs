@@ -18,7 +18,7 @@ use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, Sweep};
 use genair_runner::{Trainer, plugins};
 use indicatif::MultiProgress;
 
-use crate::args::{Arguments, Command, Format, PluginArgs, Results, SetArgs, SpecArgs};
+use crate::args::{Arguments, Command, Format, PluginArgs, Results, SpecArgs};
 use crate::environment;
 use crate::exit::Exit;
 use crate::output::{self, note};
@@ -28,7 +28,7 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
     let format = arguments.global.format;
     let listing = matches!(
         &arguments.command,
-        Command::Results(Results::List { .. } | Results::Leaderboard { .. })
+        Command::Results(Results::List { .. } | Results::Leaderboard { .. } | Results::Sql { .. })
     );
     anyhow::ensure!(format != Format::Csv || listing, output::NO_CSV);
     match &arguments.command {

@@ -4,6 +4,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::args::Format;
+use crate::output::to_stdout;
 
 /// Writes a listing: `value` as JSON, `csv` as CSV (a header and rows of as many fields), else `text`.
 pub(crate) fn show<const FIELDS: usize>(
@@ -22,6 +23,5 @@ pub(crate) fn show<const FIELDS: usize>(
         writer.write_record(row)?;
     }
     let bytes = writer.into_inner().context("cannot write CSV")?;
-    let written = String::from_utf8(bytes)?;
-    Format::Text.show(value, || written)
+    to_stdout(|out| Ok(out.write_all(&bytes)?))
 }

@@ -151,8 +151,7 @@ pub fn sweep(
     let measured = store.peak_memory()?;
     let queue = Queue::new(open, schedule.memory, schedule.memory_limit, measured);
     std::thread::scope(|scope| {
-        let (writer, handle) =
-            Writer::start(scope, store, owner.clone(), how.interrupt.clone())?;
+        let (writer, handle) = Writer::start(scope, store, owner.clone(), how.interrupt.clone())?;
         let scheduler = Scheduler {
             how,
             plan,

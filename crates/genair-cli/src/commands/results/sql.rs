@@ -35,6 +35,7 @@ pub(super) fn sql(
     to_stdout(|out| {
         let mut writer: Box<dyn Rows + '_> = match format {
             Format::Text => Box::new(Blocks::new(out)),
+            Format::Csv => Box::new(Csv(csv::Writer::from_writer(out))),
             Format::Json => Box::new(Json { out, rows: 0 }),
             Format::Quiet => Box::new(Nothing),
         };
@@ -83,6 +84,23 @@ impl Rows for Nothing {
 
     fn end(&mut self) -> anyhow::Result<()> {
         Ok(())
+    }
+}
+
+/// A header and a line for each row. NULL is an empty field.
+struct Csv<W: Write>(csv::Writer<W>);
+
+impl<W: Write> Rows for Csv<W> {
+    fn columns(&mut self, columns: Vec<String>) -> anyhow::Result<()> {
+        Ok(self.0.write_record(columns)?)
+    }
+
+    fn row(&mut self, row: Vec<Value>) -> anyhow::Result<()> {
+        Ok(self.0.write_record(row.iter().map(cell))?)
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        Ok(self.0.flush()?)
     }
 }
 
