@@ -328,6 +328,8 @@ for (const [name, viewport] of [["a laptop", { width: 1440, height: 900 }], ["a 
       const head = await tests.locator("thead th", { hasText: new RegExp(`^${heading}$`) }).boundingBox();
       assert.ok(head.x + head.width <= viewport.width, `${heading} ends at ${head.x + head.width}`);
     }
+    const head = await page.getByRole("region", { name: "Differences" }).locator("thead th", { hasText: "Difference" }).boundingBox();
+    assert.ok(head.x + head.width <= viewport.width, `Difference ends at ${head.x + head.width}`);
     assert.match(await tests.locator("caption").innerText(), /better: \* p < 0\.05, \*\* p < 0\.01; worse: † p < 0\.05/);
     const words = await texts(tests.locator("tbody td").filter({ hasText: /better|worse|not shown to differ/ }));
     assert.ok(words.length > 0 && words.every((text) => /^(better \*+|worse †+|not shown to differ)$/.test(text)), words.join("\n"));

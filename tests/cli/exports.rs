@@ -155,7 +155,16 @@ fn a_page_is_one_file() {
         (&json!(2), &json!(2))
     );
     let file = written["file"].as_str().unwrap();
-    assert_eq!(file, "results/report.html");
+    assert_eq!(file, "genair.html", "beside the database");
+    std::fs::create_dir(lab.path("elsewhere")).unwrap();
+    std::fs::copy(lab.path("genair.db"), lab.path("elsewhere/a.db")).unwrap();
+    let told = lab
+        .genair(["results", "html", "--db", "elsewhere/a.db"])
+        .expect(0)
+        .stdout;
+    assert!(told.starts_with("elsewhere/a.html: 2 runs"), "{told}");
+    assert!(lab.path("elsewhere/a.html").is_file());
+    assert!(!lab.path("results").exists() && !lab.path("a.html").exists());
     let page = std::fs::read_to_string(lab.path(file)).unwrap();
     assert_eq!(written["bytes"], page.len());
     for reference in [
@@ -181,10 +190,10 @@ fn a_page_is_one_file() {
     .expect(0);
     let page = std::fs::read_to_string(lab.path("with.html")).unwrap();
     assert!(page.contains("<figcaption>a b</figcaption>"));
-    insta::assert_snapshot!(lab.genair(["results", "html", "--figures", "results", "--out", "no.html"]), @r"
+    insta::assert_snapshot!(lab.genair(["results", "html", "--figures", "elsewhere", "--out", "no.html"]), @r"
     exit: 2
     --- stderr
-    error: results holds no .svg file; `genair report SPEC.toml --out FOLDER` makes figures
+    error: elsewhere holds no .svg file; `genair report SPEC.toml --out FOLDER` makes figures
     ");
     assert!(!lab.path("no.html").exists());
     insta::assert_snapshot!(lab.genair(["results", "html", "--db", "nowhere.db"]).stderr, @"error: database nowhere.db: there is no such file; `genair sweep` creates it, `--db` names another");

@@ -221,7 +221,8 @@ x = "alpha"
     assert_eq!(files.len(), names.len());
     let index = std::fs::read_to_string(folder.join("index.md")).unwrap();
     assert!(
-        index.contains("![cost](cost.svg)") && index.contains(&skipped[0]),
+        index.contains("![NDCG@10 against CPU seconds of a run.](cost.svg)")
+            && index.contains(&skipped[0]),
         "{index}"
     );
 

@@ -84,19 +84,22 @@ async function results(a, b, params) {
   const notComparable = (cohort) => comparableKey(a, cohort) !== comparableKey(b, cohort);
   const cohorts = distinct(rows.map((row) => row.of), "cohort").filter(notComparable);
   const comparable = rows.filter((row) => !cohorts.includes(row.of.cohort));
+  const metric = { id: "metric", label: "Metric", header: true, value: (row) => measureName(row.of), cell: (row) => measureName(row.of) };
+  const protocol = { id: "protocol", label: "Protocol", value: (row) => row.of.protocol, cell: (row) => named(PROTOCOLS, row.of.protocol) };
+  const users = { id: "cohort", label: "Users", value: (row) => row.of.cohort, cell: (row) => cohortWithUsers(a, split, row.of.cohort) };
+  const both = [number("a", "A", (row) => row.a, score), number("b", "B", (row) => row.b, score)];
+  const changes = [
+    number("difference", "Difference", (row) => row.difference, signed, { class: tone, descending: true }),
+    number("relative", "Relative", (row) => (row.a === 0 ? NaN : row.difference / row.a), (value) => (missing(value) ? "–" : `${value < 0 ? "−" : "+"}${Math.abs(value * 100).toFixed(1)} %`), { class: tone, descending: true }),
+  ];
+  // As of the tests: a narrow screen shows first by how much they differ.
+  const together = { ...metric, cell: (row) => [measureName(row.of), ...[protocol, users].map((of) => h("span", { class: "quiet" }, " ", of.cell(row)))] };
   return [
     // Whether it is luck, before the rows of which it is.
     split === "test" ? await pairedTests(a, b, k) : "",
     dataTable({
       label: "Differences", caption: `${named(SPLITS, split)} split, cut-off ${k}; B − A`, rows: comparable, sort: null,
-      columns: [
-        { id: "metric", label: "Metric", header: true, value: (row) => measureName(row.of), cell: (row) => measureName(row.of) },
-        { id: "protocol", label: "Protocol", value: (row) => row.of.protocol, cell: (row) => named(PROTOCOLS, row.of.protocol) },
-        { id: "cohort", label: "Users", value: (row) => row.of.cohort, cell: (row) => cohortWithUsers(a, split, row.of.cohort) },
-        number("a", "A", (row) => row.a, score), number("b", "B", (row) => row.b, score),
-        number("difference", "Difference", (row) => row.difference, signed, { class: tone, descending: true }),
-        number("relative", "Relative", (row) => (row.a === 0 ? NaN : row.difference / row.a), (value) => (missing(value) ? "–" : `${value < 0 ? "−" : "+"}${Math.abs(value * 100).toFixed(1)} %`), { class: tone, descending: true }),
-      ],
+      columns: isNarrow() ? [together, ...changes, ...both] : [metric, protocol, users, ...both, ...changes],
     }).element,
     cohorts.length > 0 ? h("p", { class: "warning" }, `Left out: ${cohorts.map((of) => named(COHORTS, of)).join(", ")}, whose thresholds differ.`) : "",
   ];

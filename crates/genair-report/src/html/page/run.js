@@ -84,7 +84,7 @@ async function resultTables(of) {
   const measured = report.measures.map((is, at) => ({ ...is, value: values[at][of.at] })).filter((is) => !Number.isNaN(is.value));
   const protocols = [...new Set(measured.map((is) => JSON.stringify([is.split, is.protocol])))].map((key) => JSON.parse(key));
   const cohorts = distinct(measured, "cohort");
-  return [h("h3", null, "Results"), h("div", { class: "columns" }, protocols.map(([split, protocol]) => {
+  return [h("h3", null, "Results"), h("div", { class: "columns wide" }, protocols.map(([split, protocol]) => {
     const own = measured.filter((is) => is.split === split && is.protocol === protocol);
     const names = distinct(own.map((is) => ({ name: measureName(is) })), "name");
     const title = `${named(SPLITS, split)} split, ${named(PROTOCOLS, protocol)}`;
