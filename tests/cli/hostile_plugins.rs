@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use genair_test_support::lab::{Lab, Signal, send, tiny_spec};
 use serde_json::Value;
 
-/// Longer than a plugin is waited for, and shorter than two of them one after the other.
-const LIMIT: Duration = Duration::from_secs(30);
+/// Longer than a few plugins are waited for, and shorter than a worker that gives no answer at all is.
+const LIMIT: Duration = Duration::from_secs(55);
 
 const HEAD: &str = "#define _GNU_SOURCE\n\
     #include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n#include <signal.h>\n\
