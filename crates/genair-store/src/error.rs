@@ -37,6 +37,9 @@ pub enum StoreErrorKind {
     /// A folder where a file should be.
     #[error("this is a folder; name a file in it")]
     IsAFolder,
+    /// A name that only a folder can have.
+    #[error("a name that ends with `/` is a folder's; name a file")]
+    NamesAFolder,
     /// A link to a file that is not there.
     #[error("{reason}; remove the link, or name another file with `--db`")]
     Dangling {

@@ -48,19 +48,19 @@ pub(crate) enum Place {
 /// Looks at what is at the path of a database.
 pub(crate) fn look(path: &Path) -> Result<Place, StoreErrorKind> {
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        return Err(StoreErrorKind::IsAFolder);
+        return Err(StoreErrorKind::NamesAFolder);
     }
+    let above = || obstacle(path.parent().unwrap_or(path));
     match std::fs::metadata(path) {
         Ok(there) if there.is_dir() => Err(StoreErrorKind::IsAFolder),
         Ok(_) => Ok(Place::File),
         Err(_) if path.is_symlink() => Err(StoreErrorKind::Dangling {
             reason: dangling(path),
         }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Place::Nothing),
-        Err(source) => Err(StoreErrorKind::Unseen {
-            reason: obstacle(path.parent().unwrap_or(path)),
-            source,
-        }),
+        Err(source) => match above() {
+            None if source.kind() == io::ErrorKind::NotFound => Ok(Place::Nothing),
+            reason => Err(StoreErrorKind::Unseen { reason, source }),
+        },
     }
 }
 
@@ -88,7 +88,11 @@ mod tests {
         create_folder(&at("new/er")).unwrap();
         let kind = |path: &str| look(&at(path));
         assert!(matches!(kind("new"), Err(StoreErrorKind::IsAFolder)));
-        assert!(matches!(kind("x.db/"), Err(StoreErrorKind::IsAFolder)));
+        assert!(matches!(kind("x.db/"), Err(StoreErrorKind::NamesAFolder)));
+        assert!(matches!(
+            kind("link/x.db"),
+            Err(StoreErrorKind::Unseen { .. })
+        ));
         assert!(matches!(kind("link"), Err(StoreErrorKind::Dangling { .. })));
         assert!(matches!(
             kind("file/x.db"),

@@ -188,8 +188,8 @@ impl Reply {
 /// which ends the process where it is refused one.
 fn prepare_threads(threads: usize) -> Result<(), NoThread> {
     end_with_standard_input()?;
-    // libtorch has a pool of its own beside libgomp's.
-    genair_process::spare_threads(2 * threads)
+    // One that loads the plugin; and libtorch has a pool of its own beside libgomp's, both with this thread.
+    genair_process::spare_threads(1 + 2 * threads.saturating_sub(1))
 }
 
 /// Ends the process as soon as whoever holds the other end of standard input is gone.

@@ -1,9 +1,9 @@
 //! Waiting for foreign code, a plugin or libtorch, no longer than a limit. A call into it cannot be stopped; only
 //! whoever waits for it can go on without it.
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use genair_process::NoThread;
@@ -28,23 +28,30 @@ pub(crate) fn within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Option<T>, NoThread> {
-    let (sender, receiver) = channel();
-    let thread = genair_process::spawn("waits for a library", move || {
-        // Nobody listens once the time is over.
-        let _ = sender.send(work());
+    // No channel: waiting on one takes thread-locals, and those the dynamic linker's lock, which a library that is
+    // loading holds.
+    let shared = Arc::new((Mutex::new(None), Condvar::new()));
+    let theirs = Arc::clone(&shared);
+    genair_process::spawn("waits for a library", move || {
+        let outcome = catch_unwind(AssertUnwindSafe(work));
+        *lock(&theirs.0) = Some(outcome);
+        theirs.1.notify_one();
     })?;
-    match receiver.recv_timeout(limit) {
-        Ok(value) => Ok(Some(value)),
-        Err(RecvTimeoutError::Timeout) => {
+    let (outcome, told) = &*shared;
+    let waited = told.wait_timeout_while(lock(outcome), limit, |outcome| outcome.is_none());
+    let mut outcome = waited.unwrap_or_else(PoisonError::into_inner).0;
+    match outcome.take() {
+        Some(Ok(value)) => Ok(Some(value)),
+        Some(Err(panic)) => resume_unwind(panic),
+        None => {
             STUCK.store(true, Ordering::SeqCst);
             Ok(None)
         }
-        Err(RecvTimeoutError::Disconnected) => match thread.join() {
-            Err(panic) => resume_unwind(panic),
-            // It has sent what it returned.
-            Ok(()) => Ok(receiver.try_recv().ok()),
-        },
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
