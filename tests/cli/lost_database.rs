@@ -1,6 +1,11 @@
 //! A database that is deleted, replaced or damaged while a sweep writes to it: nothing is said to be finished that
 //! is not in the file, and what there was is saved.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic as the tests may"
+)]
+
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 

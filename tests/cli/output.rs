@@ -1,5 +1,10 @@
 //! Where output goes: whole to standard output or an error, and over nothing that a command reads.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic as the tests may"
+)]
+
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;

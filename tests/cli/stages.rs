@@ -3,14 +3,14 @@
 use genair_test_support::lab::{Lab, tiny_spec};
 use serde_json::json;
 
-/// Archetypes by the fake engine, of items that a template has to render.
-fn spec(template: &str) -> String {
+/// Archetypes by the fake engine, with these settings of their prompt.
+fn spec(prompt: &str) -> String {
     let more = format!(
         r#"
 [archetype]
 engine = "fake"
 generation = {{ max_new_tokens = 8 }}
-prompt = {{ template = "{template}" }}
+prompt = {{ {prompt} }}
 
 [representation.genair]
 kind = "archetype"
@@ -26,8 +26,9 @@ max_epochs = 1
     )
 }
 
-const BAD: &str = "{{ colour.of.nothing }}";
-const GOOD: &str = "An item.";
+/// No item has such a field, so there is nothing to ask about.
+const BAD: &str = r#"fields = ["colour"]"#;
+const GOOD: &str = r#"preset = "continuation""#;
 
 fn states(lab: &Lab) -> String {
     lab.lines(
@@ -51,7 +52,10 @@ fn a_stage_that_fails_costs_the_runs_that_need_it() {
         message.contains("the archetypes of `tiny` could not be made"),
         "{message}"
     );
-    assert!(message.contains("template"), "{message}");
+    assert!(
+        message.contains("none of the 60 items has a vector"),
+        "{message}"
+    );
     assert!(reason[0][1].as_str().unwrap().contains("the same command"));
     assert!(swept.stderr.contains("failed while preparing"), "{swept}");
 

@@ -63,10 +63,10 @@ impl Store {
                 });
             }
             let missing: Vec<i64> = sqlx::query_scalar(
-                "SELECT value FROM json_each(?)
-                 WHERE NOT EXISTS (SELECT 1 FROM runs WHERE run_id = value AND state = 'finished')
-                    OR NOT EXISTS (SELECT 1 FROM metrics WHERE run_id = value AND epoch IS NULL)
-                 ORDER BY value",
+                "SELECT wanted.value FROM json_each(?) AS wanted
+                 WHERE NOT EXISTS (SELECT 1 FROM runs WHERE run_id = wanted.value AND state = 'finished')
+                    OR NOT EXISTS (SELECT 1 FROM metrics WHERE run_id = wanted.value AND epoch IS NULL)
+                 ORDER BY wanted.value",
             )
             .bind(serde_json::Value::from(wanted).to_string())
             .fetch_all(connection)

@@ -10,6 +10,7 @@ mod complaints;
 mod copies;
 mod merging;
 mod opening;
+mod presence;
 mod pruning;
 mod queries;
 mod runs;
