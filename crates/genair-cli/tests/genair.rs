@@ -21,6 +21,9 @@ const EVENTS: &str = concat!(
     "\n",
 );
 
+/// What a worker says of a plugin's file.
+const REPORT: &str = r#"{"name":"good","path":"/good.so","sha256":"00","abi":1,"libtorch":null,"rustc":null,"descriptor":null,"capabilities":null,"error":null}"#;
+
 const SPEC: &str = "[sweep]\nname = \"t\"\nbackbone = \"popularity\"\nseeds = [1, 2, 3, 4]\n[dataset.made]\nkind = \"synthetic\"\n";
 
 /// A folder to run the program in.
@@ -35,7 +38,7 @@ impl Lab {
         lab.write(
             "trainer",
             &format!(
-                "#!/bin/sh\nhere={}\ncase $1 in\nplugins) echo '[]';;\nrun) echo x >> $here/starts\n{run};;\nesac\n",
+                "#!/bin/sh\nhere={}\ncase $1 in\nplugin) echo '{REPORT}';;\nrun) echo x >> $here/starts\n{run};;\nesac\n",
                 lab.0.path().display()
             ),
         );
@@ -289,24 +292,39 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 #[test]
 fn a_trainer_that_dies_of_a_plugin_still_tells_of_the_others() {
     let lab = Lab::new("");
-    let report = r#"[{"name":"good","path":"/good.so","sha256":"00","abi":1,"libtorch":null,"rustc":null,"descriptor":null,"capabilities":null,"error":null}]"#;
-    lab.write("deadly.so", "not a library");
+    let (deadly, good) = (plugin_file("deadly"), plugin_file("good"));
+    for file in [&deadly, &good] {
+        lab.write(file, "not a library");
+    }
     let script = format!(
-        "#!/bin/sh\ncase \"$*\" in\n*--list-files*) echo '[[\"deadly\", \"{0}/deadly.so\"], [\"good\", \"/good.so\"]]';;\n\
-         *good.so*) echo '{report}';;\n*) echo 'symbol lookup error' >&2; kill -SEGV $$;;\nesac\n",
-        lab.0.path().display()
+        "#!/bin/sh\ncase \"$*\" in\n--version) echo 1;;\n\
+         *{deadly}) echo 'symbol lookup error' >&2; kill -SEGV $$;;\n*) echo '{REPORT}';;\nesac\n"
     );
     lab.write("trainer", &script);
-    let (code, out, err) = lab.genair(&["plugin", "list", "--format", "json"]);
+    let (code, out, err) = lab.genair(&["plugin", "list", "--plugin-dir", ".", "--format", "json"]);
     assert_eq!(code, Some(0), "{err}");
     let reports: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(reports[1]["name"], "good");
-    let error = reports[0]["error"].as_str().unwrap();
+    let reports = reports.as_array().unwrap();
+    let named = |name: &str| {
+        reports
+            .iter()
+            .find(|report| report["name"] == name)
+            .unwrap()
+    };
+    assert_eq!(named("good")["error"], serde_json::Value::Null);
+    let error = named("deadly")["error"].as_str().unwrap();
     assert!(
         error.contains("was ended by SIGSEGV") && error.contains("symbol lookup error"),
         "{error}"
     );
-    assert!(Path::new(reports[0]["path"].as_str().unwrap()).ends_with("deadly.so"));
+    assert!(Path::new(named("deadly")["path"].as_str().unwrap()).ends_with(&deadly));
+}
+
+fn plugin_file(name: &str) -> String {
+    format!(
+        "libgenair_backbone_{name}.{}",
+        std::env::consts::DLL_EXTENSION
+    )
 }
 
 #[test]
