@@ -89,14 +89,14 @@ impl SpecFile {
             Ok(files) => files,
             Err(error) => {
                 wrong.extend(error.problems);
-                return Err(SpecError { problems: wrong });
+                return Err(SpecError::of(wrong));
             }
         };
         let profiles = Profiles::take(&mut files);
         let sources = Sources::new(files, options.profiles.clone());
         wrong.extend(profiles.problems(&sources));
         if !wrong.is_empty() {
-            return Err(SpecError { problems: wrong });
+            return Err(SpecError::of(wrong));
         }
         let device_variable = environment.iter().next().is_some();
         let paths = set.iter().map(|(path, _)| path.clone()).collect();
