@@ -176,6 +176,17 @@ fn what_is_wrong_is_told_once_and_what_is_nested_in_words() {
     lines.dedup();
     assert_eq!(lines.len(), all, "{told}");
 
+    let spec = tiny_spec("n", &["popularity"], "");
+    lab.write(
+        "e.toml",
+        format!("extends = [\"no.toml\", \"no.toml\"]\n{spec}"),
+    );
+    let twice = ["check", "e.toml", "--set", "a", "--set", "a"];
+    let twice = lab.genair(twice).expect(2);
+    assert_eq!(twice.stdout, "e.toml: 2 problems\n");
+    assert_eq!(twice.stderr.matches("no.toml`").count(), 1, "{twice}");
+    assert_eq!(twice.stderr.matches("`a` has no `=`").count(), 1, "{twice}");
+
     lab.write(
         "r.toml",
         "[table.t]\nsweeps = [\"n\"]\nrows = [\"alpha\", \"alpha\", \"alpha\"]\n",

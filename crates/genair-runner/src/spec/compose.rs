@@ -69,9 +69,7 @@ pub(crate) fn read_files(path: &Path, text: &str) -> Result<Vec<SpecText>, SpecE
     if reader.problems.is_empty() {
         Ok(reader.files)
     } else {
-        Err(SpecError {
-            problems: reader.problems,
-        })
+        Err(SpecError::of(reader.problems))
     }
 }
 

@@ -89,7 +89,7 @@ impl SpecFile {
             Ok(files) => files,
             Err(error) => {
                 wrong.extend(error.problems);
-                return Err(SpecError { problems: wrong });
+                return Err(SpecError::of(wrong));
             }
         };
         for tree in files.iter().map(|file| &file.tree) {
@@ -99,7 +99,7 @@ impl SpecFile {
         let sources = Sources::new(files, options.profiles.clone());
         wrong.extend(profiles.problems(&sources));
         if !wrong.is_empty() {
-            return Err(SpecError { problems: wrong });
+            return Err(SpecError::of(wrong));
         }
         let device_variable = environment.iter().next().is_some();
         let paths = set.iter().map(|(path, _)| path.clone()).collect();

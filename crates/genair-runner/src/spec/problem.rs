@@ -80,6 +80,19 @@ pub struct SpecError {
     pub problems: Vec<Problem>,
 }
 
+impl SpecError {
+    /// Of these problems, each told once: a file or an override may be given twice.
+    pub(crate) fn of(problems: impl IntoIterator<Item = Problem>) -> Self {
+        let mut told: Vec<Problem> = Vec::new();
+        for problem in problems {
+            if !told.contains(&problem) {
+                told.push(problem);
+            }
+        }
+        Self { problems: told }
+    }
+}
+
 impl From<Problem> for SpecError {
     fn from(problem: Problem) -> Self {
         Self {
@@ -163,9 +176,9 @@ impl<'s> Problems<'s> {
             return Ok(self.warnings);
         }
         self.found.sort_by_key(|(position, _)| *position);
-        Err(SpecError {
-            problems: self.found.into_iter().map(|(_, problem)| problem).collect(),
-        })
+        Err(SpecError::of(
+            self.found.into_iter().map(|(_, problem)| problem),
+        ))
     }
 }
 
