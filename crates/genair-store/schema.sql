@@ -380,7 +380,8 @@ several AS (
     WHERE configurations > 1
 ),
 facts AS (
-    SELECT first, configurations, configuration_id, substr(fullkey, 3) AS key,
+    -- SQLite puts some keys in quotes.
+    SELECT first, configurations, configuration_id, replace(substr(fullkey, 3), '"', '') AS key,
         CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(atom AS TEXT) END AS value
     FROM several JOIN json_tree(several.spec)
     -- The folder of the data is no part of what decides a run's numbers.

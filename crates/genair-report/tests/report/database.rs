@@ -90,7 +90,7 @@ impl Run {
         );
         NewRun {
             identity: format!("{configuration} {} {}", self.seed, self.mean_rank),
-            configuration,
+            configuration: hash(&configuration),
             spec: self.spec(),
             spec_sha256: "5ec".to_owned(),
             dataset: self.dataset.to_owned(),
@@ -196,6 +196,13 @@ impl Run {
         }));
         events
     }
+}
+
+/// As long as a part of a real hash that is told apart.
+fn hash(text: &str) -> String {
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hash::hash(text, &mut hasher);
+    format!("{:016x}", std::hash::Hasher::finish(&hasher))
 }
 
 fn epoch(epoch: usize, loss: f64, valid: f64) -> RunEvent {

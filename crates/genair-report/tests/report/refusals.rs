@@ -196,10 +196,16 @@ fn runs_of_one_label_that_are_other_experiments() {
     hint: `genair results diff 1 2` shows in what; name one sweep, add `sweep` to rows or columns, or leave one out with `seeds`
     ");
     // Of one sweep, as a merge may leave them, they say themselves in what they differ.
-    insta::assert_snapshot!(refusal(&[RUN, longer.clone()], "[table.t]\nsweeps = [\"main\"]"), @"report.toml:1: `table.t`: sasrec id on beauty (dataset.max_len=50) and sasrec id on beauty (dataset.max_len=200) fall into one cell; add `variant` to rows or columns, or leave one out with `where`");
-    let apart = "[table.t]\nsweeps = [\"main\"]\nrows = [\"variant\"]\nbest_within = [\"variant\"]";
+    let one_cell = "[table.t]\nsweeps = [\"main\"]\nrows = [\"backbone\"]";
+    insta::assert_snapshot!(refusal(&[RUN, longer.clone()], one_cell), @"report.toml:3: `table.t`: sasrec id on beauty (dataset.max_len=50) and sasrec id on beauty (dataset.max_len=200) fall into one cell; add `variant` to rows or columns, or leave one out with `where`");
+    let apart = "[table.t]\nsweeps = [\"main\"]\nrows = [\"variant\"]\nmay_differ = [\"max-len\", \"seeds\"]";
     let table = Database::of(&[RUN, longer]).table(apart);
-    assert_eq!(table.rows.len(), 2);
+    let rows: Vec<&str> = table
+        .rows
+        .iter()
+        .map(|row| row.labels[0].name.as_str())
+        .collect();
+    assert_eq!(rows, ["dataset.max_len=50", "dataset.max_len=200"]);
 }
 
 #[test]
