@@ -34,7 +34,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "genair-protocol",
         &["genair-abi", "genair-data", "genair-eval"],
     ),
-    ("genair-report", &["genair-eval", "genair-store"]),
+    (
+        "genair-report",
+        &["genair-data", "genair-eval", "genair-store"],
+    ),
     ("genair-store", &["genair-eval", "genair-protocol"]),
     (
         "genair-runner",

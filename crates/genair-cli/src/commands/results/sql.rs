@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use genair_data::regular_file;
 use genair_store::Store;
 
 use crate::args::{DatabaseArgs, Format};
@@ -17,7 +18,7 @@ pub(super) fn sql(
 ) -> anyhow::Result<Exit> {
     let statement = match (statement, file) {
         (Some(statement), _) => statement.to_owned(),
-        (None, Some(file)) => std::fs::read_to_string(file)
+        (None, Some(file)) => regular_file::read_to_string(file, regular_file::MAX_TEXT)
             .with_context(|| format!("cannot read {}", file.display()))?,
         (None, None) => {
             anyhow::bail!("no statement; give one, or a file of one with --file")
