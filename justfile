@@ -46,6 +46,12 @@ test *ARGS: build
     @cargo build --release --workspace --examples # The broken plugins that tests open.
     @cargo test --release "$@"
 
+# Hostile specs, data, vectors, model heads, statements and plugins, from seeds drawn anew: just fuzz [SECONDS]
+fuzz SECONDS="600": build
+    @cargo test --release --workspace --test fuzz --no-run
+    @GENAIR_FUZZ_SECONDS="{{ SECONDS }}" GENAIR_FUZZ_SEED="${GENAIR_FUZZ_SEED:-$(date +%s)}" \
+        cargo test --release --workspace --test fuzz -- --test-threads 1 --nocapture
+
 # Ranks by the reference's trained weights on MovieLens-100k; GENAIR_GOLDENS says where the weights are
 test-data: build
     @scripts/test-data.sh "{{ genair }}"

@@ -40,7 +40,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "genair-report",
-        &["genair-eval", "genair-protocol", "genair-store"],
+        &[
+            "genair-data",
+            "genair-eval",
+            "genair-protocol",
+            "genair-store",
+        ],
     ),
     ("genair-store", &["genair-eval", "genair-protocol"]),
     (

@@ -1,9 +1,9 @@
 //! SHA-256 as lower-case hex, of text and of files.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use genair_data::regular_file;
 use sha2::{Digest, Sha256};
 
 pub(crate) fn of(bytes: impl AsRef<[u8]>) -> String {
@@ -11,7 +11,7 @@ pub(crate) fn of(bytes: impl AsRef<[u8]>) -> String {
 }
 
 pub(crate) fn of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = regular_file::open(path)?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     loop {

@@ -4,10 +4,13 @@
 //! (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>). Trusts no length in the file, and
 //! reads no tensor.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
+use genair_data::regular_file;
+
+/// Longest head that is read: a vocabulary of a million tokens takes a third of it.
+const MAX_HEAD: u64 = 128 << 20;
 /// Longest text that is believed.
 const MAX_TEXT: u64 = 16 << 20;
 /// Deepest nesting of arrays that is believed.
@@ -29,9 +32,9 @@ pub(crate) struct GgufMetadata {
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] names what is no GGUF about it.
 pub(crate) fn read(path: &Path) -> io::Result<GgufMetadata> {
-    let file = File::open(path)?;
+    let file = regular_file::open(path)?;
     let length = file.metadata()?.len();
-    metadata(BufReader::new(file), length)
+    metadata(BufReader::new(file), length.min(MAX_HEAD))
 }
 
 fn metadata(input: impl Read, length: u64) -> io::Result<GgufMetadata> {
@@ -125,19 +128,17 @@ impl<R: Read> Head<R> {
     }
 
     fn skip(&mut self, kind: u32, depth: u32) -> io::Result<()> {
-        let size = match kind {
-            0 | 1 | 7 => 1,
-            2 | 3 => 2,
-            U32 | 5 | 6 => 4,
-            10..=12 => 8,
-            STRING => self.length(u64::MAX)?,
-            ARRAY if depth < MAX_DEPTH => {
+        let size = match (kind, size_of_number(kind)) {
+            (_, Some(size)) => size,
+            (STRING, _) => self.length(u64::MAX)?,
+            (ARRAY, _) if depth < MAX_DEPTH => {
                 let kind = self.u32()?;
                 let count = self.length(u64::MAX)?;
-                for _ in 0..count {
-                    self.skip(kind, depth + 1)?;
+                match size_of_number(kind) {
+                    // At once; one by one a large file would take minutes.
+                    Some(size) => count.saturating_mul(size),
+                    None => return (0..count).try_for_each(|_| self.skip(kind, depth + 1)),
                 }
-                return Ok(());
             }
             _ => return Err(wrong(format!("it has a value of unknown type {kind}"))),
         };
@@ -146,6 +147,17 @@ impl<R: Read> Head<R> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(())
+    }
+}
+
+/// Bytes of a value of a type that has always as many.
+fn size_of_number(kind: u32) -> Option<u64> {
+    match kind {
+        0 | 1 | 7 => Some(1),
+        2 | 3 => Some(2),
+        U32 | 5 | 6 => Some(4),
+        10..=12 => Some(8),
+        _ => None,
     }
 }
 
@@ -232,6 +244,36 @@ mod tests {
             error.contains("18446744073709551615 is more than there can be"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn sizes_that_lie_are_refused_in_time() {
+        // A key, and after it a list whose elements are more than the file has bytes, or are as many.
+        let list = |kind: u32, count: u64, bytes: usize| {
+            let mut file = b"GGUF".to_vec();
+            file.extend(3_u32.to_le_bytes());
+            file.extend([0_u64, 1].map(u64::to_le_bytes).concat());
+            file.extend(text("tokenizer.ggml.tokens"));
+            file.extend([ARRAY, kind].map(u32::to_le_bytes).concat());
+            file.extend(count.to_le_bytes());
+            file.resize(file.len() + bytes, 0);
+            file
+        };
+        let most = u64::MAX;
+        for kind in [0, 3, U32, 12, STRING, ARRAY, 99] {
+            for count in [most, most / 2, most / 8 + 1, 1 << 62, 1_000] {
+                let mut file = list(kind, count, 64);
+                assert!(parse(&file).is_err(), "{kind} {count}");
+                // The same under a key that is passed over.
+                file[32] = b'x';
+                assert!(parse(&file).is_err(), "{kind} {count}");
+            }
+        }
+        let mut bytes = list(0, 16 << 20, 16 << 20);
+        bytes[32] = b'x';
+        let begin = std::time::Instant::now();
+        assert!(parse(&bytes).is_ok());
+        assert!(begin.elapsed() < std::time::Duration::from_secs(5));
     }
 
     proptest! {

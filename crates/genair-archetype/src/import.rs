@@ -1,12 +1,15 @@
 //! Vectors made elsewhere, with the items their rows belong to.
 //!
 //! Owns which row is which item: by a list of ids, or by the catalogue's order where the counts match
-//! exactly. Refuses to guess, and to run a pickle. How arrays are read is in [`array`].
+//! exactly. Refuses to guess, and to run a pickle. How arrays are read is in [`array`]
+//! and [`npy`].
 
 mod array;
+mod npy;
 
 use std::path::{Path, PathBuf};
 
+use genair_data::regular_file::{self, MAX_ID_LIST, MAX_VECTORS};
 use genair_data::{Catalogue, ItemVectors, PartVectors, VectorsError, VectorsProblem};
 use serde_json::{Map, Value, json};
 
@@ -17,6 +20,8 @@ use array::{Array, Content};
 
 /// Name of a part whose file has no names.
 const DEFAULT_PART: &str = "vectors";
+/// What a file of one array may become.
+const PARTS: [&str; 4] = ["context", "archetype", "text", DEFAULT_PART];
 
 /// Why vectors made elsewhere cannot be taken in.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +93,19 @@ pub enum ImportError {
         /// The file.
         path: PathBuf,
     },
+    /// A part that no spec can ask for.
+    #[error(
+        "`{part}={}`: there is no part `{part}`; an array becomes one of {}{}",
+        path.display(), PARTS.join(", "), if *.is_named { ", or keeps its own name" } else { "" }
+    )]
+    Part {
+        /// The name that was given.
+        part: String,
+        /// The file.
+        path: PathBuf,
+        /// Whether the array has another name in its file.
+        is_named: bool,
+    },
     /// There is no file to import, or one of this project's own among several.
     #[error(
         "name one file of this project's own vectors, or one or more arrays; there are {files} files"
@@ -137,7 +155,7 @@ impl RowIds {
     /// # Errors
     /// [`ImportError::Read`] or [`ImportError::Ids`].
     pub fn read(path: &Path) -> Result<Self, ImportError> {
-        let bytes = read(path)?;
+        let bytes = read(path, MAX_ID_LIST)?;
         let refuse = |line: usize, problem: &str| ImportError::Ids {
             path: path.to_owned(),
             line,
@@ -177,7 +195,8 @@ impl RowIds {
         Self::Catalogue(catalogue.items.iter().map(|item| item.id.clone()).collect())
     }
 
-    fn ids(&self) -> &[String] {
+    /// Raw ids in the order of the rows.
+    pub fn ids(&self) -> &[String] {
         match self {
             Self::Listed { ids, .. } | Self::Catalogue(ids) => ids,
         }
@@ -203,7 +222,7 @@ pub fn import_sha256(
 ) -> Result<String, ImportError> {
     let contents = files
         .iter()
-        .map(|file| Ok((digest::of(read(&file.path)?), &file.part)))
+        .map(|file| Ok((digest::of(read(&file.path, MAX_VECTORS)?), &file.part)))
         .collect::<Result<Vec<_>, ImportError>>()?;
     let recipe = json!([RECIPE_VERSION, contents, ids.ids(), components]);
     Ok(digest::of(recipe.to_string()))
@@ -227,9 +246,9 @@ pub fn import(
     };
     let mut origins = Vec::new();
     for file in files {
-        let bytes = read(&file.path)?;
+        let bytes = read(&file.path, MAX_VECTORS)?;
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-        let arrays = match array::content(&file.path, &bytes)? {
+        let arrays = match array::content(&file.path, &bytes, ids.ids().len())? {
             Content::Arrays(arrays) => choose(arrays, file)?,
             Content::OwnVectors if files.len() > 1 => {
                 return Err(ImportError::Files { files: files.len() });
@@ -301,6 +320,15 @@ fn choose(mut arrays: Vec<Array>, file: &ImportFile) -> Result<Vec<(String, Arra
                 problem: format!("is not there; the file has {}", names.join(", ")),
             });
         }
+    } else if let [only] = arrays.as_slice()
+        && !PARTS.contains(&part.as_str())
+        && only.name.as_ref() != Some(part)
+    {
+        return Err(ImportError::Part {
+            part: part.clone(),
+            path: file.path.clone(),
+            is_named: only.name.is_some(),
+        });
     }
     Ok(arrays
         .into_iter()
@@ -348,8 +376,8 @@ fn check_rows(
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
-    std::fs::read(path).map_err(|source| ImportError::Read {
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ImportError> {
+    regular_file::read(path, limit).map_err(|source| ImportError::Read {
         path: path.to_owned(),
         source,
     })

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use genair_data::Dataset;
+use genair_data::{Dataset, regular_file};
 use genair_protocol::AssociationSpec;
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
@@ -66,9 +66,11 @@ impl Associations {
     /// [`AssociationsError::Read`]; [`AssociationsError::Content`] for a file that [`Associations::write`]
     /// did not write, or wrote for other sequences.
     pub fn read(path: &Path, dataset: &Dataset) -> Result<Self, AssociationsError> {
-        let bytes = std::fs::read(path).map_err(|source| AssociationsError::Read {
-            path: path.to_owned(),
-            source,
+        let bytes = regular_file::read(path, regular_file::MAX_VECTORS).map_err(|source| {
+            AssociationsError::Read {
+                path: path.to_owned(),
+                source,
+            }
         })?;
         Self::parse(&bytes, dataset).map_err(|problem| AssociationsError::Content {
             path: path.to_owned(),

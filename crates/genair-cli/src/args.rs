@@ -300,7 +300,7 @@ pub(crate) enum Archetype {
         #[arg(long)]
         item: Option<String>,
     },
-    /// Write every item's archetype that is not in the cache, and make the item vectors
+    /// Write every item's archetype or read its text, unless the cache has it, and make the item vectors
     ///
     /// Ctrl-C stops; the same command goes on. JSON: an array of {dataset, representation, archetypes, vectors,
     /// counts}.
@@ -338,17 +338,26 @@ pub(crate) enum Archetype {
     ///
     /// JSON: {file, sha256, items, parts}.
     Import {
-        /// .npy, .npz or .safetensors files; PART=FILE names a part, such as context=a.npy
+        /// .npy, .npz or .safetensors files; PART=FILE says what a file becomes (context, archetype, text or
+        /// vectors), or which of its arrays is meant
         #[arg(required = true, value_name = "[PART=]FILE")]
         files: Vec<String>,
-        /// Item ids of the rows, one a line or a JSON list [default: the data set's items in order]
+        /// Item ids of the rows, one a line or a JSON list; without it, rows are the items of the spec's data set in
+        /// order
         #[arg(long)]
         items: Option<PathBuf>,
         /// Principal components of each part; 0: as they come
         #[arg(long, default_value_t = 0)]
         components: usize,
+        /// The spec whose data set has the items; only its data sets are read. Beside --items, says which of them
+        /// have no row
+        #[arg(long, value_name = "SPEC", required_unless_present = "items")]
+        spec: Option<PathBuf>,
         #[command(flatten)]
-        of: ArchetypeArgs,
+        set: SetArgs,
+        /// Which data set of the spec [default: its only one]
+        #[arg(long, requires = "spec")]
+        dataset: Option<String>,
         /// The file to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -391,7 +400,7 @@ pub(crate) struct ArchetypeArgs {
     /// Which data set of the spec [default: its only one]
     #[arg(long)]
     pub(crate) dataset: Option<String>,
-    /// Which representation of the spec [default: the first of kind archetype]
+    /// Which representation of the spec, of kind archetype or text [default: its only one; generate: all]
     #[arg(long)]
     pub(crate) representation: Option<String>,
     #[command(flatten)]

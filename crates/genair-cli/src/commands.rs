@@ -13,10 +13,15 @@ mod results;
 mod spec;
 mod sweep;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
 use genair_protocol::PluginReport;
-use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, Sweep};
-use genair_runner::{Trainer, plugins};
+use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, SpecOptions, Sweep};
+use genair_runner::{Trainer, TrainerError, plugins};
 use indicatif::MultiProgress;
+use serde_json::{Map, Value};
 
 use crate::args::{Arguments, Command, Format, PluginArgs, Results, SpecArgs};
 use crate::environment;
@@ -113,7 +118,11 @@ fn read_sweep(spec: &SpecArgs, plugins: &PluginArgs) -> anyhow::Result<(Workshop
 struct Workshop {
     trainer: Trainer,
     plugins: Vec<PluginReport>,
+    /// What plugins said about configurations, by the plugin's file and the configuration as JSON.
+    answers: RefCell<HashMap<Question, Result<(), String>>>,
 }
+
+type Question = (PathBuf, String);
 
 impl Workshop {
     fn open(arguments: &PluginArgs) -> anyhow::Result<Self> {
@@ -123,7 +132,11 @@ impl Workshop {
         let folders =
             plugins::search_path(&arguments.folders, variable.as_deref(), binary.parent());
         let plugins = plugins::discover(&trainer, &folders)?;
-        Ok(Self { trainer, plugins })
+        Ok(Self {
+            trainer,
+            plugins,
+            answers: RefCell::default(),
+        })
     }
 
     /// Checks a spec and lists its runs. A spec is read before plugins are looked at: it may name variables that
@@ -131,15 +144,70 @@ impl Workshop {
     fn expand(&self, spec: &SpecFile) -> Result<Sweep, SpecError> {
         spec.expand(&Backbones {
             plugins: &self.plugins,
-            accepts: &|report, all| match self.trainer.capabilities(&report.path, all) {
-                Ok(verdicts) => verdicts
-                    .into_iter()
-                    .map(|verdict| verdict.map(drop))
-                    .collect(),
-                Err(error) => vec![Err(error.to_string()); all.len()],
-            },
+            accepts: &|report, all| self.ask(&report.path, all),
         })
     }
+
+    /// Asks each plugin at once about all that the specs, each with what is said beside it, will ask of it: a
+    /// question takes a process.
+    fn ask_ahead(&self, specs: &[(&Path, SpecOptions)]) {
+        let questions: RefCell<HashMap<PathBuf, Vec<Map<String, Value>>>> = RefCell::default();
+        for (path, options) in specs {
+            let asked = SpecFile::read(path, options).map(|file| {
+                file.expand(&Backbones {
+                    plugins: &self.plugins,
+                    accepts: &|report, all| {
+                        let mut questions = questions.borrow_mut();
+                        let known = questions.entry(report.path.clone()).or_default();
+                        known.extend_from_slice(all);
+                        vec![Ok(()); all.len()]
+                    },
+                })
+            });
+            drop(asked); // What is wrong is told when the spec is checked.
+        }
+        for (plugin, all) in questions.into_inner() {
+            // Where the plugin dies of one of them, each spec asks for itself.
+            let _ = self.learn(&plugin, &all);
+        }
+    }
+
+    /// A plugin's judgement of configurations, of each once.
+    fn ask(&self, plugin: &Path, all: &[Map<String, Value>]) -> Vec<Result<(), String>> {
+        if let Err(error) = self.learn(plugin, all) {
+            return vec![Err(error.to_string()); all.len()];
+        }
+        let answers = self.answers.borrow();
+        let answer = |params| answers.get(&question(plugin, params)).cloned();
+        all.iter()
+            .map(|params| answer(params).unwrap_or(Ok(())))
+            .collect()
+    }
+
+    /// Asks for the judgements that are not known yet.
+    fn learn(&self, plugin: &Path, all: &[Map<String, Value>]) -> Result<(), TrainerError> {
+        let mut answers = self.answers.borrow_mut();
+        let mut new = HashMap::new();
+        for params in all {
+            let question = question(plugin, params);
+            if !answers.contains_key(&question) {
+                new.insert(question, params.clone());
+            }
+        }
+        if !new.is_empty() {
+            let (questions, params): (Vec<_>, Vec<_>) = new.into_iter().unzip();
+            let verdicts = self.trainer.capabilities(plugin, &params)?;
+            let verdicts = verdicts.into_iter().map(|verdict| verdict.map(drop));
+            answers.extend(questions.into_iter().zip(verdicts));
+        }
+        Ok(())
+    }
+}
+
+fn question(plugin: &Path, params: &Map<String, Value>) -> Question {
+    // A map with text keys cannot fail to serialise.
+    let text = serde_json::to_string(params).unwrap_or_default();
+    (plugin.to_owned(), text)
 }
 
 fn warn(bars: &MultiProgress, warnings: &[Problem]) {

@@ -109,7 +109,7 @@ impl Dataset {
             }
             dataset.offsets.push(dataset.sequences.len());
         }
-        let removed = interactions.removed;
+        let (removed, ordered_by) = (interactions.removed, interactions.ordered_by);
         if dataset.raw_users.is_empty() {
             return Err(DataError::NothingLeft {
                 rows: rows_read,
@@ -119,7 +119,7 @@ impl Dataset {
                 short_user: removed.short_user,
             });
         }
-        dataset.statistics = statistics::of(&dataset, spec.cohorts, rows_read, removed);
+        dataset.statistics = statistics::of(&dataset, spec.cohorts, rows_read, removed, ordered_by);
         Ok(dataset)
     }
 
@@ -143,7 +143,13 @@ impl Dataset {
             dataset.offsets.push(dataset.sequences.len());
         }
         let (rows_read, removed) = (prepared.rows_read, prepared.removed);
-        dataset.statistics = statistics::of(&dataset, spec.cohorts, rows_read, removed);
+        dataset.statistics = statistics::of(
+            &dataset,
+            spec.cohorts,
+            rows_read,
+            removed,
+            prepared.ordered_by,
+        );
         dataset
     }
 

@@ -1,10 +1,11 @@
 //! SHA-256 as text.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+
+use crate::regular_file;
 
 /// The digest in lower-case hex.
 pub(crate) fn hex(digest: Sha256) -> String {
@@ -22,7 +23,7 @@ pub(crate) fn of(bytes: &[u8]) -> String {
 
 /// Of a file's bytes as they lie on the disk, without holding them all.
 pub(crate) fn of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = regular_file::open(path)?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     loop {

@@ -65,7 +65,7 @@ pub enum DataError {
         found: Vec<String>,
     },
     /// The header lacks a column.
-    #[error("`{}` has no column `{column}` (it has {}); correct the file, or set `{key}`", path.display(), join(header, ", "))]
+    #[error("`{}` has no column `{column}` (it has {}); correct the file, or set `{key}`", path.display(), columns(header))]
     NoColumn {
         /// The file.
         path: PathBuf,
@@ -77,7 +77,7 @@ pub enum DataError {
         header: Vec<String>,
     },
     /// The spec asks for a minimum rating of data without ratings.
-    #[error("`min_rating` is set, but `{}` has no column `rating` (it has {}); remove `min_rating`, or set `columns.rating`", path.display(), join(header, ", "))]
+    #[error("`min_rating` is set, but `{}` has no column `rating` (it has {}); remove `min_rating`, or set `columns.rating`", path.display(), columns(header))]
     NoRating {
         /// The file.
         path: PathBuf,
@@ -168,6 +168,15 @@ pub enum LineProblem {
         /// What is there.
         value: String,
     },
+    /// A line, or a CSV record with its quoted line ends, that is too long to be one.
+    #[error(
+        "the line is longer than {} MiB, the limit for one; look for a missing line end or a quote that is never closed",
+        limit >> 20
+    )]
+    TooLong {
+        /// Bytes that a line may have.
+        limit: u64,
+    },
     /// Bytes that are not UTF-8.
     #[error("not UTF-8; convert the file, for example with `iconv -f latin1 -t utf-8`")]
     NotUtf8,
@@ -235,4 +244,13 @@ fn join<T: std::fmt::Display>(values: &[T], separator: &str) -> String {
         .map(T::to_string)
         .collect::<Vec<_>>()
         .join(separator)
+}
+
+/// The columns of a header, of a wide one the first.
+fn columns(header: &[String]) -> String {
+    const SHOWN: usize = 12;
+    match header.len().checked_sub(SHOWN) {
+        None | Some(0) => join(header, ", "),
+        Some(more) => format!("{} and {more} more", join(&header[..SHOWN], ", ")),
+    }
 }

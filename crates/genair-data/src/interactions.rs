@@ -14,7 +14,7 @@ pub struct Interaction {
     pub user: u32,
     /// Index into [`Interactions::items`].
     pub item: u32,
-    /// Sorts a user's interactions: a time or a position, finite.
+    /// Sorts a user's interactions: a time, or the position in the file; finite.
     pub time: f64,
 }
 
@@ -25,12 +25,25 @@ pub struct Interactions {
     pub users: IndexSet<String>,
     /// Raw item ids by first appearance.
     pub items: IndexSet<String>,
+    /// What the times of the rows are.
+    pub ordered_by: OrderedBy,
     /// One per row that counts.
     pub rows: Vec<Interaction>,
     /// What is known of items, by raw id, in the order of their file.
     pub metadata: IndexMap<String, Metadata>,
     /// What reading and filtering took away so far.
     pub removed: Removed,
+}
+
+/// What orders a user's interactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderedBy {
+    /// The source's times; ties keep the order of the file.
+    #[default]
+    Time,
+    /// The order of the file alone: it has no column of times.
+    FileOrder,
 }
 
 /// Rows that were read and do not count, by reason.

@@ -15,7 +15,9 @@ mod interactions;
 mod load;
 mod prepared;
 mod read;
+pub mod regular_file;
 mod spec;
+pub mod spec_text;
 mod statistics;
 mod synthetic;
 mod vectors;
@@ -24,7 +26,7 @@ pub use catalogue::{Catalogue, CatalogueItem, catalogue};
 pub use dataset::{Dataset, ItemId};
 pub use error::{DataError, LineProblem};
 pub use export::{ExportError, export};
-pub use interactions::{Interaction, Interactions, Metadata, Removed};
+pub use interactions::{Interaction, Interactions, Metadata, OrderedBy, Removed};
 pub use load::{fingerprint, load};
 pub use spec::{
     Cohorts, Columns, DatasetKind, DatasetSpec, KCore, KCoreMode, SpecProblem, UnknownItems,

@@ -7,16 +7,17 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::interactions::{Metadata, Removed};
-use crate::{DataError, Dataset, DatasetSpec};
+use crate::{DataError, Dataset, DatasetSpec, OrderedBy, regular_file};
 
 /// Changes with the content, so that an older file is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Prepared {
     format: u32,
     pub(crate) rows_read: u64,
+    pub(crate) ordered_by: OrderedBy,
     pub(crate) removed: Removed,
     pub(crate) raw_users: Vec<String>,
     pub(crate) raw_items: Vec<String>,
@@ -36,6 +37,7 @@ impl Dataset {
         let prepared = Prepared {
             format: FORMAT,
             rows_read: statistics.rows_read,
+            ordered_by: statistics.ordered_by,
             removed: statistics.removed,
             raw_users: (0..self.num_users())
                 .map(|user| self.raw_user(user).to_owned())
@@ -74,7 +76,7 @@ impl Dataset {
     /// # Errors
     /// [`DataError::Read`], [`DataError::NotPrepared`].
     pub fn read_prepared(path: &Path, spec: &DatasetSpec) -> Result<Self, DataError> {
-        let file = std::fs::File::open(path).map_err(|source| DataError::Read {
+        let file = regular_file::open(path).map_err(|source| DataError::Read {
             path: path.to_owned(),
             source,
         })?;
@@ -154,7 +156,7 @@ mod tests {
             .unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         for (from, to) in [
-            ("\"format\":1", "\"format\":2"),
+            ("\"format\":2", "\"format\":1"),
             ("\"sequences\":[[", "\"sequences\":[[0,"),
             ("\"sequences\":[[", "\"sequences\":[[1],["),
             ("}", ""),

@@ -107,7 +107,8 @@ pub struct Columns {
     pub user: String,
     /// The item's id.
     pub item: String,
-    /// What a user's rows are ordered by. Default: `timestamp` if the file has it, else `order`.
+    /// What a user's rows are ordered by. Default: `timestamp` if the file has it, else `order`, else the order of
+    /// the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// The rating. Default: `rating` if the file has it; otherwise every row counts.

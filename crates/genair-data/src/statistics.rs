@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::Cohorts;
 use crate::dataset::{Dataset, ItemId};
-use crate::interactions::{Metadata, Removed};
+use crate::interactions::{Metadata, OrderedBy, Removed};
 
 /// What `genair data stats` shows. Counts are taken after all filters, unless they say otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -13,6 +13,8 @@ pub struct Statistics {
     pub rows_read: u64,
     /// Rows of the source that do not count, by reason.
     pub removed: Removed,
+    /// What orders each user's interactions.
+    pub ordered_by: OrderedBy,
     /// Users.
     pub users: u64,
     /// Items.
@@ -53,6 +55,7 @@ pub(crate) fn of(
     cohorts: Cohorts,
     rows_read: u64,
     removed: Removed,
+    ordered_by: OrderedBy,
 ) -> Statistics {
     let mut lengths: Vec<u32> = (0..dataset.num_users())
         .map(|user| dataset.sequence(user).len() as u32)
@@ -70,6 +73,7 @@ pub(crate) fn of(
     Statistics {
         rows_read,
         removed,
+        ordered_by,
         users: users as u64,
         items: items as u64,
         interactions: interactions as u64,

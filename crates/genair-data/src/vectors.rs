@@ -15,7 +15,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Dataset, digest};
+use crate::{Dataset, digest, regular_file};
 pub use error::{VectorsError, VectorsProblem};
 
 /// Value of `format` in the files written here.
@@ -74,9 +74,11 @@ impl ItemVectors {
     /// # Errors
     /// [`VectorsError::Read`], or [`VectorsError::Content`] for anything that `write` would refuse.
     pub fn read(path: &Path) -> Result<Self, VectorsError> {
-        let bytes = std::fs::read(path).map_err(|source| VectorsError::Read {
-            path: path.to_owned(),
-            source,
+        let bytes = regular_file::read(path, regular_file::MAX_VECTORS).map_err(|source| {
+            VectorsError::Read {
+                path: path.to_owned(),
+                source,
+            }
         })?;
         Self::from_bytes(&bytes).map_err(|problem| VectorsError::Content {
             path: path.to_owned(),

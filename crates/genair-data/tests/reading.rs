@@ -318,8 +318,13 @@ fn bad_headers_name_the_column_and_the_key() {
     );
     check_error(
         &[("interactions.tsv", b"user_id\titem_id\twhen\nu\ta\t1\n")],
-        |_| {},
-        "`interactions.tsv` has no column `timestamp` (it has user_id, item_id, when); correct the file, or set `columns.time`",
+        |spec| {
+            spec.columns = Some(Columns {
+                time: Some("day".to_owned()),
+                ..Columns::default()
+            })
+        },
+        "`interactions.tsv` has no column `day` (it has user_id, item_id, when); correct the file, or set `columns.time`",
     );
     check_error(
         &[("interactions.tsv", ROWS.as_bytes())],

@@ -181,7 +181,7 @@ pub(crate) fn prepared_spec(data: &DatasetSpec) -> DatasetSpec {
 
 /// SHA-256, lower-case hex, of what decides a file of prepared data: its spec and files.
 pub(crate) fn data_sha256(fingerprint: &str) -> String {
-    sha256_hex(json!({ "prepared": 1, "data": fingerprint }).to_string())
+    sha256_hex(json!({ "prepared": 2, "data": fingerprint }).to_string())
 }
 
 /// SHA-256, lower-case hex, of what decides a file of item vectors.

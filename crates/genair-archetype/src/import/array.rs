@@ -4,11 +4,18 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use half::{bf16, f16};
-use npyz::{DType, NpyFile, Order};
 use safetensors::{Dtype, SafeTensors};
 use zip::ZipArchive;
 
 use super::ImportError;
+use super::npy::NpyHead;
+
+/// Numbers of an item's row at most.
+const MAX_WIDTH: u64 = 1 << 16;
+/// Rows beyond the items that are read at most.
+const MAX_SURPLUS: u64 = 16;
+/// Arrays of a file at most.
+const MAX_ARRAYS: usize = 64;
 
 /// An array `[rows, width]`, row by row.
 pub(super) struct Array {
@@ -33,8 +40,8 @@ pub(super) enum Content {
     Arrays(Vec<Array>),
 }
 
-/// Reads what the first bytes say the file is.
-pub(super) fn content(path: &Path, bytes: &[u8]) -> Result<Content, ImportError> {
+/// Reads what the first bytes say the file is; `items` is how many rows there should be.
+pub(super) fn content(path: &Path, bytes: &[u8], items: usize) -> Result<Content, ImportError> {
     let extension = path
         .extension()
         .unwrap_or_default()
@@ -44,7 +51,9 @@ pub(super) fn content(path: &Path, bytes: &[u8]) -> Result<Content, ImportError>
     let (from, to) = (path.display(), stem.display());
     match bytes {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
-            Ok(Content::Arrays(vec![npy(path, None, bytes)?]))
+            let (mut data, length) = (bytes, bytes.len() as u64);
+            let (head, _) = npy_head(path, None, &mut data, length, items)?;
+            Ok(Content::Arrays(vec![npy(None, &head, data)]))
         }
         [b'P', b'K', ..] if matches!(extension.as_str(), "pt" | "pth" | "bin") => {
             Err(ImportError::Pickle {
@@ -55,7 +64,7 @@ pub(super) fn content(path: &Path, bytes: &[u8]) -> Result<Content, ImportError>
                 ),
             })
         }
-        [b'P', b'K', ..] => npz(path, bytes),
+        [b'P', b'K', ..] => npz(path, bytes, items),
         _ if matches!(extension.as_str(), "pkl" | "pickle")
             || matches!(bytes, [0x80, 2..=5, ..]) =>
         {
@@ -67,7 +76,7 @@ pub(super) fn content(path: &Path, bytes: &[u8]) -> Result<Content, ImportError>
                 ),
             })
         }
-        _ => tensors(path, bytes),
+        _ => tensors(path, bytes, items),
     }
 }
 
@@ -86,13 +95,30 @@ fn bad_array(path: &Path, name: Option<&str>, problem: String) -> ImportError {
     }
 }
 
-/// Rows and width, each at least 1.
-fn table(path: &Path, name: Option<&str>, shape: &[usize]) -> Result<(usize, usize), ImportError> {
-    match *shape {
-        [rows, width] if rows > 0 && width > 0 => Ok((rows, width)),
+/// Refuses what is no row of at least one number, and not too many, for each of the items.
+fn table(
+    path: &Path,
+    name: Option<&str>,
+    shape: &[u64],
+    items: usize,
+) -> Result<(usize, usize), ImportError> {
+    let (&[rows, width], true) = (shape, !shape.contains(&0)) else {
+        let problem =
+            format!("is of shape {shape:?}; a row of at least one number for each item is needed");
+        return Err(bad_array(path, name, problem));
+    };
+    if width > MAX_WIDTH {
+        let problem = format!("is of shape {shape:?}; a row has at most {MAX_WIDTH} numbers");
+        return Err(bad_array(path, name, problem));
+    }
+    // A few more than there are items are read, to say which of them are padding.
+    let most = items as u64 + MAX_SURPLUS;
+    match usize::try_from(rows) {
+        Ok(rows) if rows as u64 <= most => Ok((rows, width as usize)),
         _ => {
             let problem = format!(
-                "is of shape {shape:?}; a row of at least one number for each item is needed"
+                "is of shape {shape:?}, and there are {items} items; give a list with the id of each row, one on a \
+                 line"
             );
             Err(bad_array(path, name, problem))
         }
@@ -104,43 +130,57 @@ fn not_floating(path: &Path, name: Option<&str>, found: &str) -> ImportError {
     bad_array(path, name, problem)
 }
 
-fn npy(path: &Path, name: Option<&str>, bytes: &[u8]) -> Result<Array, ImportError> {
-    let file = NpyFile::new(bytes).map_err(|error| refuse(path, error))?;
-    let shape: Vec<usize> = file.shape().iter().map(|&side| side as usize).collect();
-    let (rows, width) = table(path, name, &shape)?;
-    let order = file.order();
-    let found = match file.dtype() {
-        DType::Plain(found) => found.to_string(),
-        _ => "records".to_owned(),
+/// Reads the head of a .npy file of `length` bytes, and says how many bytes of numbers must follow it. Nothing is
+/// allocated by what it says before that fits the length.
+fn npy_head(
+    path: &Path,
+    name: Option<&str>,
+    input: &mut impl Read,
+    length: u64,
+    items: usize,
+) -> Result<(NpyHead, u64), ImportError> {
+    let head = NpyHead::read(input, length).map_err(|reason| refuse(path, reason))?;
+    let (rows, width) = table(path, name, &head.shape, items)?;
+    let Some((form, _)) = head.numbers() else {
+        return Err(not_floating(path, name, &format!("`{}`", head.form)));
     };
-    // Numbers that are not finite, made so by the conversion too, are refused with their item later.
-    let values: Vec<f32> = match found.trim_start_matches(['<', '>', '=']) {
-        "f2" => file
-            .into_vec::<f16>()
-            .map(|values| values.into_iter().map(f16::to_f32).collect()),
-        "f4" => file.into_vec(),
-        "f8" => file
-            .into_vec::<f64>()
-            .map(|values| values.into_iter().map(|value| value as f32).collect()),
-        _ => return Err(not_floating(path, name, &format!("`{found}`"))),
+    // It cannot overflow: rows and width have limits.
+    let needed = rows as u64 * width as u64 * form.size();
+    let there = length - head.length;
+    if needed != there {
+        let problem = format!(
+            "is of shape [{rows}, {width}], which takes {needed} bytes of `{}`, but {there} bytes follow its header",
+            head.form
+        );
+        return Err(bad_array(path, name, problem));
     }
-    .map_err(|error| refuse(path, error))?;
-    let values = match order {
-        Order::C => values,
-        Order::Fortran => (0..rows)
+    Ok((head, needed))
+}
+
+/// The array of a head and the bytes behind it, which fit each other.
+fn npy(name: Option<&str>, head: &NpyHead, data: &[u8]) -> Array {
+    let [rows, width] = [0, 1].map(|side| head.shape[side] as usize);
+    let values = match head.numbers() {
+        Some((form, is_big)) => form.values(data, is_big),
+        None => Vec::new(),
+    };
+    let values = match head.is_fortran {
+        false => values,
+        true => (0..rows)
             .flat_map(|row| (0..width).map(move |column| column * rows + row))
             .map(|place| values[place])
             .collect(),
     };
-    Ok(Array {
+    Array {
         name: name.map(str::to_owned),
         width,
         values,
-    })
+    }
 }
 
-fn npz(path: &Path, bytes: &[u8]) -> Result<Content, ImportError> {
+fn npz(path: &Path, bytes: &[u8], items: usize) -> Result<Content, ImportError> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| refuse(path, error))?;
+    too_many(path, archive.len())?;
     let mut arrays = Vec::with_capacity(archive.len());
     for index in 0..archive.len() {
         let mut entry = archive
@@ -153,16 +193,32 @@ fn npz(path: &Path, bytes: &[u8]) -> Result<Content, ImportError> {
         let Some(name) = name.strip_suffix(".npy") else {
             return Err(refuse(path, format_args!("`{name}` in it is no .npy file")));
         };
-        let mut bytes = Vec::new();
-        entry
-            .read_to_end(&mut bytes)
-            .map_err(|error| refuse(path, error))?;
-        arrays.push(npy(path, Some(name), &bytes)?);
+        let length = entry.size();
+        let (head, needed) = npy_head(path, Some(name), &mut entry, length, items)?;
+        let mut data = Vec::new();
+        // One byte more, so that the end is seen and with it the checksum.
+        let read = entry.take(needed + 1).read_to_end(&mut data);
+        let read = read.map_err(|error| refuse(path, error))?;
+        if read as u64 != needed {
+            let reason = format_args!("`{name}` in it is not as long as it says");
+            return Err(refuse(path, reason));
+        }
+        arrays.push(npy(Some(name), &head, &data));
     }
     Ok(Content::Arrays(arrays))
 }
 
-fn tensors(path: &Path, bytes: &[u8]) -> Result<Content, ImportError> {
+fn too_many(path: &Path, arrays: usize) -> Result<(), ImportError> {
+    match arrays <= MAX_ARRAYS {
+        true => Ok(()),
+        false => Err(refuse(
+            path,
+            format_args!("it has {arrays} arrays, and at most {MAX_ARRAYS} are read"),
+        )),
+    }
+}
+
+fn tensors(path: &Path, bytes: &[u8], items: usize) -> Result<Content, ImportError> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| refuse(path, error))?;
     if metadata
         .metadata()
@@ -171,9 +227,12 @@ fn tensors(path: &Path, bytes: &[u8]) -> Result<Content, ImportError> {
     {
         return Ok(Content::OwnVectors);
     }
+    // It refuses a header that does not fit the length of the file.
     let file = SafeTensors::deserialize(bytes).map_err(|error| refuse(path, error))?;
+    too_many(path, file.len())?;
     let array = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
-        let (_, width) = table(path, Some(name), view.shape())?;
+        let shape: Vec<u64> = view.shape().iter().map(|&side| side as u64).collect();
+        let (_, width) = table(path, Some(name), &shape, items)?;
         let data = view.data();
         let values = match view.dtype() {
             Dtype::F16 => numbers(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
@@ -193,7 +252,8 @@ fn tensors(path: &Path, bytes: &[u8]) -> Result<Content, ImportError> {
     ))
 }
 
-fn numbers<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+/// The numbers of some bytes, `N` of them each.
+pub(super) fn numbers<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
     data.as_chunks()
         .0
         .iter()

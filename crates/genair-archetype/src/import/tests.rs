@@ -207,7 +207,185 @@ fn what_is_no_table_of_finite_numbers_is_refused() {
     }
     let mut cut = npy(&[2, 3], c, VALUES.to_vec());
     cut.truncate(cut.len() - 1);
-    assert!(refused("x.npy", cut).contains("cannot be read as vectors"));
+    let told = refused("x.npy", cut);
+    assert!(
+        told.ends_with(
+            "is of shape [2, 3], which takes 24 bytes of `<f4`, but 23 bytes follow its header"
+        ),
+        "{told}"
+    );
+}
+
+/// A .npy file of 24 bytes of numbers with a description that may lie.
+fn described(description: &str) -> Vec<u8> {
+    let length = (description.len() as u16).to_le_bytes();
+    let head = [&b"\x93NUMPY\x01\x00"[..], &length, description.as_bytes()].concat();
+    [head, vec![0; 24]].concat()
+}
+
+#[test]
+fn a_header_that_lies_about_sizes_is_refused_before_anything_is_allocated() {
+    let most = u64::MAX;
+    for shape in [
+        format!("({most}, 3)"),
+        format!("(2, {most})"),
+        format!("({most}, {most})"),
+        format!("({}, 4)", 1_u64 << 62),
+        format!("({}, 4)", 1_u64 << 32),
+        format!("(0, {most}, {most})"),
+        format!("({most}{most}, 3)"),
+        "(-2, 3)".to_owned(),
+        "(2, 3.0)".to_owned(),
+        "(2, 65537)".to_owned(),
+        "(2, 4)".to_owned(),
+        "(19, 3)".to_owned(),
+        "2".to_owned(),
+        format!("({})", "2, ".repeat(3_000)),
+    ] {
+        for form in ["'<f4'", "'<f8'", "'>f2'", "'<f99999999999999999999'"] {
+            let text = format!("{{'descr': {form}, 'fortran_order': False, 'shape': {shape}, }}\n");
+            let whole = described(&text);
+            let told = refused("x.npy", &whole);
+            assert!(told.contains("x.npy`"), "{told}");
+            if form == "'<f4'" && shape.ends_with(", 3)") && !shape.starts_with("(-") {
+                assert!(
+                    told.contains("of shape") || told.contains("does not describe"),
+                    "{told}"
+                );
+            }
+            let told = refused("x.npz", npz(&[("context.npy", whole)]));
+            assert!(told.contains("x.npz`"), "{told}");
+        }
+    }
+    let told = refused(
+        "x.npy",
+        described(
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }\n",
+        ),
+    );
+    assert!(
+        told.contains("is of shape [4611686018427387904, 4], and there are 2 items"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_header_that_is_none_is_refused_in_time() {
+    let nested = |open: &str, close: &str| {
+        let shape = format!("{}2, 3{}", open.repeat(1_000), close.repeat(1_000));
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n")
+    };
+    for description in [
+        nested("(", ")"),
+        nested("[", "]"),
+        nested("{1: ", "}"),
+        "[".repeat(9_999),
+        "'\\N{".to_owned(),
+        "{'descr': '<f4'}".to_owned(),
+        String::new(),
+    ] {
+        let told = refused("x.npy", described(&description));
+        assert!(told.contains("cannot be read as vectors"), "{told}");
+    }
+    // A version whose header may have 4 GiB, and says so.
+    let mut large = described("{}");
+    large.splice(6..10, [2, 0, 255, 255, 255, 255]);
+    let told = refused("x.npy", large);
+    assert!(told.contains("its header of 4294967295 bytes"), "{told}");
+    let mut newer = described("{}");
+    newer[6] = 9;
+    assert!(refused("x.npy", newer).contains("version 9"));
+}
+
+#[test]
+fn archives_and_tensors_that_lie_are_refused() {
+    // Compressed, a gigabyte of zeros is a megabyte: the header is judged before they are unpacked.
+    let array = |rows: u64, width: u64| {
+        let description =
+            format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}\n");
+        let mut bytes = described(&description);
+        bytes.resize(bytes.len() - 24 + (rows * width * 4) as usize, 0);
+        bytes
+    };
+    let told = refused("x.npz", npz(&[("context.npy", array(50_000, 200))]));
+    assert!(told.contains("is of shape [50000, 200]"), "{told}");
+    let names: Vec<String> = (0..65).map(|n| format!("a{n}.npy")).collect();
+    let many: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), array(2, 1)))
+        .collect();
+    let told = refused("x.npz", npz(&many));
+    assert!(told.contains("65 arrays, and at most 64"), "{told}");
+
+    let header = |json: &str| {
+        let length = (json.len() as u64).to_le_bytes();
+        [&length[..], json.as_bytes(), &[0; 24]].concat()
+    };
+    let tensor = |shape: &str, end: &str| {
+        header(&format!(
+            "{{\"context\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[0,{end}]}}}}"
+        ))
+    };
+    let most = u64::MAX;
+    for bytes in [
+        tensor("[4611686018427387904, 4]", "24"),
+        tensor(&format!("[{most}, {most}]"), "24"),
+        tensor(&format!("[0, {most}]"), "0"),
+        tensor("[2, 3]", &most.to_string()),
+        tensor("[2, 3]", "25"),
+        tensor("[6]", "24"),
+        tensor("[]", "4"),
+        header(&"[".repeat(1_000)),
+        [&most.to_le_bytes()[..], b"{}"].concat(),
+        [&[8; 8][..], b"{}"].concat(),
+        Vec::new(),
+    ] {
+        let told = refused("x.safetensors", bytes);
+        assert!(told.contains("x.safetensors`"), "{told}");
+    }
+    let own = header("{\"__metadata__\":{\"genair\":\"{}\"}}");
+    assert!(refused("x.safetensors", own).contains("x.safetensors"));
+}
+
+#[test]
+fn only_regular_files_are_imported() {
+    let zero = ImportFile {
+        path: "/dev/zero".into(),
+        part: None,
+    };
+    for error in [
+        import(std::slice::from_ref(&zero), &ids(2), 0).unwrap_err(),
+        import_sha256(std::slice::from_ref(&zero), &ids(2), 0).unwrap_err(),
+        RowIds::read(&zero.path).unwrap_err(),
+    ] {
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, "it is a device; only regular files are read");
+    }
+}
+
+#[test]
+fn a_part_that_no_spec_can_ask_for_is_refused() {
+    let array = || npy(&[2, 1], npyz::Order::C, vec![1.0_f32, 2.0]);
+    let (_folder, mut x) = file("x.npy", array());
+    x.part = Some("contxt".to_owned());
+    let told = import(&[x], &ids(2), 0).unwrap_err().to_string();
+    assert!(
+        told.ends_with(
+            "there is no part `contxt`; an array becomes one of context, archetype, text, vectors"
+        ),
+        "{told}"
+    );
+    let (_folder, mut x) = file("x.npz", npz(&[("own.npy", array())]));
+    x.part = Some("own".to_owned());
+    assert_eq!(
+        import(&[x.clone()], &ids(2), 0).unwrap().parts[0].name,
+        "own"
+    );
+    x.part = Some("other".to_owned());
+    let told = import(&[x.clone()], &ids(2), 0).unwrap_err().to_string();
+    assert!(told.ends_with("or keeps its own name"), "{told}");
+    x.part = Some("context".to_owned());
+    assert_eq!(import(&[x], &ids(2), 0).unwrap().parts[0].name, "context");
 }
 
 #[test]

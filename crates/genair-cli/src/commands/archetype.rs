@@ -1,9 +1,11 @@
 //! `genair archetype`: writing archetypes of items and looking at them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use genair_archetype::{
-    ImportFile, Installation, Neighbours, Report, ReportInput, RowIds, models, title,
+    EngineKind, ImportFile, Installation, Neighbours, Report, ReportInput, RowIds, models, title,
 };
 use genair_data::{Catalogue, CatalogueItem, ItemVectors};
 use genair_runner::spec::{ArchetypeJob, SpecFile};
@@ -12,7 +14,7 @@ use indicatif::MultiProgress;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::{Archetype, ArchetypeArgs, Format, Model};
+use crate::args::{Archetype, ArchetypeArgs, Format, Model, SetArgs};
 use crate::exit::Exit;
 use crate::generation::{GenerationBar, tell_download};
 use crate::output::{note, table};
@@ -44,9 +46,22 @@ pub(super) fn archetype(
             files,
             items,
             components,
-            of,
+            spec,
+            set,
+            dataset,
             out,
-        } => import(format, of, files, items.as_deref(), *components, out),
+        } => {
+            let of = spec.as_ref().map(|spec| DatasetOf {
+                spec,
+                set,
+                dataset: dataset.as_deref(),
+            });
+            let rows = Rows {
+                items: items.as_deref(),
+                of,
+            };
+            import(format, bars, files, &rows, *components, out)
+        }
         Archetype::Model(command) => model(format, bars, command),
     }
 }
@@ -82,10 +97,7 @@ struct Made<'a> {
 }
 
 fn generate(format: Format, bars: &MultiProgress, of: &ArchetypeArgs) -> anyhow::Result<Exit> {
-    let mut jobs = jobs(of)?;
-    if let Some(wanted) = &of.representation {
-        jobs.retain(|job| job.representation == *wanted);
-    }
+    let jobs = jobs(of)?;
     let mut done = Vec::new();
     for job in &jobs {
         match run(format, bars, of, job)? {
@@ -150,7 +162,8 @@ fn run(
     })
     .unwrap_or_default(); // Of several jobs the first one has installed it.
     let installation = Installation::new(of.cache.path());
-    let label = format!("archetypes of {}", job.dataset);
+    let what = if is_text(job) { "texts" } else { "archetypes" };
+    let label = format!("{what} of {}", job.dataset);
     let mut bar = (format != Format::Quiet).then(|| GenerationBar::new(bars.clone(), label));
     let made = genair_runner::archetypes(
         &job.data,
@@ -185,11 +198,12 @@ fn show(
         return Ok(Exit::Interrupted);
     };
     let own = &made.generated.items[row];
-    let answer = own.record.as_ref().map(|record| record.text.as_str());
+    let record = own.record.as_ref().filter(|_| !is_text(&job)); // An encoder answers nothing.
+    let answer = record.map(|record| record.text.as_str());
     let spaces = nearest(&made.vectors, &catalogue, row, k);
     let value = json!({
         "dataset": job.dataset, "item": item.id, "metadata": item.metadata,
-        "prompt": own.prompt, "answer": answer, "ended": own.record.as_ref().map(|record| record.ended),
+        "prompt": own.prompt, "answer": answer, "ended": record.map(|record| record.ended),
         "neighbours": spaces,
     });
     format.show(&value, || {
@@ -199,7 +213,9 @@ fn show(
         }
         let none = "(none: the item has no metadata)";
         text += &format!("\nprompt\n  {}\n", own.prompt.as_deref().unwrap_or(none));
-        text += &format!("\narchetype\n  {}\n", answer.unwrap_or(none).trim());
+        if !is_text(&job) {
+            text += &format!("\narchetype\n  {}\n", answer.unwrap_or(none).trim());
+        }
         for space in &spaces {
             text += &format!("\nnearest in `{}`\n", space.part);
             for neighbour in &space.items {
@@ -284,34 +300,105 @@ fn report(
     Ok(Exit::Done)
 }
 
+/// A dataset of a spec, of which nothing but the datasets is read.
+struct DatasetOf<'a> {
+    spec: &'a Path,
+    set: &'a SetArgs,
+    dataset: Option<&'a str>,
+}
+
+/// What says which item each row is; one of the two at least.
+struct Rows<'a> {
+    items: Option<&'a Path>,
+    of: Option<DatasetOf<'a>>,
+}
+
+impl Rows<'_> {
+    fn ids(&self, bars: &MultiProgress) -> anyhow::Result<RowIds> {
+        let catalogue = self.of.as_ref().map(DatasetOf::catalogue).transpose()?;
+        let Some(list) = self.items else {
+            let catalogue = catalogue.context("name a list of item ids, or a spec")?;
+            return Ok(RowIds::catalogue(&catalogue));
+        };
+        let ids = RowIds::read(list)?;
+        if let Some(catalogue) = catalogue {
+            let listed: HashSet<&str> = ids.ids().iter().map(String::as_str).collect();
+            let mut absent = catalogue.items.iter();
+            let mut absent = absent
+                .by_ref()
+                .filter(|item| !listed.contains(item.id.as_str()));
+            if let Some(first) = absent.next() {
+                let (more, all) = (absent.count() + 1, catalogue.items.len());
+                let list = list.display();
+                let text = format!(
+                    "warning: {list} lacks {more} of the data set's {all} items, the first is `{}`",
+                    first.id
+                );
+                note(bars, text);
+            }
+        }
+        Ok(ids)
+    }
+}
+
+impl DatasetOf<'_> {
+    /// Its items; filters and other variants do not change them.
+    fn catalogue(&self) -> anyhow::Result<Catalogue> {
+        let mut datasets = SpecFile::read(self.spec, &self.set.options())?.datasets()?;
+        let mut names: Vec<_> = datasets.iter().map(|(name, ..)| name.clone()).collect();
+        names.dedup();
+        let (spec, names) = (self.spec.display(), names.join(", "));
+        anyhow::ensure!(!datasets.is_empty(), "{spec} has no [dataset.NAME]");
+        if let Some(wanted) = self.dataset {
+            datasets.retain(|(name, ..)| name == wanted);
+            anyhow::ensure!(
+                !datasets.is_empty(),
+                "no dataset `{wanted}` in {spec}; there are: {names}"
+            );
+        }
+        let (first, _, data) = &datasets[0];
+        anyhow::ensure!(
+            datasets.iter().all(|(name, ..)| name == first),
+            "{spec} has several datasets; choose one with --dataset: {names}"
+        );
+        Ok(genair_data::catalogue(data)?)
+    }
+}
+
+/// `PART=FILE`, or a file; what has a slash before its `=` is a file.
+fn import_file(text: &str) -> ImportFile {
+    match text.split_once('=') {
+        Some((part, path)) if !part.contains('/') => ImportFile {
+            path: path.into(),
+            part: Some(part.to_owned()),
+        },
+        _ => ImportFile {
+            path: text.into(),
+            part: None,
+        },
+    }
+}
+
 fn import(
     format: Format,
-    of: &ArchetypeArgs,
+    bars: &MultiProgress,
     files: &[String],
-    items: Option<&Path>,
+    rows: &Rows<'_>,
     components: usize,
     out: &Path,
 ) -> anyhow::Result<Exit> {
-    let ids = match items {
-        Some(items) => RowIds::read(items)?,
-        None => RowIds::catalogue(&genair_data::catalogue(&job(of)?.data)?),
-    };
-    let files: Vec<ImportFile> = files
-        .iter()
-        .map(|text| match text.split_once('=') {
-            Some((part, path)) => ImportFile {
-                path: path.into(),
-                part: Some(part.to_owned()),
-            },
-            None => ImportFile {
-                path: text.into(),
-                part: None,
-            },
-        })
-        .collect();
+    let files: Vec<ImportFile> = files.iter().map(|text| import_file(text)).collect();
+    let is_spec = |file: &&ImportFile| file.path.extension() == Some("toml".as_ref());
+    if let Some(file) = files.iter().find(is_spec) {
+        let path = file.path.display();
+        anyhow::bail!("`{path}` is a spec and no file of vectors; write --spec {path}");
+    }
     let read = files.iter().map(|file| file.path.as_path());
-    let read = read.chain(items).chain([of.spec.as_path()]);
+    let read = read
+        .chain(rows.items)
+        .chain(rows.of.as_ref().map(|of| of.spec));
     may_write(out, &read.collect::<Vec<_>>())?;
+    let ids = rows.ids(bars)?;
     let vectors = genair_archetype::import(&files, &ids, components)?;
     let sha256 = vectors.write(out)?;
     let parts: Vec<_> = vectors
@@ -371,9 +458,10 @@ fn model(format: Format, bars: &MultiProgress, command: &Model) -> anyhow::Resul
     Ok(Exit::Done)
 }
 
-/// Every job of a spec, or of one dataset of it; at least one.
+/// Every job of a spec, or those of the chosen dataset and representation; at least one.
 fn jobs(of: &ArchetypeArgs) -> anyhow::Result<Vec<ArchetypeJob>> {
-    let mut jobs = SpecFile::read(&of.spec, &of.set.options())?.archetypes()?;
+    let file = SpecFile::read(&of.spec, &of.set.options())?;
+    let mut jobs = file.archetypes()?;
     let spec = of.spec.display();
     anyhow::ensure!(!jobs.is_empty(), "{spec} has no [dataset.NAME]");
     if let Some(wanted) = &of.dataset {
@@ -386,33 +474,53 @@ fn jobs(of: &ArchetypeArgs) -> anyhow::Result<Vec<ArchetypeJob>> {
             "no dataset `{wanted}` in {spec}; there are: {names}"
         );
     }
+    if let Some(wanted) = &of.representation {
+        jobs.retain(|job| job.representation == *wanted);
+        let all = file.representations();
+        let known = all.iter().map(|(name, kind)| format!("{name} ({kind})"));
+        let known = match all.is_empty() {
+            true => "none".to_owned(),
+            false => known.collect::<Vec<_>>().join(", "),
+        };
+        anyhow::ensure!(
+            !jobs.is_empty(),
+            "{spec} has no representation `{wanted}` of kind archetype or text; its representations: {known}"
+        );
+    }
     Ok(jobs)
 }
 
 /// The one job a command is about.
 fn job(of: &ArchetypeArgs) -> anyhow::Result<ArchetypeJob> {
-    let jobs = jobs(of)?;
-    let first = jobs[0].dataset.clone();
-    if let Some(other) = jobs.iter().find(|job| job.dataset != first) {
+    let mut jobs = jobs(of)?;
+    let spec = of.spec.display();
+    let first = &jobs[0];
+    if let Some(other) = jobs.iter().find(|job| job.dataset != first.dataset) {
         anyhow::bail!(
-            "{} has several datasets; choose one with --dataset ({first}, {}, ...)",
-            of.spec.display(),
+            "{spec} has several datasets; choose one with --dataset ({}, {}, ...)",
+            first.dataset,
             other.dataset
         );
     }
-    let known: Vec<_> = jobs.iter().map(|job| job.representation.clone()).collect();
-    let wanted = of.representation.as_ref();
-    let found = jobs
-        .into_iter()
-        .find(|job| wanted.is_none_or(|wanted| job.representation == *wanted));
-    found.ok_or_else(|| {
-        anyhow::anyhow!(
-            "no representation of kind archetype `{}` in {}; there are: {}",
-            wanted.map(String::as_str).unwrap_or_default(),
-            of.spec.display(),
-            known.join(", ")
-        )
-    })
+    // Representations that differ in what a run does with the vectors are the same here.
+    let same =
+        |job: &ArchetypeJob| (&job.settings, job.components) == (&first.settings, first.components);
+    if !jobs.iter().all(same) {
+        let kind = |job| if is_text(job) { "text" } else { "archetype" };
+        let known = jobs
+            .iter()
+            .map(|job| format!("{} ({})", job.representation, kind(job)));
+        let known = known.collect::<Vec<_>>().join(", ");
+        anyhow::bail!(
+            "{spec} has several representations with a prompt; choose one with --representation: {known}"
+        );
+    }
+    Ok(jobs.swap_remove(0))
+}
+
+/// Whether an encoder reads the item's text, and nothing is written about it.
+fn is_text(job: &ArchetypeJob) -> bool {
+    job.settings.engine == EngineKind::Encoder
 }
 
 fn item_of<'c>(

@@ -1,5 +1,6 @@
 //! `genair check`: every problem of every spec, and nothing else.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use genair_runner::spec::{Problem, SpecFile, SpecOptions};
@@ -52,6 +53,22 @@ impl<'a> Checked<'a> {
     }
 }
 
+/// A spec with what is said beside it; without a profile among that, also with each of its profiles.
+fn with_profiles<'s>(spec: &'s Path, options: &SpecOptions) -> Vec<(&'s Path, SpecOptions)> {
+    let mut all = vec![(spec, options.clone())];
+    if options.profiles.is_empty()
+        && let Ok(file) = SpecFile::read(spec, options)
+    {
+        let with = |profile| SpecOptions {
+            profiles: vec![profile],
+            ..options.clone()
+        };
+        let profiles = file.profiles().into_iter();
+        all.extend(profiles.map(|profile| (spec, with(profile))));
+    }
+    all
+}
+
 pub(super) fn check(
     format: Format,
     bars: &MultiProgress,
@@ -59,31 +76,28 @@ pub(super) fn check(
     set: &SetArgs,
     plugins: &PluginArgs,
 ) -> anyhow::Result<Exit> {
-    let options = set.options();
     // Before plugins are looked at: a spec may name variables that those must not see.
-    let read = |spec: &PathBuf| {
-        let profiles = SpecFile::read(spec, &options).map(|file| file.profiles());
-        profiles.unwrap_or_default()
-    };
-    let profiles: Vec<Vec<String>> = specs.iter().map(read).collect();
+    let all: Vec<(&Path, SpecOptions)> = specs
+        .iter()
+        .flat_map(|spec| with_profiles(spec, &set.options()))
+        .collect();
     let workshop = Workshop::open(plugins)?;
+    workshop.ask_ahead(&all);
     let mut checked = Vec::new();
-    for (spec, profiles) in specs.iter().zip(profiles) {
-        checked.push(Checked::new(&workshop, spec, None, &options));
-        if !options.profiles.is_empty() {
-            continue;
-        }
-        let known = checked.last().map(|own| own.problems.clone());
-        for profile in profiles {
-            let options = SpecOptions {
-                profiles: vec![profile.clone()],
-                ..options.clone()
-            };
-            let mut own = Checked::new(&workshop, spec, Some(profile), &options);
+    // Problems of the spec at hand without a profile of its own.
+    let mut known: HashSet<Problem> = HashSet::new();
+    let asked = &set.options().profiles;
+    for (spec, options) in &all {
+        if options.profiles == *asked {
+            let own = Checked::new(&workshop, spec, None, options);
+            known = own.problems.iter().cloned().collect();
+            checked.push(own);
+        } else {
+            let profile = options.profiles.first().cloned();
+            let mut own = Checked::new(&workshop, spec, profile, options);
             own.warnings.clear();
             // What is wrong without it has been said.
-            own.problems
-                .retain(|problem| known.iter().flatten().all(|known| known != problem));
+            own.problems.retain(|problem| !known.contains(problem));
             checked.push(own);
         }
     }

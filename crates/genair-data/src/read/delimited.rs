@@ -2,20 +2,26 @@
 //!
 //! Owns what TSV, CSV and RecBole files share. Blank lines carry nothing and are passed over.
 
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use csv::ByteRecord;
 use indexmap::IndexSet;
 
+use super::file::{MAX_LINE, Rationed, TooLong};
 use super::{ItemsFile, file};
-use crate::interactions::{Interaction, Interactions};
+use crate::interactions::{Interaction, Interactions, OrderedBy};
 use crate::{Columns, DataError, DatasetSpec, LineProblem, UnknownItems};
 
 /// Streams the records of a delimited file.
 pub(super) struct Delimited {
     path: PathBuf,
-    reader: csv::Reader<Box<dyn Read>>,
+    reader: csv::Reader<Rationed<Box<dyn Read>>>,
+    /// Bytes that the reader may still take for the record at hand.
+    allowance: Rc<Cell<u64>>,
     pub(super) header: Vec<String>,
     record: ByteRecord,
 }
@@ -25,6 +31,7 @@ impl Delimited {
     pub(super) fn open(path: &Path, delimiter: u8) -> Result<Self, DataError> {
         // A last line without its newline would be counted otherwise than the others.
         let bytes: Box<dyn Read> = Box::new(file::open(path)?.chain(&b"\n"[..]));
+        let (bytes, allowance) = Rationed::new(bytes);
         let reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .quoting(delimiter == b',')
@@ -36,6 +43,7 @@ impl Delimited {
         let mut table = Self {
             path: path.to_owned(),
             reader,
+            allowance,
             header: Vec::new(),
             record: ByteRecord::new(),
         };
@@ -44,17 +52,28 @@ impl Delimited {
                 path: path.to_owned(),
             });
         }
-        for column in 0..table.record.len() {
-            let name = table.text(column)?;
-            if table.header.iter().any(|earlier| earlier == name) {
-                return Err(table.line_error(LineProblem::DuplicateColumn {
-                    column: name.to_owned(),
-                }));
-            }
-            let name = name.to_owned();
-            table.header.push(name);
-        }
+        let columns = 0..table.record.len();
+        let header: Vec<&str> = columns
+            .map(|column| table.text(column))
+            .collect::<Result<_, _>>()?;
+        table.refuse_duplicates(header.iter().copied())?;
+        table.header = header.into_iter().map(str::to_owned).collect();
         Ok(table)
+    }
+
+    /// Refuses a header that names a column twice.
+    pub(super) fn refuse_duplicates<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Result<(), DataError> {
+        let mut seen = HashSet::new();
+        for name in names {
+            if !seen.insert(name) {
+                let column = name.to_owned();
+                return Err(self.line_error(LineProblem::DuplicateColumn { column }));
+            }
+        }
+        Ok(())
     }
 
     /// Moves to the next record; false at the end of the file.
@@ -71,10 +90,11 @@ impl Delimited {
 
     fn next_record(&mut self) -> Result<bool, DataError> {
         loop {
+            self.allowance.set(MAX_LINE);
             if !self
                 .reader
                 .read_byte_record(&mut self.record)
-                .map_err(|error| csv_error(&self.path, error))?
+                .map_err(|error| self.read_error(error))?
             {
                 return Ok(false);
             }
@@ -148,6 +168,24 @@ impl Delimited {
         self.reader.position().line() - 1
     }
 
+    /// Why the next record cannot be read.
+    fn read_error(&self, error: csv::Error) -> DataError {
+        let source = match error.into_kind() {
+            csv::ErrorKind::Io(source) => source,
+            other => std::io::Error::other(format!("{other:?}")),
+        };
+        if source.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
+            // Where the record begins: of an open quote, the place to mend.
+            let begin = self.record.position().or(Some(self.reader.position()));
+            return DataError::Line {
+                path: self.path.clone(),
+                line: begin.map_or(1, csv::Position::line),
+                problem: LineProblem::TooLong { limit: MAX_LINE },
+            };
+        }
+        file::read_error(&self.path, source)
+    }
+
     /// A problem with the current record.
     pub(super) fn line_error(&self, problem: LineProblem) -> DataError {
         DataError::Line {
@@ -172,19 +210,12 @@ impl Delimited {
     }
 }
 
-fn csv_error(path: &Path, error: csv::Error) -> DataError {
-    let source = match error.into_kind() {
-        csv::ErrorKind::Io(source) => source,
-        other => std::io::Error::other(format!("{other:?}")),
-    };
-    file::read_error(path, source)
-}
-
 /// Where the meaningful columns of an interactions file are.
 pub(super) struct Roles {
     pub(super) user: usize,
     pub(super) item: usize,
-    pub(super) time: usize,
+    /// None: the order of the file is that of time.
+    pub(super) time: Option<usize>,
     pub(super) rating: Option<usize>,
 }
 
@@ -199,11 +230,8 @@ impl Roles {
             rating,
         } = &columns;
         let time = match time {
-            Some(name) => table.column(name, "columns.time")?,
-            None => match table.find("timestamp").or(table.find("order")) {
-                Some(column) => column,
-                None => table.column("timestamp", "columns.time")?,
-            },
+            Some(name) => Some(table.column(name, "columns.time")?),
+            None => table.find("timestamp").or(table.find("order")),
         };
         let rating = match rating {
             Some(name) => Some(table.column(name, "columns.rating")?),
@@ -233,12 +261,21 @@ pub(super) fn interactions(
 ) -> Result<Interactions, DataError> {
     let min_rating = spec.min_rating.unwrap_or(0.0);
     let unknown_items = spec.unknown_items.unwrap_or_default();
-    let mut result = Interactions::default();
-    let mut is_empty = true;
+    let mut result = Interactions {
+        ordered_by: match roles.time {
+            Some(_) => OrderedBy::Time,
+            None => OrderedBy::FileOrder,
+        },
+        ..Interactions::default()
+    };
+    let mut rows_read = 0_u64;
     while table.advance()? {
-        is_empty = false;
+        rows_read += 1;
         let (user, item) = (table.id(roles.user)?, table.id(roles.item)?);
-        let time = table.time(roles.time)?;
+        let time = match roles.time {
+            Some(column) => table.time(column)?,
+            None => rows_read as f64,
+        };
         if let Some(rating) = roles.rating
             && table.number(rating)? <= min_rating
         {
@@ -278,7 +315,7 @@ pub(super) fn interactions(
             time,
         });
     }
-    if is_empty {
+    if rows_read == 0 {
         return Err(DataError::Empty { path: table.path });
     }
     result.metadata = items.map(|items| items.metadata).unwrap_or_default();

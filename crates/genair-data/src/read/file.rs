@@ -1,19 +1,20 @@
 //! Opening, listing and hashing files, plain or gzipped by their name.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::{DataError, digest};
+use crate::{DataError, digest, regular_file};
 
 const BUFFER: usize = 1 << 18;
 
 /// Opens a file for streaming; one whose name ends in `.gz` is decompressed on the way.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let file = File::open(path).map_err(|source| DataError::Read {
+    let file = regular_file::open(path).map_err(|source| DataError::Read {
         path: path.to_owned(),
         source,
     })?;
@@ -22,6 +23,44 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
         Ok(Box::new(MultiGzDecoder::new(file)))
     } else {
         Ok(Box::new(file))
+    }
+}
+
+/// Longest line of a data file in bytes, or of a CSV file the longest record, whose quotes may hold line ends.
+pub(super) const MAX_LINE: u64 = 16 << 20;
+
+/// Hands out what it reads until its allowance is used up, and then fails with [`TooLong`].
+pub(super) struct Rationed<R> {
+    input: R,
+    /// Bytes that may still be read; whoever reads records renews it for each.
+    left: Rc<Cell<u64>>,
+}
+
+/// A record has more than [`MAX_LINE`] bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {MAX_LINE} bytes")]
+pub(super) struct TooLong;
+
+impl<R: Read> Rationed<R> {
+    pub(super) fn new(input: R) -> (Self, Rc<Cell<u64>>) {
+        let left = Rc::new(Cell::new(MAX_LINE));
+        let allowance = Rc::clone(&left);
+        (Self { input, left }, allowance)
+    }
+}
+
+impl<R: Read> Read for Rationed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 {
+            return Err(io::Error::other(TooLong));
+        }
+        let most = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = self.input.read(&mut buffer[..most])?;
+        self.left.set(left - read as u64);
+        Ok(read)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::file::MAX_LINE;
 use super::{ItemsFile, file};
 use crate::interactions::Metadata;
 use crate::{DataError, LineProblem};
@@ -20,7 +21,8 @@ pub(super) fn read(path: &Path, key: &str) -> Result<ItemsFile, DataError> {
     let mut line = 0;
     loop {
         bytes.clear();
-        if reader
+        if (&mut reader)
+            .take(MAX_LINE + 1)
             .read_until(b'\n', &mut bytes)
             .map_err(|source| file::read_error(path, source))?
             == 0
@@ -33,6 +35,9 @@ pub(super) fn read(path: &Path, key: &str) -> Result<ItemsFile, DataError> {
             line,
             problem,
         };
+        if bytes.len() as u64 > MAX_LINE {
+            return Err(error(LineProblem::TooLong { limit: MAX_LINE }));
+        }
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| error(LineProblem::NotUtf8))?
             .trim();

@@ -43,9 +43,8 @@ pub(super) fn read(files: &Files, spec: &DatasetSpec) -> Result<Interactions, Da
     let roles = Roles::find(&table, spec)?;
     expect(&table, &types, roles.user, Type::Token)?;
     expect(&table, &types, roles.item, Type::Token)?;
-    expect(&table, &types, roles.time, Type::Float)?;
-    if let Some(rating) = roles.rating {
-        expect(&table, &types, rating, Type::Float)?;
+    for column in [roles.time, roles.rating].into_iter().flatten() {
+        expect(&table, &types, column, Type::Float)?;
     }
     let key = spec.columns.clone().unwrap_or_default().item;
     let items = files
@@ -70,14 +69,10 @@ fn open(path: &Path) -> Result<(Delimited, Vec<Type>), DataError> {
                 column: field.clone(),
             }));
         };
-        if names.iter().any(|earlier| earlier == name) {
-            return Err(table.line_error(LineProblem::DuplicateColumn {
-                column: name.to_owned(),
-            }));
-        }
         names.push(name.to_owned());
         types.push(t);
     }
+    table.refuse_duplicates(names.iter().map(String::as_str))?;
     table.header = names;
     Ok((table, types))
 }

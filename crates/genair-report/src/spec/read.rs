@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use figment::error::Kind;
+use genair_data::spec_text;
 use genair_protocol::text::escaped;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
@@ -33,7 +34,7 @@ impl ReportSpec {
     /// Everything that is wrong with it: a file that cannot be read, text that is not TOML, unknown
     /// keys, values that do not fit.
     pub fn read(path: &Path) -> Result<Self, SpecError> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = spec_text::read(path).map_err(|error| {
             let reader = Reader::new(path);
             reader.fail(None, "", format!("cannot read the report spec: {error}"))
         })?;

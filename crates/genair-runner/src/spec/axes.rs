@@ -1,7 +1,7 @@
 //! Axes of a sweep: settings given as a list, as a range, or by points. Finds and names them, and walks the
 //! product of the lists.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use toml::{Table, Value};
 
@@ -58,8 +58,9 @@ pub(crate) fn find_axes(
         find_written(&path, &path.table(tree), is_list, &mut written);
     }
     let mut axes = Vec::new();
+    let of_points: HashSet<&KeyPath> = points.iter().map(|(path, _)| path).collect();
     for (path, value) in written {
-        if points.iter().any(|(of_points, _)| *of_points == path) {
+        if of_points.contains(&path) {
             continue; // Each point says which value it has.
         }
         let read = match &value {
@@ -80,7 +81,7 @@ pub(crate) fn find_axes(
             None => drop(path.remove(tree)),
         }
     }
-    axes.sort_by_key(|axis| sources.position(&axis.path));
+    axes.sort_by_cached_key(|axis| sources.position(&axis.path));
     axes.extend(points.into_iter().map(|(path, values)| Axis {
         path,
         values,

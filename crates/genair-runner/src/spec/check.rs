@@ -1,16 +1,17 @@
 //! Checks of a spec's tables, one by one: names that are known, keys and values that fit.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use genair_data::DatasetSpec;
 use genair_eval::EvalSpec;
 use genair_protocol::{BUILTIN_BACKBONES, PluginReport, ResumeSpec, TrainSpec};
+use indexmap::IndexSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::PluginFile;
-use super::axes::{Axis, find_axes, value_label};
+use super::axes::{Axis, AxisKind, find_axes, value_label};
 use super::data_path::absolute;
 use super::key_path::KeyPath;
 use super::load::SpecFile;
@@ -53,6 +54,9 @@ pub(super) struct Checker<'s> {
     pub(super) file: &'s SpecFile,
     /// The merged spec, less what was reported as no axis.
     pub(super) tree: Table,
+    /// The same with the first value of each list and range in its place, so that a table is copied without
+    /// them; empty until the axes are known.
+    base: Table,
     backbones: &'s Backbones<'s>,
     pub(super) problems: Problems<'s>,
     /// Configurations already put to their plugin, by JSON: a plugin is asked once about each.
@@ -65,6 +69,7 @@ impl<'s> Checker<'s> {
         Self {
             file,
             tree: file.tree.clone(),
+            base: Table::new(),
             backbones,
             problems,
             accepted: HashMap::new(),
@@ -104,6 +109,10 @@ impl<'s> Checker<'s> {
             &mut self.problems,
         );
         self.check_axis_labels(&axes);
+        self.base = self.tree.clone();
+        for axis in axes.iter().filter(|axis| axis.kind != AxisKind::Points) {
+            axis.path.set(&mut self.base, axis.values[0].clone());
+        }
         axes
     }
 
@@ -177,10 +186,11 @@ impl<'s> Checker<'s> {
             return tables;
         };
         let key = KeyPath::new(["sweep", "dataset"]);
+        let there: HashSet<&str> = tables.iter().map(String::as_str).collect();
         self.keep_known(
             &key,
             names,
-            |name| tables.iter().any(|table| table == name),
+            |name| there.contains(name),
             |name| {
                 let known: Vec<&str> = tables.iter().map(String::as_str).collect();
                 (
@@ -255,10 +265,11 @@ impl<'s> Checker<'s> {
             known.insert(0, "id".to_owned());
         }
         let key = KeyPath::new(["sweep", "representation"]);
+        let there: HashSet<&str> = known.iter().map(String::as_str).collect();
         self.keep_known(
             &key,
             &section.representation,
-            |name| known.iter().any(|table| table == name),
+            |name| there.contains(name),
             |name| {
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
                 (
@@ -277,16 +288,16 @@ impl<'s> Checker<'s> {
         known: impl Fn(&str) -> bool,
         unknown: impl Fn(&str) -> (String, Option<String>),
     ) -> Vec<String> {
-        let mut kept: Vec<String> = Vec::new();
+        let mut kept = IndexSet::new();
         for name in names {
             if !known(name) {
                 let (message, hint) = unknown(name);
                 self.problems.report(key, message, hint);
-            } else if !kept.contains(name) {
-                kept.push(name.clone());
+            } else {
+                kept.insert(name.clone());
             }
         }
-        kept
+        kept.into_iter().collect()
     }
 
     /// Names of the tables under `[SECTION.*]`, in the order of the file.
@@ -309,11 +320,15 @@ impl<'s> Checker<'s> {
     }
 
     pub(super) fn warn_of_unused(&mut self, section: &str, used: &[String]) {
+        let known: HashSet<&String> = used.iter().collect();
         for name in self
             .tables(section)
             .into_iter()
-            .filter(|name| !used.contains(name))
+            .filter(|name| !known.contains(name))
         {
+            if self.problems.has_all_warnings() {
+                return;
+            }
             let key = KeyPath::new([section, &name]);
             if !self.file.sources.is_own(&key) {
                 continue; // Files are extended for what they offer.
@@ -328,9 +343,14 @@ impl<'s> Checker<'s> {
         }
     }
 
+    /// The value at `at` with a value in place of each axis.
+    pub(super) fn value(&self, at: &KeyPath) -> Option<&Value> {
+        at.get(&self.base)
+    }
+
     /// The table at `at` with the chosen values in place of the axes.
     pub(super) fn table(&self, at: &KeyPath, chosen: &[(&Axis, &Value)]) -> Table {
-        let mut table = at.table(&self.tree);
+        let mut table = at.table(&self.base);
         for (axis, value) in chosen {
             if let Some(inner) = axis.path.keys().strip_prefix(at.keys()) {
                 KeyPath::new(inner).set(&mut table, (*value).clone());

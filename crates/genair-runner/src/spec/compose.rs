@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use genair_archetype::models::is_name;
+use genair_data::spec_text;
 use toml::{Table, Value};
 use toml_edit::Document;
 
 use super::data_path::fill_in_variables;
 use super::problem::{Place, Problem, SpecError, nearest};
 use super::sources::line_of;
+
+/// Files that extend each other in a row at most, and files of a spec in all.
+const MAX_DEPTH: usize = 32;
+const MAX_FILES: usize = 256;
 
 /// One file of a spec.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub(crate) struct SpecText {
     pub(crate) document: Document<String>,
     /// Its content without `extends`; relative paths of an extended file are absolute.
     pub(crate) tree: Table,
+    /// Byte offsets of the line ends of its text.
+    line_ends: Vec<usize>,
 }
 
 impl SpecText {
@@ -39,11 +46,18 @@ impl SpecText {
         let document = Document::parse(text.to_owned())
             .map_err(|error| problem(error.span(), error.message()))?;
         let tree = toml::from_str(text).map_err(|error| problem(error.span(), error.message()))?;
+        let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
         Ok(Self {
             path: path.to_owned(),
             document,
             tree,
+            line_ends,
         })
+    }
+
+    /// The line, from 1, of a byte offset.
+    pub(crate) fn line_at(&self, offset: usize) -> usize {
+        self.line_ends.partition_point(|end| *end < offset) + 1
     }
 
     fn folder(&self) -> &Path {
@@ -139,7 +153,13 @@ impl Reader {
         if self.known.contains(&identity) {
             return;
         }
-        match std::fs::read_to_string(&path) {
+        if self.chain.len() > MAX_DEPTH || self.known.len() >= MAX_FILES {
+            let message = format!(
+                "`extends` takes in too many files: at most {MAX_FILES}, and at most {MAX_DEPTH} that extend each other"
+            );
+            return self.problems.push(problem(message, None));
+        }
+        match spec_text::read(&path) {
             Ok(text) => self.enter(&path, &text),
             Err(error) => {
                 let trail = match self.chain.len() {

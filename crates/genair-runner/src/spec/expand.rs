@@ -24,6 +24,9 @@ use crate::stage::VectorsStage;
 /// More runs than this are taken for a slip in an axis.
 const MAX_RUNS: usize = 100_000;
 
+/// Combinations of a table's values that are checked where something is wrong with the spec.
+const ENOUGH: usize = 1_000;
+
 /// What a spec has at its top level.
 const SECTIONS: [&str; 12] = [
     "extends",
@@ -113,7 +116,8 @@ pub struct ArchetypeJob {
     pub dataset: String,
     /// Where its items are.
     pub data: DatasetSpec,
-    /// The representation whose settings these are; `archetype` where no table has them.
+    /// The representation, of kind `archetype` or `text`, whose settings these are; `archetype` where no table
+    /// has them.
     pub representation: String,
     /// Model, prompt and generation.
     pub settings: ArchetypeSpec,
@@ -122,8 +126,20 @@ pub struct ArchetypeJob {
 }
 
 impl SpecFile {
-    /// The archetypes a spec describes, for each dataset and each representation of kind `archetype`
-    /// (its first variant where an axis varies it), or for `[archetype]` alone where there is none.
+    /// Each representation with its kind as it is written, which is `id` where none is, in the order of the spec.
+    pub fn representations(&self) -> Vec<(String, String)> {
+        let at = KeyPath::new(["representation"]);
+        let kind = |name: &str| {
+            let kind = at.child(name).child("kind");
+            let kind = kind.get(&self.tree).and_then(Value::as_str);
+            kind.unwrap_or("id").to_owned()
+        };
+        let names = self.sources.names(&at).into_iter();
+        names.map(|name| (name.clone(), kind(&name))).collect()
+    }
+
+    /// The archetypes and texts a spec describes, for each dataset and each representation of kind `archetype`
+    /// or `text` (its first variant where an axis varies it), or for `[archetype]` alone where there is none.
     ///
     /// # Errors
     /// Every problem of the tables concerned at once.
@@ -156,7 +172,7 @@ impl SpecFile {
                     continue;
                 };
                 if let (
-                    RepresentationKind::Archetype,
+                    RepresentationKind::Archetype | RepresentationKind::Text,
                     Some(VectorsStage::Archetype {
                         settings,
                         components,
@@ -306,9 +322,12 @@ impl Checker<'_> {
             seeds: &section.seeds,
         };
         let runs = match combining.count(&names) {
-            Some(_) => {
+            Some(runs) => {
                 self.check_sections(&names, &axes, &excludes);
-                self.runs(&names, &combining)
+                match self.has_seen_enough(runs) {
+                    true => Vec::new(),
+                    false => self.runs(&names, &combining),
+                }
             }
             None => {
                 let message =
@@ -346,12 +365,21 @@ impl Checker<'_> {
             }
             all.into_iter()
         };
-        within(&["train"]).for_each(|chosen| drop(self.train(&chosen)));
+        let within = |keys: &[&str]| within(keys).enumerate();
+        for (number, chosen) in within(&["train"]) {
+            self.train(&chosen);
+            if self.has_seen_enough(number) {
+                break;
+            }
+        }
         self.archetype_section();
         for name in &names.datasets {
-            for chosen in within(&["dataset", name]) {
+            for (number, chosen) in within(&["dataset", name]) {
                 self.dataset(name, &chosen);
                 self.dataset_prompt(name, &chosen);
+                if self.has_seen_enough(number) {
+                    break;
+                }
             }
         }
         for name in names.backbones.iter().filter(|name| !is_builtin(name)) {
@@ -360,21 +388,34 @@ impl Checker<'_> {
                 backbone: name,
                 representation: "",
             };
-            for chosen in within(&["backbone", name]) {
-                // An exclude may be there to keep from the plugin what it refuses.
-                if !excludes
-                    .iter()
-                    .any(|exclude| self.holds(exclude, &cell, &chosen))
-                {
-                    self.backbone(name, &chosen);
+            // An exclude may be there to keep from the plugin what it refuses.
+            let stays = |chosen: &Vec<(&Axis, &Value)>| {
+                let mut excludes = excludes.iter();
+                !excludes.any(|exclude| self.holds(exclude, &cell, chosen))
+            };
+            let all = within(&["backbone", name]).map(|(_, chosen)| chosen);
+            let all: Vec<_> = all.filter(stays).collect();
+            self.ask_plugin(name, &all);
+            for (number, chosen) in all.iter().enumerate() {
+                self.backbone(name, chosen);
+                if self.has_seen_enough(number) {
+                    break;
                 }
             }
         }
         for name in &names.representations {
-            for chosen in within(&["representation", name]) {
+            for (number, chosen) in within(&["representation", name]) {
                 self.representation(name, None, &chosen);
+                if self.has_seen_enough(number) {
+                    break;
+                }
             }
         }
+    }
+
+    /// Whether a table with problems has been looked at with enough of its combinations to tell what is wrong.
+    fn has_seen_enough(&self, combinations: usize) -> bool {
+        combinations >= ENOUGH && !self.problems.is_empty()
     }
 
     fn runs(&mut self, names: &Names, combining: &Combining<'_>) -> Vec<SweepRun> {

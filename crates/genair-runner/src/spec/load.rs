@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use figment::providers::Env;
 use figment::value::{Dict, Map, Value as FigmentValue};
 use figment::{Figment, Metadata, Profile, Provider};
+use genair_data::spec_text;
+use indexmap::IndexSet;
 use toml::Table;
 
 use super::compose::{SpecText, read_files};
@@ -56,7 +58,7 @@ impl SpecFile {
     /// Files that cannot be read or extend themselves, text that is not TOML, a profile that is not
     /// there, an override that is not `path=value`; all of them at once.
     pub fn read(path: &Path, options: &SpecOptions) -> Result<Self, SpecError> {
-        let text = std::fs::read_to_string(path).map_err(|error| Problem {
+        let text = spec_text::read(path).map_err(|error| Problem {
             place: Place::File {
                 path: path.to_owned(),
                 line: None,
@@ -152,19 +154,16 @@ impl SpecFile {
 
     /// Names of the profiles that the spec and the files it extends have.
     pub fn profiles(&self) -> Vec<String> {
-        let mut names = Vec::new();
+        let mut names = IndexSet::new();
         for file in self.sources.files() {
             let profiles = file
                 .document
                 .get("profile")
                 .and_then(|item| item.as_table_like());
-            for (name, _) in profiles.into_iter().flat_map(|table| table.iter()) {
-                if !names.iter().any(|known| known == name) {
-                    names.push(name.to_owned());
-                }
-            }
+            let profiles = profiles.into_iter().flat_map(|table| table.iter());
+            names.extend(profiles.map(|(name, _)| name.to_owned()));
         }
-        names
+        names.into_iter().collect()
     }
 
     /// The spec as one text: the file itself, or where it is put together from several files, profiles
@@ -346,6 +345,9 @@ fn unplaced(path: &Path, message: String) -> Problem {
     }
 }
 
+/// Parts of a dotted key that is overridden.
+const MAX_KEYS: usize = 32;
+
 /// Splits `path=value`; the value is TOML, or else a bare string.
 fn parse_override(text: &str) -> Result<(KeyPath, toml::Value), SpecError> {
     let problem = |key: &str, message: String, hint: &str| {
@@ -362,7 +364,21 @@ fn parse_override(text: &str) -> Result<(KeyPath, toml::Value), SpecError> {
     };
     let keys = toml_edit::Key::parse(path.trim())
         .map_err(|_| problem(path, format!("`{path}` is not a dotted key"), example))?;
+    if keys.len() > MAX_KEYS {
+        let message = format!(
+            "a key has at most {MAX_KEYS} parts, and this one {}",
+            keys.len()
+        );
+        return Err(problem("", message, example));
+    }
     let value = value.trim();
+    if let Err(error) = spec_text::check(value) {
+        return Err(problem(
+            path,
+            format!("the value of `{path}`: {error}"),
+            example,
+        ));
+    }
     let parsed = toml::from_str::<Table>(&format!("value = {value}"))
         .ok()
         .and_then(|mut table| {

@@ -1,15 +1,17 @@
 //! What is wrong with a spec, and where: every problem of a spec is collected before any is shown.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
 use super::key_path::KeyPath;
 use super::sources::Sources;
 
 /// Where a value of a spec was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "source", rename_all = "kebab-case")]
 pub enum Place {
     /// The spec file, at a line and column from 1 where they are known.
@@ -50,7 +52,7 @@ impl fmt::Display for Place {
 }
 
 /// One thing that is wrong with a spec.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Problem {
     /// Where it was written.
     pub place: Place,
@@ -101,34 +103,42 @@ impl From<Problem> for SpecError {
     }
 }
 
+/// Problems, and warnings, that are told of one spec; it takes a program to make more.
+const MOST: usize = 1_000;
+
 /// Collects problems and knows where each key was written.
 pub(crate) struct Problems<'s> {
     sources: &'s Sources,
-    found: Vec<(usize, Problem)>,
-    warnings: Vec<Problem>,
+    /// Each with its position in the spec.
+    found: IndexMap<Problem, usize>,
+    warnings: IndexSet<Problem>,
+    /// Whether more than [`MOST`] were found.
+    more: bool,
     /// Settings that were not written at their own place, and where they were.
-    elsewhere: Vec<(KeyPath, KeyPath)>,
+    elsewhere: HashMap<KeyPath, KeyPath>,
 }
 
 impl<'s> Problems<'s> {
     pub(crate) fn new(sources: &'s Sources) -> Self {
         Self {
             sources,
-            found: Vec::new(),
-            warnings: Vec::new(),
-            elsewhere: Vec::new(),
+            found: IndexMap::new(),
+            warnings: IndexSet::new(),
+            more: false,
+            elsewhere: HashMap::new(),
         }
     }
 
     /// From now on problems of `setting` are those of `key`, unless it is set at its own place too.
     pub(crate) fn written_at(&mut self, setting: KeyPath, key: KeyPath) {
-        self.elsewhere.push((setting, key));
+        self.elsewhere.entry(setting).or_insert(key);
     }
 
     /// Takes over what another pass over the same spec has found.
     pub(crate) fn extend(&mut self, other: Self) {
         self.found.extend(other.found);
         self.warnings.extend(other.warnings);
+        self.more |= other.more;
     }
 
     /// Adds a problem of the value at `key`; the same problem is kept once.
@@ -138,19 +148,36 @@ impl<'s> Problems<'s> {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        let problem = self.problem(key, message.into(), hint);
-        if !self.found.iter().any(|(_, known)| *known == problem) {
-            self.found
-                .push((self.sources.position(self.place_of(key)), problem));
+        if self.is_full() {
+            self.more = true;
+            return;
         }
+        let problem = self.problem(key, message.into(), hint);
+        let position = self.sources.position(self.place_of(key));
+        self.found.entry(problem).or_insert(position);
     }
 
     /// Adds something that is odd but does no harm; the same is kept once.
     pub(crate) fn warn(&mut self, key: &KeyPath, message: impl Into<String>, hint: Option<String>) {
-        let problem = self.problem(key, message.into(), hint);
-        if !self.warnings.contains(&problem) {
-            self.warnings.push(problem);
+        if self.warnings.len() < MOST {
+            self.warnings
+                .insert(self.problem(key, message.into(), hint));
         }
+    }
+
+    /// Whether there is anything to report.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Whether no more problems are taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= MOST
+    }
+
+    /// Whether no more warnings are taken.
+    pub(crate) fn has_all_warnings(&self) -> bool {
+        self.warnings.len() >= MOST
     }
 
     fn problem(&self, key: &KeyPath, message: String, hint: Option<String>) -> Problem {
@@ -163,33 +190,48 @@ impl<'s> Problems<'s> {
     }
 
     fn place_of<'k>(&'k self, key: &'k KeyPath) -> &'k KeyPath {
-        let of_point = self
-            .elsewhere
-            .iter()
-            .find(|(setting, _)| key.keys().starts_with(setting.keys()));
-        of_point.map_or(key, |(_, written)| written)
+        if self.elsewhere.is_empty() {
+            return key;
+        }
+        let mut around = (1..=key.keys().len()).rev();
+        let of_point =
+            around.find_map(|depth| self.elsewhere.get(&KeyPath::new(&key.keys()[..depth])));
+        of_point.unwrap_or(key)
     }
 
     /// The warnings, or all problems in the order of the file where there are any.
     pub(crate) fn finish(mut self) -> Result<Vec<Problem>, SpecError> {
         if self.found.is_empty() {
-            return Ok(self.warnings);
+            return Ok(self.warnings.into_iter().collect());
         }
-        self.found.sort_by_key(|(position, _)| *position);
-        Err(SpecError::of(
-            self.found.into_iter().map(|(_, problem)| problem),
-        ))
+        let more = self.more.then(|| Problem {
+            place: self.sources.place(&KeyPath::default()),
+            key: String::new(),
+            message: format!("there is more than these {MOST} problems; mend them first"),
+            hint: None,
+        });
+        self.found.sort_by(|_, one, _, other| one.cmp(other));
+        Err(SpecError::of(self.found.into_keys().chain(more)))
     }
 }
+
+/// Longest name, and most candidates, that a misspelling is looked for in: it takes the product of their lengths.
+const LONGEST_NAME: usize = 100;
+const MOST_CANDIDATES: usize = 1_000;
 
 /// The candidate that `name` is most likely a misspelling of, if any comes close.
 pub(crate) fn nearest<'c>(
     name: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let lower = name.to_lowercase();
     candidates
         .into_iter()
+        .filter(|candidate| candidate.len() <= LONGEST_NAME)
+        .take(MOST_CANDIDATES)
         .map(|candidate| {
             (
                 strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()),
@@ -215,12 +257,21 @@ pub(crate) fn nearest_few(name: &str, candidates: &[&str]) -> String {
     format!("{} and {more} more", nearest.join(", "))
 }
 
-/// A hint that names the nearest candidate, or else all of them.
+/// Candidates that a hint names at most.
+const MOST_NAMED: usize = 40;
+
+/// A hint that names the nearest candidate, or else all of them, of many the first.
 pub(crate) fn suggestion(name: &str, candidates: &[&str]) -> Option<String> {
     match nearest(name, candidates.iter().copied()) {
         Some(candidate) => Some(format!("did you mean `{candidate}`?")),
         None if candidates.is_empty() => None,
-        None => Some(format!("known here: {}", candidates.join(", "))),
+        None => match candidates.len().checked_sub(MOST_NAMED) {
+            None | Some(0) => Some(format!("known here: {}", candidates.join(", "))),
+            Some(more) => {
+                let first = candidates[..MOST_NAMED].join(", ");
+                Some(format!("known here: {first} and {more} more"))
+            }
+        },
     }
 }
 

@@ -102,7 +102,7 @@ impl Range {
             }
             Self::LogUniform(low, high) => {
                 // As many more digits as the ends have in common.
-                let more = (-(high / low - 1.0).log10()).ceil().max(0.0) as usize;
+                let more = (-(high / low - 1.0).log10()).ceil().clamp(0.0, 17.0) as usize;
                 let value = low * (high / low).powf(unit);
                 let text = format!("{value:.*e}", DIGITS as usize - 1 + more);
                 Value::Float(text.parse().unwrap_or(value).clamp(*low, *high))

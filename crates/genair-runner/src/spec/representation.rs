@@ -107,7 +107,7 @@ impl Checker<'_> {
 
     /// A prompt's table, empty where there is none.
     fn prompt_at(&self, at: &KeyPath, chosen: &[(&Axis, &Value)]) -> Table {
-        with_chosen(as_prompt(at.get(&self.tree).cloned()), at, chosen)
+        with_chosen(as_prompt(self.value(at).cloned()), at, chosen)
     }
 
     /// Archetype settings of one dataset and representation: `[archetype]`, then the dataset's prompt,
@@ -133,7 +133,7 @@ impl Checker<'_> {
         if let Some(encoder) = encoder {
             settings = encoder.settings(&settings);
         }
-        let own = with_chosen(own_at.table(&self.tree), &own_at, chosen);
+        let own = self.table(&own_at, chosen);
         read_section::<ArchetypeSpec>(&own_at, &own, &mut self.problems)?;
         merge(&mut settings, with_prompt_table(own));
         // Each layer has its own messages about keys and types.

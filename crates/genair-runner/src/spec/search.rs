@@ -3,8 +3,9 @@
 //! Every point is known before anything runs: it is a function of the spec alone, so that a plan can be
 //! read, continued and shared. What a point is drawn from is `range`'s business.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -83,15 +84,18 @@ pub(super) struct Search {
 impl Search {
     /// Settings that points set, with the values they have there.
     pub(super) fn settings(&self) -> Vec<(KeyPath, Vec<Value>)> {
-        let mut settings: Vec<(KeyPath, Vec<Value>)> = Vec::new();
+        let mut settings: IndexMap<&KeyPath, (HashSet<String>, Vec<Value>)> = IndexMap::new();
         for (path, value) in self.points.iter().flatten() {
-            match settings.iter_mut().find(|(known, _)| known == path) {
-                Some((_, values)) if values.contains(value) => {}
-                Some((_, values)) => values.push(value.clone()),
-                None => settings.push((path.clone(), vec![value.clone()])),
+            let (seen, values) = settings.entry(path).or_default();
+            // As TOML, so that 1 and 1.0 are two values.
+            if seen.insert(value.to_string()) {
+                values.push(value.clone());
             }
         }
+        let settings = settings.into_iter();
         settings
+            .map(|(path, (_, values))| (path.clone(), values))
+            .collect()
     }
 
     /// Points of one cell at the most, of which lists and seeds have a multiple.

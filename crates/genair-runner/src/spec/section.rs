@@ -8,6 +8,9 @@ use super::key_path::KeyPath;
 use super::meant;
 use super::problem::{Problems, suggestion};
 
+/// Mistakes that are looked for in one table: the table is read again after each.
+const MOST_MISTAKES: usize = 100;
+
 /// Reads `table`, which stands at `at` in the spec, as a `T`.
 ///
 /// A key that does not fit is reported, taken out, and the rest is read again, so that one pass
@@ -18,7 +21,10 @@ pub(crate) fn read_section<T: DeserializeOwned>(
     problems: &mut Problems<'_>,
 ) -> Option<T> {
     let mut rest = table.clone();
-    loop {
+    for _ in 0..MOST_MISTAKES {
+        if problems.is_full() {
+            return None;
+        }
         let error = match figment::value::Value::serialize(&rest) {
             Ok(value) => match value.deserialize::<T>() {
                 Ok(section) => return Some(section),
@@ -39,6 +45,9 @@ pub(crate) fn read_section<T: DeserializeOwned>(
             return None;
         }
     }
+    let message = format!("`{at}` has more than {MOST_MISTAKES} mistakes; mend the first of them");
+    problems.report(at, message, None);
+    None
 }
 
 /// Reports one error of serde's at `inner` within the section and returns the key to take out.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use indexmap::IndexSet;
 use serde::Serialize;
 use toml::Table;
 use toml_edit::{Document, Item, TableLike};
@@ -280,24 +281,20 @@ impl Sources {
     /// Keys of the table at `key`, in the order of [`Sources::position`].
     pub(crate) fn names(&self, key: &KeyPath) -> Vec<String> {
         let depth = key.keys().len();
-        let mut names: Vec<String> = Vec::new();
+        let mut names = IndexSet::new();
         for layer in self.layers() {
             let table = layer.item(key).and_then(Item::as_table_like);
-            for (name, _) in table.into_iter().flat_map(TableLike::iter) {
-                if !names.iter().any(|known| known == name) {
-                    names.push(name.to_owned());
-                }
-            }
+            let table = table.into_iter().flat_map(TableLike::iter);
+            names.extend(table.map(|(name, _)| name.to_owned()));
         }
         for path in &self.overrides {
             if let Some((around, [name, ..])) = path.keys().split_at_checked(depth)
                 && around == key.keys()
-                && !names.contains(name)
             {
-                names.push(name.clone());
+                names.insert(name.clone());
             }
         }
-        names
+        names.into_iter().collect()
     }
 
     fn overridden(&self, key: &KeyPath) -> Option<usize> {
@@ -341,7 +338,7 @@ impl<'s> Layer<'s> {
     }
 
     fn line(&self, offset: Option<usize>) -> Option<usize> {
-        offset.map(|offset| line_and_column(self.file.document.raw(), offset).0)
+        offset.map(|offset| self.file.line_at(offset))
     }
 }
 

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use genair_data::regular_file::{self, MAX_VECTORS};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Device, Kind, Tensor};
@@ -139,7 +140,7 @@ fn write_whole(
 /// keeps frozen must be the run's own.
 pub(crate) fn load(path: &Path, parameters: &mut Parameters) -> Result<(), RunErrorKind> {
     let misfit = |misfit: Misfit| broken(path, misfit.to_string());
-    let bytes = std::fs::read(path).map_err(|source| RunErrorKind::Io {
+    let bytes = regular_file::read(path, MAX_VECTORS).map_err(|source| RunErrorKind::Io {
         path: path.to_owned(),
         source,
     })?;

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use genair_data::regular_file;
 use genair_protocol::{RESUME_FILE, ResumeSpec, RunEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -165,7 +166,7 @@ impl Resume {
         parameters: &mut Parameters,
         progress: &mut Progress,
     ) -> Result<bool, RunErrorKind> {
-        let bytes = match std::fs::read(&self.path) {
+        let bytes = match regular_file::read(&self.path, regular_file::MAX_VECTORS) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => {

@@ -1,10 +1,10 @@
 //! `genair results sql`: one reading statement. Rows are written as they come.
 
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
+use genair_data::regular_file;
 use genair_store::{Fetched, Store};
 use serde_json::Value;
 
@@ -15,9 +15,6 @@ use crate::output::{cell, table, to_stdout};
 /// Rows of a table that are laid out together.
 const BLOCK: usize = 10_000;
 
-/// The longest file of a statement, in bytes.
-const MAX_FILE: u64 = 1 << 20;
-
 pub(super) fn sql(
     format: Format,
     statement: Option<&str>,
@@ -26,7 +23,8 @@ pub(super) fn sql(
 ) -> anyhow::Result<Exit> {
     let statement = match (statement, file) {
         (Some(statement), _) => statement.to_owned(),
-        (None, Some(file)) => read(file)?,
+        (None, Some(file)) => regular_file::read_to_string(file, regular_file::MAX_TEXT)
+            .with_context(|| format!("cannot read {}", file.display()))?,
         (None, None) => {
             anyhow::bail!("no statement; give one, or a file of one with --file")
         }
@@ -46,22 +44,6 @@ pub(super) fn sql(
         writer.end()
     })?;
     Ok(Exit::Done)
-}
-
-fn read(file: &Path) -> anyhow::Result<String> {
-    let cannot = || format!("cannot read {}", file.display());
-    let mut statement = String::new();
-    let opened = File::open(file).with_context(cannot)?;
-    opened
-        .take(MAX_FILE + 1)
-        .read_to_string(&mut statement)
-        .with_context(cannot)?;
-    anyhow::ensure!(
-        statement.len() as u64 <= MAX_FILE,
-        "{} is longer than {MAX_FILE} bytes; a file holds one statement",
-        file.display()
-    );
-    Ok(statement)
 }
 
 /// Takes what a statement returns, in order.

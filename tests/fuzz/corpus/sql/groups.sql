@@ -1,0 +1,1 @@
+SELECT json_group_array ( metric ) FROM leaderboard GROUP BY backbone HAVING count ( * ) > 0

@@ -1,0 +1,1 @@
+SELECT run_id, state FROM runs ORDER BY 1 LIMIT 5
