@@ -394,13 +394,18 @@ facts AS (
     UNION ALL
     SELECT first, configurations, configuration_id, 'results_version', CAST(results_version AS TEXT) FROM several
 )
+differing AS (
+    SELECT first, key FROM facts
+    GROUP BY first, key HAVING count(*) < configurations OR min(value) <> max(value)
+)
 SELECT configuration_id, group_concat(key || '=' || value, ',')
 FROM (
     SELECT configuration_id, key, value FROM facts
-    WHERE (first, key) IN (
-        SELECT first, key FROM facts
-        GROUP BY first, key HAVING count(*) < configurations OR min(value) <> max(value)
-    )
+    WHERE (first, key) IN (SELECT first, key FROM differing)
+        -- The fingerprint of the data covers the settings of the dataset.
+        AND NOT (key = 'data' AND EXISTS (
+            SELECT 1 FROM differing WHERE differing.first = facts.first AND differing.key GLOB 'dataset.*'
+        ))
     ORDER BY configuration_id, key
 )
 GROUP BY configuration_id;

@@ -76,9 +76,10 @@ pub fn sweep(
     } = store.register(id, &new)?;
     if left_out > 0 {
         tracing::warn!(
-            "{left_out} {} of an earlier spec of sweep `{}` left out of it now; `genair results list --superseded` shows them",
-            if left_out == 1 { "run is" } else { "runs are" },
-            plan.name
+            "{left_out} {} of an earlier spec of sweep `{}` {} left out of it now; `genair results list --superseded` shows them",
+            if left_out == 1 { "run" } else { "runs" },
+            plan.name,
+            if left_out == 1 { "is" } else { "are" },
         );
     }
     // Also of other sweeps: nobody may ever come back to those.
