@@ -67,7 +67,7 @@ mod tests {
         for (wrong, line) in [
             (format!("\na = {}", "[".repeat(65)), 2),
             (format!("a = {}", "{ b = ".repeat(100_000)), 1),
-            ("[[a]]\nb = { c = 1\n".repeat(100), 128),
+            ("[[a]]\nb = { c = 1\n".repeat(100), 127),
             (format!("a = {}", "[}".repeat(100)), 1),
         ] {
             let error = check(&wrong).unwrap_err().to_string();
