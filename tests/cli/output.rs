@@ -149,7 +149,7 @@ fn rows_are_written_as_they_come() {
 fn what_is_not_one_reading_statement_is_refused() {
     let lab = swept();
     lab.write("nul.sql", "SELECT 1\0");
-    lab.write("long.sql", vec![b' '; (1 << 20) + 1]);
+    lab.write("long.sql", vec![b' '; (4 << 20) + 1]);
     let made = lab.path("made.db");
     let into = format!("VACUUM INTO '{}'", made.display());
     let attach = format!("ATTACH '{}' AS other", made.display());
@@ -158,8 +158,8 @@ fn what_is_not_one_reading_statement_is_refused() {
             vec!["--file", "nul.sql"],
             "NUL character at line 1, column 9",
         ),
-        (vec!["--file", "long.sql"], "long.sql is longer than"),
-        (vec!["--file", "/dev/zero"], "/dev/zero is longer than"),
+        (vec!["--file", "long.sql"], "cannot read long.sql: it is larger than"),
+        (vec!["--file", "/dev/zero"], "cannot read /dev/zero"),
         (vec![""], "there is no statement"),
         (
             vec!["SELECT 1 AS a; SELECT 'x' AS b"],

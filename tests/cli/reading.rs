@@ -58,7 +58,7 @@ fn a_leaderboard_shows_what_is_asked_for() {
     insta::assert_snapshot!(lab.genair(words.into_iter().chain(chosen)), @r#"
     exit: 0
     --- stdout
-    dataset  backbone    representation  variant  seeds      MRR@5 of 100
+    dataset  backbone    representation  variant  seeds     MRR@5 of 100
     tiny     sasrec      id              -            2  [....] ± [....]
     tiny     popularity  none            -            2  [....] ± [....]
 
