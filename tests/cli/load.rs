@@ -20,6 +20,9 @@ const WORKERS: usize = 8;
 /// Of each worker.
 const EVENTS: usize = 10_000;
 
+/// What the trainer says of any plugin's file.
+const PLUGIN: &str = r#"{"name":"other","path":"/other.so","sha256":"","abi":null,"libtorch":null,"rustc":null,"descriptor":null,"capabilities":null,"error":"not for this test"}"#;
+
 const COUNT: &str = "SELECT count(*) FROM epochs;";
 
 /// A folder whose trainer is a script that says a run of many short epochs at once.
@@ -46,8 +49,9 @@ fn lab() -> Lab {
     lab.write("events", events);
     let here = lab.path("");
     let here = here.display();
-    let script =
-        format!("#!/bin/sh\ncase $1 in\nplugins) echo '[]';;\nrun) cat {here}/events;;\nesac\n");
+    let script = format!(
+        "#!/bin/sh\ncase $1 in\nplugin) echo '{PLUGIN}';;\nrun) cat {here}/events;;\nesac\n"
+    );
     lab.write("trainer", script);
     let executable = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(lab.path("trainer"), executable).unwrap();

@@ -2,6 +2,8 @@
 //!
 //! Each module is one promise of the README. Data are made up, folders temporary; no network.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod archetypes;
 mod causes;
 mod composing;

@@ -158,7 +158,10 @@ fn what_is_not_one_reading_statement_is_refused() {
             vec!["--file", "nul.sql"],
             "NUL character at line 1, column 9",
         ),
-        (vec!["--file", "long.sql"], "cannot read long.sql: it is larger than"),
+        (
+            vec!["--file", "long.sql"],
+            "cannot read long.sql: it is larger than",
+        ),
         (vec!["--file", "/dev/zero"], "cannot read /dev/zero"),
         (vec![""], "there is no statement"),
         (

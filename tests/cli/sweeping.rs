@@ -78,7 +78,7 @@ fn a_sweep_leaves_every_number_it_promises_and_a_second_one_nothing_to_do() {
     );
 }
 
-/// METHOD.md, section 7, from a target's rank (0 is the top).
+/// docs/method.md, section 7, from a target's rank (0 is the top).
 fn measure(metric: &str, rank: f64, k: f64) -> f64 {
     match metric {
         _ if rank >= k => 0.0,

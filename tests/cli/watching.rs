@@ -110,8 +110,8 @@ fn log_lines_can_be_json() {
     ];
     let sweep = lab.genair(other_seed).expect(0);
     let lines = sweep.stderr.lines();
-    let line = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let line = line.last().unwrap();
+    let mut line = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let line = line.next_back().unwrap();
     assert_eq!(line["level"], "WARN");
     assert!(
         line["fields"]["message"]

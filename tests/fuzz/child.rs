@@ -12,10 +12,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use genair_archetype::{ArchetypeSpec, ImportFile, Installation, PromptSpec, RowIds};
 use genair_calibration::Associations;
-use genair_data::{Dataset, DatasetKind, DatasetSpec, ItemVectors, UnknownItems};
-use genair_protocol::PluginReport;
+use genair_data::{Dataset, ItemVectors};
+use genair_protocol::{DatasetKind, DatasetSpec, PluginReport, UnknownItems};
 use genair_report::ReportSpec;
-use genair_runner::spec::{Backbones, SpecFile, SpecOptions};
+use genair_spec::{Backbones, SpecFile, SpecOptions};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::{MEMORY, PATIENCE};

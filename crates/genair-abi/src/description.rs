@@ -71,7 +71,7 @@ pub enum Padding {
     #[default]
     Packed,
     /// Row 0 of the item table, as an input like any other on the window's left; it is read and
-    /// never trained. A trap of the published code (METHOD.md, section 8), where it feeds noise to
+    /// never trained. A trap of the published code (docs/method.md, section 8), where it feeds noise to
     /// the GRU: here only to reproduce that code's GRU4Rec.
     Input,
 }

@@ -13,7 +13,6 @@ use genair_protocol::EngineRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::digest;
 use crate::error::ArchetypeError;
 use crate::generate::{Generated, ItemArchetype};
 use crate::installation::Installation;
@@ -125,7 +124,7 @@ impl VectorsRecipe {
     pub fn sha256(&self) -> String {
         // A struct has its fields in one order, and strings and numbers cannot fail to serialise.
         let text = serde_json::to_string(&(RECIPE_VERSION, self)).unwrap_or_default();
-        digest::of(text)
+        genair_files::sha256(text)
     }
 
     /// Where a cache has the vectors.

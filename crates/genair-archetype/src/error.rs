@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use genair_data::SpecProblem;
+use genair_protocol::SpecProblem;
 
 use crate::engine::EngineError;
 use crate::models::ModelError;

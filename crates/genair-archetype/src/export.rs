@@ -7,7 +7,6 @@ use genair_protocol::AnswerEnd;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ArchetypeError;
-use crate::file;
 use crate::generate::Generated;
 
 /// A line of `archetypes.jsonl`.
@@ -45,7 +44,7 @@ pub fn export_archetypes(generated: &Generated, path: &Path) -> Result<(), Arche
         text.push_str(&serde_json::to_string(&line).unwrap_or_default());
         text.push('\n');
     }
-    file::write(path, text.as_bytes()).map_err(|source| ArchetypeError::Export {
+    genair_files::write(path, text.as_bytes()).map_err(|source| ArchetypeError::Export {
         path: path.to_owned(),
         source,
     })

@@ -7,7 +7,7 @@
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use genair_data::regular_file;
+use genair_files::regular_file;
 
 /// Longest head that is read: a vocabulary of a million tokens takes a third of it.
 const MAX_HEAD: u64 = 128 << 20;

@@ -9,12 +9,11 @@ mod npy;
 
 use std::path::{Path, PathBuf};
 
-use genair_data::regular_file::{self, MAX_ID_LIST, MAX_VECTORS};
 use genair_data::{Catalogue, ItemVectors, PartVectors, VectorsError, VectorsProblem};
+use genair_files::regular_file::{self, MAX_ID_LIST, MAX_VECTORS};
 use serde_json::{Map, Value, json};
 
 use crate::assemble::{AssembleError, RECIPE_VERSION, reduce};
-use crate::digest;
 use crate::neighbours::is_zero;
 use array::{Array, Content};
 
@@ -222,10 +221,15 @@ pub fn import_sha256(
 ) -> Result<String, ImportError> {
     let contents = files
         .iter()
-        .map(|file| Ok((digest::of(read(&file.path, MAX_VECTORS)?), &file.part)))
+        .map(|file| {
+            Ok((
+                genair_files::sha256(read(&file.path, MAX_VECTORS)?),
+                &file.part,
+            ))
+        })
         .collect::<Result<Vec<_>, ImportError>>()?;
     let recipe = json!([RECIPE_VERSION, contents, ids.ids(), components]);
-    Ok(digest::of(recipe.to_string()))
+    Ok(genair_files::sha256(recipe.to_string()))
 }
 
 /// Reads arrays of f16, bf16, f32 or f64, one row for each id, and reduces each to principal components
@@ -262,7 +266,9 @@ pub fn import(
         };
         for (part, array) in arrays {
             check_rows(&array, &part, file, ids)?;
-            origins.push(json!({ "part": part, "file": name, "sha256": digest::of(&bytes) }));
+            origins.push(
+                json!({ "part": part, "file": name, "sha256": genair_files::sha256(&bytes) }),
+            );
             vectors.parts.push(PartVectors {
                 name: part,
                 width: array.width,
@@ -349,7 +355,7 @@ fn check_rows(
     let zero: Vec<usize> = (0..rows).filter(|&row| is_zero(array.row(row))).collect();
     let surplus = rows.saturating_sub(ids.ids().len());
     let hint = if surplus > 0 && zero.len() == surplus {
-        // What a model's own table has beside items (METHOD.md, section 8).
+        // What a model's own table has beside items (docs/method.md, section 8).
         let list = zero
             .iter()
             .map(usize::to_string)

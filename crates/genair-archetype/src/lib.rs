@@ -4,12 +4,10 @@
 //! Start with [`ArchetypeSpec`] and [`generate`].
 
 mod assemble;
-mod digest;
 mod engine;
 mod engine_choice;
 mod error;
 mod export;
-mod file;
 mod generate;
 mod gguf;
 mod import;

@@ -5,7 +5,6 @@ use genair_data::Catalogue;
 use genair_protocol::EngineTask;
 use serde::Serialize;
 
-use crate::digest;
 use crate::engine::{FAKE_ENGINE, OPENAI_ENGINE};
 use crate::error::ArchetypeError;
 use crate::gguf;
@@ -110,7 +109,7 @@ pub fn recipe_sha256(
     let recipe = Recipe::new(spec, installation)?;
     // Plain data with text keys cannot fail to serialise.
     let text = serde_json::to_string(&(recipe, catalogue.sha256())).unwrap_or_default();
-    Ok(digest::of(text))
+    Ok(genair_files::sha256(text))
 }
 
 /// Writes prompts as the model sees them.

@@ -10,8 +10,6 @@ use genair_protocol::{EngineItem, EngineTask};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::digest;
-
 /// Bumped whenever hidden states are pooled in another way, so that no record of the old way is reused.
 pub(crate) const POOLING_VERSION: u32 = 1;
 
@@ -51,7 +49,7 @@ pub struct ServerSettings {
 impl RecordSettings {
     /// SHA-256, lower-case hex, of the settings as JSON.
     pub fn sha256(&self) -> String {
-        digest::of(self.json())
+        genair_files::sha256(self.json())
     }
 
     /// One form for equal settings: members in the order of the struct, those of maps sorted.
@@ -69,7 +67,7 @@ impl RecordSettings {
     ) -> EngineItem {
         let identity = serde_json::to_string(&(settings_sha256, prompt, text)).unwrap_or_default();
         EngineItem {
-            key: digest::of(identity),
+            key: genair_files::sha256(identity),
             prompt: prompt.to_owned(),
             text: text.map(str::to_owned),
         }

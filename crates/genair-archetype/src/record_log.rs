@@ -269,7 +269,7 @@ fn write_settings(folder: &Path, settings: &RecordSettings) -> Result<(), Record
         Err(error) => return Err(disk("read", &path)(error)),
     }
     let text = serde_json::to_string_pretty(settings).unwrap_or_default() + "\n";
-    crate::file::write(&path, text.as_bytes()).map_err(disk("write", &path))
+    genair_files::write(&path, text.as_bytes()).map_err(disk("write", &path))
 }
 
 /// An I/O error with its place.

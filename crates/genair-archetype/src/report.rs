@@ -20,7 +20,6 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 
-use crate::file;
 use crate::generate::ItemArchetype;
 use crate::projection::{self, Categories, ProjectionError};
 use contents::Contents;
@@ -140,7 +139,7 @@ impl Report {
         let mut written = Vec::new();
         for (name, text) in pages.into_iter().chain(figures) {
             let path = folder.join(name);
-            file::write(&path, text.as_bytes()).map_err(|source| failed(&path, source))?;
+            genair_files::write(&path, text.as_bytes()).map_err(|source| failed(&path, source))?;
             written.push(path);
         }
         Ok(written)

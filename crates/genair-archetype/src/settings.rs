@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use genair_data::SpecProblem;
-use genair_protocol::GenerationSpec;
+use genair_protocol::{GenerationSpec, SpecProblem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

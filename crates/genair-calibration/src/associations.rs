@@ -8,7 +8,7 @@ use rayon::ThreadPoolBuilder;
 use crate::AssociationsProblem;
 use crate::counting::count;
 
-/// Co-occurrence counts `c_ij` of the items 1 to `I` (METHOD.md, section 6), and the association score
+/// Co-occurrence counts `c_ij` of the items 1 to `I` (docs/method.md, section 6), and the association score
 /// `s_ij = ln(1 + c_ij) / ln(1 + max c)`, in (0, 1] for an observed pair and 0 for any other.
 ///
 /// Symmetric, and kept as its upper triangle in compressed sparse rows: the row of an item has its

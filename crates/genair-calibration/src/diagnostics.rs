@@ -271,8 +271,9 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use genair_data::{DatasetKind, DatasetSpec, load};
+    use genair_data::load;
     use genair_protocol::AssociationSpec;
+    use genair_protocol::{DatasetKind, DatasetSpec};
 
     use super::*;
 

@@ -5,15 +5,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
-use genair_data::{Dataset, regular_file};
+use genair_data::Dataset;
+use genair_files::{Partial, regular_file};
 use genair_protocol::AssociationSpec;
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{Associations, AssociationsError, AssociationsProblem};
 
@@ -79,16 +78,7 @@ impl Associations {
     }
 
     fn write_whole(&self, path: &Path, header: &Header) -> io::Result<String> {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        std::fs::create_dir_all(folder)?;
-        let partial = tempfile::Builder::new()
-            .prefix(".associations-")
-            .suffix(".partial")
-            .tempfile_in(if folder.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                folder
-            })?;
+        let partial = Partial::beside(path)?;
         // A single entry: the library writes several in an order that differs from run to run.
         let metadata = HashMap::from([(METADATA.to_owned(), serde_json::to_string(header)?)]);
         let tensors = [
@@ -98,9 +88,8 @@ impl Associations {
         ];
         safetensors::serialize_to_file(tensors, Some(metadata), partial.path())
             .map_err(io::Error::other)?;
-        partial.as_file().sync_all()?;
-        let sha256 = sha256(partial.path())?;
-        partial.persist(path).map_err(|error| error.error)?;
+        let sha256 = genair_files::sha256_of_file(partial.path())?;
+        partial.keep()?;
         Ok(sha256)
     }
 
@@ -269,25 +258,12 @@ fn format(reason: impl std::fmt::Display) -> AssociationsProblem {
     }
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => digest.update(&buffer[..read]),
-        }
-    }
-    let digest = digest.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
 
-    use genair_data::{DatasetKind, DatasetSpec, load};
+    use genair_data::load;
+    use genair_protocol::{DatasetKind, DatasetSpec};
 
     use super::*;
 
@@ -308,7 +284,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made/on/the/way.safetensors");
         let hash = counted.write(&path, &dataset, &spec).unwrap();
-        assert_eq!(hash, sha256(&path).unwrap());
+        assert_eq!(hash, genair_files::sha256_of_file(&path).unwrap());
         assert_eq!(Associations::read(&path, &dataset).unwrap(), counted);
         assert_eq!(counted.write(&path, &dataset, &spec).unwrap(), hash);
         let beside = std::fs::read_dir(path.parent().unwrap()).unwrap().count();

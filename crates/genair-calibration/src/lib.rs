@@ -1,4 +1,4 @@
-//! Behavioural calibration (METHOD.md, section 6): how often items meet in training sequences, and
+//! Behavioural calibration (docs/method.md, section 6): how often items meet in training sequences, and
 //! the loss that pushes item vectors apart except where they do, with its gradient. Plain slices, no
 //! tensors.
 //!

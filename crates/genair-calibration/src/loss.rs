@@ -1,4 +1,4 @@
-//! The calibration loss in closed form, with its gradient (METHOD.md, section 6).
+//! The calibration loss in closed form, with its gradient (docs/method.md, section 6).
 //!
 //! With `n` targets, `u` distinct items `i` of multiplicity `m_i`, `e^ = e / max(||e||, 1e-12)`,
 //! `q = ||e^||^2`, `S = sum_i m_i e^_i`, `k_ij = m_i m_j (1 - w_ij)` for observed pairs `i != j` (0 for all

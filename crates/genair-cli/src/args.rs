@@ -6,7 +6,7 @@ mod results;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use genair_runner::spec::SpecOptions;
+use genair_spec::SpecOptions;
 use genair_store::{StoreError, StoreErrorKind};
 
 use crate::environment;

@@ -18,8 +18,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use genair_protocol::PluginReport;
-use genair_runner::spec::{Backbones, Problem, SpecError, SpecFile, SpecOptions, Sweep};
 use genair_runner::{Trainer, TrainerError, plugins};
+use genair_spec::{Backbones, Problem, SpecError, SpecFile, SpecOptions, Sweep};
 use indicatif::MultiProgress;
 use serde_json::{Map, Value};
 

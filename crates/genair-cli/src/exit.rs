@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use genair_runner::spec::SpecError;
 use genair_runner::{SweepError, WriterGone};
+use genair_spec::SpecError;
 
 use crate::output::message;
 

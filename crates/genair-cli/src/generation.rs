@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use genair_archetype::{GenerationProgress, Stage};
-use genair_data::fetch::Progress;
+use genair_fetch::Progress;
 use genair_runner::StageProgress;
 use indicatif::{MultiProgress, ProgressBar};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use genair_eval::{Cohort, Metric, Protocol, Split};
+use genair_protocol::{Cohort, Metric, Protocol, Split};
 use genair_store::{LeaderboardMean, MeanFilter, told_apart};
 use serde::Serialize;
 

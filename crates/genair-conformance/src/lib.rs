@@ -13,8 +13,8 @@ mod training;
 
 use anyhow::{Context, Result, ensure};
 use genair_abi::Handshake;
-use genair_data::{Dataset, DatasetSpec};
-use genair_protocol::{OptimizerSpec, Precision, TrainSpec};
+use genair_data::Dataset;
+use genair_protocol::{DatasetSpec, OptimizerSpec, Precision, TrainSpec};
 use genair_trainer::harness::{ModelUnderTest, Sequence};
 use genair_trainer::plugin::Plugin;
 use serde_json::{Map, Value};

@@ -1,8 +1,7 @@
 //! Training: what decides the numbers, and that there is something to learn with.
 
 use anyhow::{Result, ensure};
-use genair_eval::Split;
-use genair_protocol::Precision;
+use genair_protocol::{Precision, Split};
 use genair_trainer::harness::{ModelUnderTest, Sequence};
 
 use crate::{CHANGE, MAX_LEN, SEED, Subject, largest_difference};

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use genair_data::{DatasetKind, DatasetSpec, KCore, KCoreMode, export, load};
+use genair_data::{export, load};
+use genair_protocol::{DatasetKind, DatasetSpec, KCore, KCoreMode};
 
 /// Users of 50 interactions on average.
 const USERS: usize = 20_000;

@@ -1,11 +1,12 @@
 //! The items a dataset knows by name, before any filter: what archetypes are written for, so that one
 //! artefact serves every way to filter the log.
 
-use sha2::{Digest, Sha256};
+use genair_files::Sha256;
 
+use crate::DataError;
 use crate::interactions::Metadata;
 use crate::load::source;
-use crate::{DataError, DatasetSpec, digest};
+use genair_protocol::DatasetSpec;
 
 /// Every item of a source, filtered or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,14 +27,14 @@ pub struct CatalogueItem {
 impl Catalogue {
     /// SHA-256, lower-case hex, of ids and metadata in order.
     pub fn sha256(&self) -> String {
-        let mut digest = Sha256::new();
+        let mut digest = Sha256::default();
         for item in &self.items {
             // Text keys cannot fail to serialise, and a map has its keys in one order.
             let line = serde_json::to_string(&(&item.id, &item.metadata)).unwrap_or_default();
             digest.update(line);
             digest.update("\n");
         }
-        digest::hex(digest)
+        digest.finish()
     }
 }
 
@@ -75,7 +76,7 @@ mod tests {
         );
         let mut spec = DatasetSpec {
             path: Some(folder.path().to_owned()),
-            unknown_items: Some(crate::UnknownItems::Keep),
+            unknown_items: Some(genair_protocol::UnknownItems::Keep),
             ..DatasetSpec::default()
         };
         let items = catalogue(&spec).unwrap().items;

@@ -5,12 +5,13 @@
 
 use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256};
+use genair_files::Sha256;
 
+use crate::DataError;
 use crate::interactions::{Interaction, Interactions, Metadata};
 use crate::prepared::Prepared;
 use crate::statistics::{self, Statistics};
-use crate::{DataError, DatasetSpec};
+use genair_protocol::DatasetSpec;
 
 /// Interactions a user needs: one to train on, one to validate, one to test.
 const MIN_SEQUENCE: usize = 3;
@@ -241,7 +242,7 @@ impl Dataset {
     /// SHA-256 of the sequences as text, lower-case hex: per user one line, `user item item ...\n`,
     /// dense ids, users counted from 1.
     pub fn sequences_sha256(&self) -> String {
-        let mut digest = Sha256::new();
+        let mut digest = Sha256::default();
         let mut line = String::new();
         for user in 0..self.num_users() {
             line.clear();
@@ -253,7 +254,7 @@ impl Dataset {
             line.push('\n');
             digest.update(&line);
         }
-        crate::digest::hex(digest)
+        digest.finish()
     }
 }
 
@@ -281,7 +282,8 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::{KCore, KCoreMode, filter};
+    use crate::filter;
+    use genair_protocol::{KCore, KCoreMode};
 
     fn interactions(rows: &[(String, String, f64)]) -> Interactions {
         let mut result = Interactions::default();

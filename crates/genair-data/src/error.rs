@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::SpecProblem;
+use genair_protocol::SpecProblem;
 
 /// Why a dataset cannot be had.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,7 @@
 //! Writes what [`crate::load`] made of the source, after filters, in the raw ids of the source. Does
 //! not write splits: they follow from the order.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -63,14 +62,12 @@ pub fn export(dataset: &Dataset, folder: &Path) -> Result<(), ExportError> {
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
         return Err(ExportError::Occupied { path: path.clone() });
     }
-    std::fs::create_dir_all(folder).map_err(|source| ExportError::Write {
-        path: folder.to_owned(),
-        source,
-    })?;
     for (path, content) in files {
-        write(dataset, &path, content).map_err(|source| ExportError::Write {
-            path: path.clone(),
-            source,
+        genair_files::write_with(&path, |file| content(dataset, file)).map_err(|source| {
+            ExportError::Write {
+                path: path.clone(),
+                source,
+            }
         })?;
     }
     Ok(())
@@ -97,20 +94,6 @@ fn refuse_ids(dataset: &Dataset) -> Result<(), ExportError> {
         }),
         None => Ok(()),
     }
-}
-
-fn write(dataset: &Dataset, path: &Path, content: Content) -> io::Result<()> {
-    let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
-    let write = || {
-        let mut out = BufWriter::new(File::create(&temporary)?);
-        content(dataset, &mut out)?;
-        out.into_inner()?.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    write().inspect_err(|_| {
-        // The first error is the one to tell; what is left over is named as temporary.
-        let _ = std::fs::remove_file(&temporary);
-    })
 }
 
 fn write_interactions(dataset: &Dataset, out: &mut dyn Write) -> io::Result<()> {
@@ -146,7 +129,8 @@ fn write_items(dataset: &Dataset, out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DatasetKind, DatasetSpec, Interaction, Interactions};
+    use crate::{Interaction, Interactions};
+    use genair_protocol::{DatasetKind, DatasetSpec};
 
     fn synthetic() -> Dataset {
         let spec = DatasetSpec {

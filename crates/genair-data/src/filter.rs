@@ -1,7 +1,7 @@
 //! The k-core filter, in both of the forms the literature uses. Drops rows; renumbers nothing.
 
 use crate::interactions::{Interaction, Interactions};
-use crate::{KCore, KCoreMode};
+use genair_protocol::{KCore, KCoreMode};
 
 /// Drops interactions of users and items that have too few, and counts them in
 /// `interactions.removed`. Order is kept.

@@ -1,23 +1,17 @@
 //! Raw interaction logs to id sequences and a leave-one-out split, once for every run. No tensors,
 //! no batches, no models.
 //!
-//! Start with [`DatasetSpec`], [`load`] and [`Dataset`]; [`fetch`] is the only module that knows a
-//! network.
+//! Start with [`load`] and [`Dataset`].
 
 mod catalogue;
 mod dataset;
-mod digest;
 mod error;
 mod export;
-pub mod fetch;
 mod filter;
 mod interactions;
 mod load;
 mod prepared;
 mod read;
-pub mod regular_file;
-mod spec;
-pub mod spec_text;
 mod statistics;
 mod synthetic;
 mod vectors;
@@ -28,8 +22,5 @@ pub use error::{DataError, LineProblem};
 pub use export::{ExportError, export};
 pub use interactions::{Interaction, Interactions, Metadata, OrderedBy, Removed};
 pub use load::{fingerprint, load};
-pub use spec::{
-    Cohorts, Columns, DatasetKind, DatasetSpec, KCore, KCoreMode, SpecProblem, UnknownItems,
-};
 pub use statistics::Statistics;
 pub use vectors::{ItemVectors, PartVectors, VectorsError, VectorsProblem};

@@ -1,9 +1,10 @@
 //! From a spec to a dataset, and the fingerprint that stands for what a spec yields.
 
-use sha2::{Digest, Sha256};
+use genair_files::Sha256;
 
 use crate::interactions::Interactions;
-use crate::{DataError, Dataset, DatasetKind, DatasetSpec, digest, filter, read, synthetic};
+use crate::{DataError, Dataset, filter, read, synthetic};
+use genair_protocol::{DatasetKind, DatasetSpec};
 
 /// Reads or generates, filters, orders and splits.
 ///
@@ -46,7 +47,7 @@ pub fn fingerprint(spec: &DatasetSpec) -> Result<String, DataError> {
         path: None,
         ..spec.clone()
     };
-    let mut digest = Sha256::new();
+    let mut digest = Sha256::default();
     digest.update("genair-data 1\n");
     // Keys are written in the order of the struct and absent ones left out, so that the text is
     // canonical; a map with text keys cannot fail to serialise.
@@ -63,5 +64,5 @@ pub fn fingerprint(spec: &DatasetSpec) -> Result<String, DataError> {
             digest.update(format!("items {}\n", read::hash_file(items)?));
         }
     }
-    Ok(digest::hex(digest))
+    Ok(digest.finish())
 }

@@ -1,13 +1,16 @@
 //! A dataset in one file: read, filtered, ordered and numbered, so that the runs of a sweep need not each do
 //! that again. What the file does not decide, [`DatasetSpec::max_len`] and the cohorts, is the reader's.
 
-use std::io::{BufReader, BufWriter, Write};
+use std::io::BufReader;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::interactions::{Metadata, Removed};
-use crate::{DataError, Dataset, DatasetSpec, OrderedBy, regular_file};
+use genair_files::regular_file;
+
+use crate::{DataError, Dataset, OrderedBy};
+use genair_protocol::DatasetSpec;
 
 /// Changes with the content, so that an older file is refused.
 const FORMAT: u32 = 2;
@@ -52,19 +55,10 @@ impl Dataset {
                 .collect(),
             sequences: (0..self.num_users()).map(user).collect(),
         };
-        let write = || -> std::io::Result<()> {
-            let folder = path.parent().unwrap_or(Path::new("."));
-            std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            let mut buffer = BufWriter::new(&mut file);
-            serde_json::to_writer(&mut buffer, &prepared)?;
-            buffer.flush()?;
-            drop(buffer);
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            Ok(())
-        };
-        write().map_err(|source| DataError::Write {
+        let written = genair_files::write_with(path, |file| {
+            serde_json::to_writer(file, &prepared).map_err(std::io::Error::from)
+        });
+        written.map_err(|source| DataError::Write {
             path: path.to_owned(),
             source,
         })
@@ -107,7 +101,7 @@ impl Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cohorts, DatasetKind};
+    use genair_protocol::{Cohorts, DatasetKind};
 
     fn spec(max_len: usize, long_user: u32) -> DatasetSpec {
         DatasetSpec {

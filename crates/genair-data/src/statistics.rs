@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::Cohorts;
 use crate::dataset::{Dataset, ItemId};
 use crate::interactions::{Metadata, OrderedBy, Removed};
+use genair_protocol::Cohorts;
 
 /// What `genair data stats` shows. Counts are taken after all filters, unless they say otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -6,8 +6,6 @@
 mod error;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
@@ -15,7 +13,9 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Dataset, digest, regular_file};
+use genair_files::regular_file;
+
+use crate::Dataset;
 pub use error::{VectorsError, VectorsProblem};
 
 /// Value of `format` in the files written here.
@@ -96,25 +96,11 @@ impl ItemVectors {
             path: path.to_owned(),
             problem,
         })?;
-        let partial = path.with_extension(format!("tmp-{}", std::process::id()));
-        let write = || {
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            let mut file = File::create(&partial)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            std::fs::rename(&partial, path)
-        };
-        write().map_err(|source| {
-            // The first error is the one to tell; what is left over is named as temporary.
-            let _ = std::fs::remove_file(&partial);
-            VectorsError::Write {
-                path: path.to_owned(),
-                source,
-            }
+        genair_files::write(path, &bytes).map_err(|source| VectorsError::Write {
+            path: path.to_owned(),
+            source,
         })?;
-        Ok(digest::of(&bytes))
+        Ok(genair_files::sha256(&bytes))
     }
 
     /// The table of a dataset: width `w` and `[items + 1, w]` values row by row, row 0 (padding)

@@ -5,10 +5,8 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use genair_data::{
-    Columns, Dataset, DatasetKind, DatasetSpec, KCore, KCoreMode, OrderedBy, UnknownItems, export,
-    load,
-};
+use genair_data::{Dataset, OrderedBy, export, load};
+use genair_protocol::{Columns, DatasetKind, DatasetSpec, KCore, KCoreMode, UnknownItems};
 use tempfile::TempDir;
 
 /// Users take turns, so that nothing but the order of the file keeps a user's rows in order.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use genair_data::{DatasetKind, DatasetSpec, fingerprint, load};
+use genair_data::{fingerprint, load};
+use genair_protocol::{DatasetKind, DatasetSpec};
 use tempfile::TempDir;
 
 /// What [`load`] says about files of a folder, which is left out of the text.

@@ -6,9 +6,8 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use genair_data::{
-    Columns, DataError, Dataset, DatasetKind, DatasetSpec, UnknownItems, fingerprint, load,
-};
+use genair_data::{DataError, Dataset, fingerprint, load};
+use genair_protocol::{Columns, DatasetKind, DatasetSpec, UnknownItems};
 use tempfile::TempDir;
 
 const ROWS: &str =

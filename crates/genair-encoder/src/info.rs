@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::encoder::read_vocabulary;
 use crate::folder::{ModelFolder, WEIGHTS, read};
@@ -41,7 +40,7 @@ pub fn info(path: &Path) -> Result<Info, EncodeError> {
     let vocabulary = read_vocabulary(&folder)?;
     let mut files = BTreeMap::new();
     for file in &folder.files {
-        let digest = hex(&read(&path.join(file))?);
+        let digest = genair_files::sha256(read(&path.join(file))?);
         files.insert(file.display().to_string(), digest);
     }
     Ok(Info {
@@ -54,9 +53,4 @@ pub fn info(path: &Path) -> Result<Info, EncodeError> {
         sha256: files[WEIGHTS].clone(),
         files,
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use genair_eval::{Split, rank, sampled_negatives};
+use genair_eval::{rank, sampled_negatives};
+use genair_protocol::Split;
 
 /// Catalogues: Amazon Beauty's, and the largest this project promises to handle.
 const CATALOGUES: [u32; 2] = [12_000, 1_000_000];

@@ -1,6 +1,6 @@
 //! Which cohorts a user belongs to. The thresholds come from the dataset; see docs/data.md, "Cohorts".
 
-use crate::Cohort;
+use genair_protocol::Cohort;
 
 /// Where short ends and long begins, and tail and head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,16 +4,6 @@
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
-    /// A name that is none of an enum's.
-    #[error("`{found}` is not a {what}; it is one of {known}")]
-    UnknownName {
-        /// What the name should have been, such as `metric`.
-        what: &'static str,
-        /// The name as given.
-        found: String,
-        /// Every name there is, separated by commas.
-        known: String,
-    },
     /// A score that is not a number.
     #[error("the score of item {item} is NaN")]
     NanScore {

@@ -6,15 +6,11 @@
 mod cohort;
 mod error;
 mod metrics;
-mod names;
 mod negatives;
 mod rank;
-mod spec;
 
 pub use cohort::{CohortThresholds, Membership};
 pub use error::EvalError;
-pub use metrics::{MetricRow, evaluate};
-pub use names::{Cohort, Metric, Protocol, Split};
+pub use metrics::{evaluate, value_of_rank};
 pub use negatives::{SAMPLED_NEGATIVES, sampled_negatives};
 pub use rank::{rank, sampled_rank};
-pub use spec::{EvalSpec, SpecProblem};

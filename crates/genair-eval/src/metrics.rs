@@ -1,35 +1,17 @@
 //! Ranks to metrics: means over the users of each cohort.
 
-use serde::{Deserialize, Serialize};
+use crate::{EvalError, Membership};
+use genair_protocol::{Cohort, EvalSpec, Metric, MetricRow};
 
-use crate::{Cohort, EvalError, EvalSpec, Membership, Metric};
-
-/// One measured value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MetricRow {
-    /// The users averaged over.
-    pub cohort: Cohort,
-    /// What was measured.
-    pub metric: Metric,
-    /// Cut-off, at least 1.
-    pub k: u32,
-    /// Mean over the cohort's users, in [0, 1].
-    pub value: f64,
-    /// Users behind the value, at least 1.
-    pub users: u64,
-}
-
-impl Metric {
-    /// The metric of one user whose target has `rank`, from 0, in [0, 1].
-    pub fn of_rank(self, rank: u32, k: u32) -> f64 {
-        if rank >= k {
-            return 0.0;
-        }
-        match self {
-            Self::Hr => 1.0,
-            Self::Ndcg => (f64::from(rank) + 2.0).log2().recip(),
-            Self::Mrr => (f64::from(rank) + 1.0).recip(),
-        }
+/// The metric of one user whose target has `rank`, from 0, in [0, 1] (docs/method.md, section 7).
+pub fn value_of_rank(metric: Metric, rank: u32, k: u32) -> f64 {
+    if rank >= k {
+        return 0.0;
+    }
+    match metric {
+        Metric::Hr => 1.0,
+        Metric::Ndcg => (f64::from(rank) + 2.0).log2().recip(),
+        Metric::Mrr => (f64::from(rank) + 1.0).recip(),
     }
 }
 
@@ -76,6 +58,9 @@ pub fn evaluate(
 
 /// Mean of a metric over at least one user's rank.
 fn mean_over_users(ranks: &[u32], metric: Metric, k: u32) -> f64 {
-    let sum: f64 = ranks.iter().map(|&rank| metric.of_rank(rank, k)).sum();
+    let sum: f64 = ranks
+        .iter()
+        .map(|&rank| value_of_rank(metric, rank, k))
+        .sum();
     sum / ranks.len() as f64
 }

@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sha2::{Digest, Sha256};
 
-use crate::Split;
+use genair_protocol::Split;
 
 /// How many negatives the sampled protocol draws, catalogue permitting.
 pub const SAMPLED_NEGATIVES: usize = 100;
@@ -15,7 +15,7 @@ pub const SAMPLED_NEGATIVES: usize = 100;
 /// so the length of the result says how many there were.
 ///
 /// `known` is the user's whole sequence, both targets included, ascending and without duplicates.
-/// `seed` is [`EvalSpec::seed`](crate::EvalSpec::seed), `user` the user's number in the dataset.
+/// `seed` is [`EvalSpec::seed`](genair_protocol::EvalSpec::seed), `user` the user's number in the dataset.
 ///
 /// # Panics
 /// If `known` is out of order or holds an item outside 1 to `n_items`.

@@ -8,7 +8,8 @@
 
 use std::path::Path;
 
-use genair_eval::{Cohort, CohortThresholds, EvalSpec, Membership, Metric, evaluate, rank};
+use genair_eval::{CohortThresholds, Membership, evaluate, rank};
+use genair_protocol::{Cohort, EvalSpec, Metric};
 use serde_json::Value;
 
 fn fixture() -> Value {

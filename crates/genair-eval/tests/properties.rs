@@ -5,7 +5,8 @@
     reason = "helpers of tests may panic as the tests may"
 )]
 
-use genair_eval::{Cohort, EvalSpec, Membership, Metric, MetricRow, evaluate, rank, sampled_rank};
+use genair_eval::{Membership, evaluate, rank, sampled_rank};
+use genair_protocol::{Cohort, EvalSpec, Metric, MetricRow};
 use proptest::prelude::*;
 
 /// Few distinct values, so that ties are common.

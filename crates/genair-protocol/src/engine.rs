@@ -39,7 +39,7 @@ pub enum EngineTask {
     Tokenize,
 }
 
-/// How an answer is sampled (METHOD.md, section 3): repetition penalty over prompt and answer, then
+/// How an answer is sampled (docs/method.md, section 3): repetition penalty over prompt and answer, then
 /// temperature, then top-p, in the order of Hugging Face's generate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

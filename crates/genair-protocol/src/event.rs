@@ -2,7 +2,7 @@
 
 use std::io;
 
-use genair_eval::{MetricRow, Protocol, Split};
+use crate::{MetricRow, Protocol, Split};
 use serde::{Deserialize, Serialize};
 
 /// A run's progress, in this order: `started`, `diagnostics` and `item_space` before training, `resumed`

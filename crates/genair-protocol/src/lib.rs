@@ -1,23 +1,33 @@
-//! What crosses a process border, as plain data: a run's spec on the way in, its events on the way
-//! out, and what a plugin says of itself. No input or output, no tensors, no database.
+//! The vocabulary: specs of datasets, evaluation and runs, the names of metrics and cohorts, and what
+//! crosses a process border as plain data. Knows no file, network, database or tensor.
 
+mod dataset;
 mod engine;
+mod eval;
 mod event;
+mod names;
 mod plugin;
+mod problem;
 mod representation;
 mod run;
 pub mod text;
 
+pub use dataset::{
+    Cohorts, Columns, DatasetKind, DatasetSpec, GeneratorSettings, KCore, KCoreMode, MAX_AUDIENCES,
+    UnknownItems,
+};
 pub use engine::{
     AnswerEnd, EngineEvent, EngineItem, EngineRecord, EngineRequest, EngineTask, GenerationSpec,
 };
+pub use eval::{EvalSpec, MetricRow};
 pub use event::{
     ArtefactKind, DataFacts, Diagnostic, FailureKind, ItemPlace, MachineFacts, RunEvent,
     RunFailure, RunPhase, RunTotals,
 };
 pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, TrainsOn};
-pub use genair_eval::MetricRow;
+pub use names::{Cohort, Metric, Protocol, Split, UnknownName};
 pub use plugin::{PluginReport, plugin_name};
+pub use problem::SpecProblem;
 pub use representation::{
     AdapterKind, AdapterSpec, AssociationSpec, CalibrationOn, CalibrationSpec, FrozenSpec, Fusion,
     RepresentationKind, RepresentationSpec, VectorPart, VectorSource,

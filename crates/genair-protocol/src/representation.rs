@@ -1,5 +1,5 @@
 //! Item representations of a run: where item vectors come from, what is made of them, and how they are
-//! calibrated (METHOD.md, sections 3, 4 and 6).
+//! calibrated (docs/method.md, sections 3, 4 and 6).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ pub struct FrozenSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum VectorSource {
-    /// A file of item vectors (`genair_data::ItemVectors`).
+    /// A file of item vectors (`crate::ItemVectors`).
     File {
         /// SHA-256, lower-case hex, of the recipe that makes the file: model, prompts, settings and
         /// catalogue; of the file itself where it was made elsewhere.
@@ -143,7 +143,7 @@ pub enum Fusion {
     Concat,
 }
 
-/// Behavioural calibration, `L = L_rec + alpha L_cal` (METHOD.md, section 6).
+/// Behavioural calibration, `L = L_rec + alpha L_cal` (docs/method.md, section 6).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CalibrationSpec {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use genair_data::DatasetSpec;
-use genair_eval::EvalSpec;
+use crate::DatasetSpec;
+use crate::EvalSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ pub struct BackboneSpec {
     pub params: serde_json::Map<String, serde_json::Value>,
 }
 
-/// How a run trains. Defaults are the paper's (METHOD.md, section 5).
+/// How a run trains. Defaults are the paper's (docs/method.md, section 5).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainSpec {
@@ -107,9 +107,10 @@ pub struct LossSpec {
     pub sampler: NegativeSampler,
     /// Who they are for.
     pub negatives_for: NegativesFor,
-    /// gBCE's `t` in [0, 1]: 0 is BCE, 1 corrects all of the overconfidence that sampling causes.
+    /// gBCE's `t` in [0, 1] (arXiv:2308.07192, Eq. 13): 0 is BCE, 1 corrects all of the overconfidence that
+    /// sampling causes.
     #[schemars(range(min = 0, max = 1))]
-    pub calibration: f64,
+    pub t: f64,
 }
 
 impl Default for LossSpec {
@@ -119,7 +120,7 @@ impl Default for LossSpec {
             negatives: 1,
             sampler: NegativeSampler::Uniform,
             negatives_for: NegativesFor::Position,
-            calibration: 0.75,
+            t: 0.75,
         }
     }
 }
@@ -215,7 +216,7 @@ impl Default for StopSpec {
     fn default() -> Self {
         Self {
             metric: ValidationMetric {
-                metric: genair_eval::Metric::Ndcg,
+                metric: crate::Metric::Ndcg,
                 k: 10,
             },
             patience: 20,
@@ -231,7 +232,7 @@ impl Default for StopSpec {
 #[schemars(extend("pattern" = "^(hr|ndcg|mrr)@[1-9][0-9]*$"))]
 pub struct ValidationMetric {
     /// What is measured.
-    pub metric: genair_eval::Metric,
+    pub metric: crate::Metric,
     /// Cut-off, at least 1.
     pub k: u32,
 }

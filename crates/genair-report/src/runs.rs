@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use genair_eval::{Cohort, Metric, Protocol};
+use genair_protocol::{Cohort, Metric, Protocol};
 use genair_store::{Store, told_apart};
 use serde::Deserialize;
 

@@ -1,11 +1,8 @@
 //! A run's identity: everything that decides its numbers, hashed. Two runs with one identity are one
 //! run, whatever sweep, folder or machine they belong to.
 
-use std::fmt::Write;
-
 use genair_protocol::{RESULTS_VERSION, RunSpec};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// SHA-256, lower-case hex, over the canonical JSON of the run's spec (without its dataset's path),
 /// the data's fingerprint, the plugin's hash and the version of the results.
@@ -30,23 +27,12 @@ fn what_decides(spec: &RunSpec) -> Value {
 }
 
 fn hash(spec: Value, data_sha256: &str, plugin_sha256: Option<&str>) -> String {
-    sha256_hex(canonical(&json!({
+    genair_files::sha256(canonical(&json!({
         "results_version": RESULTS_VERSION,
         "run": spec,
         "data_sha256": data_sha256,
         "plugin_sha256": plugin_sha256,
     })))
-}
-
-/// Lower-case hex of the SHA-256 of some bytes.
-pub(crate) fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }
 
 /// JSON with sorted keys and no spaces, whatever features serde_json was built with.
@@ -70,8 +56,8 @@ fn canonical(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use genair_data::DatasetSpec;
-    use genair_eval::EvalSpec;
+    use genair_protocol::DatasetSpec;
+    use genair_protocol::EvalSpec;
     use genair_protocol::{BackboneSpec, RepresentationKind, RepresentationSpec, TrainSpec};
 
     use super::*;
@@ -179,7 +165,7 @@ mod tests {
             r#"{"a":"\"","b":[1,0.5,null]}"#
         );
         assert_eq!(
-            sha256_hex("abc"),
+            genair_files::sha256("abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
     }

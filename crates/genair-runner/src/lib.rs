@@ -1,6 +1,6 @@
-//! The core runner: a spec becomes a plan, a plan becomes worker processes, their events become rows.
+//! The core runner: a sweep becomes a plan, a plan becomes worker processes, their events become rows.
 //!
-//! Start with [`spec::SpecFile`], [`Plan`] and [`sweep`]. Never links libtorch: a run is a process of
+//! Start with [`Plan`] and [`sweep`]. Never links libtorch: a run is a process of
 //! `genair-trainer`, so that a crash costs one run.
 
 mod artefacts;
@@ -18,7 +18,6 @@ mod queue;
 mod recorder;
 mod reproduce;
 mod schedule;
-pub mod spec;
 mod stage;
 mod template;
 mod trainer;
@@ -33,10 +32,9 @@ pub use interrupt::{Interrupt, Urgency};
 pub use observer::{Notice, Observer, Outcome};
 pub use plan::{Plan, PlanError, PlannedRun};
 pub use prepare::{Archetypes, StageProgress, archetypes, prepare};
-pub use prune::{Across, Pruning, Rule};
 pub use reproduce::{Comparison, Input, InputState, ReproduceError, Reproduction};
 pub use schedule::{CRASH_RETRIES, Execution, SweepError, SweepReport, sweep};
-pub use stage::{Stage, StageError, StageKind, StageName, VectorsStage};
+pub use stage::{Stage, StageError, StageKind, StageName};
 pub use template::{TemplateError, write_backbone};
 pub use trainer::{Trainer, TrainerError};
 pub use writer::WriterGone;

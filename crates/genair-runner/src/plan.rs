@@ -4,14 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use genair_archetype::Installation;
-use genair_data::{DataError, DatasetKind, DatasetSpec};
-use genair_protocol::{FailureKind, RunFailure, RunPhase, RunSpec, VectorSource};
+use genair_data::DataError;
+use genair_protocol::{
+    DatasetKind, DatasetSpec, FailureKind, RunFailure, RunPhase, RunSpec, VectorSource,
+};
 use serde::Serialize;
 
-use crate::identity::{configuration, identity, sha256_hex};
-use crate::prune::Pruning;
-use crate::spec::{Labels, PluginFile, Problem, Schedule, Sweep, SweepRun};
-use crate::stage::{self, Stage, StageError, StageKind, Stages, VectorsStage, with_causes};
+use crate::identity::{configuration, identity};
+use crate::stage::{self, Stage, StageError, StageKind, Stages, with_causes};
+use genair_spec::{Labels, PluginFile, Problem, Pruning, Schedule, Sweep, SweepRun, VectorsStage};
 
 /// Stands for the fingerprint of data that cannot be read.
 const UNREADABLE: &str = "unreadable";
@@ -303,7 +304,7 @@ impl Identified<'_> {
 /// What is asked of a run's item vectors: SHA-256, lower-case hex, of the settings as they are, without the
 /// content of files.
 fn question(run: &SweepRun, vectors: &VectorsStage) -> String {
-    sha256_hex(format!("{:?} {vectors:?}", run.spec.dataset))
+    genair_files::sha256(format!("{:?} {vectors:?}", run.spec.dataset))
 }
 
 /// The failure of a run that something it needs cannot be made for.

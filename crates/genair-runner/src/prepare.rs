@@ -7,12 +7,12 @@ use genair_archetype::{
     VectorsRecipe, assemble, export_archetypes, generate, import, models,
 };
 use genair_calibration::Associations;
-use genair_data::{Catalogue, DatasetSpec, ItemVectors};
-use genair_protocol::{AssociationSpec, InputFile};
+use genair_data::{Catalogue, ItemVectors};
+use genair_protocol::{AssociationSpec, DatasetSpec, InputFile};
+use genair_spec::VectorsStage;
 
-use crate::identity::sha256_hex;
 use crate::interrupt::Interrupt;
-use crate::stage::{Stage, StageError, StageKind, VectorsStage};
+use crate::stage::{Stage, StageError, StageKind};
 
 /// Archetypes of a catalogue with the item vectors that were made of them.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct Archetypes {
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageProgress {
     /// A model is being fetched.
-    Fetching(genair_data::fetch::Progress),
+    Fetching(genair_fetch::Progress),
     /// Archetypes are being written.
     Generating(GenerationProgress),
 }
@@ -76,7 +76,7 @@ pub fn prepare(
     })?;
     Ok(InputFile {
         path: stage.path.clone(),
-        sha256: sha256_hex(bytes),
+        sha256: genair_files::sha256(bytes),
     })
 }
 

@@ -9,56 +9,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use genair_data::DatasetSpec;
+use genair_protocol::DatasetSpec;
 use genair_store::{Continued, Owner, PruneDecision, RunId, RunState, Standing, Store, StoreError};
-use serde::Deserialize;
+
+use genair_spec::{Across, Pruning, Rule};
 
 use crate::plan::PlannedRun;
-
-/// How runs are judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pruning {
-    /// By what.
-    pub rule: Rule,
-    /// Epochs that every run has before it may be pruned, at least 1.
-    pub grace: usize,
-    /// The same for backbones that need another one.
-    pub grace_of: BTreeMap<String, usize>,
-    /// What runs that are compared may differ in, besides their variant.
-    pub across: Vec<Across>,
-}
-
-/// When a run is too bad to go on. "Best" is the best validation of a run so far: what it would end with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934, algorithm 2). At each rung, which are
-    /// `grace`, `grace * reduction`, `grace * reduction^2`, ... epochs, a run goes on if it is among the best
-    /// `1 / reduction` of the runs that have reached the rung, itself included; rounded down, so the first ones
-    /// never are. A run that was stopped goes on as soon as it is among them, before new ones begin. Where no
-    /// run would finish, the best of the highest rung goes on.
-    Asha {
-        /// At least 2.
-        reduction: usize,
-    },
-    /// After each validation a run goes on unless its best is below the median of the others' at that epoch
-    /// (Golovin et al. 2017), of which there must be some.
-    Median {
-        /// Others at the least, at least 1.
-        min_runs: usize,
-    },
-}
-
-/// Something that runs which are compared may differ in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Across {
-    /// Their backbone.
-    Backbone,
-    /// Their representation.
-    Representation,
-    /// Their seed.
-    Seed,
-}
 
 /// A run's standing at one epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +35,19 @@ struct Cadence {
     max: u64,
 }
 
-impl Rule {
+/// How a rule judges.
+trait Judge {
+    /// Its name, as the database has it.
+    fn name(self) -> &'static str;
+    /// The validation after which a run is judged at `rung`, from 0; none where training ends before.
+    fn epoch(self, cadence: Cadence, rung: u64) -> Option<u64>;
+    /// The rung that a run is judged at after the validation of `epoch`; the highest of those that fall on it.
+    fn rung(self, cadence: Cadence, epoch: u64) -> Option<u64>;
+    /// Judges a run's best by others' at the same rung.
+    fn judge(self, own: f64, others: &[f64]) -> Verdict;
+}
+
+impl Judge for Rule {
     fn name(self) -> &'static str {
         match self {
             Self::Asha { .. } => "asha",
@@ -87,7 +55,6 @@ impl Rule {
         }
     }
 
-    /// The validation after which a run is judged at `rung`, from 0; none where training ends before.
     fn epoch(self, cadence: Cadence, rung: u64) -> Option<u64> {
         let Cadence { grace, every, max } = cadence;
         let due = match self {
@@ -101,7 +68,6 @@ impl Rule {
         (due < max).then_some(due)
     }
 
-    /// The rung that a run is judged at after the validation of `epoch`; the highest of those that fall on it.
     fn rung(self, cadence: Cadence, epoch: u64) -> Option<u64> {
         let beyond = epoch.checked_sub(cadence.grace)?;
         let rung = match self {
@@ -113,7 +79,6 @@ impl Rule {
         (self.epoch(cadence, rung) == Some(epoch)).then_some(rung)
     }
 
-    /// Judges a run's best by others' at the same rung.
     fn judge(self, own: f64, others: &[f64]) -> Verdict {
         let mut values = others.to_vec();
         match self {
@@ -152,53 +117,46 @@ fn least_of_the_best(mut values: Vec<f64>, reduction: usize) -> Option<f64> {
     values.get(last).copied()
 }
 
-impl Pruning {
-    /// Epochs that a backbone's runs have before they may be pruned.
-    pub fn grace_of(&self, backbone: &str) -> usize {
-        self.grace_of.get(backbone).copied().unwrap_or(self.grace)
-    }
-
-    fn cadence(&self, run: &PlannedRun) -> Cadence {
-        let stop = &run.spec.train.stop;
-        Cadence {
-            grace: self.grace_of(&run.labels.backbone).max(1) as u64,
-            every: stop.eval_every.max(1) as u64,
-            max: stop.max_epochs as u64,
-        }
-    }
-
-    /// The epochs after which a run may be stopped to go on later, in rising order: its worker must leave
-    /// a checkpoint there.
-    pub(crate) fn pauses(&self, run: &PlannedRun) -> Vec<usize> {
-        if matches!(self.rule, Rule::Median { .. }) {
-            return Vec::new();
-        }
-        let cadence = self.cadence(run);
-        let epochs = (0..).map_while(|rung| self.rule.epoch(cadence, rung));
-        let mut epochs: Vec<usize> = epochs.map(|epoch| epoch as usize).collect();
-        epochs.dedup();
-        epochs
-    }
-
-    /// What runs that are compared have in common.
-    fn group(&self, run: &PlannedRun) -> String {
-        // Histories of other lengths, and other cohorts, leave the validation targets as they are.
-        let data = DatasetSpec {
-            path: None,
-            max_len: 0,
-            cohorts: Default::default(),
-            ..run.spec.dataset.clone()
-        };
-        let backbone = (!self.across.contains(&Across::Backbone)).then_some(&run.labels.backbone);
-        let representation =
-            (!self.across.contains(&Across::Representation)).then_some(&run.labels.representation);
-        let seed = (!self.across.contains(&Across::Seed)).then_some(run.labels.seed);
-        let dataset = &run.labels.dataset;
-        let metric = run.spec.train.stop.metric;
-        format!("{dataset} {data:?} {backbone:?} {representation:?} {seed:?} {metric}")
+/// When a run is validated, and when it may be pruned.
+fn cadence(pruning: &Pruning, run: &PlannedRun) -> Cadence {
+    let stop = &run.spec.train.stop;
+    Cadence {
+        grace: pruning.grace_of(&run.labels.backbone).max(1) as u64,
+        every: stop.eval_every.max(1) as u64,
+        max: stop.max_epochs as u64,
     }
 }
 
+/// The epochs after which a run may be stopped to go on later, in rising order: its worker must leave
+/// a checkpoint there.
+pub(crate) fn pauses(pruning: &Pruning, run: &PlannedRun) -> Vec<usize> {
+    if matches!(pruning.rule, Rule::Median { .. }) {
+        return Vec::new();
+    }
+    let cadence = cadence(pruning, run);
+    let epochs = (0..).map_while(|rung| pruning.rule.epoch(cadence, rung));
+    let mut epochs: Vec<usize> = epochs.map(|epoch| epoch as usize).collect();
+    epochs.dedup();
+    epochs
+}
+
+/// What runs that are compared have in common.
+fn group(pruning: &Pruning, run: &PlannedRun) -> String {
+    // Histories of other lengths, and other cohorts, leave the validation targets as they are.
+    let data = DatasetSpec {
+        path: None,
+        max_len: 0,
+        cohorts: Default::default(),
+        ..run.spec.dataset.clone()
+    };
+    let backbone = (!pruning.across.contains(&Across::Backbone)).then_some(&run.labels.backbone);
+    let representation =
+        (!pruning.across.contains(&Across::Representation)).then_some(&run.labels.representation);
+    let seed = (!pruning.across.contains(&Across::Seed)).then_some(run.labels.seed);
+    let dataset = &run.labels.dataset;
+    let metric = run.spec.train.stop.metric;
+    format!("{dataset} {data:?} {backbone:?} {representation:?} {seed:?} {metric}")
+}
 /// Judges the runs of one sweep.
 pub(crate) struct Pruner {
     groups: Vec<Arc<Group>>,
@@ -240,11 +198,11 @@ impl Pruner {
     ) -> Self {
         let mut groups: BTreeMap<String, Vec<Member>> = BTreeMap::new();
         for (at, (number, run)) in runs.enumerate() {
-            groups.entry(pruning.group(run)).or_default().push(Member {
+            groups.entry(group(pruning, run)).or_default().push(Member {
                 number,
                 at,
                 identity: run.identity.clone(),
-                cadence: pruning.cadence(run),
+                cadence: cadence(pruning, run),
             });
         }
         let rule = pruning.rule;

@@ -9,7 +9,7 @@ use genair_store::PeakMemory;
 
 use crate::memory;
 use crate::plan::PlannedRun;
-use crate::spec::Labels;
+use genair_spec::Labels;
 
 /// How often a waiting thread looks whether it is asked to stop.
 const TICK: Duration = Duration::from_millis(50);
@@ -220,7 +220,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use genair_eval::EvalSpec;
+    use genair_protocol::EvalSpec;
     use genair_protocol::{
         BackboneSpec, RepresentationKind, RepresentationSpec, RunSpec, TrainSpec,
     };
@@ -232,7 +232,7 @@ mod tests {
     fn run(backbone: &str, priority: usize) -> PlannedRun {
         let spec = RunSpec {
             dataset_name: "made".to_owned(),
-            dataset: genair_data::DatasetSpec::default(),
+            dataset: genair_protocol::DatasetSpec::default(),
             backbone: BackboneSpec {
                 name: backbone.to_owned(),
                 params: serde_json::Map::new(),

@@ -19,11 +19,11 @@ use tempfile::TempDir;
 
 use self::numbers::{Numbers, comparison};
 use crate::code::{CODE_DIRTY, CODE_REVISION};
-use crate::identity::sha256_hex;
 use crate::interrupt::Interrupt;
-use crate::stage::{StageKind, VectorsStage, path_of};
+use crate::stage::{StageKind, path_of};
 use crate::trainer::Trainer;
 use crate::worker::{Ending, Launch, Limits, Next, run_worker};
+use genair_spec::VectorsStage;
 
 /// How something a run was made from stands today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -398,6 +398,6 @@ fn read(path: &Path) -> Option<InputFile> {
     let bytes = std::fs::read(path).ok()?;
     Some(InputFile {
         path: path.to_owned(),
-        sha256: sha256_hex(bytes),
+        sha256: genair_files::sha256(bytes),
     })
 }

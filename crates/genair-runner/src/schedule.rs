@@ -19,15 +19,14 @@ pub use self::outcome::{SweepError, SweepReport};
 use self::threads::Scheduler;
 use crate::artefacts;
 use crate::code::code_revision;
-use crate::identity::sha256_hex;
 use crate::interrupt::Interrupt;
 use crate::observer::{Notice, Observer, Outcome};
 use crate::plan::{Plan, PlannedRun};
 use crate::prune::Pruner;
 use crate::queue::Queue;
-use crate::spec::Labels;
 use crate::trainer::Trainer;
 use crate::writer::{Writer, WriterGone};
+use genair_spec::Labels;
 
 /// How often a run that crashes is tried again before it counts as failed.
 pub const CRASH_RETRIES: usize = 2;
@@ -253,7 +252,7 @@ fn new_run(run: &PlannedRun) -> Result<NewRun, SweepError> {
     Ok(NewRun {
         identity: run.identity.clone(),
         configuration: run.configuration.clone(),
-        spec_sha256: sha256_hex(&spec),
+        spec_sha256: genair_files::sha256(&spec),
         spec,
         dataset,
         backbone,

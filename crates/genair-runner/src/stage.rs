@@ -8,37 +8,17 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
-    ArchetypeError, ArchetypeSpec, AssembleError, EngineKind, ImportError, Installation,
-    StateSource, VectorsRecipe, import_sha256,
+    ArchetypeError, AssembleError, EngineKind, ImportError, Installation, StateSource,
+    VectorsRecipe, import_sha256,
 };
 use genair_calibration::AssociationsError;
-use genair_data::{DataError, DatasetSpec, VectorsError};
-use genair_protocol::{AssociationSpec, FailureKind};
+use genair_data::{DataError, VectorsError};
+use genair_protocol::{AssociationSpec, DatasetSpec, FailureKind};
+use genair_spec::VectorsStage;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::identity::sha256_hex;
 use crate::prepare::import_of;
-
-/// How a run's item vectors are made.
-#[derive(Clone, Debug, PartialEq)]
-pub enum VectorsStage {
-    /// A language model writes archetypes, and its hidden states, pooled and reduced, are the vectors;
-    /// or a sentence encoder reads the item's text.
-    Archetype {
-        /// Engine, model, prompt and generation.
-        settings: Box<ArchetypeSpec>,
-        /// Principal components of each part; 0: as they come.
-        components: usize,
-    },
-    /// Vectors made elsewhere.
-    Import {
-        /// Their file.
-        path: PathBuf,
-        /// The file of their rows' item ids; none where rows are the catalogue's.
-        items: Option<PathBuf>,
-    },
-}
 
 /// Something to be made before the runs that need it.
 #[derive(Clone, Debug)]
@@ -181,7 +161,7 @@ pub(crate) fn prepared_spec(data: &DatasetSpec) -> DatasetSpec {
 
 /// SHA-256, lower-case hex, of what decides a file of prepared data: its spec and files.
 pub(crate) fn data_sha256(fingerprint: &str) -> String {
-    sha256_hex(json!({ "prepared": 2, "data": fingerprint }).to_string())
+    genair_files::sha256(json!({ "prepared": 2, "data": fingerprint }).to_string())
 }
 
 /// SHA-256, lower-case hex, of what decides a file of item vectors.
@@ -209,7 +189,7 @@ pub(crate) fn vectors_sha256(
 /// SHA-256, lower-case hex, of what decides a dataset's association scores.
 pub(crate) fn associations_sha256(data_sha256: &str, spec: &AssociationSpec) -> String {
     let recipe = json!({ "associations": 1, "data": data_sha256, "spec": spec });
-    sha256_hex(recipe.to_string())
+    genair_files::sha256(recipe.to_string())
 }
 
 /// Why a stage has no outcome.

@@ -318,7 +318,9 @@ async fn connect(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
     // once, the second waits here and finds it made.
     let mut transaction = connection.begin_with(WRITE).await?;
     match schema_version(&mut transaction).await? {
-        None => drop(sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?),
+        None => {
+            sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+        }
         Some(found) => require_current(found)?,
     }
     transaction.commit().await?;

@@ -1,6 +1,6 @@
 //! Reading runs back: their states, and lists of them.
 
-use genair_eval::{Cohort, Metric, Protocol};
+use genair_protocol::{Cohort, Metric, Protocol};
 use serde::Serialize;
 use sqlx::FromRow;
 

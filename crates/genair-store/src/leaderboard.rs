@@ -1,6 +1,6 @@
 //! The views `leaderboard`, one row per sweep, finished run and result, and `leaderboard_mean`, over seeds.
 
-use genair_eval::{Cohort, Metric, Protocol, Split};
+use genair_protocol::{Cohort, Metric, Protocol, Split};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, FromRow};
 

@@ -12,7 +12,6 @@ mod connection;
 mod delete;
 mod error;
 mod estimate;
-mod hash;
 mod inspect;
 mod leaderboard;
 mod machine;

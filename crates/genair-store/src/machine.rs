@@ -4,7 +4,6 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::StoreErrorKind;
-use crate::hash::sha256_hex;
 
 /// A machine that executes runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -55,7 +54,7 @@ impl Machine {
             system,
         } = self;
         let integer = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let key = sha256_hex(format!(
+        let key = genair_files::sha256(format!(
             "{host}\n{cpu}\n{cores}\n{memory_bytes:?}\n{system}"
         ));
         sqlx::query(

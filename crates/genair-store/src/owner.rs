@@ -11,7 +11,6 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use crate::hash::sha256_hex;
 use crate::machine::host;
 use crate::{Machine, StoreErrorKind};
 
@@ -38,7 +37,7 @@ impl CodeRevision {
         let Some(diff) = &self.diff else {
             return Ok(None);
         };
-        let key = sha256_hex(diff);
+        let key = genair_files::sha256(diff);
         sqlx::query(
             "INSERT INTO code_diffs (sha256, gzip) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING",
         )

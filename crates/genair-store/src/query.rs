@@ -10,7 +10,6 @@ use sqlx::{
 };
 
 use crate::error::{SQLITE_READONLY, sqlite_code};
-use crate::hash::hex;
 use crate::statement::{Statement, look_at};
 use crate::{Store, StoreError, StoreErrorKind};
 
@@ -137,7 +136,8 @@ fn value(raw: SqliteValueRef<'_>) -> Result<Value, StoreErrorKind> {
         "INTEGER" => <i64 as Decode<Sqlite>>::decode(raw).map(Value::from),
         "REAL" => <f64 as Decode<Sqlite>>::decode(raw).map(real),
         "TEXT" => <String as Decode<Sqlite>>::decode(raw).map(Value::from),
-        _ => <Vec<u8> as Decode<Sqlite>>::decode(raw).map(|blob| Value::from(hex(&blob))),
+        _ => <Vec<u8> as Decode<Sqlite>>::decode(raw)
+            .map(|blob| Value::from(genair_files::hex(&blob))),
     };
     decoded.map_err(|error| sqlx::Error::Decode(error).into())
 }

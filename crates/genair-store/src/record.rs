@@ -1,9 +1,8 @@
 //! A run's events to rows, as they happen.
 
-use genair_eval::{Protocol, Split};
 use genair_protocol::{
-    DataFacts, Diagnostic, InputFile, ItemPlace, MachineFacts, MetricRow, RunEvent, RunFailure,
-    RunTotals,
+    DataFacts, Diagnostic, InputFile, ItemPlace, MachineFacts, MetricRow, Protocol, RunEvent,
+    RunFailure, RunTotals, Split,
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 

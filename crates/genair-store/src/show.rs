@@ -1,6 +1,6 @@
 //! Everything about one run, read back.
 
-use genair_eval::{Cohort, Metric, Protocol, Split};
+use genair_protocol::{Cohort, Metric, Protocol, Split};
 use serde::Serialize;
 use sqlx::FromRow;
 

@@ -11,7 +11,7 @@ mod database;
 
 use std::time::Duration;
 
-use genair_eval::{Cohort, Split};
+use genair_protocol::{Cohort, Split};
 use genair_store::{MeanFilter, Store};
 
 use database::{Size, generate};

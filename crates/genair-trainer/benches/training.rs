@@ -8,10 +8,10 @@
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group};
-use genair_data::{Dataset, DatasetSpec};
+use genair_data::Dataset;
 use genair_protocol::{
-    AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, RepresentationKind, RepresentationSpec,
-    TrainSpec, VectorPart, VectorSource,
+    AdapterSpec, CalibrationSpec, DatasetSpec, FrozenSpec, Fusion, RepresentationKind,
+    RepresentationSpec, TrainSpec, VectorPart, VectorSource,
 };
 use genair_trainer::bench::{TableStep, softmax_gradients, training_negatives};
 use genair_trainer::harness::{ModelUnderTest, built_plugin};

@@ -1,4 +1,4 @@
-//! The calibration term of a training step, beside the recommendation loss (METHOD.md, section 6).
+//! The calibration term of a training step, beside the recommendation loss (docs/method.md, section 6).
 //!
 //! Which items, with which weight, and the way back into the graph; the mathematics is
 //! `genair-calibration`'s, which knows no tensors.

@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use genair_data::Dataset;
-use genair_eval::{Protocol, Split};
-use genair_protocol::{RunEvent, RunPhase, RunSpec, ValidationMetric};
+use genair_protocol::{Protocol, RunEvent, RunPhase, RunSpec, Split, ValidationMetric};
 use tch::Tensor;
 
 use crate::batch::Batches;
@@ -164,7 +163,7 @@ impl Training<'_> {
         let users = ranks[0].len() as f64;
         let sum: f64 = ranks[0]
             .iter()
-            .map(|&rank| metric.metric.of_rank(rank, metric.k))
+            .map(|&rank| genair_eval::value_of_rank(metric.metric, rank, metric.k))
             .sum();
         Ok(sum / users)
     }

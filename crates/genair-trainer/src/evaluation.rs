@@ -3,10 +3,8 @@
 use std::ops::Range;
 
 use genair_data::{Dataset, ItemId};
-use genair_eval::{
-    CohortThresholds, EvalSpec, Membership, MetricRow, Protocol, Split, evaluate, rank,
-    sampled_negatives, sampled_rank,
-};
+use genair_eval::{CohortThresholds, Membership, evaluate, rank, sampled_negatives, sampled_rank};
+use genair_protocol::{EvalSpec, MetricRow, Protocol, Split};
 
 use crate::RunErrorKind;
 

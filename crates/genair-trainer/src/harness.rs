@@ -12,8 +12,9 @@ use std::sync::Arc;
 use genair_abi::{Capabilities, PLUGIN_FILE_PREFIX};
 use genair_calibration::Associations;
 use genair_data::Dataset;
-use genair_eval::{EvalSpec, Protocol, Split};
-use genair_protocol::{RepresentationKind, RepresentationSpec, TrainSpec};
+use genair_protocol::{
+    EvalSpec, Protocol, RepresentationKind, RepresentationSpec, Split, TrainSpec,
+};
 use tch::{Device, Tensor};
 
 use crate::batch::Batches;

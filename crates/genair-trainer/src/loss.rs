@@ -66,7 +66,7 @@ pub(crate) fn loss(spec: &LossSpec, input: &LossInput<'_>) -> Result<Loss, tch::
         }),
         LossKind::Gbce => sampled(&|positives_m, negatives_mn| {
             let negatives = negatives_mn.size()[1];
-            let power = gbce_power(negatives as f64, input.items as f64, spec.calibration);
+            let power = gbce_power(negatives as f64, input.items as f64, spec.t);
             let positive = positives_m.f_neg()?.f_softplus()?.f_mul_scalar(power)?;
             let negative = negatives_mn
                 .f_softplus()?
@@ -281,7 +281,7 @@ mod tests {
         LossSpec {
             kind,
             negatives: 2,
-            calibration: 0.75,
+            t: 0.75,
             ..LossSpec::default()
         }
     }
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn gbce_without_calibration_is_bce_and_with_full_calibration_scales_by_the_sampling_rate() {
+    fn gbce_with_t_of_0_is_bce_and_with_t_of_1_scales_by_the_sampling_rate() {
         assert!((gbce_power(10.0, 101.0, 0.0) - 1.0).abs() < 1e-12);
         assert!((gbce_power(10.0, 101.0, 1.0) - 0.1).abs() < 1e-12);
     }

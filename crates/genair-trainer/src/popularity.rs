@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use genair_data::Dataset;
-use genair_eval::Split;
+use genair_protocol::Split;
 
 use crate::RunErrorKind;
 use crate::evaluation::Scorer;

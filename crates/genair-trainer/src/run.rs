@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use genair_data::Dataset;
-use genair_eval::{EvalSpec, Split};
 use genair_process::NoThread;
 use genair_protocol::{
-    ArtefactKind, BUILTIN_BACKBONES, DataFacts, LOCK_FILE, MachineFacts, RunEvent, RunPhase,
-    RunSpec, RunTotals, WorkerRequest,
+    ArtefactKind, BUILTIN_BACKBONES, DataFacts, EvalSpec, LOCK_FILE, MachineFacts, RunEvent,
+    RunPhase, RunSpec, RunTotals, Split, WorkerRequest,
 };
 use tch::Device;
 

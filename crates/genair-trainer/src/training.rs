@@ -7,8 +7,7 @@ use std::ops::Range;
 
 use genair_abi::CreateContext;
 use genair_data::Dataset;
-use genair_eval::Split;
-use genair_protocol::{LossSpec, NegativesFor, TrainSpec};
+use genair_protocol::{LossSpec, NegativesFor, Split, TrainSpec};
 use tch::{Device, Kind, Tensor};
 
 use crate::RunErrorKind;

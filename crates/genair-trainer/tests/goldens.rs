@@ -10,9 +10,9 @@
 
 use std::path::{Path, PathBuf};
 
-use genair_data::{Dataset, DatasetSpec};
-use genair_eval::{Split, rank};
-use genair_protocol::TrainSpec;
+use genair_data::Dataset;
+use genair_eval::rank;
+use genair_protocol::{DatasetSpec, Split, TrainSpec};
 use genair_trainer::harness::{ModelUnderTest, built_plugin};
 use serde_json::{Value, json};
 use tch::Tensor;

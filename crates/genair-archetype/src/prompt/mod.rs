@@ -1,6 +1,6 @@
 //! What a model is told about an item: a spec on top of a preset, rendered by minijinja.
 //!
-//! Owns the rules of METHOD.md, section 3. Knows no model but for its chat template, and no tokens.
+//! Owns the rules of docs/method.md, section 3. Knows no model but for its chat template, and no tokens.
 
 mod chat;
 mod fields;
@@ -8,7 +8,8 @@ mod fields;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use genair_data::{Metadata, SpecProblem};
+use genair_data::Metadata;
+use genair_protocol::SpecProblem;
 use minijinja::{Environment, UndefinedBehavior, context};
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;

@@ -1,7 +1,8 @@
 //! Made-up inputs of a given size, shared with `examples/time_calibration.rs`.
 
 use genair_calibration::Associations;
-use genair_data::{Dataset, DatasetKind, DatasetSpec, ItemId, load};
+use genair_data::{Dataset, ItemId, load};
+use genair_protocol::{DatasetKind, DatasetSpec};
 
 /// A batch of `n` distinct items, and the associations of a catalogue with no others.
 pub(crate) struct Batch {

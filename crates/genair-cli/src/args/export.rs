@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use genair_eval::{Protocol, Split};
+use genair_protocol::{Protocol, Split};
 
 use super::DatabaseArgs;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use genair_eval::{Cohort, EvalError, Metric, Protocol, Split};
+use genair_protocol::{Cohort, Metric, Protocol, Split, UnknownName};
 use genair_store::RunState;
 
 use super::{CacheArgs, DatabaseArgs, HtmlArgs, PluginArgs, RanksArgs};
@@ -183,7 +183,7 @@ pub(crate) struct MeasureArgs {
 /// Takes one of `all` by its name.
 fn named<T>(all: &'static [T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
 where
-    T: std::str::FromStr<Err = EvalError> + Copy + Send + Sync + 'static,
+    T: std::str::FromStr<Err = UnknownName> + Copy + Send + Sync + 'static,
 {
     let names = all.iter().map(|value| name(*value));
     PossibleValuesParser::new(names).try_map(|name| name.parse())

@@ -8,8 +8,8 @@ use genair_archetype::{
     EngineKind, ImportFile, Installation, Neighbours, Report, ReportInput, RowIds, models, title,
 };
 use genair_data::{Catalogue, CatalogueItem, ItemVectors};
-use genair_runner::spec::{ArchetypeJob, SpecFile};
 use genair_runner::{Archetypes, Interrupt};
+use genair_spec::{ArchetypeJob, SpecFile};
 use indicatif::MultiProgress;
 use serde::Serialize;
 use serde_json::json;

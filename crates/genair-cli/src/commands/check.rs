@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use genair_runner::spec::{Problem, SpecFile, SpecOptions};
+use genair_spec::{Problem, SpecFile, SpecOptions};
 use indicatif::MultiProgress;
 use serde::Serialize;
 

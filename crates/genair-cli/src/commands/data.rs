@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use genair_data::fetch::{self, Source};
-use genair_data::{DatasetSpec, Statistics};
-use genair_runner::spec::SpecFile;
+use genair_data::Statistics;
+use genair_fetch::Source;
+use genair_protocol::DatasetSpec;
+use genair_spec::SpecFile;
 use indicatif::MultiProgress;
 use serde::Serialize;
 use serde_json::json;
@@ -32,7 +33,7 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
                 .clone()
                 .unwrap_or_else(|| PathBuf::from("data/ml-100k"));
             let source = url.clone().map_or(Source::Auto, Source::Url);
-            let report = fetch::ml_100k(&dest, &source, &mut |progress| {
+            let report = genair_fetch::ml_100k(&dest, &source, &mut |progress| {
                 tell_download(bars, &progress)
             })?;
             let (folder, origin) = (&report.folder, &report.origin);

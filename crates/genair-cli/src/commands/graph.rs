@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use genair_runner::spec::Labels;
 use genair_runner::{Plan, PlannedRun};
+use genair_spec::Labels;
 use genair_store::RunState;
 use serde::Serialize;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use genair_archetype::Installation;
 use genair_protocol::RunSpec;
-use genair_runner::spec::Labels;
 use genair_runner::{Plan, PlannedRun};
+use genair_spec::Labels;
 use genair_store::{RunState, Store};
 use indicatif::MultiProgress;
 use serde::Serialize;

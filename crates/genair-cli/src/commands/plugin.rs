@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use genair_protocol::{BackboneDescriptor, PluginReport};
-use genair_runner::spec::{Setting, settings};
 use genair_runner::write_backbone;
+use genair_spec::{Setting, settings};
 
 use super::Workshop;
 use crate::args::{Format, Plugin};

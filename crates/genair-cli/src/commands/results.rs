@@ -9,7 +9,7 @@ mod show;
 mod sql;
 mod upkeep;
 
-use genair_eval::{Cohort, Split};
+use genair_protocol::{Cohort, Split};
 use genair_store::RunFilter;
 use indicatif::MultiProgress;
 

@@ -1,7 +1,7 @@
 //! `genair spec`: looking at specs.
 
 use genair_protocol::PluginReport;
-use genair_runner::spec::{self, SpecFile};
+use genair_spec::SpecFile;
 use indicatif::MultiProgress;
 
 use super::Workshop;
@@ -33,7 +33,7 @@ pub(super) fn schema(
     bars: &MultiProgress,
     plugins: &PluginArgs,
 ) -> anyhow::Result<Exit> {
-    let schema = spec::schema(&plugins_found(bars, plugins));
+    let schema = genair_spec::schema(&plugins_found(bars, plugins));
     let text = serde_json::to_string_pretty(&schema)?;
     format.show(&schema, || text)?;
     Ok(Exit::Done)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use genair_runner::spec::Labels;
+use genair_spec::Labels;
 use genair_store::{OpenRuns, RunTimes, seconds_left};
 use indicatif::HumanDuration;
 

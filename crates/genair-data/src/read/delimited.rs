@@ -14,7 +14,8 @@ use indexmap::IndexSet;
 use super::file::{MAX_LINE, Rationed, TooLong};
 use super::{ItemsFile, file};
 use crate::interactions::{Interaction, Interactions, OrderedBy};
-use crate::{Columns, DataError, DatasetSpec, LineProblem, UnknownItems};
+use crate::{DataError, LineProblem};
+use genair_protocol::{Columns, DatasetSpec, UnknownItems};
 
 /// Streams the records of a delimited file.
 pub(super) struct Delimited {

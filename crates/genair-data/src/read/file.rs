@@ -8,7 +8,9 @@ use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::{DataError, digest, regular_file};
+use genair_files::regular_file;
+
+use crate::DataError;
 
 const BUFFER: usize = 1 << 18;
 
@@ -84,7 +86,7 @@ fn is_gzip(path: &Path) -> bool {
 
 /// SHA-256 of a file's bytes as they lie on the disk, lower-case hex.
 pub(crate) fn hash(path: &Path) -> Result<String, DataError> {
-    digest::of_file(path).map_err(|source| DataError::Read {
+    genair_files::sha256_of_file(path).map_err(|source| DataError::Read {
         path: path.to_owned(),
         source,
     })

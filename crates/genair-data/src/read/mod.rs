@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
+use crate::DataError;
 use crate::interactions::{Interactions, Metadata};
-use crate::{DataError, DatasetKind, DatasetSpec};
+use genair_protocol::{DatasetKind, DatasetSpec};
 
 pub(crate) use file::hash as hash_file;
 

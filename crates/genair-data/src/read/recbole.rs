@@ -11,7 +11,8 @@ use super::delimited::{self, Delimited, Roles};
 use super::items::Items;
 use super::{Files, ItemsFile};
 use crate::interactions::{Interactions, Metadata};
-use crate::{DataError, DatasetSpec, LineProblem};
+use crate::{DataError, LineProblem};
+use genair_protocol::DatasetSpec;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Type {

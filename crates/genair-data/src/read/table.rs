@@ -2,8 +2,9 @@
 
 use super::delimited::{self, Delimited, Roles};
 use super::{Files, items};
+use crate::DataError;
 use crate::interactions::Interactions;
-use crate::{DataError, DatasetSpec};
+use genair_protocol::DatasetSpec;
 
 pub(super) fn read(files: &Files, spec: &DatasetSpec) -> Result<Interactions, DataError> {
     let path = &files.interactions;

@@ -17,9 +17,9 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::DatasetSpec;
 use crate::interactions::{Interaction, Interactions, Metadata};
-use crate::spec::GeneratorSettings;
+use genair_protocol::DatasetSpec;
+use genair_protocol::GeneratorSettings;
 use words::THEMES;
 
 /// Bumped whenever the same settings yield other data.
@@ -246,7 +246,8 @@ impl Draws {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Dataset, DatasetKind, ItemId};
+    use crate::{Dataset, ItemId};
+    use genair_protocol::DatasetKind;
 
     fn spec() -> DatasetSpec {
         DatasetSpec {

@@ -1,6 +1,6 @@
 //! What the audiences of the generator are, in words.
 
-use crate::spec::MAX_AUDIENCES;
+use genair_protocol::MAX_AUDIENCES;
 
 /// The vocabulary of one audience; no word is shared between two.
 pub(super) struct Theme {

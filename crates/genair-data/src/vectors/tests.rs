@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{DatasetSpec, Interaction, Interactions};
+use crate::{Interaction, Interactions};
+use genair_protocol::DatasetSpec;
 
 fn vectors() -> ItemVectors {
     let part = |name: &str, width: usize, values: &[f32]| PartVectors {
@@ -41,7 +42,7 @@ fn a_file_comes_back_whole_and_alone_in_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vectors/one.safetensors");
     let sha256 = vectors().write(&path).unwrap();
-    assert_eq!(sha256, digest::of_file(&path).unwrap());
+    assert_eq!(sha256, genair_files::sha256_of_file(&path).unwrap());
     assert_eq!(ItemVectors::read(&path).unwrap(), vectors());
     assert_eq!(vectors().write(&path).unwrap(), sha256);
     let files = std::fs::read_dir(path.parent().unwrap()).unwrap().count();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use genair_eval::Cohort;
+use genair_protocol::Cohort;
 
 use super::listed;
 use super::pivot::{At, Pivot};

@@ -9,7 +9,7 @@ mod significance;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use genair_eval::Cohort;
+use genair_protocol::Cohort;
 use genair_store::Store;
 
 use crate::ReportError;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use genair_eval::{Metric, Protocol};
+use genair_protocol::{Metric, Protocol};
 use genair_store::Store;
 use serde::Deserialize;
 
@@ -121,7 +121,7 @@ fn mean_over_seeds(
             });
         }
         for (sum, &rank) in sums.iter_mut().zip(*ranks) {
-            *sum += metric.of_rank(rank, k);
+            *sum += genair_eval::value_of_rank(metric, rank, k);
         }
     }
     let count = runs.len() as f64;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use genair_eval::{Protocol, Split};
+use genair_protocol::{Protocol, Split};
 use genair_store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

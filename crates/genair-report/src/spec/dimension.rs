@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use genair_eval::Metric;
+use genair_protocol::Metric;
 use serde::{Deserialize, Serialize};
 
 /// A label that tells values apart. All but the last three belong to a run.

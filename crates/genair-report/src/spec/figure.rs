@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use genair_eval::{Cohort, Metric, Protocol};
+use genair_protocol::{Cohort, Metric, Protocol};
 use serde::{Deserialize, Serialize};
 
 use super::{Dimension, Fact, Measure, Spread, TableSpec, TestKind, TestSpec};

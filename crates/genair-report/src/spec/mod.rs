@@ -10,7 +10,7 @@ mod read;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use genair_eval::{Cohort, Protocol};
+use genair_protocol::{Cohort, Protocol};
 use serde::{Deserialize, Serialize};
 
 pub use dimension::{Dimension, Measure};
@@ -147,7 +147,7 @@ fn default_columns() -> Vec<Dimension> {
 }
 
 fn default_metrics() -> Vec<Measure> {
-    let metrics = [genair_eval::Metric::Hr, genair_eval::Metric::Ndcg];
+    let metrics = [genair_protocol::Metric::Hr, genair_protocol::Metric::Ndcg];
     metrics
         .map(|metric| Measure::Ranking { metric, k: 10 })
         .to_vec()

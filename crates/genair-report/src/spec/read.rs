@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use figment::error::Kind;
-use genair_data::spec_text;
+use genair_files::spec_text;
 use genair_protocol::text::escaped;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use genair_eval::{EvalSpec, Membership, Protocol, Split, evaluate};
-use genair_protocol::{DataFacts, Diagnostic, ItemPlace, MachineFacts, RunEvent, RunTotals};
+use genair_eval::{Membership, evaluate};
+use genair_protocol::{
+    DataFacts, Diagnostic, EvalSpec, ItemPlace, MachineFacts, Protocol, RunEvent, RunTotals, Split,
+};
 use genair_report::{Format, Lacking, Report, ReportError, ReportSpec, Table, make_report, render};
 use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, RunId, Store};
 use rand::{RngExt, SeedableRng};

@@ -1,6 +1,6 @@
 //! The database as files.
 
-use genair_eval::{Protocol, Split};
+use genair_protocol::{Protocol, Split};
 use genair_report::export::mlflow::export_mlflow;
 use genair_report::export::{
     ExportFormat, ExportedRanks, ExportedTable, RanksFilter, export_ranks, export_tables,

@@ -5,7 +5,7 @@ use std::io::Read;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
-use genair_eval::{Protocol, Split};
+use genair_protocol::{Protocol, Split};
 use genair_report::html::{PageFigure, PageSpec, write_page};
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! What tables say.
 
-use genair_eval::Split;
+use genair_protocol::Split;
 use genair_report::Format;
 
 use crate::database::{Database, RUN, Run, USERS, main_sweep};

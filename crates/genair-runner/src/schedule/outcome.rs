@@ -5,9 +5,9 @@ use genair_protocol::RunPhase;
 use genair_store::{RunId, StoreError};
 
 use crate::observer::Outcome;
-use crate::spec::Labels;
 use crate::stage::{StageError, StageName};
 use crate::writer::WriterGone;
+use genair_spec::Labels;
 
 /// How a sweep ended: each run of the plan with its number and outcome, in the plan's order.
 #[derive(Clone, Debug)]

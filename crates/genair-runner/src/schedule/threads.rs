@@ -20,7 +20,7 @@ use super::{CRASH_RETRIES, Execution, SweepError};
 use crate::artefacts;
 use crate::observer::{Notice, Outcome};
 use crate::plan::{Plan, PlannedRun};
-use crate::prune::{Promoted, Pruner, Question};
+use crate::prune::{self, Promoted, Pruner, Question};
 use crate::queue::Queue;
 use crate::recorder::Recorder;
 use crate::worker::{Ending, LOG_FILE, Launch, Limits, Next, run_worker};
@@ -253,7 +253,9 @@ impl Scheduler<'_> {
             resume: Some(ResumeSpec {
                 identity: run.identity.clone(),
                 every_seconds: self.plan.checkpoint_seconds,
-                at_epochs: pauses.map(|rule| rule.pauses(run)).unwrap_or_default(),
+                at_epochs: pauses
+                    .map(|rule| prune::pauses(rule, run))
+                    .unwrap_or_default(),
             }),
         };
         for (kind, input) in [

@@ -13,17 +13,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use genair_archetype::Installation;
-use genair_data::{DatasetKind, DatasetSpec};
-use genair_eval::{Cohort, EvalSpec, Metric, Protocol, Split};
 use genair_protocol::{
-    BackboneSpec, DataFacts, FailureKind, MachineFacts, MetricRow, RepresentationKind,
-    RepresentationSpec, RunEvent, RunFailure, RunPhase, RunSpec, RunTotals, TrainSpec,
+    BackboneSpec, Cohort, DataFacts, DatasetKind, DatasetSpec, EvalSpec, FailureKind, MachineFacts,
+    Metric, MetricRow, Protocol, RepresentationKind, RepresentationSpec, RunEvent, RunFailure,
+    RunPhase, RunSpec, RunTotals, Split, TrainSpec,
 };
-use genair_runner::spec::{Labels, Schedule};
 use genair_runner::{
     Execution, Interrupt, Outcome, Plan, PlannedRun, SweepReport, Trainer, configuration, identity,
     sweep,
 };
+use genair_spec::{Labels, Schedule};
 use genair_store::{CodeRevision, FailedRuns, Owner, RunId, RunState, Store};
 use tempfile::TempDir;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use genair_runner::{Pruning, Rule};
+use genair_spec::{Pruning, Rule};
 use genair_store::{CodeRevision, Owner, PruneDecision, RunId, RunState};
 
 use super::*;

@@ -109,8 +109,8 @@ fn vacuum_gives_room_back_and_keeps_what_is_there() {
     finish(&mut lab.store, kept, 0.5);
     lab.store.claim(run, &owner(), FailedRuns::Keep).unwrap();
     let event = genair_protocol::RunEvent::Ranks {
-        split: genair_eval::Split::Test,
-        protocol: genair_eval::Protocol::Full,
+        split: genair_protocol::Split::Test,
+        protocol: genair_protocol::Protocol::Full,
         ranks: vec![7; 100_000],
     };
     lab.store.record(run, &owner(), &event).unwrap();

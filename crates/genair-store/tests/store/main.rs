@@ -17,10 +17,9 @@ mod runs;
 mod summaries;
 mod sweeps;
 
-use genair_eval::{Cohort, Metric, Protocol, Split};
 use genair_protocol::{
-    ArtefactKind, DataFacts, Diagnostic, FailureKind, ItemPlace, MachineFacts, MetricRow, RunEvent,
-    RunFailure, RunPhase, RunTotals,
+    ArtefactKind, Cohort, DataFacts, Diagnostic, FailureKind, ItemPlace, MachineFacts, Metric,
+    MetricRow, Protocol, RunEvent, RunFailure, RunPhase, RunTotals, Split,
 };
 use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, RunId, Store};
 

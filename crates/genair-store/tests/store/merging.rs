@@ -1,6 +1,6 @@
 //! One database's runs in another.
 
-use genair_eval::Split;
+use genair_protocol::Split;
 use genair_store::{
     Claim, FailedRuns, LeaderboardFilter, Merged, NewRun, RunState, Store, StoreErrorKind,
 };

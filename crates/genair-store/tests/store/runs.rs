@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use genair_eval::{Protocol, Split};
-use genair_protocol::{InputFile, RunEvent};
+use genair_protocol::{InputFile, Protocol, RunEvent, Split};
 use genair_store::{
     Claim, Continued, FailedRuns, InputKind, Machine, Owner, RunId, RunState, StoreErrorKind,
 };

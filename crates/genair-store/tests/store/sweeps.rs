@@ -1,6 +1,6 @@
 //! Which runs belong to a sweep, and what the leaderboard shows of them.
 
-use genair_eval::{Cohort, Metric, Protocol, Split};
+use genair_protocol::{Cohort, Metric, Protocol, Split};
 use genair_store::{
     LeaderboardFilter, MeanFilter, NewRun, RunFilter, RunState, StoreErrorKind, told_apart,
 };

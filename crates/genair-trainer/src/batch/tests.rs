@@ -1,8 +1,7 @@
 //! What training batches hold.
 
 use genair_abi::MaskedTraining;
-use genair_data::DatasetSpec;
-use genair_protocol::LossSpec;
+use genair_protocol::{DatasetSpec, LossSpec};
 
 use super::*;
 

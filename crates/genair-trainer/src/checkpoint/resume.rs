@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use genair_data::regular_file;
+use genair_files::regular_file;
 use genair_protocol::{RESUME_FILE, ResumeSpec, RunEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use genair_calibration::Associations;
-use genair_data::{Dataset, DatasetSpec, ItemId};
+use genair_data::{Dataset, ItemId};
 use genair_protocol::{
-    AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, LossSpec, OptimizerSpec, TrainSpec,
-    VectorPart, VectorSource,
+    AdapterSpec, CalibrationSpec, DatasetSpec, FrozenSpec, Fusion, LossSpec, OptimizerSpec,
+    TrainSpec, VectorPart, VectorSource,
 };
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};

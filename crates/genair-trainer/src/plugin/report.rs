@@ -39,13 +39,15 @@ fn look(name: &str, path: &Path) -> PluginReport {
         ));
     }
     let (descriptor, capabilities) = described.unzip();
-    let is_file = path.is_file();
+    let sha256 = if path.is_file() {
+        digest::of_file(path).unwrap_or_default()
+    } else {
+        String::new()
+    };
     PluginReport {
         name: name.to_owned(),
         path: path.to_owned(),
-        sha256: is_file
-            .then(|| digest::of_file(path).unwrap_or_default())
-            .unwrap_or_default(),
+        sha256,
         abi: facts.abi,
         libtorch: facts.libtorch,
         rustc: facts.rustc,

@@ -1,4 +1,4 @@
-//! The adapter `p_theta`: from vectors made elsewhere to the backbone's width (METHOD.md, section 4).
+//! The adapter `p_theta`: from vectors made elsewhere to the backbone's width (docs/method.md, section 4).
 //!
 //! Shapes: `R` rows, `W` width of the vectors, `H` hidden width, `D` width of the output.
 

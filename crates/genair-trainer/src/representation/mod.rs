@@ -30,7 +30,7 @@ const WEIGHT: Start = Start {
     kind: InitKind::Weight,
     value: 0.0,
 };
-/// BERT4Rec's mask token starts as N(0, 0.01) (METHOD.md, section 4).
+/// BERT4Rec's mask token starts as N(0, 0.01) (docs/method.md, section 4).
 const MASK: Start = Start {
     kind: InitKind::Normal,
     value: 0.01,

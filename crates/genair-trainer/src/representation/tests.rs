@@ -1,10 +1,10 @@
 //! Every representation: its gradients, its shapes, and a run of two epochs on every backbone.
 
 use genair_abi::{Padding, TrainsOn};
-use genair_data::{Dataset, DatasetSpec};
+use genair_data::Dataset;
 use genair_protocol::{
-    AdapterKind, AdapterSpec, CalibrationOn, CalibrationSpec, FrozenSpec, Fusion, Initialisation,
-    RepresentationKind, RepresentationSpec, TrainSpec, VectorPart, VectorSource,
+    AdapterKind, AdapterSpec, CalibrationOn, CalibrationSpec, DatasetSpec, FrozenSpec, Fusion,
+    Initialisation, RepresentationKind, RepresentationSpec, TrainSpec, VectorPart, VectorSource,
 };
 use tch::{Device, Kind};
 

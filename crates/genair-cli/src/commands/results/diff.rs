@@ -1,6 +1,6 @@
 //! `genair results diff`: two runs beside each other.
 
-use genair_eval::Metric;
+use genair_protocol::Metric;
 use genair_report::statistics::{PairedTest, paired_t_test};
 use genair_runner::{Difference, Differing, ResultPair};
 use genair_store::{RankList, RunDetails, RunId, Store};
@@ -68,7 +68,11 @@ fn tests(
                 .iter()
                 .find(|list| list.split == pair.split && list.protocol == pair.protocol)?;
             let ranks = list.ranks.iter();
-            Some(ranks.map(|&rank| of_metric.of_rank(rank, pair.k)).collect())
+            Some(
+                ranks
+                    .map(|&rank| genair_eval::value_of_rank(of_metric, rank, pair.k))
+                    .collect(),
+            )
         };
         // Too few users for a test have none.
         let test = paired_t_test(&values(&b.1)?, &values(&a.1)?).ok()?;

@@ -1,6 +1,6 @@
 //! `genair results show`: everything about one run but its ranks.
 
-use genair_eval::{Cohort, Metric, Protocol, Split};
+use genair_protocol::{Cohort, Metric, Protocol, Split};
 use genair_store::{DiagnosticRecord, RunDetails, RunId, RunState, Store};
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
-use genair_data::regular_file;
+use genair_files::regular_file;
 use genair_store::{Fetched, Store};
 use serde_json::Value;
 

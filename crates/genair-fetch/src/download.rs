@@ -1,0 +1,214 @@
+//! One file over HTTP: retries with back-off, going on where an earlier attempt ended, and a
+//! checksum before anybody uses it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::http::StatusCode;
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+
+use crate::{FetchError, Progress, disk};
+
+/// How to download.
+pub(crate) struct Downloader {
+    pub(crate) agent: Agent,
+    /// Attempts in a row that may bring nothing new, at least 1.
+    pub(crate) attempts: u32,
+    /// Pause before the second attempt; it doubles with each further one.
+    pub(crate) first_wait: Duration,
+}
+
+impl Downloader {
+    pub(crate) fn new() -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // Short, so that an unreachable server is soon given up for the other way.
+            .timeout_resolve(Some(Duration::from_secs(10)))
+            .timeout_connect(Some(Duration::from_secs(10)))
+            .timeout_recv_response(Some(Duration::from_secs(30)))
+            .timeout_per_read(Some(Duration::from_secs(30)))
+            // Compression in transit would break sizes and ranges.
+            .accept_encoding("identity")
+            .build();
+        Self {
+            agent: config.into(),
+            attempts: 3,
+            first_wait: Duration::from_secs(1),
+        }
+    }
+
+    /// Completes the file `part`, whose first bytes may be there, and verifies it. A file that fails
+    /// verification is deleted.
+    pub(crate) fn download(
+        &self,
+        url: &str,
+        size: u64,
+        sha256: &str,
+        part: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), FetchError> {
+        let mut failures = 0;
+        while length(part)? != size {
+            let before = length(part)?;
+            progress(Progress::Connecting {
+                url: url.to_owned(),
+            });
+            let Err(error) = self.attempt(url, size, part, progress) else {
+                continue;
+            };
+            failures = if length(part)? > before {
+                1
+            } else {
+                failures + 1
+            };
+            if !is_transient(&error) || failures >= self.attempts {
+                return Err(error);
+            }
+            let wait = self.first_wait * 2_u32.saturating_pow(failures - 1);
+            progress(Progress::Retrying {
+                reason: crate::with_causes(&error),
+                wait,
+            });
+            std::thread::sleep(wait);
+        }
+        let found = hash(part)?;
+        if found != sha256 {
+            std::fs::remove_file(part).map_err(disk("remove", part))?;
+            return Err(FetchError::Checksum {
+                what: url.to_owned(),
+                expected: sha256.to_owned(),
+                found,
+            });
+        }
+        Ok(())
+    }
+
+    /// One request. Whatever arrives is kept in `part`; an error if it is not all.
+    fn attempt(
+        &self,
+        url: &str,
+        size: u64,
+        part: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), FetchError> {
+        let transfer = |source| FetchError::Transfer {
+            url: url.to_owned(),
+            source: Box::new(source),
+        };
+        let mut received = length(part)?;
+        if received > size {
+            File::create(part).map_err(disk("write", part))?;
+            received = 0;
+        }
+        let mut request = self.agent.get(url);
+        if received > 0 {
+            request = request.header(RANGE, format!("bytes={received}-"));
+        }
+        let mut response = request.call().map_err(transfer)?;
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT if starts_at(&response, received) => {}
+            StatusCode::OK => {
+                // The server sends all of it, asked for the rest or not.
+                let found =
+                    header(&response, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
+                if let Some(found) = found.filter(|&found: &u64| found != size) {
+                    return Err(FetchError::Size {
+                        url: url.to_owned(),
+                        expected: size,
+                        found,
+                    });
+                }
+                File::create(part).map_err(disk("write", part))?;
+                received = 0;
+            }
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if received > 0 => {
+                // What is here does not fit what is there: the next attempt starts anew.
+                File::create(part).map_err(disk("write", part))?;
+                return Err(FetchError::Cut {
+                    url: url.to_owned(),
+                    received: 0,
+                    size,
+                });
+            }
+            status => {
+                return Err(FetchError::Status {
+                    url: url.to_owned(),
+                    status: status.as_u16(),
+                });
+            }
+        }
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(part)
+            .map_err(disk("write", part))?;
+        let mut body = response.body_mut().as_reader();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let n = match body.read(&mut buffer) {
+                Ok(n) => n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(transfer(error.into())),
+            };
+            if n == 0 {
+                break;
+            }
+            received += n as u64;
+            if received > size {
+                drop(file);
+                std::fs::remove_file(part).map_err(disk("remove", part))?;
+                return Err(FetchError::Size {
+                    url: url.to_owned(),
+                    expected: size,
+                    found: received,
+                });
+            }
+            file.write_all(&buffer[..n]).map_err(disk("write", part))?;
+            progress(Progress::Downloaded {
+                bytes: received,
+                total: size,
+            });
+        }
+        if received < size {
+            return Err(FetchError::Cut {
+                url: url.to_owned(),
+                received,
+                size,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Whether another attempt may succeed.
+fn is_transient(error: &FetchError) -> bool {
+    match error {
+        FetchError::Transfer { .. } | FetchError::Cut { .. } => true,
+        FetchError::Status { status, .. } => matches!(status, 408 | 429 | 500..),
+        _ => false,
+    }
+}
+
+fn starts_at(response: &ureq::http::Response<ureq::Body>, offset: u64) -> bool {
+    header(response, CONTENT_RANGE.as_str())
+        .is_some_and(|range| range.starts_with(&format!("bytes {offset}-")))
+}
+
+fn header<'a>(response: &'a ureq::http::Response<ureq::Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+fn length(path: &Path) -> Result<u64, FetchError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(disk("read", path)(error)),
+    }
+}
+
+fn hash(path: &Path) -> Result<String, FetchError> {
+    genair_files::sha256_of_file(path).map_err(disk("read", path))
+}

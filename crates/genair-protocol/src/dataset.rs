@@ -1,0 +1,503 @@
+//! What a user writes under `[dataset.NAME]`, and every mistake in it that shows without the data.
+//!
+//! Owns keys, defaults and their meaning. Opens no file: that a folder or a column is there is the
+//! readers' business.
+
+use std::path::{Component, Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::SpecProblem;
+
+/// Audiences the synthetic generator has words for.
+pub const MAX_AUDIENCES: usize = 12;
+
+/// Every key a dataset may have, as one flat table.
+///
+/// Keys that make sense for some kinds only are `Option`, so that [`DatasetSpec::validate`] can tell
+/// an absent key from one that was written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatasetSpec {
+    /// Where the interactions come from.
+    pub kind: DatasetKind,
+    /// Folder of the files, absolute by the time it is read. For `table` and `recbole`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Interactions file in the folder. Default for `table`: the first of `interactions.tsv`,
+    /// `.tsv.gz`, `.csv`, `.csv.gz`; for `recbole`: the only `*.inter` or `*.inter.gz`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interactions: Option<String>,
+    /// Item metadata file in the folder. Default, where there is one: `items.jsonl` or
+    /// `items.jsonl.gz` for `table`, the only `*.item` or `*.item.gz` for `recbole`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<String>,
+    /// Names of the columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
+    /// What to do with an interaction whose item the items file lacks. Default: `error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_items: Option<UnknownItems>,
+    /// A row counts if its rating is above this; 0 by default. Needs a rating column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_rating: Option<f64>,
+    /// Drops interactions of rare users and items. Absent: none are dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k_core: Option<KCore>,
+    /// Longest history a model sees, `L`, at least 2; the newest items are kept. 50 by default.
+    #[schemars(range(min = 2))]
+    pub max_len: usize,
+    /// Where groups of users and items are cut for reporting.
+    pub cohorts: Cohorts,
+    /// Users to generate, at least 1; 500 by default. For `synthetic`, as all keys below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<usize>,
+    /// Items to generate, at least 20 and at least 4 per audience; 300 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<usize>,
+    /// Latent audiences, 1 to 12; 6 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audiences: Option<usize>,
+    /// Mean interactions per user, from 5 to half the catalogue; 12 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_length: Option<usize>,
+    /// Seed of the generator; 1 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+impl Default for DatasetSpec {
+    fn default() -> Self {
+        Self {
+            kind: DatasetKind::Table,
+            path: None,
+            interactions: None,
+            items: None,
+            columns: None,
+            unknown_items: None,
+            min_rating: None,
+            k_core: None,
+            max_len: 50,
+            cohorts: Cohorts::default(),
+            users: None,
+            catalogue: None,
+            audiences: None,
+            mean_length: None,
+            seed: None,
+        }
+    }
+}
+
+/// Where interactions come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatasetKind {
+    /// A folder with a TSV or CSV table of interactions and, optionally, `items.jsonl`.
+    Table,
+    /// A folder with RecBole atomic files, `.inter` and, optionally, `.item`.
+    Recbole,
+    /// Nothing on disk: the built-in generator.
+    Synthetic,
+}
+
+/// Column names of the interactions file; `item` names the key column of a RecBole `.item`, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Columns {
+    /// The user's id.
+    pub user: String,
+    /// The item's id.
+    pub item: String,
+    /// What a user's rows are ordered by. Default: `timestamp` if the file has it, else `order`, else the order of
+    /// the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// The rating. Default: `rating` if the file has it; otherwise every row counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rating: Option<String>,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self {
+            user: "user_id".to_owned(),
+            item: "item_id".to_owned(),
+            time: None,
+            rating: None,
+        }
+    }
+}
+
+/// What becomes of an interaction whose item has no line in the items file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownItems {
+    /// Loading ends, naming the line.
+    #[default]
+    Error,
+    /// The interaction is dropped, and counted.
+    Drop,
+    /// The interaction counts; its item has no metadata.
+    Keep,
+}
+
+/// Least interactions a user and an item must have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KCore {
+    /// How often the rule is applied.
+    pub mode: KCoreMode,
+    /// Least interactions of a user, at least 1.
+    #[schemars(range(min = 1))]
+    pub user: u32,
+    /// Least interactions of an item, at least 1.
+    #[schemars(range(min = 1))]
+    pub item: u32,
+}
+
+/// How often [`KCore`] is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KCoreMode {
+    /// Counts once, before anything is dropped, as the paper's code does. Some users and items may
+    /// end up below the thresholds.
+    SinglePass,
+    /// Repeats until nothing is dropped any more, as RecBole and most papers do.
+    Iterative,
+}
+
+/// Where users count as long and items as head. Unset: the smallest threshold that leaves at most
+/// 20 % of the users long (of the items head).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cohorts {
+    /// A long user's test input (training items and the validation item) has at least this length. A user
+    /// is long on both splits or on neither.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long_user: Option<u32>,
+    /// A head item has at least this many training interactions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_item: Option<u32>,
+}
+
+impl DatasetSpec {
+    /// Every mistake that shows without opening a file; empty for a spec that may be loaded.
+    pub fn validate(&self) -> Vec<SpecProblem> {
+        let mut problems = Problems::default();
+        match self.kind {
+            DatasetKind::Table | DatasetKind::Recbole => self.check_files(&mut problems),
+            DatasetKind::Synthetic => self.check_generator(&mut problems),
+        }
+        if self.max_len < 2 {
+            problems.add(
+                "max_len",
+                format!("is {}; a history has at least 2 items", self.max_len),
+            );
+        }
+        if let Some(k_core) = &self.k_core {
+            problems.at_least("k_core.user", k_core.user, 1);
+            problems.at_least("k_core.item", k_core.item, 1);
+        }
+        if let Some(long_user) = self.cohorts.long_user {
+            problems.at_least("cohorts.long_user", long_user, 1);
+        }
+        if let Some(head_item) = self.cohorts.head_item {
+            problems.at_least("cohorts.head_item", head_item, 1);
+        }
+        problems.0
+    }
+
+    fn check_files(&self, problems: &mut Problems) {
+        if self.path.is_none() {
+            problems.add("path", "is missing; name the folder of the data");
+        }
+        for (key, name) in [("interactions", &self.interactions), ("items", &self.items)] {
+            if let Some(name) = name
+                && !is_file_name(name)
+            {
+                problems.add(
+                    key,
+                    format!("`{name}` is not a file name; files lie in the folder `path`"),
+                );
+            }
+        }
+        if let Some(columns) = &self.columns {
+            let named = [
+                ("columns.user", Some(&columns.user)),
+                ("columns.item", Some(&columns.item)),
+                ("columns.time", columns.time.as_ref()),
+                ("columns.rating", columns.rating.as_ref()),
+            ];
+            for (i, (key, name)) in named.iter().enumerate() {
+                let Some(name) = name else { continue };
+                if name.is_empty() {
+                    problems.add(key, "is empty; name a column of the interactions file");
+                } else if let Some((other, _)) = named[..i]
+                    .iter()
+                    .find(|(_, earlier)| *earlier == Some(*name))
+                {
+                    problems.add(
+                        key,
+                        format!("`{name}` is `{other}` already; a column has one meaning"),
+                    );
+                }
+            }
+        }
+        if let Some(min_rating) = self.min_rating
+            && !min_rating.is_finite()
+        {
+            problems.add(
+                "min_rating",
+                format!("is {min_rating}; write a finite number"),
+            );
+        }
+        for (key, is_set) in [
+            ("users", self.users.is_some()),
+            ("catalogue", self.catalogue.is_some()),
+            ("audiences", self.audiences.is_some()),
+            ("mean_length", self.mean_length.is_some()),
+            ("seed", self.seed.is_some()),
+        ] {
+            if is_set {
+                problems.add(
+                    key,
+                    "is for `kind = \"synthetic\"` alone; remove it, or change `kind`",
+                );
+            }
+        }
+    }
+
+    fn check_generator(&self, problems: &mut Problems) {
+        for (key, is_set) in [
+            ("path", self.path.is_some()),
+            ("interactions", self.interactions.is_some()),
+            ("items", self.items.is_some()),
+            ("columns", self.columns.is_some()),
+            ("unknown_items", self.unknown_items.is_some()),
+            ("min_rating", self.min_rating.is_some()),
+        ] {
+            if is_set {
+                problems.add(
+                    key,
+                    "has no meaning for `kind = \"synthetic\"`, which reads no file; remove it",
+                );
+            }
+        }
+        let GeneratorSettings {
+            users,
+            catalogue,
+            audiences,
+            mean_length,
+            seed: _,
+        } = self.generator();
+        if !(1..=u32::MAX as usize).contains(&users) {
+            problems.add(
+                "users",
+                format!("is {users}; write a number from 1 to {}", u32::MAX),
+            );
+        }
+        if !(1..=MAX_AUDIENCES).contains(&audiences) {
+            problems.add(
+                "audiences",
+                format!("is {audiences}; write a number from 1 to {MAX_AUDIENCES}"),
+            );
+        }
+        let least = 20.max(audiences.min(MAX_AUDIENCES) * 4);
+        if !(least..=1_000_000).contains(&catalogue) {
+            problems.add(
+                "catalogue",
+                format!("is {catalogue}; write a number from {least} (4 per audience, at least 20) to 1000000"),
+            );
+        } else if !(5..=catalogue / 2).contains(&mean_length) {
+            problems.add(
+                "mean_length",
+                format!(
+                    "is {mean_length}; write a number from 5 to half the catalogue, {}",
+                    catalogue / 2
+                ),
+            );
+        }
+    }
+
+    /// Settings of the synthetic generator, defaults filled in.
+    pub fn generator(&self) -> GeneratorSettings {
+        GeneratorSettings {
+            users: self.users.unwrap_or(500),
+            catalogue: self.catalogue.unwrap_or(300),
+            audiences: self.audiences.unwrap_or(6),
+            mean_length: self.mean_length.unwrap_or(12),
+            seed: self.seed.unwrap_or(1),
+        }
+    }
+}
+
+/// Settings of the synthetic generator; see the keys of the same names in [`DatasetSpec`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeneratorSettings {
+    /// See [`DatasetSpec::users`].
+    pub users: usize,
+    /// See [`DatasetSpec::catalogue`].
+    pub catalogue: usize,
+    /// See [`DatasetSpec::audiences`].
+    pub audiences: usize,
+    /// See [`DatasetSpec::mean_length`].
+    pub mean_length: usize,
+    /// See [`DatasetSpec::seed`].
+    pub seed: u64,
+}
+
+#[derive(Default)]
+struct Problems(Vec<SpecProblem>);
+
+impl Problems {
+    fn add(&mut self, key: &str, message: impl Into<String>) {
+        self.0.push(SpecProblem {
+            key: key.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    fn at_least(&mut self, key: &str, value: u32, least: u32) {
+        if value < least {
+            self.add(key, format!("is {value}; write a number from {least}"));
+        }
+    }
+}
+
+fn is_file_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!(
+        (parts.next(), parts.next()),
+        (Some(Component::Normal(_)), None)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(spec: &DatasetSpec) -> Vec<String> {
+        spec.validate()
+            .into_iter()
+            .map(|problem| problem.key)
+            .collect()
+    }
+
+    fn parse(json: &str) -> DatasetSpec {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let spec = parse(r#"{"path": "/data/x"}"#);
+        assert_eq!(spec.kind, DatasetKind::Table);
+        assert_eq!(spec.max_len, 50);
+        assert_eq!(spec.validate(), []);
+        let synthetic = parse(r#"{"kind": "synthetic"}"#);
+        assert_eq!(synthetic.validate(), []);
+        assert_eq!(
+            synthetic.generator(),
+            GeneratorSettings {
+                users: 500,
+                catalogue: 300,
+                audiences: 6,
+                mean_length: 12,
+                seed: 1
+            }
+        );
+    }
+
+    #[test]
+    fn the_flat_table_of_a_spec_file_is_understood() {
+        let spec: DatasetSpec = toml::from_str(
+            r#"
+            path = "data/beauty"
+            columns = { user = "reviewer", time = "day" }
+            min_rating = 3
+            k_core = { mode = "iterative", user = 5, item = 5 }
+            cohorts = { long_user = 9, head_item = 4 }
+            "#,
+        )
+        .unwrap();
+        let columns = Columns {
+            user: "reviewer".to_owned(),
+            time: Some("day".to_owned()),
+            ..Columns::default()
+        };
+        assert_eq!(spec.columns, Some(columns));
+        assert_eq!(spec.min_rating, Some(3.0));
+        assert_eq!(
+            spec.k_core,
+            Some(KCore {
+                mode: KCoreMode::Iterative,
+                user: 5,
+                item: 5
+            })
+        );
+        assert_eq!(
+            spec.cohorts,
+            Cohorts {
+                long_user: Some(9),
+                head_item: Some(4)
+            }
+        );
+        assert_eq!(spec.validate(), []);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        for json in [
+            r#"{"pth": "x"}"#,
+            r#"{"columns": {"usr": "x"}}"#,
+            r#"{"k_core": {"mode": "iterative", "user": 5, "item": 5, "x": 1}}"#,
+        ] {
+            assert!(serde_json::from_str::<DatasetSpec>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let spec = parse(
+            r#"{"kind": "table", "interactions": "a/b.tsv", "columns": {"user": "x", "item": "x"}, "users": 3, "seed": 1,
+                "max_len": 1, "k_core": {"mode": "single_pass", "user": 0, "item": 5}, "cohorts": {"head_item": 0}}"#,
+        );
+        let expected = [
+            "path",
+            "interactions",
+            "columns.item",
+            "users",
+            "seed",
+            "max_len",
+            "k_core.user",
+            "cohorts.head_item",
+        ];
+        assert_eq!(keys(&spec), expected);
+    }
+
+    #[test]
+    fn keys_of_files_are_wrong_for_the_generator() {
+        let spec = parse(
+            r#"{"kind": "synthetic", "path": "x", "min_rating": 3, "columns": {}, "audiences": 13, "catalogue": 30, "mean_length": 4}"#,
+        );
+        assert_eq!(
+            keys(&spec),
+            ["path", "columns", "min_rating", "audiences", "catalogue"]
+        );
+        let spec = parse(r#"{"kind": "synthetic", "catalogue": 30, "mean_length": 16}"#);
+        assert_eq!(keys(&spec), ["mean_length"]);
+    }
+
+    #[test]
+    fn serialisation_is_a_round_trip() {
+        let spec = parse(
+            r#"{"path": "/d", "min_rating": 3, "k_core": {"mode": "single_pass", "user": 5, "item": 5}, "unknown_items": "drop"}"#,
+        );
+        let json = serde_json::to_string(&spec).unwrap();
+        assert_eq!(parse(&json), spec);
+        assert!(
+            !json.contains("audiences"),
+            "absent keys stay absent: {json}"
+        );
+    }
+}

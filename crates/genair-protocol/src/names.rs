@@ -1,0 +1,164 @@
+//! The names of splits, protocols, cohorts and metrics, as specs, events and the database spell
+//! them. They are public and stable: people write SQL against them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A name that is none of an enum's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{found}` is not a {what}; it is one of {known}")]
+pub struct UnknownName {
+    /// What the name should have been, such as `metric`.
+    pub what: &'static str,
+    /// The name as given.
+    pub found: String,
+    /// Every name there is, separated by commas.
+    pub known: String,
+}
+
+/// Declares an enum whose every variant has exactly one spelling, in serde as in text.
+macro_rules! named_enum {
+    ($what:literal, $(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum $enum {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)+
+        }
+
+        impl $enum {
+            /// Every value, in declaration order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name in specs, events and the database.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $enum {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl TryFrom<String> for $enum {
+            type Error = UnknownName;
+
+            fn try_from(name: String) -> Result<Self, UnknownName> {
+                name.parse()
+            }
+        }
+
+        impl std::str::FromStr for $enum {
+            type Err = UnknownName;
+
+            fn from_str(name: &str) -> Result<Self, UnknownName> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == name).ok_or_else(|| {
+                    UnknownName {
+                        what: $what,
+                        found: name.to_owned(),
+                        known: [$($name),+].join(", "),
+                    }
+                })
+            }
+        }
+    };
+}
+
+named_enum! {
+    "protocol",
+    /// Which items a target is ranked against.
+    Protocol {
+        /// Every item the user has not interacted with, and the target.
+        Full = "full",
+        /// 100 uniform negatives of the user's own, the same for every run, and the target.
+        Sampled100 = "sampled-100",
+    }
+}
+
+named_enum! {
+    "split",
+    /// Which item of a user is the target.
+    Split {
+        /// The last but one.
+        Valid = "valid",
+        /// The last; the input then holds the validation item, too.
+        Test = "test",
+    }
+}
+
+named_enum! {
+    "cohort",
+    /// Which users a metric is averaged over.
+    Cohort {
+        /// Everyone.
+        All = "all",
+        /// Those whose target of the split has few training interactions.
+        TailItem = "tail-item",
+        /// Those whose target of the split has many.
+        HeadItem = "head-item",
+        /// Those with a short test input; the same users on both splits.
+        ShortUser = "short-user",
+        /// Those with a long test input; the same users on both splits.
+        LongUser = "long-user",
+    }
+}
+
+named_enum! {
+    "metric",
+    /// What is measured of a rank, cut off at `k`.
+    Metric {
+        /// Hit rate: whether the target is among the first `k`.
+        Hr = "hr",
+        /// Normalised discounted cumulative gain with one relevant item.
+        Ndcg = "ndcg",
+        /// Reciprocal rank, 0 past the first `k`.
+        Mrr = "mrr",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_published_ones() {
+        let names = |all: Vec<&str>| all.join(" ");
+        assert_eq!(
+            names(Protocol::ALL.iter().map(|p| p.as_str()).collect()),
+            "full sampled-100"
+        );
+        assert_eq!(
+            names(Split::ALL.iter().map(|s| s.as_str()).collect()),
+            "valid test"
+        );
+        assert_eq!(
+            names(Cohort::ALL.iter().map(|c| c.as_str()).collect()),
+            "all tail-item head-item short-user long-user"
+        );
+        assert_eq!(
+            names(Metric::ALL.iter().map(|m| m.as_str()).collect()),
+            "hr ndcg mrr"
+        );
+    }
+
+    #[test]
+    fn text_and_serde_agree() {
+        for &protocol in Protocol::ALL {
+            assert_eq!(protocol.to_string().parse(), Ok(protocol));
+            let json = serde_json::to_string(&protocol).unwrap();
+            assert_eq!(json, format!("\"{protocol}\""));
+            assert_eq!(serde_json::from_str::<Protocol>(&json).unwrap(), protocol);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        assert_eq!(
+            "recall".parse::<Metric>().unwrap_err().to_string(),
+            "`recall` is not a metric; it is one of hr, ndcg, mrr"
+        );
+    }
+}

@@ -1,0 +1,515 @@
+//! From a merged spec to the runs it describes, or to everything that is wrong with it.
+
+use std::collections::BTreeSet;
+
+use genair_archetype::ArchetypeSpec;
+use genair_protocol::{
+    BackboneSpec, DatasetSpec, EvalSpec, RepresentationKind, RunSpec, TrainSpec,
+};
+use toml::Value;
+
+use super::axes::{Axis, AxisKind, combinations, variant};
+use super::check::{Backbones, Checker, SweepSection, is_builtin};
+use super::condition::Condition;
+use super::key_path::KeyPath;
+use super::load::SpecFile;
+use super::meant;
+use super::params::Params;
+use super::problem::SpecError;
+use super::representation::VectorsStage;
+use super::representation::{COMPONENTS, Representation};
+use super::search::{Search, borrowed};
+use super::{Labels, PluginFile, Schedule, Sweep, SweepRun};
+
+/// More runs than this are taken for a slip in an axis.
+const MAX_RUNS: usize = 100_000;
+
+/// Combinations of a table's values that are checked where something is wrong with the spec.
+const ENOUGH: usize = 1_000;
+
+/// What a spec has at its top level.
+const SECTIONS: [&str; 12] = [
+    "extends",
+    "profile",
+    "sweep",
+    "dataset",
+    "archetype",
+    "backbone",
+    "representation",
+    "train",
+    "eval",
+    "search",
+    "schedule",
+    "prune",
+];
+
+impl SpecFile {
+    /// Checks everything and lists the runs. Reads no data; only that the folders are there.
+    ///
+    /// # Errors
+    /// Every problem of the spec at once.
+    pub fn expand(&self, backbones: &Backbones<'_>) -> Result<Sweep, SpecError> {
+        let mut checker = Checker::new(self, backbones);
+        let (section, runs, schedule) = checker.run();
+        let pruning = checker.prune(&section.backbone, &runs);
+        let warnings = checker.problems.finish()?;
+        Ok(Sweep {
+            name: section.name,
+            description: section.description,
+            spec_path: self.sources.path().to_owned(),
+            spec_text: self.text(),
+            checkpoint_seconds: section.checkpoint_seconds,
+            runs,
+            schedule,
+            pruning,
+            warnings,
+        })
+    }
+
+    /// The datasets alone, whatever else the spec says: name, variant where an axis varies it, spec.
+    ///
+    /// # Errors
+    /// Every problem of the datasets at once.
+    pub fn datasets(&self) -> Result<Vec<(String, String, DatasetSpec)>, SpecError> {
+        let backbones = Backbones {
+            plugins: &[],
+            accepts: &|_, all| vec![Ok(()); all.len()],
+        };
+        let mut checker = Checker::new(self, &backbones);
+        let concerned = ["dataset", "search"];
+        checker
+            .tree
+            .retain(|section, _| concerned.contains(&section));
+        checker.check_names();
+        let search = checker.search();
+        let axes = checker.axes(&search);
+        let mut datasets = Vec::new();
+        for name in checker.tables("dataset") {
+            let cell = Cell {
+                dataset: &name,
+                backbone: "",
+                representation: "",
+            };
+            let own = axes
+                .iter()
+                .filter(|axis| axis.path.starts_with(&["dataset", &name]));
+            let own: Vec<&Axis> = own.collect();
+            for chosen in checker
+                .choose(&search, &[], &cell, &own, &axes)
+                .iter()
+                .take(MAX_RUNS)
+            {
+                let chosen = borrowed(chosen);
+                let spec = checker.dataset(&name, &chosen);
+                datasets.extend(spec.map(|spec| (name.clone(), variant(&chosen), spec)));
+            }
+        }
+        checker.problems.finish()?;
+        Ok(datasets)
+    }
+}
+
+/// How archetypes of one dataset are written, and what becomes of them.
+#[derive(Clone, Debug)]
+pub struct ArchetypeJob {
+    /// Name of the dataset in the spec.
+    pub dataset: String,
+    /// Where its items are.
+    pub data: DatasetSpec,
+    /// The representation, of kind `archetype` or `text`, whose settings these are; `archetype` where no table
+    /// has them.
+    pub representation: String,
+    /// Model, prompt and generation.
+    pub settings: ArchetypeSpec,
+    /// Principal components of each part of its item vectors; 0: as they come.
+    pub components: usize,
+}
+
+impl SpecFile {
+    /// Each representation with its kind as it is written, which is `id` where none is, in the order of the spec.
+    pub fn representations(&self) -> Vec<(String, String)> {
+        let at = KeyPath::new(["representation"]);
+        let kind = |name: &str| {
+            let kind = at.child(name).child("kind");
+            let kind = kind.get(&self.tree).and_then(Value::as_str);
+            kind.unwrap_or("id").to_owned()
+        };
+        let names = self.sources.names(&at).into_iter();
+        names.map(|name| (name.clone(), kind(&name))).collect()
+    }
+
+    /// The archetypes and texts a spec describes, for each dataset and each representation of kind `archetype`
+    /// or `text` (its first variant where an axis varies it), or for `[archetype]` alone where there is none.
+    ///
+    /// # Errors
+    /// Every problem of the tables concerned at once.
+    pub fn archetypes(&self) -> Result<Vec<ArchetypeJob>, SpecError> {
+        let backbones = Backbones {
+            plugins: &[],
+            accepts: &|_, all| vec![Ok(()); all.len()],
+        };
+        let mut checker = Checker::new(self, &backbones);
+        let concerned = ["dataset", "representation", "archetype", "search"];
+        checker
+            .tree
+            .retain(|section, _| concerned.contains(&section));
+        checker.check_names();
+        let search = checker.search();
+        let axes = checker.axes(&search);
+        let first: Vec<(&Axis, &Value)> = axes.iter().map(|axis| (axis, &axis.values[0])).collect();
+        checker.archetype_section();
+        let datasets = checker.tables("dataset");
+        let representations = checker.tables("representation");
+        let mut jobs = Vec::new();
+        for dataset in &datasets {
+            checker.dataset_prompt(dataset, &first);
+            let Some(data) = checker.dataset(dataset, &first) else {
+                continue;
+            };
+            let of_dataset = jobs.len();
+            for name in &representations {
+                let Some(found) = checker.representation(name, Some(dataset), &first) else {
+                    continue;
+                };
+                if let (
+                    RepresentationKind::Archetype | RepresentationKind::Text,
+                    Some(VectorsStage::Archetype {
+                        settings,
+                        components,
+                    }),
+                ) = (found.spec.kind, found.vectors)
+                {
+                    jobs.push(ArchetypeJob {
+                        dataset: dataset.clone(),
+                        data: data.clone(),
+                        representation: name.clone(),
+                        settings: *settings,
+                        components,
+                    });
+                }
+            }
+            if jobs.len() == of_dataset
+                && let Some(settings) =
+                    checker.archetype_of(Some(dataset), "archetype", None, &first)
+            {
+                jobs.push(ArchetypeJob {
+                    dataset: dataset.clone(),
+                    data,
+                    representation: "archetype".to_owned(),
+                    settings,
+                    components: COMPONENTS,
+                });
+            }
+        }
+        checker.problems.finish()?;
+        Ok(jobs)
+    }
+}
+
+/// Names a sweep uses, those that are known.
+struct Names {
+    datasets: Vec<String>,
+    backbones: Vec<String>,
+    representations: Vec<String>,
+}
+
+/// One dataset, backbone and representation together.
+pub(crate) struct Cell<'n> {
+    pub(crate) dataset: &'n str,
+    pub(crate) backbone: &'n str,
+    pub(crate) representation: &'n str,
+}
+
+/// What makes the runs of each cell.
+struct Combining<'s> {
+    axes: &'s [Axis],
+    search: &'s Search,
+    excludes: &'s [Condition],
+    first: &'s [Condition],
+    eval: &'s EvalSpec,
+    seeds: &'s [u64],
+}
+
+impl Names {
+    /// All cells; a built-in backbone has one per dataset, whatever the representations.
+    fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        let pairs = self.datasets.iter().flat_map(|dataset| {
+            self.backbones
+                .iter()
+                .map(move |backbone| (dataset, backbone))
+        });
+        pairs.flat_map(|(dataset, backbone)| {
+            let representations = if is_builtin(backbone) {
+                vec!["none"]
+            } else {
+                self.representations.iter().map(String::as_str).collect()
+            };
+            representations.into_iter().map(move |representation| Cell {
+                dataset,
+                backbone,
+                representation,
+            })
+        })
+    }
+}
+
+impl Cell<'_> {
+    /// Whether an axis varies this cell's runs.
+    fn has(&self, axis: &Axis) -> bool {
+        let trains = !is_builtin(self.backbone);
+        let path = &axis.path;
+        path.starts_with(&["dataset", self.dataset])
+            || trains
+                && (path.starts_with(&["train"])
+                    || path.starts_with(&["backbone", self.backbone])
+                    || path.starts_with(&["representation", self.representation]))
+    }
+}
+
+impl Combining<'_> {
+    /// Runs the sweep comes to at the most, `None` above [`MAX_RUNS`].
+    fn count(&self, names: &Names) -> Option<usize> {
+        names.cells().try_fold(0_usize, |total, cell| {
+            let own: Vec<&Axis> = self.axes.iter().filter(|axis| cell.has(axis)).collect();
+            let points = self
+                .search
+                .most_points(&own)
+                .saturating_mul(self.seeds.len());
+            let lists = own.iter().filter(|axis| axis.is_list());
+            let runs = lists.fold(points, |runs, axis| runs.saturating_mul(axis.values.len()));
+            Some(total.saturating_add(runs)).filter(|total| *total <= MAX_RUNS)
+        })
+    }
+}
+
+impl Checker<'_> {
+    fn run(&mut self) -> (SweepSection, Vec<SweepRun>, Schedule) {
+        let unknown: Vec<String> = self
+            .tree
+            .keys()
+            .filter(|name| !SECTIONS.contains(&name.as_str()))
+            .cloned()
+            .collect();
+        for name in unknown {
+            let key = KeyPath::new([&name]);
+            self.problems.report(
+                &key,
+                format!("unknown table or key `{key}`"),
+                meant::hint(&KeyPath::default(), &name, &SECTIONS),
+            );
+        }
+        self.check_names();
+        let section = self.sweep_section();
+        let names = Names {
+            datasets: self.datasets(&section),
+            backbones: self.known_backbones(&section),
+            representations: self.known_representations(&section),
+        };
+        self.warn_of_unused("backbone", &section.backbone);
+        self.warn_of_unused("representation", &section.representation);
+        let search = self.search();
+        let axes = self.axes(&search);
+        self.check_ranges(&search, &axes);
+        let excludes = self.excludes(&search);
+        let (schedule, first) = self.schedule();
+        let eval = self.eval();
+        let combining = Combining {
+            axes: &axes,
+            search: &search,
+            excludes: &excludes,
+            first: &first,
+            eval: &eval,
+            seeds: &section.seeds,
+        };
+        let runs = match combining.count(&names) {
+            Some(runs) => {
+                self.check_sections(&names, &axes, &excludes);
+                match self.has_seen_enough(runs) {
+                    true => Vec::new(),
+                    false => self.runs(&names, &combining),
+                }
+            }
+            None => {
+                let message =
+                    format!("the axes multiply to more than {MAX_RUNS} runs; shorten some");
+                self.problems
+                    .report(&KeyPath::new(["sweep"]), message, None);
+                Vec::new()
+            }
+        };
+        (section, runs, schedule)
+    }
+
+    /// Checks each table by itself with every combination of its own lists, and with what its ranges
+    /// and points hold one by one, so that a mistake in one hides none in another.
+    fn check_sections(&mut self, names: &Names, axes: &[Axis], excludes: &[Condition]) {
+        let within = |keys: &[&str]| {
+            let own = axes.iter().filter(|axis| axis.path.starts_with(keys));
+            let (lists, others): (Vec<&Axis>, Vec<&Axis>) = own.partition(|axis| axis.is_list());
+            // Those that vary one at a time have to be something meanwhile.
+            let rest = |but: Option<&Axis>| {
+                let rest = others.iter().filter(move |axis| Some(**axis) != but);
+                let rest = rest.filter(|axis| matches!(axis.kind, AxisKind::Range(_)));
+                rest.map(|axis| (*axis, &axis.values[0]))
+                    .collect::<Vec<_>>()
+            };
+            // Tables that no cell uses are not in the count.
+            let mut all: Vec<Vec<(&Axis, &Value)>> = combinations(&lists)
+                .take(MAX_RUNS)
+                .map(|chosen| [chosen, rest(None)].concat())
+                .collect();
+            let first: Vec<_> = lists.iter().map(|axis| (*axis, &axis.values[0])).collect();
+            for axis in &others {
+                let one = |value| [first.clone(), rest(Some(axis)), vec![(*axis, value)]].concat();
+                all.extend(axis.values.iter().map(one));
+            }
+            all.into_iter()
+        };
+        let within = |keys: &[&str]| within(keys).enumerate();
+        for (number, chosen) in within(&["train"]) {
+            self.train(&chosen);
+            if self.has_seen_enough(number) {
+                break;
+            }
+        }
+        self.archetype_section();
+        for name in &names.datasets {
+            for (number, chosen) in within(&["dataset", name]) {
+                self.dataset(name, &chosen);
+                self.dataset_prompt(name, &chosen);
+                if self.has_seen_enough(number) {
+                    break;
+                }
+            }
+        }
+        for name in names.backbones.iter().filter(|name| !is_builtin(name)) {
+            let cell = Cell {
+                dataset: "",
+                backbone: name,
+                representation: "",
+            };
+            // An exclude may be there to keep from the plugin what it refuses.
+            let stays = |chosen: &Vec<(&Axis, &Value)>| {
+                let mut excludes = excludes.iter();
+                !excludes.any(|exclude| self.holds(exclude, &cell, chosen))
+            };
+            let all = within(&["backbone", name]).map(|(_, chosen)| chosen);
+            let all: Vec<_> = all.filter(stays).collect();
+            self.ask_plugin(name, &all);
+            for (number, chosen) in all.iter().enumerate() {
+                self.backbone(name, chosen);
+                if self.has_seen_enough(number) {
+                    break;
+                }
+            }
+        }
+        for name in &names.representations {
+            for (number, chosen) in within(&["representation", name]) {
+                self.representation(name, None, &chosen);
+                if self.has_seen_enough(number) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Whether a table with problems has been looked at with enough of its combinations to tell what is wrong.
+    fn has_seen_enough(&self, combinations: usize) -> bool {
+        combinations >= ENOUGH && !self.problems.is_empty()
+    }
+
+    fn runs(&mut self, names: &Names, combining: &Combining<'_>) -> Vec<SweepRun> {
+        let Combining {
+            axes,
+            search,
+            excludes,
+            first,
+            eval,
+            seeds,
+        } = combining;
+        let mut runs = Vec::new();
+        for cell in names.cells() {
+            let own: Vec<&Axis> = axes.iter().filter(|axis| cell.has(axis)).collect();
+            let all = self.choose(search, excludes, &cell, &own, axes);
+            let all: Vec<_> = all.iter().map(borrowed).collect();
+            self.ask_plugin(cell.backbone, &all);
+            for chosen in all {
+                let Some((spec, plugin, vectors)) = self.run_of(&cell, eval, &chosen) else {
+                    continue;
+                };
+                let priority = self.priority(first, &cell, &chosen);
+                runs.extend(seeds.iter().map(|&seed| SweepRun {
+                    labels: Labels {
+                        dataset: cell.dataset.to_owned(),
+                        backbone: cell.backbone.to_owned(),
+                        representation: cell.representation.to_owned(),
+                        variant: variant(&chosen),
+                        seed,
+                    },
+                    spec: RunSpec {
+                        seed,
+                        ..spec.clone()
+                    },
+                    plugin: plugin.clone(),
+                    vectors: vectors.clone(),
+                    priority,
+                }));
+            }
+        }
+        self.refuse_equal_labels(&runs);
+        runs
+    }
+
+    /// A cell's run but for its seed; `None` if there was anything to report.
+    fn run_of(
+        &mut self,
+        cell: &Cell<'_>,
+        eval: &EvalSpec,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<(RunSpec, Option<PluginFile>, Option<VectorsStage>)> {
+        let dataset = self.dataset(cell.dataset, chosen)?;
+        let (train, representation, (params, plugin)) = if is_builtin(cell.backbone) {
+            (
+                TrainSpec::default(),
+                Representation::none(),
+                (Params::new(), None),
+            )
+        } else {
+            let representation =
+                self.representation(cell.representation, Some(cell.dataset), chosen)?;
+            (
+                self.train(chosen)?,
+                representation,
+                self.backbone(cell.backbone, chosen)?,
+            )
+        };
+        let spec = RunSpec {
+            dataset_name: cell.dataset.to_owned(),
+            dataset,
+            backbone: BackboneSpec {
+                name: cell.backbone.to_owned(),
+                params,
+            },
+            representation: representation.spec,
+            train,
+            eval: eval.clone(),
+            seed: 0,
+        };
+        Some((spec, plugin, representation.vectors))
+    }
+
+    /// A safety net: results are told apart by labels, so no two runs may share them.
+    fn refuse_equal_labels(&mut self, runs: &[SweepRun]) {
+        let mut seen = BTreeSet::new();
+        for run in runs {
+            if !seen.insert(&run.labels) {
+                let message = format!("two runs have the same labels: {}", run.labels);
+                self.problems
+                    .report(&KeyPath::new(["sweep"]), message, None);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Specs: the TOML a user writes, its layers and axes, and the runs it describes.
+//!
+//! Owns the format, its defaults and every message about a mistake in it. Runs nothing and reads no
+//! data.
+
+mod axes;
+mod check;
+mod compose;
+mod condition;
+mod data_path;
+mod expand;
+mod key_path;
+mod load;
+mod meant;
+mod names;
+mod params;
+mod problem;
+mod prune;
+mod range;
+mod ranges;
+mod representation;
+mod resolve;
+mod schedule;
+mod schema;
+mod search;
+mod section;
+mod settings;
+mod sources;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use genair_protocol::RunSpec;
+use serde::Serialize;
+
+pub use check::{Accepts, Backbones};
+pub use expand::ArchetypeJob;
+pub use load::{DEFAULT_SPEC, SpecFile, SpecOptions};
+pub use problem::{Place, Problem, SpecError};
+pub use prune::{Across, Pruning, Rule};
+pub use representation::VectorsStage;
+pub use resolve::{Resolved, ResolvedValue};
+pub use schedule::Schedule;
+pub use schema::schema;
+pub use settings::{Setting, settings};
+pub use sources::Origin;
+
+/// A spec, checked and expanded.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// `sweep.name`.
+    pub name: String,
+    /// `sweep.description`.
+    pub description: Option<String>,
+    /// The spec file as the user named it.
+    pub spec_path: PathBuf,
+    /// The spec's text: the file's, or all that it is put together from ([`SpecFile::text`]).
+    pub spec_text: String,
+    /// `sweep.checkpoint_seconds`; see [`genair_protocol::ResumeSpec::every_seconds`].
+    pub checkpoint_seconds: f64,
+    /// Datasets slowest, then backbones, representations, axes in the order of the file, seeds.
+    pub runs: Vec<SweepRun>,
+    /// How the runs use the machine.
+    pub schedule: Schedule,
+    /// Which runs are stopped early; none where all go to their end.
+    pub pruning: Option<Pruning>,
+    /// Oddities that do no harm.
+    pub warnings: Vec<Problem>,
+}
+
+/// One run as its spec describes it.
+#[derive(Clone, Debug)]
+pub struct SweepRun {
+    /// What tells it from the sweep's other runs.
+    pub labels: Labels,
+    /// Every value that decides its numbers.
+    pub spec: RunSpec,
+    /// The backbone's plugin; none for a built-in backbone.
+    pub plugin: Option<PluginFile>,
+    /// What makes its item vectors; none where they need no stage of their own.
+    pub vectors: Option<VectorsStage>,
+    /// When it goes: 0 first.
+    pub priority: usize,
+}
+
+/// A plugin's file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PluginFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, lower-case hex.
+    pub sha256: String,
+}
+
+/// What tells a run from the others of its sweep.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Labels {
+    /// Name of the dataset in the spec.
+    pub dataset: String,
+    /// Name of the backbone.
+    pub backbone: String,
+    /// Name of the representation; `none` for a built-in backbone.
+    pub representation: String,
+    /// Values of the swept axes, such as `lr=1e-4,dropout=0.5`; empty where there are none.
+    pub variant: String,
+    /// Seed of the run.
+    pub seed: u64,
+}
+
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            dataset,
+            backbone,
+            representation,
+            variant,
+            seed,
+        } = self;
+        write!(f, "{dataset} {backbone} {representation}")?;
+        if !variant.is_empty() {
+            write!(f, " {variant}")?;
+        }
+        write!(f, " seed {seed}")
+    }
+}

@@ -1,0 +1,60 @@
+//! What the names in a spec may hold. They become labels of runs, which every command shows.
+
+use genair_protocol::text::{check_name, quoted};
+use toml::Value;
+
+use super::axes::{Axis, value_label};
+use super::check::Checker;
+use super::key_path::KeyPath;
+use super::problem::Problems;
+
+/// The tables of the merged spec whose keys are names.
+const NAMED: [&str; 3] = ["dataset", "backbone", "representation"];
+
+impl Checker<'_> {
+    /// Checks every name that the spec gives or uses.
+    pub(crate) fn check_names(&mut self) {
+        for section in NAMED {
+            let at = KeyPath::new([section]);
+            for name in at.table(&self.tree).keys() {
+                check(&mut self.problems, &at.child(name), "the name", name);
+            }
+        }
+        let at = KeyPath::new(["sweep"]);
+        for key in ["name", "backbone", "representation", "dataset"] {
+            let key = at.child(key);
+            let names = match key.get(&self.tree) {
+                Some(Value::Array(names)) => names.clone(),
+                Some(name) => vec![name.clone()],
+                None => Vec::new(),
+            };
+            for name in names.iter().filter_map(Value::as_str) {
+                check(&mut self.problems, &key, "the name", name);
+            }
+        }
+    }
+
+    /// Checks what axes put into the variants of runs.
+    pub(crate) fn check_axis_labels(&mut self, axes: &[Axis]) {
+        for axis in axes {
+            for label in axis.values.iter().map(value_label) {
+                let subject = "its values become parts of runs' names, and";
+                check(&mut self.problems, &axis.path, subject, &label);
+            }
+        }
+    }
+}
+
+fn check(problems: &mut Problems<'_>, key: &KeyPath, subject: &str, name: &str) {
+    if let Some((message, hint)) = refusal(key, subject, name) {
+        problems.report(key, message, Some(hint));
+    }
+}
+
+/// What is wrong with a name, and what to do about it; none if it may be one.
+pub(crate) fn refusal(key: &KeyPath, subject: &str, name: &str) -> Option<(String, String)> {
+    let bad = check_name(name).err()?;
+    let message = format!("`{key}`: {subject} {} {bad}", quoted(name));
+    let hint = "take it out; letters, digits, spaces and punctuation are fine";
+    Some((message, hint.to_owned()))
+}

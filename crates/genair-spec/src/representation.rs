@@ -1,0 +1,433 @@
+//! `[representation.NAME]`, `[archetype]` and `[dataset.NAME.prompt]`: from the tables of a spec to what
+//! a run trains on and the stage that makes its item vectors.
+
+use std::path::PathBuf;
+
+use genair_archetype::{ArchetypeSpec, PromptSpec};
+use genair_protocol::{
+    AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, RepresentationKind, RepresentationSpec,
+    VectorPart, VectorSource,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::axes::Axis;
+use super::check::Checker;
+use super::data_path::absolute;
+use super::key_path::KeyPath;
+use super::section::read_section;
+
+/// Sizes of item vectors where the spec says nothing (docs/method.md, section 3): components of each part,
+/// and both together.
+pub(crate) const COMPONENTS: usize = 384;
+const GAUSSIAN_WIDTH: usize = 2 * COMPONENTS;
+
+/// `[representation.NAME]`. What a kind does not have is refused, so that no setting is without effect.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Section {
+    #[serde(default = "learned_table")]
+    kind: RepresentationKind,
+    part: Option<VectorPart>,
+    components: Option<usize>,
+    adapter: Option<AdapterSpec>,
+    finetune: Option<bool>,
+    fusion: Option<Fusion>,
+    width: Option<usize>,
+    path: Option<PathBuf>,
+    items: Option<PathBuf>,
+    encoder: Option<String>,
+    /// Layered over `[archetype]`; read by itself.
+    #[expect(dead_code, reason = "its content has a reader of its own")]
+    #[schemars(with = "Option<ArchetypeSpec>")]
+    archetype: Option<Table>,
+    calibration: Option<CalibrationSpec>,
+}
+
+fn learned_table() -> RepresentationKind {
+    RepresentationKind::Id
+}
+
+/// Keys of a section by the kinds that have them; `kind` and `calibration` belong to all.
+const OWN_KEYS: [(&str, &[RepresentationKind]); 10] = {
+    use RepresentationKind::{Archetype, Random, Text, Vectors};
+    const FROZEN: &[RepresentationKind] = &[Archetype, Text, Random, Vectors];
+    [
+        ("adapter", FROZEN),
+        ("finetune", FROZEN),
+        ("fusion", FROZEN),
+        ("part", &[Archetype, Vectors]),
+        ("components", &[Archetype, Text]),
+        ("archetype", &[Archetype, Text]),
+        ("width", &[Random]),
+        ("path", &[Vectors]),
+        ("items", &[Vectors]),
+        ("encoder", &[Text]),
+    ]
+};
+
+/// How a run's item vectors are made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum VectorsStage {
+    /// A language model writes archetypes, and its hidden states, pooled and reduced, are the vectors;
+    /// or a sentence encoder reads the item's text.
+    Archetype {
+        /// Engine, model, prompt and generation.
+        settings: Box<ArchetypeSpec>,
+        /// Principal components of each part; 0: as they come.
+        components: usize,
+    },
+    /// Vectors made elsewhere.
+    Import {
+        /// Their file.
+        path: PathBuf,
+        /// The file of their rows' item ids; none where rows are the catalogue's.
+        items: Option<PathBuf>,
+    },
+}
+
+/// A representation with what must be made before a run can have it.
+#[derive(Clone, Debug)]
+pub(crate) struct Representation {
+    pub(crate) spec: RepresentationSpec,
+    pub(crate) vectors: Option<VectorsStage>,
+}
+
+impl Representation {
+    /// What built-in backbones have.
+    pub(crate) fn none() -> Self {
+        Self {
+            spec: RepresentationSpec {
+                name: "none".to_owned(),
+                kind: RepresentationKind::None,
+                frozen: None,
+                calibration: None,
+            },
+            vectors: None,
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// Checks `[archetype]` for keys and types; values are judged where layers come together.
+    pub(crate) fn archetype_section(&mut self) {
+        let at = KeyPath::new(["archetype"]);
+        let table = at.table(&self.tree);
+        read_section::<ArchetypeSpec>(&at, &table, &mut self.problems);
+    }
+
+    /// Checks `[dataset.NAME.prompt]` likewise.
+    pub(crate) fn dataset_prompt(&mut self, dataset: &str, chosen: &[(&Axis, &Value)]) {
+        let at = KeyPath::new(["dataset", dataset, "prompt"]);
+        let prompt = self.prompt_at(&at, chosen);
+        read_section::<PromptSpec>(&at, &prompt, &mut self.problems);
+    }
+
+    /// A prompt's table, empty where there is none.
+    fn prompt_at(&self, at: &KeyPath, chosen: &[(&Axis, &Value)]) -> Table {
+        with_chosen(as_prompt(self.value(at).cloned()), at, chosen)
+    }
+
+    /// Archetype settings of one dataset and representation: `[archetype]`, then the dataset's prompt,
+    /// then the representation's own; `None` if there was anything to report.
+    pub(crate) fn archetype_of(
+        &mut self,
+        dataset: Option<&str>,
+        representation: &str,
+        encoder: Option<&Encoder>,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<ArchetypeSpec> {
+        let own_at = KeyPath::new(["representation", representation, "archetype"]);
+        let dataset_at = dataset.map(|name| KeyPath::new(["dataset", name, "prompt"]));
+        let shared_at = KeyPath::new(["archetype"]);
+        let mut settings = with_prompt_table(shared_at.table(&self.tree));
+        if let Some(at) = &dataset_at {
+            let prompt = self.prompt_at(at, chosen);
+            merge(
+                &mut settings,
+                Table::from_iter([("prompt".to_owned(), Value::Table(prompt))]),
+            );
+        }
+        if let Some(encoder) = encoder {
+            settings = encoder.settings(&settings);
+        }
+        let own = self.table(&own_at, chosen);
+        read_section::<ArchetypeSpec>(&own_at, &own, &mut self.problems)?;
+        merge(&mut settings, with_prompt_table(own));
+        // Each layer has its own messages about keys and types.
+        let mut spec: ArchetypeSpec = settings.try_into().ok()?;
+        let found = spec.validate();
+        let valid = found.is_empty();
+        for problem in found {
+            let keys: Vec<&str> = problem.key.split('.').collect();
+            let of_dataset = dataset_at.as_ref().filter(|_| keys[0] == "prompt");
+            let of_dataset = of_dataset.map(|at| at.join(&keys[1..]));
+            let places = [
+                Some(own_at.join(&keys)),
+                of_dataset,
+                Some(shared_at.join(&keys)),
+            ];
+            let mut places = places.into_iter().flatten();
+            let written = places.find(|key| key.get(&self.tree).is_some());
+            let key = written.unwrap_or_else(|| shared_at.join(&keys));
+            self.problems
+                .report(&key, format!("`{key}` {}", problem.message), None);
+        }
+        spec.resolve_paths(&self.file.folder());
+        valid.then_some(spec)
+    }
+
+    /// A representation for one dataset; `None` if there was anything to report.
+    pub(crate) fn representation(
+        &mut self,
+        name: &str,
+        dataset: Option<&str>,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<Representation> {
+        let at = KeyPath::new(["representation", name]);
+        let table = self.table(&at, chosen);
+        let section: Section = read_section(&at, &table, &mut self.problems)?;
+        if section.kind == RepresentationKind::None {
+            let key = at.child("kind");
+            let message =
+                format!("`{key}` is \"none\"; only built-in backbones go without item vectors");
+            self.problems.report(&key, message, None);
+            return None;
+        }
+        let mut valid = self.own_keys(&at, &table, section.kind);
+        valid &= self.representation_ranges(&at, &section);
+        let vectors = self.vectors_stage(&at, &section, name, dataset, chosen);
+        if !valid || vectors.is_none() {
+            return None;
+        }
+        let frozen = section.frozen();
+        Some(Representation {
+            spec: RepresentationSpec {
+                name: name.to_owned(),
+                kind: section.kind,
+                frozen,
+                calibration: section.calibration,
+            },
+            vectors: vectors.flatten(),
+        })
+    }
+
+    fn own_keys(&mut self, at: &KeyPath, table: &Table, kind: RepresentationKind) -> bool {
+        let mut valid = true;
+        let kind_name = kind_name(kind);
+        for (name, kinds) in OWN_KEYS {
+            if table.contains_key(name) && !kinds.contains(&kind) {
+                let key = at.child(name);
+                let others: Vec<_> = kinds.iter().map(|kind| kind_name_quoted(*kind)).collect();
+                self.problems.report(
+                    &key,
+                    format!("`{key}` has no meaning for kind \"{kind_name}\""),
+                    Some(format!("it belongs to kind {}", others.join(", "))),
+                );
+                valid = false;
+            }
+        }
+        valid
+    }
+
+    fn representation_ranges(&mut self, at: &KeyPath, section: &Section) -> bool {
+        let mut wrong: Vec<(&[&str], String, &str)> = Vec::new();
+        if section.width == Some(0) {
+            wrong.push((&["width"], "0".to_owned(), "at least 1"));
+        }
+        if section.adapter.as_ref().is_some_and(|a| a.expansion == 0) {
+            wrong.push((&["adapter", "expansion"], "0".to_owned(), "at least 1"));
+        }
+        if let Some(scale) = section.adapter.as_ref().map(|adapter| adapter.init_scale)
+            && !(scale.is_finite() && scale > 0.0)
+        {
+            wrong.push((
+                &["adapter", "init_scale"],
+                scale.to_string(),
+                "a number above 0",
+            ));
+        }
+        if let Some(calibration) = &section.calibration {
+            let weight = |value: f64| !(value.is_finite() && value >= 0.0);
+            if weight(calibration.alpha) {
+                let value = calibration.alpha.to_string();
+                wrong.push((&["calibration", "alpha"], value, "a number, at least 0"));
+            }
+            if weight(calibration.gamma) {
+                let value = calibration.gamma.to_string();
+                wrong.push((&["calibration", "gamma"], value, "a number, at least 0"));
+            }
+            if calibration.sample < 2 {
+                let value = calibration.sample.to_string();
+                wrong.push((&["calibration", "sample"], value, "at least 2"));
+            }
+            if calibration.association.window == Some(0) {
+                let key = &["calibration", "association", "window"];
+                wrong.push((key, "0".to_owned(), "at least 1"));
+            }
+            if calibration.association.min_count == 0 {
+                let key = &["calibration", "association", "min_count"];
+                wrong.push((key, "0".to_owned(), "at least 1"));
+            }
+        }
+        let valid = wrong.is_empty();
+        for (key, value, must) in wrong {
+            let key = at.join(key);
+            self.problems
+                .report(&key, format!("`{key}` is {value}; it must be {must}"), None);
+        }
+        valid
+    }
+
+    /// The stage that makes the vectors of a section: `Some(None)` where there is none to make, `None`
+    /// if there was anything to report.
+    fn vectors_stage(
+        &mut self,
+        at: &KeyPath,
+        section: &Section,
+        name: &str,
+        dataset: Option<&str>,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<Option<VectorsStage>> {
+        match section.kind {
+            RepresentationKind::Id | RepresentationKind::Random | RepresentationKind::None => {
+                Some(None)
+            }
+            RepresentationKind::Archetype => {
+                let settings = self.archetype_of(dataset, name, None, chosen)?;
+                Some(Some(VectorsStage::Archetype {
+                    settings: Box::new(settings),
+                    components: section.components.unwrap_or(COMPONENTS),
+                }))
+            }
+            RepresentationKind::Text => {
+                let encoder = Encoder(section.encoder.clone());
+                let settings = self.archetype_of(dataset, name, Some(&encoder), chosen)?;
+                Some(Some(VectorsStage::Archetype {
+                    settings: Box::new(settings),
+                    components: section.components.unwrap_or(0),
+                }))
+            }
+            RepresentationKind::Vectors => {
+                let Some(path) = &section.path else {
+                    let key = at.child("path");
+                    let hint = "name the .safetensors, .npy or .npz file of the vectors".to_owned();
+                    self.problems
+                        .report(&key, format!("`{key}` is missing"), Some(hint));
+                    return None;
+                };
+                let path = self.existing_path(&at.child("path"), path)?;
+                let items = match &section.items {
+                    Some(items) => Some(self.existing_path(&at.child("items"), items)?),
+                    None => None,
+                };
+                Some(Some(VectorsStage::Import { path, items }))
+            }
+        }
+    }
+
+    fn existing_path(&mut self, key: &KeyPath, path: &std::path::Path) -> Option<PathBuf> {
+        match absolute(path, &self.file.folder()) {
+            Ok(path) => Some(path),
+            Err((message, hint)) => {
+                self.problems
+                    .report(key, format!("`{key}`: {message}"), hint);
+                None
+            }
+        }
+    }
+}
+
+impl Section {
+    fn frozen(&self) -> Option<FrozenSpec> {
+        let source = match self.kind {
+            RepresentationKind::Id | RepresentationKind::None => return None,
+            RepresentationKind::Random => VectorSource::Gaussian {
+                width: self.width.unwrap_or(GAUSSIAN_WIDTH),
+            },
+            // The plan fills it in: it depends on the data.
+            _ => VectorSource::File {
+                recipe_sha256: String::new(),
+            },
+        };
+        Some(FrozenSpec {
+            source,
+            part: self.part.unwrap_or(VectorPart::Both),
+            adapter: self.adapter.clone().unwrap_or_default(),
+            finetune: self.finetune.unwrap_or_default(),
+            fusion: self.fusion.unwrap_or_default(),
+        })
+    }
+}
+
+/// The name of a kind in a spec.
+fn kind_name(kind: RepresentationKind) -> String {
+    let value = serde_json::to_value(kind).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn kind_name_quoted(kind: RepresentationKind) -> String {
+    format!("\"{}\"", kind_name(kind))
+}
+
+/// A prompt written as a preset's name, or as a table.
+fn as_prompt(value: Option<Value>) -> Table {
+    match value {
+        Some(Value::Table(table)) => table,
+        Some(preset) => Table::from_iter([("preset".to_owned(), preset)]),
+        None => Table::new(),
+    }
+}
+
+/// Archetype settings with their prompt as a table.
+fn with_prompt_table(mut table: Table) -> Table {
+    if let Some(prompt) = table.remove("prompt") {
+        table.insert("prompt".to_owned(), Value::Table(as_prompt(Some(prompt))));
+    }
+    table
+}
+
+/// The sentence encoder of kind `text`: a name or folder, or the default one.
+pub(crate) struct Encoder(Option<String>);
+
+impl Encoder {
+    /// What an encoder has in common with a language model: which fields are told, and how long.
+    fn settings(&self, shared: &Table) -> Table {
+        let mut prompt = Table::from_iter([("preset".to_owned(), "attributes".into())]);
+        let told = KeyPath::new(["prompt"]).table(shared);
+        for key in ["fields", "max_chars", "item_type"] {
+            if let Some(value) = told.get(key) {
+                prompt.insert(key.to_owned(), value.clone());
+            }
+        }
+        let mut settings = Table::from_iter([("engine".to_owned(), "encoder".into())]);
+        settings.insert("prompt".to_owned(), Value::Table(prompt));
+        if let Some(model) = &self.0 {
+            settings.insert("model".to_owned(), model.as_str().into());
+        }
+        settings
+    }
+}
+
+/// The table with the chosen values in place of the axes.
+fn with_chosen(mut table: Table, at: &KeyPath, chosen: &[(&Axis, &Value)]) -> Table {
+    for (axis, value) in chosen {
+        if let Some(inner) = axis.path.keys().strip_prefix(at.keys()) {
+            KeyPath::new(inner).set(&mut table, (*value).clone());
+        }
+    }
+    table
+}
+
+/// Puts `over` on top of `table`, table by table.
+fn merge(table: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(over)) => merge(inner, over),
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! Where each value of a spec was written: a file with its lines, a profile, `--set`, the environment,
+//! a preset, or nowhere.
+
+use std::path::Path;
+
+use indexmap::IndexSet;
+use serde::Serialize;
+use toml::Table;
+use toml_edit::{Document, Item, TableLike};
+
+use super::compose::{SpecText, line_and_column};
+use super::key_path::KeyPath;
+use super::problem::Place;
+
+/// The variable that may say where training happens.
+pub(crate) const DEVICE_VARIABLE: &str = "GENAIR_DEVICE";
+
+/// The texts a spec was put together from.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// Lowest first; the last one is the spec itself.
+    files: Vec<SpecText>,
+    /// The chosen profiles, lowest first. They lie above all files.
+    profiles: Vec<String>,
+    overrides: Vec<KeyPath>,
+    /// Whether `GENAIR_DEVICE` is set.
+    device_variable: bool,
+    /// The chosen preset, which lies below all files: its name and content.
+    preset: Option<(&'static str, Table)>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "source", rename_all = "kebab-case")]
+pub enum Origin {
+    /// Nobody wrote it.
+    Default,
+    /// The plugin's own default.
+    Plugin {
+        /// Its name.
+        name: String,
+    },
+    /// Named settings that come with the program.
+    Preset {
+        /// Their name.
+        name: String,
+    },
+    /// A spec file.
+    File {
+        /// The file.
+        path: String,
+        /// Line, from 1.
+        line: Option<usize>,
+        /// The profile of the file it stands in.
+        profile: Option<String>,
+    },
+    /// An environment variable.
+    Environment {
+        /// Its name.
+        variable: String,
+    },
+    /// `--set`.
+    CommandLine,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Plugin { name } => write!(f, "default of plugin {name}"),
+            Self::Preset { name } => write!(f, "preset {name}"),
+            Self::File {
+                path,
+                line,
+                profile,
+            } => {
+                f.write_str(path)?;
+                if let Some(line) = line {
+                    write!(f, ":{line}")?;
+                }
+                match profile {
+                    Some(profile) => write!(f, " (profile {profile})"),
+                    None => Ok(()),
+                }
+            }
+            Self::Environment { variable } => f.write_str(variable),
+            Self::CommandLine => f.write_str("--set"),
+        }
+    }
+}
+
+/// A file, or one profile of it.
+#[derive(Clone, Copy)]
+struct Layer<'s> {
+    file: &'s SpecText,
+    profile: Option<&'s str>,
+    /// Whether it is of the spec itself, not of a file it extends.
+    own: bool,
+}
+
+/// How far a key can be followed in one layer.
+struct Found {
+    /// Keys that are there.
+    depth: usize,
+    /// Byte offset of the deepest of them.
+    offset: Option<usize>,
+    /// Whether what is there is no table, so that nothing below it can come from elsewhere.
+    ends: bool,
+}
+
+impl Sources {
+    pub(crate) fn new(files: Vec<SpecText>, profiles: Vec<String>) -> Self {
+        Self {
+            files,
+            profiles,
+            overrides: Vec::new(),
+            device_variable: false,
+            preset: None,
+        }
+    }
+
+    /// The same with what was said beside the files.
+    pub(crate) fn with(self, overrides: Vec<KeyPath>, device_variable: bool) -> Self {
+        Self {
+            overrides,
+            device_variable,
+            ..self
+        }
+    }
+
+    /// The same with a preset below the files.
+    pub(crate) fn with_preset(self, preset: Option<(&'static str, Table)>) -> Self {
+        Self { preset, ..self }
+    }
+
+    /// The files, lowest first; the last one is the spec itself.
+    pub(crate) fn files(&self) -> &[SpecText] {
+        &self.files
+    }
+
+    /// The chosen profiles, lowest first.
+    pub(crate) fn profiles(&self) -> &[String] {
+        &self.profiles
+    }
+
+    /// What `--set` says something about.
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = &KeyPath> {
+        self.overrides.iter()
+    }
+
+    /// The spec file.
+    pub(crate) fn path(&self) -> &Path {
+        self.files.last().map_or(Path::new(""), |file| &file.path)
+    }
+
+    /// Whether the spec's own file alone says what the spec is.
+    pub(crate) fn is_one_file(&self) -> bool {
+        self.files.len() == 1 && self.profiles.is_empty() && self.overrides.is_empty()
+    }
+
+    /// Files, then profiles, each lowest first.
+    fn layers(&self) -> impl DoubleEndedIterator<Item = Layer<'_>> {
+        let last = self.files.len().saturating_sub(1);
+        let files = move |profile| {
+            let layer = move |(at, file)| Layer {
+                file,
+                profile,
+                own: at == last,
+            };
+            self.files.iter().enumerate().map(layer)
+        };
+        let profiles = self.profiles.iter();
+        files(None).chain(profiles.flat_map(move |profile| files(Some(profile.as_str()))))
+    }
+
+    /// The layer that says most about `key`, the higher one of two that say as much.
+    fn highest(&self, key: &KeyPath) -> Option<(Layer<'_>, Found)> {
+        let mut best: Option<(Layer<'_>, Found)> = None;
+        for layer in self.layers().rev() {
+            let found = layer.find(key);
+            let ends = found.ends;
+            if best
+                .as_ref()
+                .is_none_or(|(_, best)| found.depth > best.depth)
+            {
+                best = Some((layer, found));
+            }
+            if ends {
+                break;
+            }
+        }
+        best.filter(|(_, found)| found.depth > 0)
+    }
+
+    /// Where the value at `key`, or the deepest table around it that exists, was written.
+    pub(crate) fn place(&self, key: &KeyPath) -> Place {
+        let only_there = || {
+            self.overrides
+                .iter()
+                .any(|path| path.keys().starts_with(key.keys()))
+        };
+        if self.overridden(key).is_some() || !self.in_file(key) && only_there() {
+            return Place::CommandLine;
+        }
+        if self.device_variable && key.starts_with(&["train", "device"]) {
+            return Place::Environment {
+                variable: DEVICE_VARIABLE.to_owned(),
+            };
+        }
+        match self.highest(key) {
+            Some((layer, found)) => Place::File {
+                path: layer.file.path.clone(),
+                line: layer.line(found.offset),
+                column: None,
+            },
+            None => Place::File {
+                path: self.path().to_owned(),
+                line: None,
+                column: None,
+            },
+        }
+    }
+
+    /// Where the value at `key` comes from.
+    pub(crate) fn origin(&self, key: &KeyPath) -> Origin {
+        if self.overridden(key).is_some() {
+            return Origin::CommandLine;
+        }
+        if self.device_variable && key.starts_with(&["train", "device"]) {
+            return Origin::Environment {
+                variable: DEVICE_VARIABLE.to_owned(),
+            };
+        }
+        if let Some((layer, found)) = self.highest(key)
+            && found.depth == key.keys().len()
+        {
+            return Origin::File {
+                path: layer.file.path.display().to_string(),
+                line: layer.line(found.offset),
+                profile: layer.profile.map(str::to_owned),
+            };
+        }
+        match &self.preset {
+            Some((name, preset)) if key.get(preset).is_some() => Origin::Preset {
+                name: (*name).to_owned(),
+            },
+            _ => Origin::Default,
+        }
+    }
+
+    /// Whether the spec itself, a profile or the command line mentions `key`, not only a file that the
+    /// spec extends.
+    pub(crate) fn is_own(&self, key: &KeyPath) -> bool {
+        let depth = key.keys().len();
+        let mentioned = |path: &KeyPath| path.keys().starts_with(key.keys());
+        self.layers()
+            .any(|layer| (layer.own || layer.profile.is_some()) && layer.find(key).depth == depth)
+            || self.overrides.iter().any(mentioned)
+    }
+
+    /// A number to sort keys by: the first place that has them, in the order of the files, then of the
+    /// profiles, then of the command line.
+    pub(crate) fn position(&self, key: &KeyPath) -> usize {
+        let depth = key.keys().len();
+        let (mut before, mut around) = (0, None);
+        for layer in self.layers() {
+            let found = layer.find(key);
+            let position = found.offset.map(|offset| before + offset);
+            match position {
+                Some(position) if found.depth == depth => return position,
+                _ => around = around.max(position),
+            }
+            before += layer.file.document.raw().len() + 1;
+        }
+        match self.overridden(key) {
+            Some(at) => before + at,
+            None => around.unwrap_or_default(),
+        }
+    }
+
+    /// Keys of the table at `key`, in the order of [`Sources::position`].
+    pub(crate) fn names(&self, key: &KeyPath) -> Vec<String> {
+        let depth = key.keys().len();
+        let mut names = IndexSet::new();
+        for layer in self.layers() {
+            let table = layer.item(key).and_then(Item::as_table_like);
+            let table = table.into_iter().flat_map(TableLike::iter);
+            names.extend(table.map(|(name, _)| name.to_owned()));
+        }
+        for path in &self.overrides {
+            if let Some((around, [name, ..])) = path.keys().split_at_checked(depth)
+                && around == key.keys()
+            {
+                names.insert(name.clone());
+            }
+        }
+        names.into_iter().collect()
+    }
+
+    fn overridden(&self, key: &KeyPath) -> Option<usize> {
+        self.overrides
+            .iter()
+            .rposition(|path| key.keys().starts_with(path.keys()))
+    }
+
+    fn in_file(&self, key: &KeyPath) -> bool {
+        self.layers().any(|layer| layer.item(key).is_some())
+    }
+}
+
+impl<'s> Layer<'s> {
+    /// Keys from the root of the document to the layer's own root.
+    fn prefix(&self) -> impl Iterator<Item = &'s str> + use<'s> {
+        self.profile.into_iter().flat_map(|name| ["profile", name])
+    }
+
+    fn item(&self, key: &KeyPath) -> Option<&'s Item> {
+        let mut keys = self.prefix().chain(key.keys().iter().map(String::as_str));
+        keys.try_fold(self.file.document.as_item(), |item, name| {
+            item.as_table_like()?.get(name)
+        })
+    }
+
+    fn find(&self, key: &KeyPath) -> Found {
+        let nothing = Found {
+            depth: 0,
+            offset: None,
+            ends: false,
+        };
+        let root = self.prefix().try_fold(
+            self.file.document.as_table() as &dyn TableLike,
+            |table, name| table.get(name)?.as_table_like(),
+        );
+        match root {
+            Some(root) => find(root, key.keys().iter().map(String::as_str)),
+            None => nothing,
+        }
+    }
+
+    fn line(&self, offset: Option<usize>) -> Option<usize> {
+        offset.map(|offset| self.file.line_at(offset))
+    }
+}
+
+fn find<'k>(root: &dyn TableLike, mut keys: impl Iterator<Item = &'k str>) -> Found {
+    let mut table = root;
+    let mut found = Found {
+        depth: 0,
+        offset: None,
+        ends: false,
+    };
+    while let Some((key, item)) = keys.next().and_then(|name| table.get_key_value(name)) {
+        found.depth += 1;
+        let span = key.span().or_else(|| item.span());
+        found.offset = span.map(|span| span.start).or(found.offset);
+        if let Some(inner) = item.as_table_like() {
+            table = inner;
+        } else if let Some((start, inner)) = keys.next().and_then(|at| element(item, at)) {
+            found.depth += 1;
+            found.offset = start.or(found.offset);
+            table = inner;
+        } else {
+            found.ends = true;
+            break;
+        }
+    }
+    found
+}
+
+/// A table of a list of tables by its number, from 0, and where it begins.
+fn element<'i>(item: &'i Item, at: &str) -> Option<(Option<usize>, &'i dyn TableLike)> {
+    let at: usize = at.parse().ok()?;
+    match item.as_array_of_tables() {
+        Some(tables) => {
+            let table = tables.get(at)?;
+            Some((table.span().map(|span| span.start), table))
+        }
+        None => {
+            let value = item.as_array()?.get(at)?;
+            let start = value.span().map(|span| span.start);
+            Some((start, value.as_inline_table()?))
+        }
+    }
+}
+
+/// The line, from 1, of the deepest of `keys` that a document has.
+pub(crate) fn line_of(document: &Document<String>, keys: &[&str]) -> Option<usize> {
+    let offset = find(document.as_table(), keys.iter().copied()).offset?;
+    Some(line_and_column(document.raw(), offset).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::SpecText;
+
+    const TEXT: &str = "[sweep]\nname = \"x\"\n\n[train]\noptimizer = { lr = 1e-3 }\nstop.patience = 3\n\n[dataset.b]\npath = \"b\"\n[dataset.a]\npath = \"a\"\n";
+
+    fn sources() -> Sources {
+        let file = SpecText::parse(Path::new("s.toml"), TEXT).unwrap();
+        Sources::new(vec![file], Vec::new())
+    }
+
+    fn line(sources: &Sources, key: &[&str]) -> Option<usize> {
+        match sources.place(&KeyPath::new(key.iter().copied())) {
+            Place::File { line, .. } => line,
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_way_to_write_a_key_has_its_line() {
+        let sources = sources();
+        for (key, expected) in [
+            (&["sweep", "name"][..], Some(2)),
+            (&["train", "optimizer", "lr"], Some(5)),
+            (&["train", "stop", "patience"], Some(6)),
+            (&["train", "loss", "kind"], Some(4)), // Not written: the table around it.
+            (&["dataset", "a", "path"], Some(11)),
+            (&["eval"], None),
+        ] {
+            assert_eq!(line(&sources, key), expected, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn names_keep_the_order_of_the_file() {
+        let extra = KeyPath::new(["dataset", "c", "path"]);
+        let sources = sources().with(vec![extra.clone()], false);
+        assert_eq!(sources.names(&KeyPath::new(["dataset"])), ["b", "a", "c"]);
+        assert_eq!(sources.place(&extra), Place::CommandLine);
+        let around = KeyPath::new(["dataset", "c"]);
+        assert_eq!(
+            sources.place(&around),
+            Place::CommandLine,
+            "a table that the file lacks"
+        );
+        assert!(
+            sources.position(&extra) > sources.position(&KeyPath::new(["dataset", "a", "path"]))
+        );
+    }
+
+    #[test]
+    fn syntax_errors_name_line_and_column() {
+        let error = SpecText::parse(Path::new("s.toml"), "[sweep]\nname = \n").unwrap_err();
+        assert_eq!(error.problems[0].place.to_string(), "s.toml:2:8");
+    }
+
+    #[test]
+    fn the_highest_layer_that_has_a_key_is_its_place() {
+        let base = "[train]\nthreads = 2\nloss = { kind = \"bce\", negatives = 3 }\n[profile.quick.train]\nthreads = 1\n";
+        let own = "[train]\nloss.kind = \"gbce\"\n[profile.quick.train]\nstop.patience = 1\n";
+        let files = || {
+            [("base.toml", base), ("s.toml", own)]
+                .map(|(path, text)| SpecText::parse(Path::new(path), text).unwrap())
+                .into_iter()
+                .collect()
+        };
+        let places = |sources: &Sources| {
+            [
+                &["train", "threads"][..],
+                &["train", "loss", "kind"],
+                &["train", "loss", "negatives"],
+                &["train", "stop", "patience"],
+            ]
+            .map(|key| {
+                sources
+                    .place(&KeyPath::new(key.iter().copied()))
+                    .to_string()
+            })
+        };
+        let plain = Sources::new(files(), Vec::new());
+        // What nobody wrote has the place of the table around it, in the spec itself.
+        assert_eq!(
+            places(&plain),
+            ["base.toml:2", "s.toml:2", "base.toml:3", "s.toml:1"]
+        );
+        let quick = Sources::new(files(), vec!["quick".to_owned()]);
+        assert_eq!(
+            places(&quick),
+            ["base.toml:5", "s.toml:2", "base.toml:3", "s.toml:4"]
+        );
+        let threads = KeyPath::new(["train", "threads"]);
+        assert_eq!(
+            quick.origin(&threads).to_string(),
+            "base.toml:5 (profile quick)"
+        );
+        assert_eq!(
+            quick.origin(&KeyPath::new(["train", "init"])),
+            Origin::Default
+        );
+        // The order is that of the first place, so that a profile changes no labels.
+        let lower = KeyPath::new(["train", "loss", "negatives"]);
+        assert!(quick.position(&threads) < quick.position(&lower));
+        assert_eq!(
+            quick.names(&KeyPath::new(["train"])),
+            ["threads", "loss", "stop"]
+        );
+        assert!(!plain.is_own(&threads) && plain.is_own(&KeyPath::new(["train", "loss", "kind"])));
+    }
+}
