@@ -393,7 +393,7 @@ facts AS (
     FROM several
     UNION ALL
     SELECT first, configurations, configuration_id, 'results_version', CAST(results_version AS TEXT) FROM several
-)
+),
 differing AS (
     SELECT first, key FROM facts
     GROUP BY first, key HAVING count(*) < configurations OR min(value) <> max(value)

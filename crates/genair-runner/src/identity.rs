@@ -56,9 +56,11 @@ fn canonical(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use genair_protocol::DatasetSpec;
-    use genair_protocol::EvalSpec;
-    use genair_protocol::{BackboneSpec, RepresentationKind, RepresentationSpec, TrainSpec};
+    use std::collections::BTreeMap;
+
+    use genair_protocol::{
+        BackboneSpec, DatasetSpec, EvalSpec, RepresentationKind, RepresentationSpec, TrainSpec,
+    };
 
     use super::*;
 
@@ -85,27 +87,72 @@ mod tests {
         }
     }
 
-    /// Every scalar in a JSON tree, changed one at a time.
-    fn variations(value: &Value) -> Vec<Value> {
+    /// A spec in which no key is absent.
+    fn full_spec() -> Value {
+        let mut full = json!(spec());
+        full["dataset"] = json!({
+            "kind": "table", "interactions": "i.tsv", "items": "i.jsonl",
+            "columns": { "user": "u", "item": "i", "time": "t", "rating": "r" },
+            "unknown_items": "drop", "min_rating": 1.0,
+            "k_core": { "mode": "iterative", "user": 5, "item": 5 }, "max_len": 50,
+            "cohorts": { "long_user": 9, "head_item": 4 },
+            "users": 500, "catalogue": 300, "audiences": 6, "mean_length": 12, "seed": 1,
+        });
+        full["representation"] = json!({
+            "name": "genair", "kind": "archetype",
+            "frozen": {
+                "source": { "file": { "recipe_sha256": "00" } }, "part": "both",
+                "adapter": { "kind": "mlp", "expansion": 2, "init_scale": 0.1 },
+                "finetune": false, "fusion": "sum",
+            },
+            "calibration": {
+                "alpha": 1e-4, "gamma": 4.0, "on": "items", "sample": 512, "warm_up": 1,
+                "association": { "window": 10, "min_count": 2 },
+            },
+        });
+        full
+    }
+
+    /// The paths of all scalars and lists in a JSON tree.
+    fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
         match value {
             Value::Object(entries) => entries
                 .iter()
-                .flat_map(|(key, inner)| {
-                    variations(inner)
-                        .into_iter()
-                        .map(move |inner| (key.clone(), inner))
-                })
-                .map(|(key, inner)| {
-                    let mut entries = entries.clone();
-                    entries.insert(key, inner);
-                    Value::Object(entries)
-                })
-                .collect(),
-            Value::Number(number) => vec![json!(number.as_f64().unwrap() + 1.0)],
-            Value::String(text) => vec![json!(format!("{text}x"))],
-            Value::Array(values) => vec![json!(values[1..])],
+                .for_each(|(key, inner)| leaves(inner, &format!("{at}/{key}"), found)),
+            _ => found.push(at.to_owned()),
+        }
+    }
+
+    /// What a value may be instead; of names, those that enums of the spec have.
+    fn others(value: &Value) -> Vec<Value> {
+        let names = [
+            "recbole",
+            "keep",
+            "single_pass",
+            "text",
+            "context",
+            "linear",
+            "concat",
+            "targets",
+            "cross-entropy",
+            "popularity",
+            "batch",
+            "truncated-normal",
+            "bfloat16",
+            "hr@5",
+            "cpu",
+        ];
+        match value {
+            Value::Number(number) => match number.as_u64() {
+                Some(number) => vec![json!(number + 1)],
+                None => vec![json!(number.as_f64().unwrap() * 2.0)],
+            },
             Value::Bool(flag) => vec![json!(!flag)],
-            Value::Null => vec![json!(1)],
+            Value::Array(values) => vec![json!(values[1..])],
+            Value::String(text) => std::iter::once(json!(format!("{text}x")))
+                .chain(names.map(Value::from))
+                .collect(),
+            Value::Null | Value::Object(_) => Vec::new(),
         }
     }
 
@@ -145,16 +192,37 @@ mod tests {
         assert_ne!(own, identity(&spec(), "d", None));
     }
 
+    /// Names that nothing else can stand for: enums of one variant.
+    const ONLY: [&str; 2] = [
+        "/train/optimizer/kind",
+        "/representation/frozen/source/kind",
+    ];
+
     #[test]
     fn every_other_field_matters() {
-        let mut spec = spec();
-        spec.dataset.path = None;
-        let own = serde_json::to_value(&spec).unwrap();
-        let variations = variations(&own);
-        assert!(variations.len() > 20, "{variations:?}");
-        let identities: std::collections::BTreeSet<_> =
-            variations.iter().chain([&own]).map(canonical).collect();
-        assert_eq!(identities.len(), variations.len() + 1);
+        let full = full_spec();
+        let read = |tree: &Value| serde_json::from_value::<RunSpec>(tree.clone());
+        let of = |spec: &RunSpec| identity(spec, "d", Some("p"));
+        let own = read(&full).unwrap();
+        let mut seen = BTreeMap::from([(of(&own), "nothing".to_owned())]);
+        let mut paths = Vec::new();
+        leaves(&json!(own), "", &mut paths);
+        assert!(paths.len() > 60, "{paths:?}");
+        for path in paths {
+            let value = full.pointer(&path).cloned();
+            let value = value.unwrap_or_else(|| panic!("{path} is not in the full spec"));
+            let changed = others(&value).into_iter().find_map(|other| {
+                let mut tree = full.clone();
+                *tree.pointer_mut(&path).unwrap() = other;
+                read(&tree).ok().filter(|changed| *changed != own)
+            });
+            let Some(changed) = changed else {
+                assert!(ONLY.contains(&path.as_str()), "{path} cannot be changed");
+                continue;
+            };
+            let before = seen.insert(of(&changed), path.clone());
+            assert_eq!(before, None, "{path} makes no difference");
+        }
     }
 
     #[test]
