@@ -219,9 +219,9 @@ fn merged_configurations_of_one_label_are_told_apart() {
     insta::assert_snapshot!(ours.genair(["results", "leaderboard", "--metric", "ndcg", "--protocol", "full"]), @r#"
     exit: 0
     --- stdout
-    dataset  backbone    representation  variant             seeds            NDCG@10
-    tiny     popularity  none            dataset.max_len=9       2  [....] ± [....]
+    dataset  backbone    representation  variant             seeds          NDCG@10
     tiny     popularity  none            dataset.max_len=12      3  [....] ± [....]
+    tiny     popularity  none            dataset.max_len=9       2  [....] ± [....]
 
     Test split, all users; among all items.
     "#);
@@ -229,7 +229,7 @@ fn merged_configurations_of_one_label_are_told_apart() {
         .genair(["results", "leaderboard", "--format", "json"])
         .expect(0)
         .json();
-    assert_eq!(board[0]["differences"], "dataset.max_len=9");
+    assert_eq!(board[0]["differences"], "dataset.max_len=12");
     assert_ne!(board[0]["configuration"], board[1]["configuration"]);
     // A table that cannot show both refuses to make one number of them.
     ours.write(

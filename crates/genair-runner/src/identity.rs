@@ -145,7 +145,7 @@ mod tests {
         match value {
             Value::Number(number) => match number.as_u64() {
                 Some(number) => vec![json!(number + 1)],
-                None => vec![json!(number.as_f64().unwrap() * 2.0)],
+                None => vec![json!(number.as_f64().unwrap() / 2.0 + 0.01)],
             },
             Value::Bool(flag) => vec![json!(!flag)],
             Value::Array(values) => vec![json!(values[1..])],
