@@ -332,10 +332,16 @@ fn runs_are_deleted_with_their_files() {
 fn a_run_in_training_is_not_deleted() {
     let lab = Lab::new();
     let long = "[train.stop]\nmax_epochs = 500\npatience = 500\n";
-    lab.write("s.toml", tiny_spec("long", &["sasrec"], long));
+    let spec = tiny_spec("long", &["sasrec"], long);
+    lab.write("s.toml", spec.replace("seeds = [1]", "seeds = [1, 2]"));
     let sweep = lab.start(["sweep", "s.toml", "-j", "1"]);
     lab.wait_for_training();
-    for what in [["1", "--yes"].as_slice(), &["--sweep", "long", "--yes"]] {
+    // The second one waits, and the process will want it.
+    for what in [
+        ["1", "--yes"].as_slice(),
+        &["2", "--yes"],
+        &["--sweep", "long", "--yes"],
+    ] {
         let words = ["results", "delete"].into_iter();
         let refused = lab.genair(words.chain(what.iter().copied())).expect(2);
         assert!(
@@ -349,7 +355,7 @@ fn a_run_in_training_is_not_deleted() {
         lab.workers().is_empty().then_some(())
     });
     lab.genair(["results", "delete", "1", "--yes"]).expect(0);
-    assert_eq!(lab.rows("SELECT count(*) FROM runs"), [[json!(0)]]);
+    assert_eq!(lab.rows("SELECT run_id FROM runs"), [[json!(2)]]);
 }
 
 /// The negatives of a user are the evaluation's, not the run's: seeds of one model that learns nothing agree.

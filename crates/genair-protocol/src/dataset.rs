@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::SpecProblem;
 
+/// Users the synthetic generator makes at the most: all of them are held in memory.
+const MAX_USERS: usize = 10_000_000;
+
 /// Audiences the synthetic generator has words for.
 pub const MAX_AUDIENCES: usize = 12;
 
@@ -50,7 +53,7 @@ pub struct DatasetSpec {
     pub max_len: usize,
     /// Where groups of users and items are cut for reporting.
     pub cohorts: Cohorts,
-    /// Users to generate, at least 1; 500 by default. For `synthetic`, as all keys below.
+    /// Users to generate, 1 to 10,000,000; 500 by default. For `synthetic`, as all keys below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub users: Option<usize>,
     /// Items to generate, at least 20 and at least 4 per audience; 300 by default.
@@ -291,10 +294,10 @@ impl DatasetSpec {
             mean_length,
             seed: _,
         } = self.generator();
-        if !(1..=u32::MAX as usize).contains(&users) {
+        if !(1..=MAX_USERS).contains(&users) {
             problems.add(
                 "users",
-                format!("is {users}; write a number from 1 to {}", u32::MAX),
+                format!("is {users}; write a number from 1 to {MAX_USERS}"),
             );
         }
         if !(1..=MAX_AUDIENCES).contains(&audiences) {

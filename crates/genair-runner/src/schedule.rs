@@ -183,6 +183,15 @@ pub fn sweep(
             };
             ended.push((number, run.labels.clone(), outcome));
         }
+        let numbers: Vec<RunId> = ended.iter().map(|(number, ..)| *number).collect();
+        let left_out = store.left_out(id, &numbers)?;
+        if left_out > 0 {
+            tracing::warn!(
+                "{left_out} of these {} runs are not of sweep `{}` any more, since another spec of that name was swept meanwhile; `genair results list --superseded` shows them",
+                numbers.len(),
+                plan.name,
+            );
+        }
         Ok((
             store,
             SweepReport {

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 use super::PluginFile;
 use super::axes::{Axis, AxisKind, find_axes, value_label};
-use super::data_path::absolute;
+use super::data_path::{Leads, absolute};
 use super::key_path::KeyPath;
 use super::load::SpecFile;
 use super::params::{self, Params};
@@ -413,7 +413,7 @@ impl<'s> Checker<'s> {
         }
         if let Some(path) = &spec.path {
             let key = at.child("path");
-            match absolute(path, &self.file.folder()) {
+            match absolute(path, &self.file.folder(), Leads::ToData) {
                 Ok(path) => spec.path = Some(path),
                 Err((message, hint)) => {
                     self.problems

@@ -2,8 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-/// A dataset's folder as an absolute path: `${VAR}` filled in, relative ones from the spec's folder.
-pub(crate) fn absolute(path: &Path, folder: &Path) -> Result<PathBuf, (String, Option<String>)> {
+/// What a path of a spec leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leads {
+    ToData,
+    ToVectors,
+}
+
+/// A path of a spec as an absolute one: `${VAR}` filled in, relative ones from the spec's folder.
+pub(crate) fn absolute(
+    path: &Path,
+    folder: &Path,
+    leads: Leads,
+) -> Result<PathBuf, (String, Option<String>)> {
     let text = path.to_string_lossy();
     let text = fill_in_variables(&text).map_err(|message| (message, None))?;
     let path = folder.join(text);
@@ -11,13 +22,19 @@ pub(crate) fn absolute(path: &Path, folder: &Path) -> Result<PathBuf, (String, O
         let shown = path.display();
         match error.kind() {
             std::io::ErrorKind::NotFound if path.is_symlink() => {
-                let hint = "correct the link, or name another folder";
+                let hint = "correct the link, or name another path";
                 let message = format!("`{shown}` is a link to what is not there");
                 (message, Some(hint.to_owned()))
             }
             std::io::ErrorKind::NotFound => {
-                let hint = "relative paths start from the spec's folder; `genair data fetch` gets public data sets";
-                (format!("there is no folder `{shown}`"), Some(hint.to_owned()))
+                let (what, command) = match leads {
+                    Leads::ToData => ("folder", "`genair data fetch` gets public data sets"),
+                    Leads::ToVectors => {
+                        ("file", "`genair archetype import` makes a file of vectors")
+                    }
+                };
+                let hint = format!("relative paths start from the spec's folder; {command}");
+                (format!("there is no {what} `{shown}`"), Some(hint))
             }
             _ => (format!("cannot open `{shown}`: {error}"), None),
         }
@@ -53,7 +70,9 @@ mod tests {
     fn paths_start_from_the_spec_and_take_variables() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
-        let found = absolute(Path::new("data"), folder.path()).unwrap();
+        let found = absolute(Path::new("data"), folder.path(), Leads::ToData).unwrap();
+        let vectors = absolute(Path::new("v.npy"), folder.path(), Leads::ToVectors).unwrap_err();
+        assert!(vectors.0.starts_with("there is no file `"), "{vectors:?}");
         assert!(found.is_absolute() && found.ends_with("data"));
         let here = env!("CARGO_MANIFEST_DIR");
         assert_eq!(

@@ -14,7 +14,7 @@ use toml::{Table, Value};
 
 use super::axes::Axis;
 use super::check::Checker;
-use super::data_path::absolute;
+use super::data_path::{Leads, absolute};
 use super::key_path::KeyPath;
 use super::section::read_section;
 
@@ -328,7 +328,7 @@ impl Checker<'_> {
     }
 
     fn existing_path(&mut self, key: &KeyPath, path: &std::path::Path) -> Option<PathBuf> {
-        match absolute(path, &self.file.folder()) {
+        match absolute(path, &self.file.folder(), Leads::ToVectors) {
             Ok(path) => Some(path),
             Err((message, hint)) => {
                 self.problems

@@ -39,7 +39,7 @@ impl Store {
     /// What [`Self::delete`] would delete.
     ///
     /// # Errors
-    /// There is no such run or sweep; a process that is there holds one of the runs.
+    /// There is no such run or sweep; a process that is there trains a run of one of their sweeps.
     pub fn deletion(&mut self, doomed: &Doomed) -> Result<Deletion, StoreError> {
         self.read(async |connection| deletion(connection, doomed).await)
     }
@@ -91,9 +91,7 @@ async fn deletion(
     {
         return Err(StoreErrorKind::UnknownRun { run });
     }
-    for run in &known {
-        require_not_held(connection, run.run_id).await?;
-    }
+    require_idle(connection, &runs).await?;
     if matches!(doomed, Doomed::Runs(_)) {
         return Ok(Deletion {
             runs: known,
@@ -131,25 +129,31 @@ async fn runs_of(
     Ok(runs.bind(number).fetch_all(connection).await?)
 }
 
-/// Fails on a run in the hands of a process that is there.
-async fn require_not_held(
+/// Fails on runs of a sweep that a process is at: that process wants all of them, in training or not.
+async fn require_idle(
     connection: &mut SqliteConnection,
-    run: RunId,
+    runs: &[RunId],
 ) -> Result<(), StoreErrorKind> {
-    let owner: Option<String> = sqlx::query_scalar("SELECT owner FROM runs WHERE run_id = ?")
-        .bind(run)
-        .fetch_one(&mut *connection)
-        .await?;
-    let Some(owner) = owner else {
-        return Ok(());
-    };
-    let owner = OwnerInfo::load(connection, &owner).await?;
-    if owner.is_stale() {
-        return Ok(());
+    let held: Vec<(RunId, String)> = sqlx::query_as(
+        "SELECT DISTINCT held.run_id, held.owner
+         FROM sweep_runs AS own
+         JOIN sweep_runs AS beside ON beside.sweep_id = own.sweep_id
+         JOIN runs AS held ON held.run_id = beside.run_id
+         WHERE own.run_id IN (SELECT value FROM json_each(?)) AND held.owner IS NOT NULL
+         ORDER BY held.run_id",
+    )
+    .bind(json_list(runs))
+    .fetch_all(&mut *connection)
+    .await?;
+    for (run, owner) in held {
+        let owner = OwnerInfo::load(connection, &owner).await?;
+        if !owner.is_stale() {
+            return Err(StoreErrorKind::InTraining {
+                run,
+                pid: owner.pid,
+                host: owner.host,
+            });
+        }
     }
-    Err(StoreErrorKind::InTraining {
-        run,
-        pid: owner.pid,
-        host: owner.host,
-    })
+    Ok(())
 }

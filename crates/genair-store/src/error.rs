@@ -189,8 +189,10 @@ pub enum StoreErrorKind {
         /// The name asked for.
         name: String,
     },
-    /// A run that is to be deleted while a process trains it.
-    #[error("run {run} is in training, by process {pid} on {host}; stop that process first")]
+    /// Runs that are to be deleted while a process is at their sweep.
+    #[error(
+        "run {run} is in training, by process {pid} on {host}, which goes on with its sweep; stop that process first"
+    )]
     InTraining {
         /// The run.
         run: RunId,

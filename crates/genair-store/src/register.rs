@@ -122,6 +122,19 @@ impl Store {
             })
         })
     }
+
+    /// How many of these runs the sweep does not have any more: another spec of its name was swept meanwhile.
+    pub fn left_out(&mut self, sweep: SweepId, runs: &[RunId]) -> Result<u64, StoreError> {
+        self.read(async |connection| {
+            let left_out = sqlx::query_scalar(
+                "SELECT count(*) FROM json_each(?) AS wanted WHERE NOT EXISTS (
+                     SELECT 1 FROM sweep_runs WHERE sweep_id = ? AND run_id = wanted.value AND NOT superseded
+                 )",
+            );
+            let left_out = left_out.bind(json_list(runs)).bind(sweep);
+            Ok(left_out.fetch_one(connection).await?)
+        })
+    }
 }
 
 async fn enter_run(

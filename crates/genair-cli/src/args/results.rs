@@ -13,7 +13,7 @@ use super::{CacheArgs, DatabaseArgs, HtmlArgs, PluginArgs, RanksArgs};
 pub(crate) enum Results {
     /// List recorded runs
     ///
-    /// JSON: an array of runs, one for each sweep a run belongs to. CSV: the same.
+    /// JSON: an array of runs, one for each sweep a run belongs to. CSV: the columns of the table, with all digits.
     List {
         /// Only this sweep's runs
         #[arg(long)]

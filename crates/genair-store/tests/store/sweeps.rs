@@ -28,6 +28,16 @@ fn registering_again_changes_nothing() {
 }
 
 #[test]
+fn who_sweeps_a_spec_learns_that_another_one_took_its_name() {
+    let mut lab = Lab::new();
+    let own = lab.register(&[new_run("a1", 44), new_run("b2", 45)]);
+    let sweep = lab.store.begin_sweep("main", "main.toml", "").unwrap();
+    assert_eq!(lab.store.left_out(sweep, &own).unwrap(), 0);
+    lab.register(&[new_run("b2", 45), new_run("c3", 46)]);
+    assert_eq!(lab.store.left_out(sweep, &own).unwrap(), 1);
+}
+
+#[test]
 fn a_bad_run_registers_none() {
     let mut lab = Lab::new();
     let sweep = lab.store.begin_sweep("main", "main.toml", "").unwrap();

@@ -41,7 +41,7 @@ pub(super) fn list(
             [
                 run.run_id.to_string(),
                 run.sweep.clone(),
-                run.state.as_str().to_owned(),
+                state(run),
                 run.dataset.clone(),
                 run.backbone.clone(),
                 run.representation.clone(),
@@ -70,4 +70,10 @@ pub(super) fn list(
         },
     )?;
     Ok(Exit::Done)
+}
+
+/// Where a run stands, and whether its sweep still has it.
+fn state(run: &genair_store::RunSummary) -> String {
+    let superseded = if run.superseded { ", superseded" } else { "" };
+    format!("{}{superseded}", run.state.as_str())
 }
