@@ -92,6 +92,14 @@ const WORDS: [&str; 30] = [
     "EXPLAIN",
 ];
 
+/// Bytes that one mutation adds at the most; several would multiply otherwise.
+const MOST: usize = 4 << 20;
+
+/// So many times what has `length` bytes, or as often as [`MOST`] allows.
+fn times(wanted: usize, length: usize) -> usize {
+    wanted.min(MOST / length.max(1)).max(1)
+}
+
 /// One to four mutations of a seed, which may take something from the others.
 pub(crate) fn mutate(rng: &mut Xoshiro256PlusPlus, seed: &Seed, seeds: &[Seed]) -> Vec<u8> {
     let mut bytes = seed.bytes.clone();
@@ -100,6 +108,9 @@ pub(crate) fn mutate(rng: &mut Xoshiro256PlusPlus, seed: &Seed, seeds: &[Seed]) 
         .rsplit_once('.')
         .map_or("", |(_, extension)| extension);
     for _ in 0..rng.random_range(1..=4) {
+        if bytes.len() > MOST {
+            break;
+        }
         let by_form = rng.random_range(0..3) > 0;
         bytes = match extension {
             "toml" if by_form => of_lines(rng, &bytes, toml),
@@ -260,7 +271,7 @@ fn toml(rng: &mut Xoshiro256PlusPlus, line: &str, lines: &mut Vec<String>, at: u
         3 => format!("{} = {value}", text(rng)),
         4 => {
             let key = key.trim();
-            let depth = [2, 20, 100, 1_000][rng.random_range(0..4)];
+            let depth = times([2, 20, 100, 1_000][rng.random_range(0..4)], key.len());
             format!("{} = {value}", vec![key; depth].join("."))
         }
         5 => {
@@ -293,7 +304,8 @@ fn table(rng: &mut Xoshiro256PlusPlus, line: &str, lines: &mut Vec<String>, at: 
         _ => {
             // A wide table, if every line is.
             let count = [3, 300, 30_000][rng.random_range(0..3)];
-            let more: Vec<String> = (0..count).map(|n: u32| format!("c{n}")).collect();
+            let count = times(count, 7 * lines.len());
+            let more: Vec<String> = (0..count).map(|n| format!("c{n}")).collect();
             let more = more.join(&separator.to_string());
             lines.iter_mut().for_each(|line| {
                 line.push(separator);
@@ -316,8 +328,8 @@ fn statement(rng: &mut Xoshiro256PlusPlus, bytes: &[u8]) -> Vec<u8> {
         2 => drop(words.remove(at)),
         _ => {
             let word = words[at];
-            let times = [2, 100, 5_000][rng.random_range(0..3)];
-            words.splice(at..at, std::iter::repeat_n(word, times));
+            let repeats = times([2, 100, 5_000][rng.random_range(0..3)], word.len());
+            words.splice(at..at, std::iter::repeat_n(word, repeats));
         }
     }
     words.join(" ").into_bytes()
