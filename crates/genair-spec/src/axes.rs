@@ -194,7 +194,9 @@ pub(crate) fn combinations<'a>(
     axes: &[&'a Axis],
 ) -> impl Iterator<Item = Vec<(&'a Axis, &'a Value)>> + use<'a> {
     let axes = axes.to_vec();
-    let total: usize = axes.iter().map(|axis| axis.values.len()).product();
+    // More than fit are more than anybody takes: a caller stops at the most runs that a sweep may have.
+    let lengths = axes.iter().map(|axis| axis.values.len());
+    let total = lengths.fold(1, usize::saturating_mul);
     (0..total).map(move |at| {
         let mut rest = at;
         let mut chosen: Vec<_> = axes
