@@ -94,6 +94,15 @@ impl SpecFile {
                 .iter()
                 .filter(|axis| axis.path.starts_with(&["dataset", &name]));
             let own: Vec<&Axis> = own.collect();
+            let lists = own.iter().filter(|axis| axis.is_list());
+            let lengths = lists.map(|axis| axis.values.len());
+            if lengths.fold(1, usize::saturating_mul) > MAX_RUNS {
+                let at = KeyPath::new(["dataset", &name]);
+                let message =
+                    format!("the axes multiply to more than {MAX_RUNS} variants; shorten some");
+                checker.problems.report(&at, message, None);
+                continue;
+            }
             for chosen in checker
                 .choose(&search, &[], &cell, &own, &axes)
                 .iter()
