@@ -53,7 +53,8 @@ pub(crate) fn tidy(run: &Path) {
     let mut done = vec![run.join(RESUME_FILE), run.join(LOCK_FILE)];
     let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
     let half_written = entries.map(|entry| entry.path());
-    done.extend(half_written.filter(|path| path.extension() == Some("partial".as_ref())));
+    let is_partial = |path: &PathBuf| path.to_string_lossy().ends_with(genair_files::PARTIAL);
+    done.extend(half_written.filter(is_partial));
     for file in done {
         match std::fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
