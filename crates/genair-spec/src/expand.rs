@@ -22,9 +22,9 @@ use super::search::{Search, borrowed};
 use super::{Labels, PluginFile, Schedule, Sweep, SweepRun};
 
 /// More runs than this are taken for a slip in an axis.
-const MAX_RUNS: usize = 100_000;
+const MAX_RUNS: usize = 20_000;
 
-/// Combinations of a table's values that are checked where something is wrong with the spec.
+/// Combinations of a table's values that are checked by themselves, before the runs are.
 const ENOUGH: usize = 1_000;
 
 /// What a spec has at its top level.
@@ -330,14 +330,11 @@ impl Checker<'_> {
             eval: &eval,
             seeds: &section.seeds,
         };
+        self.check_sections(&names, &axes, &excludes);
         let runs = match combining.count(&names) {
-            Some(runs) => {
-                self.check_sections(&names, &axes, &excludes);
-                match self.has_seen_enough(runs) {
-                    true => Vec::new(),
-                    false => self.runs(&names, &combining),
-                }
-            }
+            // Of a large spec with mistakes, the tables have told them.
+            Some(runs) if runs > ENOUGH && !self.problems.is_empty() => Vec::new(),
+            Some(_) => self.runs(&names, &combining),
             None => {
                 let message =
                     format!("the axes multiply to more than {MAX_RUNS} runs; shorten some");
@@ -349,47 +346,19 @@ impl Checker<'_> {
         (section, runs, schedule)
     }
 
-    /// Checks each table by itself with every combination of its own lists, and with what its ranges
-    /// and points hold one by one, so that a mistake in one hides none in another.
+    /// Checks each table by itself, so that a mistake in one hides none in another.
     fn check_sections(&mut self, names: &Names, axes: &[Axis], excludes: &[Condition]) {
-        let within = |keys: &[&str]| {
-            let own = axes.iter().filter(|axis| axis.path.starts_with(keys));
-            let (lists, others): (Vec<&Axis>, Vec<&Axis>) = own.partition(|axis| axis.is_list());
-            // Those that vary one at a time have to be something meanwhile.
-            let rest = |but: Option<&Axis>| {
-                let rest = others.iter().filter(move |axis| Some(**axis) != but);
-                let rest = rest.filter(|axis| matches!(axis.kind, AxisKind::Range(_)));
-                rest.map(|axis| (*axis, &axis.values[0]))
-                    .collect::<Vec<_>>()
-            };
-            // Tables that no cell uses are not in the count.
-            let mut all: Vec<Vec<(&Axis, &Value)>> = combinations(&lists)
-                .take(MAX_RUNS)
-                .map(|chosen| [chosen, rest(None)].concat())
-                .collect();
-            let first: Vec<_> = lists.iter().map(|axis| (*axis, &axis.values[0])).collect();
-            for axis in &others {
-                let one = |value| [first.clone(), rest(Some(axis)), vec![(*axis, value)]].concat();
-                all.extend(axis.values.iter().map(one));
-            }
-            all.into_iter()
-        };
-        let within = |keys: &[&str]| within(keys).enumerate();
-        for (number, chosen) in within(&["train"]) {
-            self.train(&chosen);
-            if self.has_seen_enough(number) {
-                break;
-            }
-        }
+        self.check_table(&["train"], axes, |checker, all| {
+            all.iter().for_each(|chosen| drop(checker.train(chosen)));
+        });
         self.archetype_section();
         for name in &names.datasets {
-            for (number, chosen) in within(&["dataset", name]) {
-                self.dataset(name, &chosen);
-                self.dataset_prompt(name, &chosen);
-                if self.has_seen_enough(number) {
-                    break;
+            self.check_table(&["dataset", name], axes, |checker, all| {
+                for chosen in all {
+                    checker.dataset(name, chosen);
+                    checker.dataset_prompt(name, chosen);
                 }
-            }
+            });
         }
         for name in names.backbones.iter().filter(|name| !is_builtin(name)) {
             let cell = Cell {
@@ -397,34 +366,58 @@ impl Checker<'_> {
                 backbone: name,
                 representation: "",
             };
-            // An exclude may be there to keep from the plugin what it refuses.
-            let stays = |chosen: &Vec<(&Axis, &Value)>| {
-                let mut excludes = excludes.iter();
-                !excludes.any(|exclude| self.holds(exclude, &cell, chosen))
-            };
-            let all = within(&["backbone", name]).map(|(_, chosen)| chosen);
-            let all: Vec<_> = all.filter(stays).collect();
-            self.ask_plugin(name, &all);
-            for (number, chosen) in all.iter().enumerate() {
-                self.backbone(name, chosen);
-                if self.has_seen_enough(number) {
-                    break;
-                }
-            }
+            self.check_table(&["backbone", name], axes, |checker, all| {
+                // An exclude may be there to keep from the plugin what it refuses.
+                let stays = |chosen: &&Vec<_>| {
+                    let mut excludes = excludes.iter();
+                    !excludes.any(|exclude| checker.holds(exclude, &cell, chosen))
+                };
+                let all: Vec<_> = all.iter().filter(stays).cloned().collect();
+                checker.ask_plugin(name, &all);
+                all.iter()
+                    .for_each(|chosen| drop(checker.backbone(name, chosen)));
+            });
         }
         for name in &names.representations {
-            for (number, chosen) in within(&["representation", name]) {
-                self.representation(name, None, &chosen);
-                if self.has_seen_enough(number) {
-                    break;
+            self.check_table(&["representation", name], axes, |checker, all| {
+                for chosen in all {
+                    checker.representation(name, None, chosen);
                 }
-            }
+            });
         }
     }
 
-    /// Whether a table with problems has been looked at with enough of its combinations to tell what is wrong.
-    fn has_seen_enough(&self, combinations: usize) -> bool {
-        combinations >= ENOUGH && !self.problems.is_empty()
+    /// Checks one table with each value of each of its axes, the other axes at their first value. Where nothing is
+    /// wrong with these, checks combinations of its lists: [`ENOUGH`] of them, as the runs show the rest.
+    fn check_table<'a>(
+        &mut self,
+        keys: &[&str],
+        axes: &'a [Axis],
+        check: impl Fn(&mut Self, &[Vec<(&'a Axis, &'a Value)>]),
+    ) {
+        let own = axes.iter().filter(|axis| axis.path.starts_with(keys));
+        let own: Vec<&Axis> = own.collect();
+        let first = |wanted: &dyn Fn(&Axis) -> bool| {
+            // A point has no value but its own.
+            let own = own.iter().filter(|axis| axis.kind != AxisKind::Points);
+            let own = own.filter(|axis| wanted(axis));
+            own.map(|axis| (*axis, &axis.values[0])).collect::<Vec<_>>()
+        };
+        let one_by_one = own.iter().flat_map(|axis| {
+            let others = first(&|other| other != *axis);
+            let values = axis.values.iter();
+            values.map(move |value| [others.clone(), vec![(*axis, value)]].concat())
+        });
+        let before = self.problems.len();
+        check(self, &one_by_one.collect::<Vec<_>>());
+        if self.problems.len() > before {
+            return;
+        }
+        let lists: Vec<&Axis> = own.iter().copied().filter(|axis| axis.is_list()).collect();
+        let others = first(&|axis| !axis.is_list());
+        let together = combinations(&lists).take(ENOUGH);
+        let together = together.map(|chosen| [chosen, others.clone()].concat());
+        check(self, &together.collect::<Vec<_>>());
     }
 
     fn runs(&mut self, names: &Names, combining: &Combining<'_>) -> Vec<SweepRun> {

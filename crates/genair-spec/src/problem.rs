@@ -170,6 +170,11 @@ impl<'s> Problems<'s> {
         self.found.is_empty()
     }
 
+    /// Problems found so far.
+    pub(crate) fn len(&self) -> usize {
+        self.found.len()
+    }
+
     /// Whether no more problems are taken.
     pub(crate) fn is_full(&self) -> bool {
         self.found.len() >= MOST
