@@ -1,6 +1,7 @@
 //! What runs share and cannot be made costs the runs that need it, and no others.
 
-use genair_test_support::lab::{Lab, tiny_spec};
+use genair_store::Store;
+use genair_test_support::lab::{Lab, Signal, send, tiny_spec};
 use serde_json::json;
 
 /// Archetypes by the fake engine, with these settings of their prompt.
@@ -151,4 +152,64 @@ fn data_that_cannot_be_read_cost_their_own_runs() {
     lab.genair(["sweep", "s.toml"]).expect(0);
     let finished = "SELECT count(*) FROM runs JOIN sweep_runs USING (run_id) WHERE NOT superseded AND state = 'finished'";
     assert_eq!(lab.rows(finished), [[json!(2)]]);
+}
+
+/// Archetypes are written while the runs that need none train; asked to stop, both do.
+#[test]
+fn runs_that_need_no_archetypes_finish_while_they_are_written() {
+    for jobs in ["1", "2"] {
+        let lab = Lab::new()
+            .with_variable("GENAIR_ALLOW_FAKE_ENGINE", "1")
+            .with_variable("GENAIR_FAKE_ENGINE_WAITS_FOR", "go");
+        lab.write("s.toml", spec(GOOD));
+        let sweep = ["sweep", "s.toml", "-j", jobs];
+        let mut sweeping = lab.start(sweep);
+        let others = "popularity none finished\nsasrec genair pending\nsasrec id finished";
+        lab.wait_for("the database", |lab| {
+            Store::open_read_only(lab.path("genair.db")).ok().map(drop)
+        });
+        lab.wait_for("the other runs", |lab| {
+            (states(lab) == others).then_some(())
+        });
+        assert!(sweeping.is_running(), "the archetypes are at work");
+        send(Signal::INT, sweeping.id());
+        sweeping.outcome().expect(130);
+        assert_eq!(states(&lab), others);
+
+        lab.write("go", "");
+        lab.genair(sweep).expect(0);
+        assert_eq!(states(&lab), others.replace("pending", "finished"));
+    }
+}
+
+/// The files of a dataset are parsed once, whatever is made of them.
+#[test]
+fn the_files_of_a_dataset_are_read_once() {
+    let lab = Lab::new().with_variable("GENAIR_ALLOW_FAKE_ENGINE", "1");
+    lab.write("made.toml", tiny_spec("made", &["popularity"], ""));
+    lab.genair([
+        "data",
+        "export",
+        "made.toml",
+        "--dataset",
+        "tiny",
+        "--out",
+        "data",
+    ])
+    .expect(0);
+    let made = "kind = \"synthetic\"\nusers = 80\ncatalogue = 60\naudiences = 3\nmean_length = 8\n";
+    let spec = spec(GOOD)
+        .replace(made, "path = \"data\"\n")
+        .replace("components = 4", "components = 4\ncalibration.alpha = 0.01");
+    lab.write("s.toml", spec);
+    let swept = lab.genair(["-vv", "sweep", "s.toml", "-j", "2"]).expect(0);
+    assert_eq!(
+        swept.stderr.matches("reading a dataset's files").count(),
+        1,
+        "{swept}"
+    );
+    assert_eq!(
+        states(&lab),
+        "popularity none finished\nsasrec genair finished\nsasrec id finished"
+    );
 }

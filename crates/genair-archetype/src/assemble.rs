@@ -6,9 +6,10 @@
 //! the mean. Where there are fewer directions than components asked for, the rank is used. Knows
 //! nothing of engines.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use genair_data::{Catalogue, ItemVectors, PartVectors};
+use genair_files::Cache;
 use genair_protocol::EngineRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -128,16 +129,13 @@ impl VectorsRecipe {
     }
 
     /// Where a cache has the vectors.
-    pub fn path(&self, cache: &Path) -> PathBuf {
-        let sha256 = self.sha256();
-        cache
-            .join("vectors")
-            .join(format!("{}.safetensors", &sha256[..16]))
+    pub fn path(&self, cache: &Cache) -> PathBuf {
+        cache.vectors(&self.sha256())
     }
 
     /// The vectors a cache has for the recipe. A file that cannot be read or is of another recipe
     /// counts as absent, with a warning in the log: it can be made again.
-    pub fn cached(&self, cache: &Path) -> Option<ItemVectors> {
+    pub fn cached(&self, cache: &Cache) -> Option<ItemVectors> {
         let path = self.path(cache);
         if !path.exists() {
             return None;
@@ -465,17 +463,18 @@ mod tests {
 
     #[test]
     fn the_cache_serves_its_own_recipe_only() {
-        let cache = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path());
         let (mine, other) = (recipe(1), recipe(2));
         assert_ne!(mine.sha256(), other.sha256());
-        assert_eq!(mine.cached(cache.path()), None);
+        assert_eq!(mine.cached(&cache), None);
         let vectors = assembled(&mine, records()).unwrap();
-        vectors.write(&mine.path(cache.path())).unwrap();
-        assert_eq!(mine.cached(cache.path()), Some(vectors));
-        assert_eq!(other.cached(cache.path()), None);
-        std::fs::copy(mine.path(cache.path()), other.path(cache.path())).unwrap();
-        assert_eq!(other.cached(cache.path()), None);
-        std::fs::write(mine.path(cache.path()), "half a fi").unwrap();
-        assert_eq!(mine.cached(cache.path()), None);
+        vectors.write(&mine.path(&cache)).unwrap();
+        assert_eq!(mine.cached(&cache), Some(vectors));
+        assert_eq!(other.cached(&cache), None);
+        std::fs::copy(mine.path(&cache), other.path(&cache)).unwrap();
+        assert_eq!(other.cached(&cache), None);
+        std::fs::write(mine.path(&cache), "half a fi").unwrap();
+        assert_eq!(mine.cached(&cache), None);
     }
 }

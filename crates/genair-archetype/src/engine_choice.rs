@@ -84,8 +84,10 @@ fn local_engine(
     installation: &Installation,
 ) -> Result<Box<dyn Engine>, ArchetypeError> {
     if kind == EngineKind::Fake {
+        let settings = installation.fake_engine.as_ref();
         return Ok(Box::new(FakeEngine {
             task,
+            waits_for: settings.and_then(|settings| settings.waits_for.clone()),
             parallel: spec.parallel,
         }));
     }

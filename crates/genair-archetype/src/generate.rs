@@ -228,7 +228,7 @@ impl Session<'_> {
     ) -> Result<Records, ArchetypeError> {
         let mut seen = HashSet::new();
         let items: Vec<&EngineItem> = items.filter(|item| seen.insert(&item.key)).collect();
-        let folder = self.installation.records_folder(&settings.sha256());
+        let folder = self.installation.cache.records(&settings.sha256());
         // Without the lock first: what is complete needs no turn.
         let records = record_log::read(&folder)?;
         if items.iter().all(|item| records.contains_key(&item.key)) {

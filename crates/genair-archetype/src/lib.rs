@@ -33,7 +33,7 @@ pub use generate::{
     Generated, GenerationCounts, GenerationProgress, ItemArchetype, Stage, generate, prompt,
 };
 pub use import::{ImportError, ImportFile, RowIds, import, import_sha256};
-pub use installation::Installation;
+pub use installation::{FakeEngineSettings, Installation};
 pub use neighbours::{Neighbour, Neighbours};
 pub use pca::PcaError;
 pub use projection::title;

@@ -49,7 +49,7 @@ impl Recipe {
         let answers = match (spec.engine, &spec.http) {
             (EngineKind::LlamaCpp, _) => local(LLAMA_ENGINE, generate)?,
             (EngineKind::Encoder, _) => local(ENCODER_ENGINE, EngineTask::Encode)?,
-            (EngineKind::Fake, _) if !installation.allow_fake_engine => {
+            (EngineKind::Fake, _) if installation.fake_engine.is_none() => {
                 return Err(ArchetypeError::FakeEngine);
             }
             (EngineKind::Fake, _) => settings(FAKE_ENGINE, "fake".to_owned(), generate),

@@ -11,10 +11,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use genair_archetype::{
-    ArchetypeError, ArchetypeSpec, EngineKind, Generated, GenerationProgress, Installation, Stage,
-    StateSource, decode_vector, export_archetypes, generate, prompt, recipe_sha256,
+    ArchetypeError, ArchetypeSpec, EngineKind, FakeEngineSettings, Generated, GenerationProgress,
+    Installation, Stage, StateSource, decode_vector, export_archetypes, generate, prompt,
+    recipe_sha256,
 };
 use genair_data::{Catalogue, CatalogueItem};
+use genair_files::Cache;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,10 +31,10 @@ impl Lab {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let installation = Installation {
-            cache: folder.path().join("cache"),
+            cache: Cache::new(folder.path().join("cache")),
             llama: folder.path().join("genair-llama"),
             encoder: folder.path().join("genair-encoder"),
-            allow_fake_engine: true,
+            fake_engine: Some(FakeEngineSettings::default()),
         };
         let spec = ArchetypeSpec {
             engine: EngineKind::Fake,
@@ -65,7 +67,7 @@ impl Lab {
     }
 
     fn record_files(&self) -> Vec<PathBuf> {
-        record_files(&self.installation.cache)
+        record_files(self.installation.cache.root())
     }
 
     fn exported(&self, generated: &Generated) -> String {
@@ -265,7 +267,7 @@ fn a_record_that_was_cut_is_repaired_with_a_word_and_made_again() {
 #[test]
 fn the_fake_engine_needs_leave_from_outside_the_spec() {
     let mut lab = Lab::new();
-    lab.installation.allow_fake_engine = false;
+    lab.installation.fake_engine = None;
     let error = lab.generate(&movies(1)).unwrap_err();
     assert!(matches!(error, ArchetypeError::FakeEngine), "{error}");
     assert!(lab.record_files().is_empty());

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use genair_archetype::{ArchetypeSpec, Generated, Installation, decode_vector, generate};
 use genair_data::{Catalogue, CatalogueItem};
+use genair_files::Cache;
 use serde_json::json;
 
 /// Components of SmolLM2-135M's states.
@@ -50,10 +51,10 @@ fn movies() -> Catalogue {
 
 fn installation(cache: PathBuf) -> Installation {
     Installation {
-        cache,
+        cache: Cache::new(cache),
         llama: environment("GENAIR_LLAMA").into(),
         encoder: PathBuf::from("genair-encoder"),
-        allow_fake_engine: false,
+        fake_engine: None,
     }
 }
 

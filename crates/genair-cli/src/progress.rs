@@ -32,8 +32,8 @@ pub(crate) struct Progress {
 struct State {
     /// Of the whole sweep; on a terminal only.
     sweep: Option<ProgressBar>,
-    /// Of the stage that is being made.
-    stage: Option<GenerationBar>,
+    /// Of stages that are being made, by their recipe.
+    stages: HashMap<String, GenerationBar>,
     runs: HashMap<RunId, RunProgress>,
     ended: usize,
     total: usize,
@@ -223,20 +223,20 @@ impl Observer for Progress {
                 self.begin(&mut state, [total, finished, failed, pruned, jobs]);
             }
             Notice::StageStarted { stage } => {
-                state.stage = None;
                 if !stage.is_ready() {
                     let (name, dataset) = (stage.name().as_str(), &stage.dataset);
                     note(&self.bars, format!("{name} of {dataset}: starting"));
                 }
             }
             Notice::StageProgress { stage, progress } => {
-                let label = format!("{} of {}", stage.name().as_str(), stage.dataset);
+                let label = || format!("{} of {}", stage.name().as_str(), stage.dataset);
                 let of_stage = state
-                    .stage
-                    .get_or_insert_with(|| GenerationBar::new(self.bars.clone(), label));
+                    .stages
+                    .entry(stage.recipe_sha256.clone())
+                    .or_insert_with(|| GenerationBar::new(self.bars.clone(), label()));
                 of_stage.show(progress);
             }
-            Notice::StageEnded { .. } => state.stage = None,
+            Notice::StageEnded { stage } => drop(state.stages.remove(&stage.recipe_sha256)),
             Notice::RunStarted { id, run } => self.started(&mut state, id, run),
             Notice::RunEvent { id, run, event } => self.event(&mut state, id, run, event),
             Notice::RunRetried { id, run, failure } => {

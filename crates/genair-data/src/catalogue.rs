@@ -1,12 +1,20 @@
 //! The items a dataset knows by name, before any filter: what archetypes are written for, so that one
 //! artefact serves every way to filter the log.
 
-use genair_files::Sha256;
+use std::borrow::Cow;
+use std::io::BufReader;
+use std::path::Path;
+
+use genair_files::{Sha256, regular_file};
+use genair_protocol::DatasetSpec;
+use serde::{Deserialize, Serialize};
 
 use crate::DataError;
-use crate::interactions::Metadata;
-use crate::load::source;
-use genair_protocol::DatasetSpec;
+use crate::interactions::{Interactions, Metadata};
+use crate::load::Source;
+
+/// Changes with the content of a file, so that an older one is refused.
+const FORMAT: u32 = 1;
 
 /// Every item of a source, filtered or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +24,7 @@ pub struct Catalogue {
 }
 
 /// An item with what is known of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CatalogueItem {
     /// Its id in the source, not empty.
     pub id: String,
@@ -24,7 +32,76 @@ pub struct CatalogueItem {
     pub metadata: Metadata,
 }
 
+/// A catalogue in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written<'a> {
+    format: u32,
+    /// Of the items below: [`Catalogue::sha256`].
+    sha256: String,
+    items: Cow<'a, [CatalogueItem]>,
+}
+
 impl Catalogue {
+    pub(crate) fn of(interactions: &Interactions) -> Self {
+        let item = |id: &String, metadata: &Metadata| CatalogueItem {
+            id: id.clone(),
+            metadata: metadata.clone(),
+        };
+        let known = &interactions.metadata;
+        let unknown = interactions.items.iter();
+        let unknown = unknown.filter(|id| !known.contains_key(*id));
+        let items = known.iter().map(|(id, metadata)| item(id, metadata));
+        Self {
+            items: items
+                .chain(unknown.map(|id| item(id, &Metadata::new())))
+                .collect(),
+        }
+    }
+
+    /// Writes the catalogue to a file, and the folders it is in; it appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`DataError::Write`].
+    pub fn write(&self, path: &Path) -> Result<(), DataError> {
+        let written = Written {
+            format: FORMAT,
+            sha256: self.sha256(),
+            items: Cow::Borrowed(&self.items),
+        };
+        let written = genair_files::write_with(path, |file| {
+            serde_json::to_writer(file, &written).map_err(std::io::Error::from)
+        });
+        written.map_err(|source| DataError::Write {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Reads what [`Catalogue::write`] wrote.
+    ///
+    /// # Errors
+    /// [`DataError::Read`]; [`DataError::NotPrepared`] where the file is not as it was written.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        let file = regular_file::open(path).map_err(|source| DataError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let broken = |reason: String| DataError::NotPrepared {
+            path: path.to_owned(),
+            reason,
+        };
+        let written: Written<'_> = serde_json::from_reader(BufReader::new(file))
+            .map_err(|error| broken(error.to_string()))?;
+        let catalogue = Self {
+            items: written.items.into_owned(),
+        };
+        if written.format != FORMAT || written.sha256 != catalogue.sha256() {
+            return Err(broken("its parts do not fit".to_owned()));
+        }
+        Ok(catalogue)
+    }
+
     /// SHA-256, lower-case hex, of ids and metadata in order.
     pub fn sha256(&self) -> String {
         let mut digest = Sha256::default();
@@ -43,18 +120,7 @@ impl Catalogue {
 /// # Errors
 /// The first [`DataError`] met, in the interactions too: an item may be known from them alone.
 pub fn catalogue(spec: &DatasetSpec) -> Result<Catalogue, DataError> {
-    let interactions = source(spec)?;
-    let mut known = interactions.metadata;
-    for id in &interactions.items {
-        if !known.contains_key(id) {
-            known.insert(id.clone(), Metadata::new());
-        }
-    }
-    let items = known
-        .into_iter()
-        .map(|(id, metadata)| CatalogueItem { id, metadata })
-        .collect();
-    Ok(Catalogue { items })
+    Ok(Source::read(spec)?.catalogue())
 }
 
 #[cfg(test)]
@@ -93,5 +159,33 @@ mod tests {
         assert_eq!(catalogue(&spec).unwrap().sha256(), before);
         write("items.jsonl", "{\"item_id\":\"c\",\"title\":\"D\"}\n");
         assert_ne!(catalogue(&spec).unwrap().sha256(), before);
+    }
+
+    #[test]
+    fn a_file_holds_the_same_catalogue_or_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b.json");
+        let made = catalogue(&DatasetSpec {
+            kind: genair_protocol::DatasetKind::Synthetic,
+            ..DatasetSpec::default()
+        });
+        let made = made.unwrap();
+        made.write(&path).unwrap();
+        assert_eq!(Catalogue::read(&path).unwrap(), made);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let id = format!("\"id\":\"{}\"", made.items[0].id);
+        for (from, to) in [
+            ("\"format\":1", "\"format\":2"),
+            (&id, "\"id\":\"x\""),
+            ("}", ""),
+        ] {
+            assert!(text.contains(from), "{from}");
+            std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+            let refused = Catalogue::read(&path);
+            assert!(
+                matches!(refused, Err(DataError::NotPrepared { .. })),
+                "{from}"
+            );
+        }
     }
 }

@@ -21,6 +21,6 @@ pub use dataset::{Dataset, ItemId};
 pub use error::{DataError, LineProblem};
 pub use export::{ExportError, export};
 pub use interactions::{Interaction, Interactions, Metadata, OrderedBy, Removed};
-pub use load::{fingerprint, load};
+pub use load::{Source, fingerprint, load};
 pub use statistics::Statistics;
 pub use vectors::{ItemVectors, PartVectors, VectorsError, VectorsProblem};

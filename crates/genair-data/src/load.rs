@@ -3,28 +3,51 @@
 use genair_files::Sha256;
 
 use crate::interactions::Interactions;
-use crate::{DataError, Dataset, filter, read, synthetic};
+use crate::{Catalogue, DataError, Dataset, filter, read, synthetic};
 use genair_protocol::{DatasetKind, DatasetSpec};
+
+/// What a spec names, read or generated once: its catalogue and its dataset are made of it.
+#[derive(Clone, Debug)]
+pub struct Source(Interactions);
+
+impl Source {
+    /// Every interaction, in its order; only row-by-row rules are applied.
+    ///
+    /// # Errors
+    /// The first [`DataError`] met; nothing is skipped in silence.
+    pub fn read(spec: &DatasetSpec) -> Result<Self, DataError> {
+        refuse_problems(spec)?;
+        let interactions = match spec.kind {
+            DatasetKind::Table | DatasetKind::Recbole => read::read(spec)?,
+            DatasetKind::Synthetic => synthetic::generate(spec),
+        };
+        Ok(Self(interactions))
+    }
+
+    /// Its items, before any filter.
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue::of(&self.0)
+    }
+
+    /// Filters, orders and splits it.
+    ///
+    /// # Errors
+    /// The filters leave no user with three interactions.
+    pub fn into_dataset(self, spec: &DatasetSpec) -> Result<Dataset, DataError> {
+        let mut interactions = self.0;
+        if let Some(core) = &spec.k_core {
+            filter::k_core(&mut interactions, core);
+        }
+        Dataset::new(interactions, spec)
+    }
+}
 
 /// Reads or generates, filters, orders and splits.
 ///
 /// # Errors
 /// The first [`DataError`] met; nothing is skipped in silence.
 pub fn load(spec: &DatasetSpec) -> Result<Dataset, DataError> {
-    let mut interactions = source(spec)?;
-    if let Some(core) = &spec.k_core {
-        filter::k_core(&mut interactions, core);
-    }
-    Dataset::new(interactions, spec)
-}
-
-/// Every interaction of a source, in its order; only row-by-row rules are applied.
-pub(crate) fn source(spec: &DatasetSpec) -> Result<Interactions, DataError> {
-    refuse_problems(spec)?;
-    match spec.kind {
-        DatasetKind::Table | DatasetKind::Recbole => read::read(spec),
-        DatasetKind::Synthetic => Ok(synthetic::generate(spec)),
-    }
+    Source::read(spec)?.into_dataset(spec)
 }
 
 fn refuse_problems(spec: &DatasetSpec) -> Result<(), DataError> {

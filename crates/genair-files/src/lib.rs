@@ -1,11 +1,13 @@
-//! What every crate does with files: hash them, and write them whole or not at all.
+//! What every crate does with files: hash them, write them whole or not at all, and find them in the cache.
 //!
-//! Knows no format and no layout.
+//! Knows no format.
 
 mod atomic;
+mod cache;
 mod digest;
 pub mod regular_file;
 pub mod spec_text;
 
 pub use atomic::{PARTIAL, Partial, write, write_with};
+pub use cache::Cache;
 pub use digest::{Sha256, hex, sha256, sha256_of_file};

@@ -5,10 +5,15 @@ use std::os::unix::process::CommandExt;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, setpriority_process, waitid,
+};
 
 /// How often a child that is waited for is looked at.
 const TICK: Duration = Duration::from_millis(5);
+
+/// The niceness of a child that yields.
+const YIELDING: i32 = 10;
 
 /// A running child. Its end, and dropping it, is the end of all processes of its group.
 #[derive(Debug)]
@@ -32,6 +37,13 @@ impl Child {
             ended: false,
             status: None,
         })
+    }
+
+    /// Has it take only the processor time that other processes of this session leave. Called before it starts
+    /// threads, it holds for these, too.
+    pub fn yield_processor(&self) {
+        // A system that refuses this lets it take its share.
+        let _ = setpriority_process(Some(self.pid), YIELDING);
     }
 
     /// Its number.

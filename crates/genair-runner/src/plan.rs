@@ -11,6 +11,7 @@ use genair_protocol::{
 use serde::Serialize;
 
 use crate::identity::{configuration, identity};
+use crate::source;
 use crate::stage::{self, Stage, StageError, StageKind, Stages, with_causes};
 use genair_spec::{Labels, PluginFile, Problem, Pruning, Schedule, Sweep, SweepRun, VectorsStage};
 
@@ -143,11 +144,11 @@ impl Plan {
             let data = match run.spec.dataset.kind {
                 DatasetKind::Synthetic => None,
                 _ => {
-                    let spec = stage::prepared_spec(&run.spec.dataset);
+                    let spec = source::prepared_spec(&run.spec.dataset);
                     identified.data(&run.labels, &spec).ok().map(|fingerprint| {
-                        let recipe = stage::data_sha256(&fingerprint);
-                        let labels = &run.labels;
-                        stages.enter(identified.stage(labels, &spec, StageKind::Data, recipe))
+                        let recipe = source::recipe_sha256(&fingerprint);
+                        let kind = StageKind::Data;
+                        stages.enter(identified.stage(&run.labels, &spec, kind, recipe, None))
                     })
                 }
             };
@@ -163,10 +164,11 @@ impl Plan {
                         };
                     }
                     let kind = StageKind::Vectors(stage);
-                    let (labels, data) = (&run.labels, &run.spec.dataset);
+                    let (labels, read, data) = (&run.labels, data, &run.spec.dataset);
                     match recipe_sha256 {
                         Ok(recipe) => {
-                            Some(stages.enter(identified.stage(labels, data, kind, recipe)))
+                            let stage = identified.stage(labels, data, kind, recipe, read);
+                            Some(stages.enter(stage))
                         }
                         Err(failure) => {
                             refused = Some(failure);
@@ -185,7 +187,8 @@ impl Plan {
             let associations = wanted.map(|association| {
                 let recipe = stage::associations_sha256(&data_sha256, &association);
                 let kind = StageKind::Associations(association);
-                stages.enter(identified.stage(&run.labels, &run.spec.dataset, kind, recipe))
+                let (labels, spec) = (&run.labels, &run.spec.dataset);
+                stages.enter(identified.stage(labels, spec, kind, recipe, data))
             });
             let plugin_sha256 = run.plugin.as_ref().map(|plugin| plugin.sha256.as_str());
             let identity = identity(&run.spec, &data_sha256, plugin_sha256);
@@ -227,13 +230,13 @@ impl Plan {
             return jobs;
         }
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let threads = self
-            .runs
-            .iter()
-            .map(|run| run.spec.train.threads)
-            .max()
-            .unwrap_or(1);
-        (cores / threads).max(1)
+        (cores / self.widest_run()).max(1)
+    }
+
+    /// Threads of the run that has most, at least 1.
+    pub(crate) fn widest_run(&self) -> usize {
+        let threads = self.runs.iter().map(|run| run.spec.train.threads);
+        threads.max().unwrap_or(1).max(1)
     }
 }
 
@@ -290,9 +293,11 @@ impl Identified<'_> {
         data: &DatasetSpec,
         kind: StageKind,
         recipe_sha256: String,
+        needs: Option<usize>,
     ) -> Stage {
         Stage {
-            path: stage::path_of(&self.installation.cache, &kind, &recipe_sha256),
+            path: kind.path(&recipe_sha256, &self.installation.cache),
+            needs: needs.into_iter().collect(),
             kind,
             dataset: labels.dataset.clone(),
             data: data.clone(),

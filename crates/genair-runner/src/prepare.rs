@@ -1,18 +1,16 @@
 //! Making what a plan's runs share: prepared data, item vectors and association scores, into the cache.
 
-use std::path::Path;
-
 use genair_archetype::{
-    ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, ImportFile, Installation, RowIds,
-    VectorsRecipe, assemble, export_archetypes, generate, import, models,
+    ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, Installation, VectorsRecipe,
+    assemble, export_archetypes, generate, import, models,
 };
 use genair_calibration::Associations;
 use genair_data::{Catalogue, ItemVectors};
-use genair_protocol::{AssociationSpec, DatasetSpec, InputFile};
+use genair_protocol::InputFile;
 use genair_spec::VectorsStage;
 
-use crate::interrupt::Interrupt;
-use crate::stage::{Stage, StageError, StageKind};
+use crate::source;
+use crate::stage::{Stage, StageError, StageKind, import_of};
 
 /// Archetypes of a catalogue with the item vectors that were made of them.
 #[derive(Clone, Debug)]
@@ -44,7 +42,7 @@ pub fn prepare(
     stage: &Stage,
     installation: &Installation,
     progress: &mut dyn FnMut(StageProgress),
-    interrupt: &Interrupt,
+    interrupted: &dyn Fn() -> bool,
 ) -> Result<InputFile, StageError> {
     if !stage.is_ready() {
         match &stage.kind {
@@ -52,22 +50,29 @@ pub fn prepare(
                 settings,
                 components,
             }) => {
+                let catalogue = source::catalogue(&stage.data, &installation.cache)?;
                 let made = archetypes(
-                    &stage.data,
+                    catalogue,
                     settings,
                     *components,
                     installation,
                     progress,
-                    &|| interrupt.requested(),
+                    interrupted,
                 )?;
                 return Ok(made.file);
             }
             StageKind::Vectors(VectorsStage::Import { path, items }) => {
-                let (files, ids) = import_of(path, items.as_deref(), &stage.data)?;
+                let (files, ids) =
+                    import_of(path, items.as_deref(), &stage.data, &installation.cache)?;
                 import(&files, &ids, 0)?.write(&stage.path)?;
             }
-            StageKind::Data => genair_data::load(&stage.data)?.write_prepared(&stage.path)?,
-            StageKind::Associations(spec) => count(&stage.data, spec, stage)?,
+            StageKind::Data => {
+                source::prepare(&stage.data, &stage.recipe_sha256, &installation.cache)?;
+            }
+            StageKind::Associations(spec) => {
+                let dataset = source::dataset(&stage.data, &installation.cache)?;
+                Associations::count(&dataset, spec).write(&stage.path, &dataset, spec)?;
+            }
         }
     }
     let bytes = std::fs::read(&stage.path).map_err(|source| StageError::Read {
@@ -80,43 +85,19 @@ pub fn prepare(
     })
 }
 
-/// What an import reads.
-pub(crate) fn import_of(
-    path: &Path,
-    items: Option<&Path>,
-    data: &DatasetSpec,
-) -> Result<([ImportFile; 1], RowIds), StageError> {
-    let ids = match items {
-        Some(items) => RowIds::read(items)?,
-        None => RowIds::catalogue(&genair_data::catalogue(data)?),
-    };
-    let file = ImportFile {
-        path: path.to_owned(),
-        part: None,
-    };
-    Ok(([file], ids))
-}
-
-fn count(data: &DatasetSpec, spec: &AssociationSpec, stage: &Stage) -> Result<(), StageError> {
-    let dataset = genair_data::load(data)?;
-    Associations::count(&dataset, spec).write(&stage.path, &dataset, spec)?;
-    Ok(())
-}
-
-/// Has archetypes written for every item of a dataset's catalogue, and item vectors made of them. What
+/// Has archetypes written for every item of a catalogue, and item vectors made of them. What
 /// the cache has is taken from it.
 ///
 /// # Errors
 /// [`StageError`]; what was generated until then is kept.
 pub fn archetypes(
-    data: &DatasetSpec,
+    catalogue: Catalogue,
     settings: &ArchetypeSpec,
     components: usize,
     installation: &Installation,
     progress: &mut dyn FnMut(StageProgress),
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Archetypes, StageError> {
-    let catalogue = genair_data::catalogue(data)?;
     for model in settings.local_models() {
         if models::is_missing(model, installation) {
             models::fetch(model, None, installation, &mut |news| {
@@ -135,7 +116,7 @@ pub fn archetypes(
     };
     // Makes the folder, too.
     let sha256 = vectors.write(&path)?;
-    export_archetypes(&generated, &path.with_extension("archetypes.jsonl"))?;
+    export_archetypes(&generated, &installation.cache.archetypes(&recipe.sha256()))?;
     Ok(Archetypes {
         catalogue,
         generated,

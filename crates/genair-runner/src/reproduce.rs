@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use genair_calibration::{Associations, AssociationsError};
 use genair_data::DataError;
+use genair_files::Cache;
 use genair_protocol::{
     InputFile, PluginReport, RESULTS_VERSION, RunEvent, RunFailure, RunSpec, VectorSource,
     WorkerRequest,
@@ -20,10 +21,8 @@ use tempfile::TempDir;
 use self::numbers::{Numbers, comparison};
 use crate::code::{CODE_DIRTY, CODE_REVISION};
 use crate::interrupt::Interrupt;
-use crate::stage::{StageKind, path_of};
 use crate::trainer::Trainer;
 use crate::worker::{Ending, Launch, Limits, Next, run_worker};
-use genair_spec::VectorsStage;
 
 /// How something a run was made from stands today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -142,7 +141,7 @@ impl Reproduction {
         run: RunId,
         data: Option<&Path>,
         plugins: &[PluginReport],
-        cache: &Path,
+        cache: &Cache,
     ) -> Result<Self, ReproduceError> {
         let stored = store.show_run(run)?;
         let state = stored.run.state;
@@ -307,7 +306,7 @@ impl Reproduction {
             .map(|input| (PathBuf::from(&input.path), input.sha256.clone()))
     }
 
-    fn look_at_vectors(&mut self, cache: &Path) {
+    fn look_at_vectors(&mut self, cache: &Cache) {
         let Some((path, stored)) = self.stored_input(InputKind::Vectors) else {
             return;
         };
@@ -318,14 +317,7 @@ impl Reproduction {
             .as_ref()
             .map(|frozen| &frozen.source);
         let cached = match source {
-            Some(VectorSource::File { recipe_sha256 }) if recipe_sha256.len() >= 16 => {
-                // Any kind of vectors has its place in the cache by its recipe alone.
-                let kind = StageKind::Vectors(VectorsStage::Import {
-                    path: PathBuf::new(),
-                    items: None,
-                });
-                Some(path_of(cache, &kind, recipe_sha256))
-            }
+            Some(VectorSource::File { recipe_sha256 }) => Some(cache.vectors(recipe_sha256)),
             _ => None,
         };
         let found = [Some(path.clone()), cached]

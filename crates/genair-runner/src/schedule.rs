@@ -1,5 +1,5 @@
-//! Executes a plan: registers its runs, makes what they share, and has threads (`threads`) give those
-//! without a result to worker processes.
+//! Executes a plan: registers its runs, and has threads (`threads`) make the stages that those without a result
+//! share (`inputs`) and give the runs to worker processes.
 
 mod inputs;
 mod outcome;
@@ -14,7 +14,7 @@ use genair_store::{
     Continued, FailedRuns, NewRun, Owner, Registered, RunId, RunState, Store, StoreError,
 };
 
-use self::inputs::prepare_inputs;
+use self::inputs::Input;
 pub use self::outcome::{SweepError, SweepReport};
 use self::threads::Scheduler;
 use crate::artefacts;
@@ -23,7 +23,7 @@ use crate::interrupt::Interrupt;
 use crate::observer::{Notice, Observer, Outcome};
 use crate::plan::{Plan, PlannedRun};
 use crate::prune::Pruner;
-use crate::queue::Queue;
+use crate::queue::{Queue, Room};
 use crate::trainer::Trainer;
 use crate::writer::{Writer, WriterGone};
 use genair_spec::Labels;
@@ -124,17 +124,6 @@ pub fn sweep(
         jobs,
     });
 
-    let ended = [RunState::Finished, RunState::Failed].map(Some);
-    let waits = |state: &Option<RunState>| *state == Some(RunState::Pruned);
-    let any_open = states
-        .iter()
-        .any(|state| !ended.contains(state) && !waits(state));
-    // What is pruned may come to go on, once anything is at work.
-    let open = std::iter::zip(&states, &plan.runs)
-        .filter(|(state, _)| any_open && !ended.contains(state))
-        .map(|(_, run)| run);
-    let inputs = prepare_inputs(plan, open, how)?;
-
     let artefacts = artefacts::folder(store.path());
     let artefacts = std::path::absolute(&artefacts).unwrap_or(artefacts);
     for (state, run) in states.iter().zip(&plan.runs) {
@@ -144,12 +133,19 @@ pub fn sweep(
         }
     }
     let owner = Owner::this_process(code_revision());
-    let known: Vec<Option<Outcome>> = states.into_iter().map(known).collect();
-    let open = std::iter::zip(&runs, &known).enumerate();
-    let open = open.filter_map(|(at, ((_, run), known))| known.is_none().then_some((at, *run)));
-    let schedule = &plan.schedule;
-    let measured = store.peak_memory()?;
-    let queue = Queue::new(open, schedule.memory, schedule.memory_limit, measured);
+    let mut known = Vec::with_capacity(runs.len());
+    for ((number, _), state) in runs.iter().zip(states) {
+        known.push(ended_before(&mut store, *number, state)?);
+    }
+    let open = known.iter().enumerate();
+    let open = open.filter_map(|(at, known)| known.is_none().then_some(at));
+    let room = Room {
+        jobs,
+        memory: plan.schedule.memory,
+        memory_limit: plan.schedule.memory_limit,
+    };
+    let model = |stage: usize| plan.stages[stage].model_bytes(how.installation);
+    let queue = Queue::new(plan, open, room, store.peak_memory()?, model);
     std::thread::scope(|scope| {
         let (writer, handle) = Writer::start(scope, store, owner.clone(), how.interrupt.clone())?;
         let scheduler = Scheduler {
@@ -158,7 +154,7 @@ pub fn sweep(
             artefacts,
             owner,
             writer,
-            inputs,
+            inputs: Mutex::new(vec![Input::NotMade; plan.stages.len()]),
             queue,
             pruner,
             failed: AtomicBool::new(false),
@@ -178,7 +174,10 @@ pub fn sweep(
         let states = store.run_states(&identities)?;
         for (((number, run), outcome), state) in runs.into_iter().zip(outcomes).zip(states) {
             let outcome = match (outcome, state) {
-                (Outcome::Left, Some(state)) => left_or_done(&mut store, number, state)?,
+                // Another process may have taken it to its end meanwhile.
+                (Outcome::Left, state) => {
+                    ended_before(&mut store, number, state)?.unwrap_or(Outcome::Left)
+                }
                 (outcome, _) => outcome,
             };
             ended.push((number, run.labels.clone(), outcome));
@@ -224,25 +223,17 @@ fn confirmed(
     Ok(outcomes)
 }
 
-/// The outcome of a run that needs no attempt.
-fn known(state: Option<RunState>) -> Option<Outcome> {
-    match state? {
-        RunState::Finished => Some(Outcome::FinishedBefore),
-        RunState::Pruned => Some(Outcome::PrunedBefore),
-        _ => None,
-    }
-}
-
-/// The outcome of a run that this process left: another one may have taken it to its end meanwhile.
-fn left_or_done(store: &mut Store, run: RunId, state: RunState) -> Result<Outcome, SweepError> {
+/// The outcome of a run that needs no attempt, if it is one.
+fn ended_before(
+    store: &mut Store,
+    run: RunId,
+    state: Option<RunState>,
+) -> Result<Option<Outcome>, SweepError> {
     Ok(match state {
-        RunState::Finished => Outcome::FinishedBefore,
-        RunState::Pruned => Outcome::PrunedBefore,
-        RunState::Failed => {
-            let failure = store.show_run(run)?.failure;
-            failure.map_or(Outcome::Left, Outcome::FailedBefore)
-        }
-        RunState::Pending | RunState::Running => Outcome::Left,
+        Some(RunState::Finished) => Some(Outcome::FinishedBefore),
+        Some(RunState::Pruned) => Some(Outcome::PrunedBefore),
+        Some(RunState::Failed) => store.show_run(run)?.failure.map(Outcome::FailedBefore),
+        Some(RunState::Pending | RunState::Running) | None => None,
     })
 }
 

@@ -1,24 +1,25 @@
 //! Stages that runs share: prepared data, item vectors and association scores, each made once before the
 //! runs that need it and kept in the cache under the hash of its recipe.
 //!
-//! Owns which run needs what, and where it is kept. How it is made is `prepare`'s business.
+//! Owns what a stage is and what decides its outcome. How it is made is `prepare`'s business.
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
-    ArchetypeError, AssembleError, EngineKind, ImportError, Installation, StateSource,
-    VectorsRecipe, import_sha256,
+    ArchetypeError, AssembleError, EngineKind, ImportError, ImportFile, Installation, RowIds,
+    StateSource, VectorsRecipe, import_sha256, models,
 };
 use genair_calibration::AssociationsError;
 use genair_data::{DataError, VectorsError};
+use genair_files::Cache;
 use genair_protocol::{AssociationSpec, DatasetSpec, FailureKind};
 use genair_spec::VectorsStage;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::prepare::import_of;
+use crate::source;
 
 /// Something to be made before the runs that need it.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Stage {
     pub recipe_sha256: String,
     /// Where its outcome is kept.
     pub path: PathBuf,
+    /// The stages of the plan whose outcomes it reads.
+    pub needs: Vec<usize>,
 }
 
 /// What a stage makes.
@@ -79,6 +82,23 @@ impl Stage {
     /// Whether its outcome is in the cache.
     pub fn is_ready(&self) -> bool {
         self.path.exists()
+    }
+
+    /// Threads that its settings name; none where they say nothing.
+    pub(crate) fn threads(&self) -> Option<usize> {
+        match &self.kind {
+            StageKind::Vectors(VectorsStage::Archetype { settings, .. }) => settings.threads,
+            _ => None,
+        }
+    }
+
+    /// Bytes of the models that it loads, where they are here already.
+    pub(crate) fn model_bytes(&self, installation: &Installation) -> u64 {
+        let StageKind::Vectors(VectorsStage::Archetype { settings, .. }) = &self.kind else {
+            return 0;
+        };
+        let models = settings.local_models().into_iter();
+        models.map(|model| models::bytes(model, installation)).sum()
     }
 
     /// The worker binary that has yet to be built for it, if there is one: `genair-llama` is built on
@@ -135,33 +155,15 @@ impl Stages {
     }
 }
 
-/// Where a stage's outcome is kept.
-pub(crate) fn path_of(cache: &Path, kind: &StageKind, recipe_sha256: &str) -> PathBuf {
-    let (folder, extension) = match kind {
-        StageKind::Data => ("data", "json"),
-        StageKind::Vectors(_) => ("vectors", "safetensors"),
-        StageKind::Associations(_) => ("associations", "safetensors"),
-    };
-    cache
-        .join(folder)
-        .join(format!("{}.{extension}", &recipe_sha256[..16]))
-}
-
-/// What decides the content of prepared data; the rest is told by each run.
-pub(crate) fn prepared_spec(data: &DatasetSpec) -> DatasetSpec {
-    let DatasetSpec {
-        max_len, cohorts, ..
-    } = DatasetSpec::default();
-    DatasetSpec {
-        max_len,
-        cohorts,
-        ..data.clone()
+impl StageKind {
+    /// Where the outcome of a recipe is kept.
+    pub(crate) fn path(&self, recipe_sha256: &str, cache: &Cache) -> PathBuf {
+        match self {
+            Self::Data => cache.sequences(recipe_sha256),
+            Self::Vectors(_) => cache.vectors(recipe_sha256),
+            Self::Associations(_) => cache.associations(recipe_sha256),
+        }
     }
-}
-
-/// SHA-256, lower-case hex, of what decides a file of prepared data: its spec and files.
-pub(crate) fn data_sha256(fingerprint: &str) -> String {
-    genair_files::sha256(json!({ "prepared": 2, "data": fingerprint }).to_string())
 }
 
 /// SHA-256, lower-case hex, of what decides a file of item vectors.
@@ -175,15 +177,33 @@ pub(crate) fn vectors_sha256(
             settings,
             components,
         } => {
-            let catalogue = genair_data::catalogue(data)?;
+            let catalogue = source::catalogue(data, &installation.cache)?;
             let recipe = VectorsRecipe::new(&catalogue, settings, *components, installation)?;
             Ok(recipe.sha256())
         }
         VectorsStage::Import { path, items } => {
-            let (files, ids) = import_of(path, items.as_deref(), data)?;
+            let (files, ids) = import_of(path, items.as_deref(), data, &installation.cache)?;
             Ok(import_sha256(&files, &ids, 0)?)
         }
     }
+}
+
+/// What an import reads.
+pub(crate) fn import_of(
+    path: &Path,
+    items: Option<&Path>,
+    data: &DatasetSpec,
+    cache: &Cache,
+) -> Result<([ImportFile; 1], RowIds), StageError> {
+    let ids = match items {
+        Some(items) => RowIds::read(items)?,
+        None => RowIds::catalogue(&source::catalogue(data, cache)?),
+    };
+    let file = ImportFile {
+        path: path.to_owned(),
+        part: None,
+    };
+    Ok(([file], ids))
 }
 
 /// SHA-256, lower-case hex, of what decides a dataset's association scores.

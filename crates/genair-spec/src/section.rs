@@ -39,11 +39,27 @@ pub(crate) fn read_section<T: DeserializeOwned>(
         let mut removed = false;
         for error in error {
             let inner = KeyPath::new(error.path.clone());
-            let wrong = report(at, &inner, error.kind, table, problems);
-            // A path may lead into a list: then the whole list goes.
-            removed |= (1..=wrong.keys().len())
-                .rev()
-                .any(|n| KeyPath::new(&wrong.keys()[..n]).remove(&mut rest).is_some());
+            let mut wrong = vec![(inner.clone(), error.kind.clone())];
+            if let Kind::UnknownField(name, known) = &error.kind {
+                let table = section_of(&inner);
+                let others = table.table(&rest).into_iter().map(|(other, _)| other);
+                let others =
+                    others.filter(|other| other != name && !known.contains(&other.as_str()));
+                // Together, as reading again takes time.
+                if inner == table.child(name) {
+                    wrong.extend(others.map(|other| {
+                        let key = table.child(&other);
+                        (key, Kind::UnknownField(other, known))
+                    }));
+                }
+            }
+            for (inner, kind) in wrong {
+                let wrong = report(at, &inner, kind, table, problems);
+                // A path may lead into a list: then the whole list goes.
+                removed |= (1..=wrong.keys().len())
+                    .rev()
+                    .any(|n| KeyPath::new(&wrong.keys()[..n]).remove(&mut rest).is_some());
+            }
         }
         if !removed {
             return None;

@@ -1,6 +1,8 @@
 //! Made-up records for tests: everything follows from the item's key and texts by hashing.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use genair_protocol::{AnswerEnd, EngineEvent, EngineItem, EngineRecord, EngineTask};
 use sha2::{Digest, Sha256};
@@ -10,6 +12,9 @@ use crate::record::encode_vector;
 
 /// Engine and version in records.
 pub(crate) const FAKE_ENGINE: &str = "fake 1";
+
+/// How often a file that is waited for is looked for.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Width of made-up vectors.
 const WIDTH: usize = 16;
@@ -25,6 +30,8 @@ pub(crate) struct FakeEngine {
     pub(crate) task: EngineTask,
     /// Items at once: decides only in which order records come.
     pub(crate) parallel: usize,
+    /// A file without which it writes nothing.
+    pub(crate) waits_for: Option<PathBuf>,
 }
 
 impl Engine for FakeEngine {
@@ -41,6 +48,13 @@ impl Engine for FakeEngine {
         };
         if on_event(ready).is_break() {
             return Ok(());
+        }
+        while let Some(file) = self.waits_for.as_ref().filter(|file| !file.exists()) {
+            if interrupted() {
+                return Err(EngineError::Interrupted);
+            }
+            tracing::trace!(file = %file.display(), "the fake engine waits");
+            std::thread::sleep(TICK);
         }
         // The last of those at work is done first, so that nobody relies on an order.
         let completed = items

@@ -118,6 +118,8 @@ impl WorkerEngine {
             .env("OMP_WAIT_POLICY", "passive");
         // In a group of its own: Ctrl-C in the terminal reaches this process alone.
         let mut child = Child::spawn(&mut command)?;
+        // It has a thread for each core, and runs train beside it.
+        child.yield_processor();
         if let Some(stdin) = child.take_stdin() {
             let feeding = genair_process::spawn("hands over items", move || feed(stdin, items));
             feeding.map_err(|refused| refused.source)?;

@@ -79,12 +79,29 @@ pub fn is_name(model: &str) -> bool {
 /// Whether this is a model of the catalogue that has yet to be fetched.
 pub fn is_missing(name: &str, installation: &Installation) -> bool {
     in_catalogue(name).is_some_and(|model| {
-        let folder = installation.model_folder(model.name);
+        let folder = installation.cache.model(model.name);
         model
             .files
             .iter()
             .any(|file| !folder.join(file.name).is_file())
     })
+}
+
+/// Bytes of the files of a spec's `model`, those that are here.
+pub fn bytes(model: &str, installation: &Installation) -> u64 {
+    let files = match in_catalogue(model) {
+        Some(known) => {
+            let folder = installation.cache.model(known.name);
+            known
+                .files
+                .iter()
+                .map(|file| folder.join(file.name))
+                .collect()
+        }
+        None => vec![PathBuf::from(model)],
+    };
+    let bytes = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+    files.into_iter().map(bytes).sum()
 }
 
 fn known(name: &str) -> Result<&'static KnownModel, ModelError> {
@@ -107,7 +124,7 @@ pub fn fetch(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(PathBuf, bool), ModelError> {
     let model = known(name)?;
-    let folder = installation.model_folder(model.name);
+    let folder = installation.cache.model(model.name);
     let urls: Vec<String> = model
         .files
         .iter()
@@ -153,7 +170,7 @@ pub(crate) fn identity(model: &str, installation: &Installation) -> Result<Strin
     }
     let path = Path::new(model);
     let hash = |path: &Path| {
-        remembered_sha256(path, &installation.hashes_folder()).map_err(unreadable(path))
+        remembered_sha256(path, &installation.cache.hashes()).map_err(unreadable(path))
     };
     if !path.is_dir() {
         return Ok(format!("sha256:{}", hash(path)?));
@@ -191,7 +208,7 @@ pub(crate) fn path(model: &str, installation: &Installation) -> Result<PathBuf, 
         return Ok(path);
     }
     let model = known(model)?;
-    let folder = installation.model_folder(model.name);
+    let folder = installation.cache.model(model.name);
     match model.kind {
         ModelKind::Llm { quantized } => {
             let (source, output) = (folder.join(model.files[0].name), folder.join(quantized));
@@ -221,7 +238,7 @@ pub(crate) fn path(model: &str, installation: &Installation) -> Result<PathBuf, 
 pub(crate) fn gguf(model: &str, installation: &Installation) -> Result<PathBuf, ModelError> {
     if is_name(model) {
         let model = known(model)?;
-        let folder = installation.model_folder(model.name);
+        let folder = installation.cache.model(model.name);
         let source = folder.join(model.files[0].name);
         if source.is_file() {
             return Ok(source);
@@ -322,10 +339,10 @@ mod tests {
 
     fn installation(folder: &Path) -> Installation {
         Installation {
-            cache: folder.join("cache"),
+            cache: genair_files::Cache::new(folder.join("cache")),
             llama: folder.join("genair-llama"),
             encoder: folder.join("genair-encoder"),
-            allow_fake_engine: false,
+            fake_engine: None,
         }
     }
 
@@ -375,7 +392,7 @@ mod tests {
         assert!(message("no/such.gguf").contains("no/such.gguf"));
 
         // Fetched, but never re-quantised, and no worker to do it.
-        let models = installation.model_folder("smollm2-135m");
+        let models = installation.cache.model("smollm2-135m");
         std::fs::create_dir_all(&models).unwrap();
         let source = models.join("SmolLM2-135M-Instruct.Q4_1.gguf");
         std::fs::write(&source, "weights").unwrap();
@@ -388,7 +405,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let installation = installation(folder.path());
-        let models = installation.model_folder("smollm2-135m");
+        let models = installation.cache.model("smollm2-135m");
         std::fs::create_dir_all(&models).unwrap();
         std::fs::write(models.join("SmolLM2-135M-Instruct.Q4_1.gguf"), "weights").unwrap();
         let worker = |script: &str| {
@@ -418,7 +435,7 @@ mod tests {
         // Python: hashlib.sha256(b"abc").
         let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(identity(model, &installation).unwrap(), abc);
-        let note = std::fs::read_dir(installation.hashes_folder())
+        let note = std::fs::read_dir(installation.cache.hashes())
             .unwrap()
             .next()
             .unwrap()

@@ -8,6 +8,7 @@ use genair_archetype::{
     EngineKind, ImportFile, Installation, Neighbours, Report, ReportInput, RowIds, models, title,
 };
 use genair_data::{Catalogue, CatalogueItem, ItemVectors};
+use genair_files::Cache;
 use genair_runner::{Archetypes, Interrupt};
 use genair_spec::{ArchetypeJob, SpecFile};
 use indicatif::MultiProgress;
@@ -68,7 +69,8 @@ pub(super) fn archetype(
 
 fn prompt(format: Format, of: &ArchetypeArgs, item: Option<&str>) -> anyhow::Result<Exit> {
     let job = job(of)?;
-    let catalogue = genair_data::catalogue(&job.data)?;
+    let installation = Installation::new(of.cache.path());
+    let catalogue = genair_runner::catalogue(&job.data, &installation.cache)?;
     let item = match item {
         Some(id) => item_of(&catalogue, id, &job.dataset)?.1,
         None => match catalogue.items.first() {
@@ -76,7 +78,6 @@ fn prompt(format: Format, of: &ArchetypeArgs, item: Option<&str>) -> anyhow::Res
             None => anyhow::bail!("`{}` has no items", job.dataset),
         },
     };
-    let installation = Installation::new(of.cache.path());
     let prompt = genair_archetype::prompt(&item.metadata, &job.settings, &installation)?;
     let value = json!({
         "dataset": job.dataset, "item": item.id, "metadata": item.metadata, "prompt": prompt,
@@ -165,8 +166,9 @@ fn run(
     let what = if is_text(job) { "texts" } else { "archetypes" };
     let label = format!("{what} of {}", job.dataset);
     let mut bar = (format != Format::Quiet).then(|| GenerationBar::new(bars.clone(), label));
+    let catalogue = genair_runner::catalogue(&job.data, &installation.cache)?;
     let made = genair_runner::archetypes(
-        &job.data,
+        catalogue,
         &job.settings,
         job.components,
         &installation,
@@ -192,15 +194,21 @@ fn show(
     k: usize,
 ) -> anyhow::Result<Exit> {
     let job = job(of)?;
-    let catalogue = genair_data::catalogue(&job.data)?;
-    let (row, item) = item_of(&catalogue, id, &job.dataset)?;
+    let cache = Cache::new(of.cache.path());
+    // Before anything is written for the others.
+    item_of(
+        &genair_runner::catalogue(&job.data, &cache)?,
+        id,
+        &job.dataset,
+    )?;
     let Some(made) = run(format, bars, of, &job)? else {
         return Ok(Exit::Interrupted);
     };
+    let (row, item) = item_of(&made.catalogue, id, &job.dataset)?;
     let own = &made.generated.items[row];
     let record = own.record.as_ref().filter(|_| !is_text(&job)); // An encoder answers nothing.
     let answer = record.map(|record| record.text.as_str());
-    let spaces = nearest(&made.vectors, &catalogue, row, k);
+    let spaces = nearest(&made.vectors, &made.catalogue, row, k);
     let value = json!({
         "dataset": job.dataset, "item": item.id, "metadata": item.metadata,
         "prompt": own.prompt, "answer": answer, "ended": record.map(|record| record.ended),

@@ -1,19 +1,18 @@
-//! What the runs of a sweep read that earlier stages make.
-
-use std::collections::HashSet;
+//! What the runs of a sweep read that stages make.
 
 use genair_protocol::{InputFile, RunFailure};
 
-use super::{Execution, SweepError};
+use super::SweepError;
+use super::threads::{Scheduler, lock};
 use crate::observer::Notice;
-use crate::plan::{Plan, PlannedRun, not_prepared};
+use crate::plan::{PlannedRun, not_prepared};
 use crate::prepare::prepare;
 use crate::stage::{StageError, StageKind};
 
 /// What came of a stage.
 #[derive(Clone, Debug)]
 pub(super) enum Input {
-    /// No open run needs it, or the worker can do without.
+    /// Nothing yet, or the worker can do without.
     NotMade,
     /// It is there.
     Made(InputFile),
@@ -21,36 +20,32 @@ pub(super) enum Input {
     Failed(RunFailure),
 }
 
-/// Makes the outcomes of the stages that open runs need, one for each stage of the plan; none after a request
-/// to stop.
-///
-/// # Errors
-/// There is no room for a stage's files. Any other failure is that of the runs that need it.
-pub(super) fn prepare_inputs<'r>(
-    plan: &Plan,
-    open: impl Iterator<Item = &'r PlannedRun>,
-    how: &Execution<'_>,
-) -> Result<Vec<Input>, SweepError> {
-    let needed: HashSet<usize> = open.flat_map(PlannedRun::stages).collect();
-    let mut inputs = vec![Input::NotMade; plan.stages.len()];
-    for (at, stage) in plan.stages.iter().enumerate() {
-        if !needed.contains(&at) || how.interrupt.requested() {
-            continue;
-        }
-        how.observer.observe(Notice::StageStarted { stage });
+impl Scheduler<'_> {
+    /// Makes the outcome of a stage, unless the cache has it.
+    ///
+    /// # Errors
+    /// There is no room for its files. Any other failure is that of the runs that need it.
+    pub(super) fn make(&self, at: usize) -> Result<(), SweepError> {
+        let stage = &self.plan.stages[at];
+        let observer = self.how.observer;
+        observer.observe(Notice::StageStarted { stage });
         let mut tell = |progress| {
-            how.observer.observe(Notice::StageProgress {
+            observer.observe(Notice::StageProgress {
                 stage,
                 progress: &progress,
             });
         };
-        match prepare(stage, how.installation, &mut tell, how.interrupt) {
-            Ok(file) => inputs[at] = Input::Made(file),
-            Err(error) if error.is_interruption() => break,
+        let made = prepare(stage, self.how.installation, &mut tell, &|| self.stops());
+        observer.observe(Notice::StageEnded { stage });
+        let input = match made {
+            Ok(file) => Input::Made(file),
+            // Nothing that needs it is started any more.
+            Err(error) if error.is_interruption() => Input::NotMade,
             // Each worker then reads the data itself and says what is wrong with them, so that bad data cost
             // their own runs alone.
             Err(StageError::Data(error)) if stage.kind == StageKind::Data => {
                 tracing::debug!(%error, "data could not be prepared");
+                Input::NotMade
             }
             Err(source) => {
                 let is_full_disk = source.is_full_disk();
@@ -62,10 +57,29 @@ pub(super) fn prepare_inputs<'r>(
                 if is_full_disk {
                     return Err(error);
                 }
-                inputs[at] = Input::Failed(not_prepared(&error));
+                Input::Failed(not_prepared(&error))
             }
-        }
-        how.observer.observe(Notice::StageEnded { stage });
+        };
+        lock(&self.inputs)[at] = input;
+        Ok(())
     }
-    Ok(inputs)
+
+    /// The file of a stage, for a run that [`Self::not_prepared`] has nothing against.
+    pub(super) fn input(&self, stage: Option<usize>) -> Option<InputFile> {
+        match lock(&self.inputs).get(stage?)? {
+            Input::Made(file) => Some(file.clone()),
+            Input::NotMade | Input::Failed(_) => None,
+        }
+    }
+
+    /// Why a run cannot be started, if it cannot: what it needs could not be made.
+    pub(super) fn not_prepared(&self, run: &PlannedRun) -> Option<RunFailure> {
+        let inputs = lock(&self.inputs);
+        let failed = |stage: usize| match inputs.get(stage) {
+            Some(Input::Failed(failure)) => Some(failure.clone()),
+            _ => None,
+        };
+        let refused = run.refused.clone();
+        refused.or_else(|| run.stages().find_map(failed))
+    }
 }

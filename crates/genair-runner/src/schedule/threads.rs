@@ -1,5 +1,5 @@
-//! The threads of one sweep: each takes the next run, claims it, starts its worker and records what it says, until
-//! none is left. Runs that other processes hold are waited for.
+//! The threads of one sweep: each takes the next job, makes it if it is a stage, claims it if it is a run, starts its
+//! worker and records what it says, until none is left. Runs that other processes hold are waited for.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -8,9 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use genair_process::PROCESS_HINT;
-use genair_protocol::{
-    FailureKind, InputFile, ResumeSpec, RunEvent, RunFailure, RunPhase, WorkerRequest,
-};
+use genair_protocol::{FailureKind, ResumeSpec, RunEvent, RunFailure, RunPhase, WorkerRequest};
 use genair_store::{
     Claim, FailedRuns, InputKind, Owner, OwnerInfo, RunId, StoreError, StoreErrorKind,
 };
@@ -21,7 +19,7 @@ use crate::artefacts;
 use crate::observer::{Notice, Outcome};
 use crate::plan::{Plan, PlannedRun};
 use crate::prune::{self, Promoted, Pruner, Question};
-use crate::queue::Queue;
+use crate::queue::{Job, Queue};
 use crate::recorder::Recorder;
 use crate::worker::{Ending, LOG_FILE, Launch, Limits, Next, run_worker};
 use crate::writer::Writer;
@@ -40,8 +38,8 @@ pub(super) struct Scheduler<'a> {
     pub(super) owner: Owner,
     pub(super) writer: Writer,
     /// Outcomes of the plan's stages.
-    pub(super) inputs: Vec<Input>,
-    pub(super) queue: Queue,
+    pub(super) inputs: Mutex<Vec<Input>>,
+    pub(super) queue: Queue<'a>,
     pub(super) pruner: Option<Pruner>,
     /// Whether a run has failed.
     pub(super) failed: AtomicBool,
@@ -60,10 +58,10 @@ enum Attempt {
     Refused(RunFailure),
 }
 
-/// Takes a run that a thread is done with off the queue's list.
-struct AtWork<'q>(&'q Queue, usize);
+/// Takes a job that a thread is done with off the queue's list.
+struct AtWork<'q, 'p>(&'q Queue<'p>, Job);
 
-impl Drop for AtWork<'_> {
+impl Drop for AtWork<'_, '_> {
     fn drop(&mut self) {
         self.0.done(self.1);
     }
@@ -86,12 +84,19 @@ impl Scheduler<'_> {
         };
         let work = || {
             let mut refusals = 0;
-            while let Some(at) = self.queue.next(|| self.stops()) {
-                let at_work = AtWork(&self.queue, at);
+            while let Some(job) = self.queue.next(|| self.stops()) {
+                let at_work = AtWork(&self.queue, job);
+                let at = match job {
+                    Job::Stage(at) => {
+                        self.make(at).unwrap_or_else(&give_up);
+                        continue;
+                    }
+                    Job::Run(at) => at,
+                };
                 let (number, run) = runs[at];
                 match self.attempt(at, number, run) {
                     Ok(Attempt::Held(holder)) => {
-                        let waiting = self.queue.put_back(at, &run.labels, POLL);
+                        let waiting = self.queue.put_back(at, POLL);
                         if let Some((waiting, holder)) = waiting.zip(holder) {
                             self.tell_once(waiting, &holder);
                         }
@@ -99,7 +104,7 @@ impl Scheduler<'_> {
                         std::mem::forget(at_work);
                     }
                     Ok(Attempt::Refused(failure)) => {
-                        self.queue.put_back(at, &run.labels, POLL);
+                        self.queue.put_back(at, POLL);
                         std::mem::forget(at_work);
                         refusals += 1;
                         if self.leave(1, &failure.message) {
@@ -166,7 +171,7 @@ impl Scheduler<'_> {
     }
 
     /// Whether nothing is to be started any more.
-    fn stops(&self) -> bool {
+    pub(super) fn stops(&self) -> bool {
         let failed = self.fails_fast() && self.failed.load(Ordering::SeqCst);
         failed || self.how.interrupt.requested()
     }
@@ -280,7 +285,7 @@ impl Scheduler<'_> {
             limits: Limits {
                 memory: self.plan.schedule.memory_limit,
                 time: self.plan.schedule.time_limit,
-                measured: &|bytes| self.queue.uses(at, &run.labels, bytes),
+                measured: &|bytes| self.queue.uses(at, bytes),
             },
         };
         let ending = run_worker(&launch, self.how.interrupt, |event| {
@@ -346,24 +351,6 @@ impl Scheduler<'_> {
         Ok(Attempt::Done(outcome))
     }
 
-    /// The file of a stage, for a run that [`Self::not_prepared`] has nothing against.
-    fn input(&self, stage: Option<usize>) -> Option<InputFile> {
-        match self.inputs.get(stage?)? {
-            Input::Made(file) => Some(file.clone()),
-            Input::NotMade | Input::Failed(_) => None,
-        }
-    }
-
-    /// Why a run cannot be started, if it cannot: what it needs could not be made.
-    fn not_prepared(&self, run: &PlannedRun) -> Option<RunFailure> {
-        let failed = |stage: usize| match self.inputs.get(stage) {
-            Some(Input::Failed(failure)) => Some(failure.clone()),
-            _ => None,
-        };
-        let refused = run.refused.clone();
-        refused.or_else(|| run.stages().find_map(failed))
-    }
-
     /// Judges a run by its validations so far, and says whether it is not worth going on with.
     fn prunes(&self, number: RunId, epoch: usize) -> Result<bool, SweepError> {
         let pruner = self.pruner.as_ref();
@@ -400,7 +387,7 @@ impl Scheduler<'_> {
         for Promoted { at, rung } in &promoted {
             let run = &self.plan.runs[*at];
             self.how.observer.observe(Notice::RunPromoted { run });
-            self.queue.promote(*at, &run.labels, *rung);
+            self.queue.promote(*at, *rung);
         }
         Ok(!promoted.is_empty())
     }
@@ -449,7 +436,7 @@ fn validated(event: &RunEvent) -> Option<usize> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
+use genair_files::Cache;
 use genair_protocol::RunEvent;
 use genair_runner::{
     Comparison, Input, InputState, Interrupt, ReproduceError, Reproduction, Urgency,
@@ -40,7 +41,7 @@ pub(super) fn reproduce(
         RunId(run),
         data,
         &workshop.plugins,
-        &cache.path(),
+        &Cache::new(cache.path()),
     )?;
     store.close()?;
     if format != Format::Quiet {

@@ -1,0 +1,91 @@
+//! A dataset's files, read once: what comes of them is kept in the cache, and everything else reads it there.
+
+use genair_data::{Catalogue, DataError, Dataset, Source};
+use genair_files::Cache;
+use genair_protocol::{DatasetKind, DatasetSpec};
+use serde_json::json;
+
+/// What decides the content of prepared data; the rest is told by each run.
+pub(crate) fn prepared_spec(data: &DatasetSpec) -> DatasetSpec {
+    let DatasetSpec {
+        max_len, cohorts, ..
+    } = DatasetSpec::default();
+    DatasetSpec {
+        max_len,
+        cohorts,
+        ..data.clone()
+    }
+}
+
+/// SHA-256, lower-case hex, of what decides prepared data: the fingerprint of [`prepared_spec`].
+pub(crate) fn recipe_sha256(fingerprint: &str) -> String {
+    genair_files::sha256(json!({ "prepared": 2, "data": fingerprint }).to_string())
+}
+
+/// The items of a dataset, before any filter: from the cache, or else from its files, whose sequences are then
+/// kept too.
+///
+/// # Errors
+/// The files cannot be read. A cache that cannot be written to is no error: the files are read again.
+pub fn catalogue(data: &DatasetSpec, cache: &Cache) -> Result<Catalogue, DataError> {
+    if data.kind == DatasetKind::Synthetic {
+        return genair_data::catalogue(data);
+    }
+    let spec = prepared_spec(data);
+    let recipe = recipe_sha256(&genair_data::fingerprint(&spec)?);
+    match Catalogue::read(&cache.catalogue(&recipe)) {
+        Ok(catalogue) => return Ok(catalogue),
+        Err(DataError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!("{error}; the data are read again"),
+    }
+    let source = read(&spec)?;
+    let catalogue = source.catalogue();
+    let kept = keep(source, &catalogue, &spec, &recipe, cache);
+    if let Err(error) = kept {
+        // If the data themselves are at fault, the stage says so when it is made.
+        tracing::debug!(%error, "read data could not be kept");
+    }
+    Ok(catalogue)
+}
+
+/// Reads a dataset's files and keeps its catalogue and its sequences. `data` is a [`prepared_spec`].
+///
+/// # Errors
+/// The files cannot be read, their filters leave nothing, or the cache cannot be written to.
+pub(crate) fn prepare(data: &DatasetSpec, recipe: &str, cache: &Cache) -> Result<(), DataError> {
+    let source = read(data)?;
+    let catalogue = source.catalogue();
+    keep(source, &catalogue, data, recipe, cache)
+}
+
+fn read(data: &DatasetSpec) -> Result<Source, DataError> {
+    tracing::debug!(path = ?data.path, "reading a dataset's files");
+    Source::read(data)
+}
+
+fn keep(
+    source: Source,
+    catalogue: &Catalogue,
+    data: &DatasetSpec,
+    recipe: &str,
+    cache: &Cache,
+) -> Result<(), DataError> {
+    catalogue.write(&cache.catalogue(recipe))?;
+    let dataset = source.into_dataset(data)?;
+    dataset.write_prepared(&cache.sequences(recipe))
+}
+
+/// A dataset from the cache; where it is not there, from its files.
+///
+/// # Errors
+/// Neither can be read.
+pub(crate) fn dataset(data: &DatasetSpec, cache: &Cache) -> Result<Dataset, DataError> {
+    if data.kind != DatasetKind::Synthetic {
+        let recipe = recipe_sha256(&genair_data::fingerprint(&prepared_spec(data))?);
+        let path = cache.sequences(&recipe);
+        if path.exists() {
+            return Dataset::read_prepared(&path, data);
+        }
+    }
+    genair_data::load(data)
+}
