@@ -27,6 +27,10 @@ const MAX_RUNS: usize = 20_000;
 /// Combinations of a table's values that are checked by themselves, before the runs are.
 const ENOUGH: usize = 1_000;
 
+/// Values that are checked at once, and mistakes after which the rest of a table's values are not.
+const AT_ONCE: usize = 64;
+const MANY: usize = 100;
+
 /// What a spec has at its top level.
 const SECTIONS: [&str; 12] = [
     "extends",
@@ -409,7 +413,12 @@ impl Checker<'_> {
             values.map(move |value| [others.clone(), vec![(*axis, value)]].concat())
         });
         let before = self.problems.len();
-        check(self, &one_by_one.collect::<Vec<_>>());
+        for some in one_by_one.collect::<Vec<_>>().chunks(AT_ONCE) {
+            check(self, some);
+            if self.problems.len() > before + MANY {
+                return;
+            }
+        }
         if self.problems.len() > before {
             return;
         }

@@ -52,8 +52,11 @@ impl KeyPath {
         table.get(last)
     }
 
-    /// The table at this path below `root`; empty where there is none.
+    /// The table at this path below `root`, or `root` itself where this has no keys; empty where there is none.
     pub(crate) fn table(&self, root: &Table) -> Table {
+        if self.0.is_empty() {
+            return root.clone();
+        }
         self.get(root)
             .and_then(Value::as_table)
             .cloned()
