@@ -226,10 +226,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::compose::SpecText;
+    use crate::document::Document;
 
     fn axes_of(text: &str) -> Vec<Axis> {
-        let file = SpecText::parse(Path::new("s.toml"), text).unwrap();
+        let file = Document::parse(Path::new("s.toml"), text).unwrap();
         let sources = Sources::new(vec![file], Vec::new());
         let mut problems = Problems::new(&sources);
         let axes = find_axes(

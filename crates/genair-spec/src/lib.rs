@@ -8,6 +8,7 @@ mod check;
 mod compose;
 mod condition;
 mod data_path;
+mod document;
 mod expand;
 mod key_path;
 mod load;

@@ -146,12 +146,12 @@ mod tests {
 
     use super::*;
     use crate::axes::value_label;
-    use crate::compose::SpecText;
+    use crate::document::Document;
     use crate::sources::Sources;
 
     fn read(text: &str) -> Result<Range, String> {
         let text = format!("lr = {text}");
-        let file = SpecText::parse(Path::new("s.toml"), &text).unwrap();
+        let file = Document::parse(Path::new("s.toml"), &text).unwrap();
         let sources = Sources::new(vec![file], Vec::new());
         let table: Table = toml::from_str(&text).unwrap();
         let mut problems = Problems::new(&sources);

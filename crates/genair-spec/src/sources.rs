@@ -6,9 +6,8 @@ use std::path::Path;
 use indexmap::IndexSet;
 use serde::Serialize;
 use toml::Table;
-use toml_edit::{Document, Item, TableLike};
 
-use super::compose::{SpecText, line_and_column};
+use super::document::{Document, Spot};
 use super::key_path::KeyPath;
 use super::problem::Place;
 
@@ -19,7 +18,7 @@ pub(crate) const DEVICE_VARIABLE: &str = "GENAIR_DEVICE";
 #[derive(Debug)]
 pub(crate) struct Sources {
     /// Lowest first; the last one is the spec itself.
-    files: Vec<SpecText>,
+    files: Vec<Document>,
     /// The chosen profiles, lowest first. They lie above all files.
     profiles: Vec<String>,
     overrides: Vec<KeyPath>,
@@ -92,7 +91,7 @@ impl std::fmt::Display for Origin {
 /// A file, or one profile of it.
 #[derive(Clone, Copy)]
 struct Layer<'s> {
-    file: &'s SpecText,
+    file: &'s Document,
     profile: Option<&'s str>,
     /// Whether it is of the spec itself, not of a file it extends.
     own: bool,
@@ -109,7 +108,7 @@ struct Found {
 }
 
 impl Sources {
-    pub(crate) fn new(files: Vec<SpecText>, profiles: Vec<String>) -> Self {
+    pub(crate) fn new(files: Vec<Document>, profiles: Vec<String>) -> Self {
         Self {
             files,
             profiles,
@@ -134,7 +133,7 @@ impl Sources {
     }
 
     /// The files, lowest first; the last one is the spec itself.
-    pub(crate) fn files(&self) -> &[SpecText] {
+    pub(crate) fn files(&self) -> &[Document] {
         &self.files
     }
 
@@ -270,7 +269,7 @@ impl Sources {
                 Some(position) if found.depth == depth => return position,
                 _ => around = around.max(position),
             }
-            before += layer.file.document.raw().len() + 1;
+            before += layer.file.text.len() + 1;
         }
         match self.overridden(key) {
             Some(at) => before + at,
@@ -283,9 +282,8 @@ impl Sources {
         let depth = key.keys().len();
         let mut names = IndexSet::new();
         for layer in self.layers() {
-            let table = layer.item(key).and_then(Item::as_table_like);
-            let table = table.into_iter().flat_map(TableLike::iter);
-            names.extend(table.map(|(name, _)| name.to_owned()));
+            let table = layer.spot(key).into_iter().flat_map(Spot::names);
+            names.extend(table.map(str::to_owned));
         }
         for path in &self.overrides {
             if let Some((around, [name, ..])) = path.keys().split_at_checked(depth)
@@ -304,7 +302,7 @@ impl Sources {
     }
 
     fn in_file(&self, key: &KeyPath) -> bool {
-        self.layers().any(|layer| layer.item(key).is_some())
+        self.layers().any(|layer| layer.spot(key).is_some())
     }
 }
 
@@ -314,27 +312,34 @@ impl<'s> Layer<'s> {
         self.profile.into_iter().flat_map(|name| ["profile", name])
     }
 
-    fn item(&self, key: &KeyPath) -> Option<&'s Item> {
-        let mut keys = self.prefix().chain(key.keys().iter().map(String::as_str));
-        keys.try_fold(self.file.document.as_item(), |item, name| {
-            item.as_table_like()?.get(name)
-        })
+    fn root(&self) -> Option<&'s Spot> {
+        self.prefix()
+            .try_fold(self.file.root(), |spot, name| spot.get(name))
+    }
+
+    fn spot(&self, key: &KeyPath) -> Option<&'s Spot> {
+        key.keys()
+            .iter()
+            .try_fold(self.root()?, |spot, name| spot.get(name))
     }
 
     fn find(&self, key: &KeyPath) -> Found {
-        let nothing = Found {
+        let mut found = Found {
             depth: 0,
             offset: None,
             ends: false,
         };
-        let root = self.prefix().try_fold(
-            self.file.document.as_table() as &dyn TableLike,
-            |table, name| table.get(name)?.as_table_like(),
-        );
-        match root {
-            Some(root) => find(root, key.keys().iter().map(String::as_str)),
-            None => nothing,
+        let Some(mut spot) = self.root().filter(|root| root.is_table()) else {
+            return found;
+        };
+        for name in key.keys() {
+            let Some(inner) = spot.get(name) else { break };
+            spot = inner;
+            found.depth += 1;
+            found.offset = Some(spot.offset);
         }
+        found.ends = !spot.is_table();
+        found
     }
 
     fn line(&self, offset: Option<usize>) -> Option<usize> {
@@ -342,62 +347,14 @@ impl<'s> Layer<'s> {
     }
 }
 
-fn find<'k>(root: &dyn TableLike, mut keys: impl Iterator<Item = &'k str>) -> Found {
-    let mut table = root;
-    let mut found = Found {
-        depth: 0,
-        offset: None,
-        ends: false,
-    };
-    while let Some((key, item)) = keys.next().and_then(|name| table.get_key_value(name)) {
-        found.depth += 1;
-        let span = key.span().or_else(|| item.span());
-        found.offset = span.map(|span| span.start).or(found.offset);
-        if let Some(inner) = item.as_table_like() {
-            table = inner;
-        } else if let Some((start, inner)) = keys.next().and_then(|at| element(item, at)) {
-            found.depth += 1;
-            found.offset = start.or(found.offset);
-            table = inner;
-        } else {
-            found.ends = true;
-            break;
-        }
-    }
-    found
-}
-
-/// A table of a list of tables by its number, from 0, and where it begins.
-fn element<'i>(item: &'i Item, at: &str) -> Option<(Option<usize>, &'i dyn TableLike)> {
-    let at: usize = at.parse().ok()?;
-    match item.as_array_of_tables() {
-        Some(tables) => {
-            let table = tables.get(at)?;
-            Some((table.span().map(|span| span.start), table))
-        }
-        None => {
-            let value = item.as_array()?.get(at)?;
-            let start = value.span().map(|span| span.start);
-            Some((start, value.as_inline_table()?))
-        }
-    }
-}
-
-/// The line, from 1, of the deepest of `keys` that a document has.
-pub(crate) fn line_of(document: &Document<String>, keys: &[&str]) -> Option<usize> {
-    let offset = find(document.as_table(), keys.iter().copied()).offset?;
-    Some(line_and_column(document.raw(), offset).0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compose::SpecText;
 
     const TEXT: &str = "[sweep]\nname = \"x\"\n\n[train]\noptimizer = { lr = 1e-3 }\nstop.patience = 3\n\n[dataset.b]\npath = \"b\"\n[dataset.a]\npath = \"a\"\n";
 
     fn sources() -> Sources {
-        let file = SpecText::parse(Path::new("s.toml"), TEXT).unwrap();
+        let file = Document::parse(Path::new("s.toml"), TEXT).unwrap();
         Sources::new(vec![file], Vec::new())
     }
 
@@ -441,18 +398,12 @@ mod tests {
     }
 
     #[test]
-    fn syntax_errors_name_line_and_column() {
-        let error = SpecText::parse(Path::new("s.toml"), "[sweep]\nname = \n").unwrap_err();
-        assert_eq!(error.problems[0].place.to_string(), "s.toml:2:8");
-    }
-
-    #[test]
     fn the_highest_layer_that_has_a_key_is_its_place() {
         let base = "[train]\nthreads = 2\nloss = { kind = \"bce\", negatives = 3 }\n[profile.quick.train]\nthreads = 1\n";
         let own = "[train]\nloss.kind = \"gbce\"\n[profile.quick.train]\nstop.patience = 1\n";
         let files = || {
             [("base.toml", base), ("s.toml", own)]
-                .map(|(path, text)| SpecText::parse(Path::new(path), text).unwrap())
+                .map(|(path, text)| Document::parse(Path::new(path), text).unwrap())
                 .into_iter()
                 .collect()
         };
