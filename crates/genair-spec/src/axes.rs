@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use genair_toml::{KeyPath, Problems, Sources};
 use toml::{Table, Value};
 
-use super::key_path::KeyPath;
-use super::problem::Problems;
 use super::range::Range;
-use super::sources::Sources;
 
 /// The tables that hold settings of runs.
 pub(crate) const OF_RUNS: [&str; 4] = ["dataset", "backbone", "representation", "train"];
@@ -226,7 +224,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::document::Document;
+    use genair_toml::Document;
 
     fn axes_of(text: &str) -> Vec<Axis> {
         let file = Document::parse(Path::new("s.toml"), text).unwrap();

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use genair_protocol::{
     BUILTIN_BACKBONES, DatasetSpec, EvalSpec, PluginReport, ResumeSpec, TrainSpec,
 };
+use genair_toml::{KeyPath, Problems, nearest, nearest_few, read_section, suggestion};
 use indexmap::IndexSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,13 +14,10 @@ use toml::{Table, Value};
 use super::PluginFile;
 use super::axes::{Axis, AxisKind, find_axes, value_label};
 use super::data_path::{Leads, absolute};
-use super::key_path::KeyPath;
 use super::load::SpecFile;
 use super::params::{self, Params};
-use super::problem::{Problems, nearest, nearest_few, suggestion};
 use super::ranges::train_problems;
 use super::search::Search;
-use super::section::read_section;
 use super::settings::is_list;
 
 /// A plugin's own judgement of complete configurations, beyond its schema: of each the reason if it refuses.

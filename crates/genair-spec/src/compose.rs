@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use genair_archetype::models::is_name;
 use genair_files::spec_text;
+use genair_toml::{Document, Problem, SpecError, nearest};
 use toml::{Table, Value};
 
 use super::data_path::fill_in_variables;
-use super::document::Document;
-use super::problem::{Problem, SpecError, nearest};
 
 /// Files that extend each other in a row at most, and files of a spec in all.
 const MAX_DEPTH: usize = 32;

@@ -3,11 +3,10 @@
 //! A condition is a table in the shape of the spec: `backbone = "gru4rec"` names, a setting is a value, a
 //! list of values, or bounds such as `{ above = 1e-3 }`. All of it must hold.
 
+use genair_toml::{KeyPath, Problems, suggestion};
 use toml::{Table, Value};
 
 use super::axes::OF_RUNS;
-use super::key_path::KeyPath;
-use super::problem::{Problems, suggestion};
 
 /// Tables whose names a condition may ask for.
 const NAMED: [&str; 3] = ["dataset", "backbone", "representation"];

@@ -6,16 +6,15 @@ use genair_archetype::ArchetypeSpec;
 use genair_protocol::{
     BackboneSpec, DatasetSpec, EvalSpec, RepresentationKind, RunSpec, TrainSpec,
 };
+use genair_toml::{KeyPath, SpecError};
 use toml::Value;
 
 use super::axes::{Axis, AxisKind, combinations, variant};
 use super::check::{Backbones, Checker, SweepSection, is_builtin};
 use super::condition::Condition;
-use super::key_path::KeyPath;
 use super::load::SpecFile;
 use super::meant;
 use super::params::Params;
-use super::problem::SpecError;
 use super::representation::VectorsStage;
 use super::representation::{COMPONENTS, Representation};
 use super::search::{Search, borrowed};

@@ -8,14 +8,11 @@ mod check;
 mod compose;
 mod condition;
 mod data_path;
-mod document;
 mod expand;
-mod key_path;
 mod load;
 mod meant;
 mod names;
 mod params;
-mod problem;
 mod prune;
 mod range;
 mod ranges;
@@ -24,9 +21,7 @@ mod resolve;
 mod schedule;
 mod schema;
 mod search;
-mod section;
 mod settings;
-mod sources;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -36,15 +31,14 @@ use serde::Serialize;
 
 pub use check::{Accepts, Backbones};
 pub use expand::ArchetypeJob;
+pub use genair_toml::{Origin, Place, Problem, SpecError};
 pub use load::{DEFAULT_SPEC, SpecFile, SpecOptions};
-pub use problem::{Place, Problem, SpecError};
 pub use prune::{Across, Pruning, Rule};
 pub use representation::VectorsStage;
 pub use resolve::{Resolved, ResolvedValue};
 pub use schedule::Schedule;
 pub use schema::schema;
 pub use settings::{Setting, settings};
-pub use sources::Origin;
 
 /// A spec, checked and expanded.
 #[derive(Clone, Debug)]

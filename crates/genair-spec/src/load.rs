@@ -7,18 +7,19 @@ use figment::providers::Env;
 use figment::value::{Dict, Map, Value as FigmentValue};
 use figment::{Figment, Metadata, Profile, Provider};
 use genair_files::spec_text;
+use genair_toml::{Document, KeyPath, Place, Problem, Sources, SpecError, Spot, suggestion};
 use indexmap::IndexSet;
 use toml::Table;
 
 use super::compose::read_files;
-use super::document::{Document, Spot};
-use super::key_path::KeyPath;
+use super::meant;
 use super::names::refusal;
-use super::problem::{Place, Problem, SpecError, suggestion};
-use super::sources::{DEVICE_VARIABLE, Sources};
 
 /// All keys and their defaults, commented: the reference of the format.
 pub const DEFAULT_SPEC: &str = include_str!("default.toml");
+
+/// The variable that may say where training happens.
+const DEVICE_VARIABLE: &str = "GENAIR_DEVICE";
 
 /// Named layers between the defaults and the file, by the name that `sweep.preset` gives.
 const PRESETS: [(&str, &str); 2] = [
@@ -59,16 +60,8 @@ impl SpecFile {
     /// Files that cannot be read or extend themselves, text that is not TOML, a profile that is not
     /// there, an override that is not `path=value`; all of them at once.
     pub fn read(path: &Path, options: &SpecOptions) -> Result<Self, SpecError> {
-        let text = spec_text::read(path).map_err(|error| Problem {
-            place: Place::File {
-                path: path.to_owned(),
-                line: None,
-                column: None,
-            },
-            key: String::new(),
-            message: format!("cannot read the spec: {error}"),
-            hint: None,
-        })?;
+        let text = spec_text::read(path)
+            .map_err(|error| Problem::of_file(path, format!("cannot read the spec: {error}")))?;
         let environment = Env::raw()
             .filter(|name| name == DEVICE_VARIABLE)
             .map(|_| "train.device".into());
@@ -104,9 +97,10 @@ impl SpecFile {
         if !wrong.is_empty() {
             return Err(SpecError::of(wrong));
         }
-        let device_variable = environment.iter().next().is_some();
+        let device = environment.iter().next();
+        let device = device.map(|_| (KeyPath::new(["train", "device"]), DEVICE_VARIABLE));
         let paths = set.iter().map(|(path, _)| path.clone()).collect();
-        let sources = sources.with(paths, device_variable);
+        let sources = sources.with(paths, device).with_hints(meant::hint);
 
         let mut top = Table::new();
         for (path, value) in set {
@@ -122,7 +116,7 @@ impl SpecFile {
                 written = written.merge(Layer::new(name, tree));
             }
         }
-        let failed = |error: figment::Error| unplaced(path, error.to_string());
+        let failed = |error: figment::Error| Problem::of_file(path, error.to_string());
         let below: Table = written.extract().map_err(failed)?;
         let preset = preset(&[&top, &below], &sources)?;
         let sources = sources.with_preset(preset.clone());
@@ -319,19 +313,6 @@ impl Provider for Layer {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         let value = FigmentValue::serialize(&self.tree)?;
         Ok(Profile::Default.collect(value.into_dict().unwrap_or_default()))
-    }
-}
-
-fn unplaced(path: &Path, message: String) -> Problem {
-    Problem {
-        place: Place::File {
-            path: path.to_owned(),
-            line: None,
-            column: None,
-        },
-        key: String::new(),
-        message,
-        hint: None,
     }
 }
 

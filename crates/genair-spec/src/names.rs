@@ -1,12 +1,11 @@
 //! What the names in a spec may hold. They become labels of runs, which every command shows.
 
 use genair_protocol::text::{check_name, quoted};
+use genair_toml::{KeyPath, Problems};
 use toml::Value;
 
 use super::axes::{Axis, value_label};
 use super::check::Checker;
-use super::key_path::KeyPath;
-use super::problem::Problems;
 
 /// The tables of the merged spec whose keys are names.
 const NAMED: [&str; 3] = ["dataset", "backbone", "representation"];

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 
 use genair_protocol::ValidationMetric;
+use genair_toml::{KeyPath, read_section, suggestion};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Value;
 
 use super::SweepRun;
 use super::check::Checker;
-use super::key_path::KeyPath;
-use super::problem::suggestion;
-use super::section::read_section;
 
 /// How runs are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use genair_protocol::{
     AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, RepresentationKind, RepresentationSpec,
     VectorPart, VectorSource,
 };
+use genair_toml::{KeyPath, read_section};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -15,8 +16,6 @@ use toml::{Table, Value};
 use super::axes::Axis;
 use super::check::Checker;
 use super::data_path::{Leads, absolute};
-use super::key_path::KeyPath;
-use super::section::read_section;
 
 /// Sizes of item vectors where the spec says nothing (docs/method.md, section 3): components of each part,
 /// and both together.

@@ -4,14 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use genair_protocol::{DatasetSpec, PluginReport};
+use genair_toml::{Document, KeyPath, Origin, Sources, Spot};
 use serde::Serialize;
 use toml::{Table, Value};
 
 use super::compose::{Paths, make_paths_absolute};
-use super::document::{Document, Spot};
-use super::key_path::KeyPath;
 use super::load::{DEFAULT_SPEC, SpecFile};
-use super::sources::{Origin, Sources};
 
 /// A spec with all layers merged.
 #[derive(Clone, Debug, Serialize)]

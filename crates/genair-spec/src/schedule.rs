@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use genair_toml::{KeyPath, read_section};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -12,8 +13,6 @@ use super::axes::Axis;
 use super::check::Checker;
 use super::condition::Condition;
 use super::expand::Cell;
-use super::key_path::KeyPath;
-use super::section::read_section;
 
 /// How a sweep uses the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

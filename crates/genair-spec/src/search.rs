@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use genair_toml::{KeyPath, Problems, read_section, suggestion};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,9 +16,6 @@ use super::axes::{Axis, AxisKind, OF_RUNS, combinations, value_label};
 use super::check::Checker;
 use super::condition::Condition;
 use super::expand::Cell;
-use super::key_path::KeyPath;
-use super::problem::suggestion;
-use super::section::read_section;
 use super::settings::schema_at;
 
 /// The longest Sobol sequence there is (`sobol_burley`).
@@ -277,7 +275,7 @@ impl Checker<'_> {
                 [] => Ok(()),
             };
             // Problems are collected beside, as `known` reads the spec.
-            let mut problems = super::problem::Problems::new(&self.file.sources);
+            let mut problems = Problems::new(&self.file.sources);
             conditions.push(Condition::read(&key, table, &known, &mut problems));
             self.problems.extend(problems);
         }

@@ -8,17 +8,17 @@ use serde::Deserialize;
 use toml::de::{DeString, DeTable, DeValue, Deserializer, Error};
 use toml::{Spanned, Table};
 
-use super::problem::{Place, Problem, SpecError};
+use crate::problem::{Place, Problem, SpecError};
 
 /// A TOML file.
 #[derive(Clone, Debug)]
-pub(crate) struct Document {
+pub struct Document {
     /// The file as the user named it, or as the extending file's folder and name of it.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// Its text.
-    pub(crate) text: String,
+    pub text: String,
     /// What it says. Whoever reads the file may take keys out and change values; places stay.
-    pub(crate) tree: Table,
+    pub tree: Table,
     root: Spot,
     /// Byte offsets of the line ends of its text.
     line_ends: Vec<usize>,
@@ -26,7 +26,7 @@ pub(crate) struct Document {
 
 /// Where a value stands, and the values inside it.
 #[derive(Clone, Debug)]
-pub(crate) struct Spot {
+pub struct Spot {
     /// Byte offset of its key, or of itself in a list.
     pub(crate) offset: usize,
     inside: Inside,
@@ -45,7 +45,7 @@ impl Document {
     ///
     /// # Errors
     /// The text is not TOML; the problem names line and column.
-    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
+    pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
         let line_ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
         let problem = |error: Error| {
             let Range { start, .. } = error.span().unwrap_or_default();
@@ -75,7 +75,7 @@ impl Document {
     }
 
     /// The whole file as a value.
-    pub(crate) fn root(&self) -> &Spot {
+    pub fn root(&self) -> &Spot {
         &self.root
     }
 
@@ -85,7 +85,7 @@ impl Document {
     }
 
     /// Where the deepest of `keys` that the file has was written.
-    pub(crate) fn place(&self, keys: &[&str]) -> Place {
+    pub fn place(&self, keys: &[&str]) -> Place {
         let deepest = keys.iter().scan(&self.root, |spot, key| {
             *spot = spot.get(key)?;
             Some(spot.offset)
@@ -130,7 +130,7 @@ impl Spot {
     }
 
     /// The value at a key of a table, or the table at a number, from 0, of a list.
-    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+    pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.inside {
             Inside::Scalar => None,
             Inside::Table(table) => table.get(key),
@@ -147,7 +147,7 @@ impl Spot {
     }
 
     /// The keys of a table, in the order of the file; none of anything else.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         let table = match &self.inside {
             Inside::Table(table) => Some(table),
             _ => None,

@@ -7,25 +7,27 @@ use indexmap::IndexSet;
 use serde::Serialize;
 use toml::Table;
 
-use super::document::{Document, Spot};
-use super::key_path::KeyPath;
-use super::problem::Place;
+use crate::document::{Document, Spot};
+use crate::key_path::KeyPath;
+use crate::problem::Place;
+use crate::suggestion::suggestion;
 
-/// The variable that may say where training happens.
-pub(crate) const DEVICE_VARIABLE: &str = "GENAIR_DEVICE";
+/// What the unknown key of a table may stand for: the table, the key, and the keys that are known there.
+pub type Hint = fn(&KeyPath, &str, &[&str]) -> Option<String>;
 
 /// The texts a spec was put together from.
-#[derive(Debug)]
-pub(crate) struct Sources {
+#[derive(Clone, Debug)]
+pub struct Sources {
     /// Lowest first; the last one is the spec itself.
     files: Vec<Document>,
     /// The chosen profiles, lowest first. They lie above all files.
     profiles: Vec<String>,
     overrides: Vec<KeyPath>,
-    /// Whether `GENAIR_DEVICE` is set.
-    device_variable: bool,
+    /// The value that an environment variable sets, and the variable.
+    environment: Option<(KeyPath, &'static str)>,
     /// The chosen preset, which lies below all files: its name and content.
     preset: Option<(&'static str, Table)>,
+    hint: Hint,
 }
 
 /// Where a value comes from.
@@ -108,52 +110,68 @@ struct Found {
 }
 
 impl Sources {
-    pub(crate) fn new(files: Vec<Document>, profiles: Vec<String>) -> Self {
+    /// Of files and profiles, each lowest first.
+    pub fn new(files: Vec<Document>, profiles: Vec<String>) -> Self {
         Self {
             files,
             profiles,
             overrides: Vec::new(),
-            device_variable: false,
+            environment: None,
             preset: None,
+            hint: |_, name, known| suggestion(name, known),
         }
     }
 
     /// The same with what was said beside the files.
-    pub(crate) fn with(self, overrides: Vec<KeyPath>, device_variable: bool) -> Self {
+    pub fn with(
+        self,
+        overrides: Vec<KeyPath>,
+        environment: Option<(KeyPath, &'static str)>,
+    ) -> Self {
         Self {
             overrides,
-            device_variable,
+            environment,
             ..self
         }
     }
 
     /// The same with a preset below the files.
-    pub(crate) fn with_preset(self, preset: Option<(&'static str, Table)>) -> Self {
+    pub fn with_preset(self, preset: Option<(&'static str, Table)>) -> Self {
         Self { preset, ..self }
     }
 
+    /// The same with other hints at unknown keys than the nearest of those that are known.
+    pub fn with_hints(self, hint: Hint) -> Self {
+        Self { hint, ..self }
+    }
+
+    /// A hint at what the unknown key `name` of the table at `section`, which knows `known`, may stand for.
+    pub fn hint(&self, section: &KeyPath, name: &str, known: &[&str]) -> Option<String> {
+        (self.hint)(section, name, known)
+    }
+
     /// The files, lowest first; the last one is the spec itself.
-    pub(crate) fn files(&self) -> &[Document] {
+    pub fn files(&self) -> &[Document] {
         &self.files
     }
 
     /// The chosen profiles, lowest first.
-    pub(crate) fn profiles(&self) -> &[String] {
+    pub fn profiles(&self) -> &[String] {
         &self.profiles
     }
 
     /// What `--set` says something about.
-    pub(crate) fn overrides(&self) -> impl Iterator<Item = &KeyPath> {
+    pub fn overrides(&self) -> impl Iterator<Item = &KeyPath> {
         self.overrides.iter()
     }
 
     /// The spec file.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.files.last().map_or(Path::new(""), |file| &file.path)
     }
 
     /// Whether the spec's own file alone says what the spec is.
-    pub(crate) fn is_one_file(&self) -> bool {
+    pub fn is_one_file(&self) -> bool {
         self.files.len() == 1 && self.profiles.is_empty() && self.overrides.is_empty()
     }
 
@@ -192,7 +210,7 @@ impl Sources {
     }
 
     /// Where the value at `key`, or the deepest table around it that exists, was written.
-    pub(crate) fn place(&self, key: &KeyPath) -> Place {
+    pub fn place(&self, key: &KeyPath) -> Place {
         let only_there = || {
             self.overrides
                 .iter()
@@ -201,10 +219,8 @@ impl Sources {
         if self.overridden(key).is_some() || !self.in_file(key) && only_there() {
             return Place::CommandLine;
         }
-        if self.device_variable && key.starts_with(&["train", "device"]) {
-            return Place::Environment {
-                variable: DEVICE_VARIABLE.to_owned(),
-            };
+        if let Some(variable) = self.variable(key) {
+            return Place::Environment { variable };
         }
         match self.highest(key) {
             Some((layer, found)) => Place::File {
@@ -212,23 +228,17 @@ impl Sources {
                 line: layer.line(found.offset),
                 column: None,
             },
-            None => Place::File {
-                path: self.path().to_owned(),
-                line: None,
-                column: None,
-            },
+            None => Place::of_file(self.path()),
         }
     }
 
     /// Where the value at `key` comes from.
-    pub(crate) fn origin(&self, key: &KeyPath) -> Origin {
+    pub fn origin(&self, key: &KeyPath) -> Origin {
         if self.overridden(key).is_some() {
             return Origin::CommandLine;
         }
-        if self.device_variable && key.starts_with(&["train", "device"]) {
-            return Origin::Environment {
-                variable: DEVICE_VARIABLE.to_owned(),
-            };
+        if let Some(variable) = self.variable(key) {
+            return Origin::Environment { variable };
         }
         if let Some((layer, found)) = self.highest(key)
             && found.depth == key.keys().len()
@@ -249,7 +259,7 @@ impl Sources {
 
     /// Whether the spec itself, a profile or the command line mentions `key`, not only a file that the
     /// spec extends.
-    pub(crate) fn is_own(&self, key: &KeyPath) -> bool {
+    pub fn is_own(&self, key: &KeyPath) -> bool {
         let depth = key.keys().len();
         let mentioned = |path: &KeyPath| path.keys().starts_with(key.keys());
         self.layers()
@@ -259,7 +269,7 @@ impl Sources {
 
     /// A number to sort keys by: the first place that has them, in the order of the files, then of the
     /// profiles, then of the command line.
-    pub(crate) fn position(&self, key: &KeyPath) -> usize {
+    pub fn position(&self, key: &KeyPath) -> usize {
         let depth = key.keys().len();
         let (mut before, mut around) = (0, None);
         for layer in self.layers() {
@@ -278,7 +288,7 @@ impl Sources {
     }
 
     /// Keys of the table at `key`, in the order of [`Sources::position`].
-    pub(crate) fn names(&self, key: &KeyPath) -> Vec<String> {
+    pub fn names(&self, key: &KeyPath) -> Vec<String> {
         let depth = key.keys().len();
         let mut names = IndexSet::new();
         for layer in self.layers() {
@@ -293,6 +303,12 @@ impl Sources {
             }
         }
         names.into_iter().collect()
+    }
+
+    fn variable(&self, key: &KeyPath) -> Option<String> {
+        let (path, variable) = self.environment.as_ref()?;
+        let is_set = key.keys().starts_with(path.keys());
+        is_set.then(|| (*variable).to_owned())
     }
 
     fn overridden(&self, key: &KeyPath) -> Option<usize> {
@@ -383,7 +399,7 @@ mod tests {
     #[test]
     fn names_keep_the_order_of_the_file() {
         let extra = KeyPath::new(["dataset", "c", "path"]);
-        let sources = sources().with(vec![extra.clone()], false);
+        let sources = sources().with(vec![extra.clone()], None);
         assert_eq!(sources.names(&KeyPath::new(["dataset"])), ["b", "a", "c"]);
         assert_eq!(sources.place(&extra), Place::CommandLine);
         let around = KeyPath::new(["dataset", "c"]);
