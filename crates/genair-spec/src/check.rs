@@ -1,14 +1,16 @@
 //! Checks of a spec's tables, one by one: names that are known, keys and values that fit.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use genair_protocol::{
-    BUILTIN_BACKBONES, DatasetSpec, EvalSpec, PluginReport, ResumeSpec, TrainSpec,
+    BUILTIN_BACKBONES, DatasetSpec, EvalSpec, PluginReport, Ranges, ResumeSpec, SpecProblem,
+    TrainSpec,
 };
 use genair_toml::{KeyPath, Problems, nearest, nearest_few, read_section, suggestion};
 use indexmap::IndexSet;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::PluginFile;
@@ -16,7 +18,6 @@ use super::axes::{Axis, AxisKind, find_axes, value_label};
 use super::data_path::{Leads, absolute};
 use super::load::SpecFile;
 use super::params::{self, Params};
-use super::ranges::train_problems;
 use super::search::Search;
 use super::settings::is_list;
 
@@ -33,7 +34,7 @@ pub struct Backbones<'a> {
 }
 
 /// `[sweep]`, lists where a single name was written.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SweepSection {
     pub(crate) name: String,
@@ -44,6 +45,7 @@ pub(crate) struct SweepSection {
     pub(crate) backbone: Vec<String>,
     pub(crate) representation: Vec<String>,
     pub(crate) dataset: Option<Vec<String>>,
+    #[schemars(range(min = 0, max = ResumeSpec::MAX_SECONDS))]
     pub(crate) checkpoint_seconds: f64,
 }
 
@@ -115,6 +117,7 @@ impl<'s> Checker<'s> {
     }
 
     pub(crate) fn sweep_section(&mut self) -> SweepSection {
+        static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<SweepSection>);
         let at = KeyPath::new(["sweep"]);
         let mut table = at.table(&self.tree);
         for required in ["name", "backbone"] {
@@ -158,18 +161,7 @@ impl<'s> Checker<'s> {
                 None,
             );
         }
-        let seconds = section.checkpoint_seconds;
-        if !(0.0..=ResumeSpec::MAX_SECONDS).contains(&seconds) {
-            let key = at.child("checkpoint_seconds");
-            self.problems.report(
-                &key,
-                format!(
-                    "`{key}` is {seconds}; it must be from 0 (after every epoch) to {} (a year)",
-                    ResumeSpec::MAX_SECONDS
-                ),
-                None,
-            );
-        }
+        self.judge(&at, RANGES.problems(&section));
         if section.seeds.is_empty() {
             // Reported above; one seed is enough to find the other problems.
             section.seeds = vec![0];
@@ -341,6 +333,16 @@ impl<'s> Checker<'s> {
         }
     }
 
+    /// Reports what is wrong with the values of the section at `at`; whether nothing is.
+    pub(crate) fn judge(&mut self, at: &KeyPath, found: Vec<SpecProblem>) -> bool {
+        for problem in &found {
+            let key = at.join(&problem.key);
+            let message = format!("`{key}` {}", problem.message);
+            self.problems.report(&key, message, None);
+        }
+        found.is_empty()
+    }
+
     /// The value at `at` with a value in place of each axis.
     pub(crate) fn value(&self, at: &KeyPath) -> Option<&Value> {
         at.get(&self.base)
@@ -360,25 +362,14 @@ impl<'s> Checker<'s> {
     pub(crate) fn train(&mut self, chosen: &[(&Axis, &Value)]) -> Option<TrainSpec> {
         let at = KeyPath::new(["train"]);
         let train: TrainSpec = read_section(&at, &self.table(&at, chosen), &mut self.problems)?;
-        let found = train_problems(&train);
-        let valid = found.is_empty();
-        for (key, value, must) in found {
-            let key = at.join(key);
-            self.problems
-                .report(&key, format!("`{key}` is {value}; it must be {must}"), None);
-        }
-        valid.then_some(train)
+        self.judge(&at, train.validate()).then_some(train)
     }
 
     pub(crate) fn eval(&mut self) -> EvalSpec {
         let at = KeyPath::new(["eval"]);
         let eval: EvalSpec =
             read_section(&at, &at.table(&self.tree), &mut self.problems).unwrap_or_default();
-        for problem in eval.validate() {
-            let key = at.child(&problem.key);
-            self.problems
-                .report(&key, format!("`{key}`: {}", problem.message), None);
-        }
+        self.judge(&at, eval.validate());
         eval
     }
 
@@ -391,24 +382,7 @@ impl<'s> Checker<'s> {
         let mut table = self.table(&at, chosen);
         table.remove("prompt"); // How its items are put into words is no part of the data.
         let mut spec: DatasetSpec = read_section(&at, &table, &mut self.problems)?;
-        let found = spec.validate();
-        let mut valid = found.is_empty();
-        for problem in found {
-            let key = at.join(
-                &problem
-                    .key
-                    .split('.')
-                    .filter(|key| !key.is_empty())
-                    .collect::<Vec<_>>(),
-            );
-            let colon = if problem.message.starts_with('`') {
-                ":"
-            } else {
-                ""
-            };
-            self.problems
-                .report(&key, format!("`{key}`{colon} {}", problem.message), None);
-        }
+        let mut valid = self.judge(&at, spec.validate());
         if let Some(path) = &spec.path {
             let key = at.child("path");
             match absolute(path, &self.file.folder(), Leads::ToData) {

@@ -15,7 +15,6 @@ mod names;
 mod params;
 mod prune;
 mod range;
-mod ranges;
 mod representation;
 mod resolve;
 mod schedule;

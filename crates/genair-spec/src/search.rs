@@ -4,11 +4,13 @@
 //! read, continued and shared. What a point is drawn from is `range`'s business.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::LazyLock;
 
+use genair_protocol::Ranges;
 use genair_toml::{KeyPath, Problems, read_section, suggestion};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
@@ -28,7 +30,7 @@ const PATIENCE: usize = 1_000;
 pub(crate) type Chosen<'a> = Vec<(&'a Axis, Value)>;
 
 /// How the values of ranges are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum SearchKind {
     /// Not at all: lists multiply, and there are no ranges.
@@ -43,10 +45,11 @@ enum SearchKind {
 }
 
 /// `[search]`.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Section {
     kind: SearchKind,
+    #[schemars(range(min = 1))]
     runs: Option<usize>,
     seed: u64,
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
@@ -133,20 +136,17 @@ impl Search {
 impl Checker<'_> {
     /// Reads `[search]`; its excludes are read once the axes are known.
     pub(crate) fn search(&mut self) -> Search {
+        static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<Section>);
         let at = KeyPath::new(["search"]);
         let table = at.table(&self.tree);
         let section: Section = read_section(&at, &table, &mut self.problems).unwrap_or_default();
+        self.judge(&at, RANGES.problems(&section));
         let as_written = table
             .get("kind")
             .is_none_or(|kind| kind.clone().try_into::<SearchKind>().is_ok());
         let draws = matches!(section.kind, SearchKind::Random | SearchKind::Sobol);
         match section.runs {
-            Some(0) => {
-                let key = at.child("runs");
-                self.problems
-                    .report(&key, format!("`{key}` is 0; it must be at least 1"), None);
-            }
-            Some(_) if !draws && as_written => {
+            Some(runs) if runs > 0 && !draws && as_written => {
                 let key = at.child("runs");
                 let message = format!("`{key}` has no meaning for this `search.kind`; remove it");
                 self.problems.report(&key, message, None);
