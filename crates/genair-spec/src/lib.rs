@@ -4,10 +4,13 @@
 //! data.
 
 mod axes;
+mod backbone;
 mod check;
 mod compose;
 mod condition;
 mod data_path;
+mod dataset;
+mod eval;
 mod expand;
 mod load;
 mod meant;
@@ -21,6 +24,8 @@ mod schedule;
 mod schema;
 mod search;
 mod settings;
+mod sweep;
+mod train;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::axes::Axis;
-use super::check::Checker;
+use super::check::{Cell, Checker};
 use super::condition::Condition;
-use super::expand::Cell;
 
 /// How a sweep uses the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

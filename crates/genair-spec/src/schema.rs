@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::check::SweepSection;
 use super::load::preset_names;
 use super::representation::Section;
 use super::settings::resolve;
+use super::sweep::SweepSection;
 use super::{prune, schedule, search};
 
 /// How deep a plugin's schema may refer to itself.

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
 use genair_protocol::Ranges;
-use genair_toml::{KeyPath, Problems, read_section, suggestion};
+use genair_toml::{KeyPath, read_section, suggestion};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,8 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::axes::{Axis, AxisKind, OF_RUNS, combinations, value_label};
-use super::check::Checker;
+use super::check::{Cell, Checker};
 use super::condition::Condition;
-use super::expand::Cell;
-use super::settings::schema_at;
 
 /// The longest Sobol sequence there is (`sobol_burley`).
 const SOBOL_POINTS: u32 = 1 << 16;
@@ -244,84 +242,9 @@ impl Checker<'_> {
         }
     }
 
-    /// Reads the conditions listed at `at`.
-    pub(crate) fn conditions(&mut self, at: &KeyPath, tables: &[Table]) -> Vec<Condition> {
-        let mut conditions = Vec::new();
-        for (number, table) in tables.iter().enumerate() {
-            let key = at.child(&number.to_string());
-            let names = |section: &str| {
-                let key = KeyPath::new(["sweep", section]).get(&self.tree);
-                match key {
-                    Some(Value::Array(names)) => names.iter().map(value_label).collect(),
-                    Some(one) => vec![value_label(one)],
-                    None => self.file.sources.names(&KeyPath::new([section])),
-                }
-            };
-            let known = |path: &KeyPath, value: &Value| match path.keys() {
-                [section] => {
-                    let (name, names) = (value_label(value), names(section));
-                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                    match names.contains(&name.as_str()) {
-                        true => Ok(()),
-                        false => Err(suggestion(&name, &names)),
-                    }
-                }
-                _ if self.setting(path).is_some() => Ok(()),
-                [around @ .., last] => {
-                    let around = KeyPath::new(around).table(&self.tree);
-                    let known: Vec<&str> = around.keys().map(String::as_str).collect();
-                    Err(suggestion(last, &known))
-                }
-                [] => Ok(()),
-            };
-            // Problems are collected beside, as `known` reads the spec.
-            let mut problems = Problems::new(&self.file.sources);
-            conditions.push(Condition::read(&key, table, &known, &mut problems));
-            self.problems.extend(problems);
-        }
-        conditions
-    }
-
     /// The excludes of a search.
     pub(crate) fn excludes(&mut self, search: &Search) -> Vec<Condition> {
         self.conditions(&KeyPath::new(["search", "exclude"]), &search.excludes)
-    }
-
-    /// The value the spec has at `path`, a list where it is an axis; else the default of the backbone's plugin.
-    fn setting(&self, path: &KeyPath) -> Option<Value> {
-        path.get(&self.tree).cloned().or_else(|| match path.keys() {
-            [section, backbone, inside @ ..] if section == "backbone" => {
-                let default = &schema_at(self.schema(backbone)?, inside)["default"];
-                Value::try_from(default).ok()
-            }
-            _ => None,
-        })
-    }
-
-    /// Whether a condition holds for the runs of a cell with these values.
-    pub(crate) fn holds(
-        &self,
-        condition: &Condition,
-        cell: &Cell<'_>,
-        chosen: &[(&Axis, &Value)],
-    ) -> bool {
-        condition.holds(&|path| {
-            let name = |name: &str| Some(Value::String(name.to_owned()));
-            let own = match path.keys() {
-                [section, ..] if section == "train" => None,
-                [section, ..] if section == "dataset" => Some(cell.dataset),
-                [section, ..] if section == "backbone" => Some(cell.backbone),
-                _ => Some(cell.representation),
-            };
-            match (own, path.keys()) {
-                (Some(own), [_]) => name(own),
-                (Some(own), [_, of, ..]) if own != of => None,
-                _ => {
-                    let value = chosen.iter().find(|(axis, _)| axis.path == *path);
-                    value.map_or_else(|| self.setting(path), |(_, value)| Some((*value).clone()))
-                }
-            }
-        })
     }
 
     /// Every combination of values of a cell's axes that no exclude holds for, no two alike: points
