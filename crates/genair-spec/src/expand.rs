@@ -515,4 +515,6 @@ impl Checker<'_> {
 }
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod tests;

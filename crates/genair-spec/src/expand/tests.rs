@@ -41,7 +41,7 @@ fn plugin(name: &str, error: Option<&str>) -> PluginReport {
     }
 }
 
-fn expand(text: &str, overrides: &[&str]) -> Result<Sweep, SpecError> {
+pub(super) fn expand(text: &str, overrides: &[&str]) -> Result<Sweep, SpecError> {
     let options = SpecOptions {
         overrides: overrides.iter().map(|&text| text.to_owned()).collect(),
         ..SpecOptions::default()
