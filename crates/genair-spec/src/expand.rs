@@ -518,3 +518,5 @@ impl Checker<'_> {
 mod bounds;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod texts;
