@@ -71,6 +71,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "genair-files",
             "genair-protocol",
             "genair-store",
+            "genair-toml",
         ],
     ),
     (
@@ -94,10 +95,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "genair-files",
             "genair-process",
             "genair-protocol",
+            "genair-toml",
         ],
     ),
     ("genair-store", &["genair-files", "genair-protocol"]),
     ("genair-test-support", &["genair-store"]),
+    ("genair-toml", &["genair-protocol"]),
     (
         "genair-trainer",
         &[
@@ -160,6 +163,7 @@ const TENSOR_FREE: &[&str] = &[
     "genair-runner",
     "genair-spec",
     "genair-store",
+    "genair-toml",
 ];
 const TENSOR_LIBRARIES: &[&str] = &["tch", "torch-sys"];
 

@@ -175,7 +175,7 @@ fn mistakes_are_named_where_they_were_made() {
         "`representation.random.width` is 0; it must be at least 1",
         "`representation.random.part` has no meaning for kind \"random\"",
         "`archetype.generation.top_p` is 2",
-        "`representation.genair.calibration.alpha` is -1; it must be a number, at least 0",
+        "`representation.genair.calibration.alpha` is -1; it must be a finite number, at least 0",
     ] {
         let all = format!("{}{}", refused.stdout, refused.stderr);
         assert!(all.contains(expected), "{expected} is not in {all}");

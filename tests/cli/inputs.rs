@@ -57,10 +57,10 @@ protocols = ["ful"]
     error: typos.toml:11: `dataset.d.path` is missing; name the folder of the data
     error: typos.toml:12: `dataset.d.kind` is "synthetik"; it can be "table", "recbole", "synthetic"
     hint: did you mean `synthetic`?
-    error: typos.toml:13: `dataset.d.max_len` is 1; a history has at least 2 items
+    error: typos.toml:13: `dataset.d.max_len` is 1; it must be at least 2
     error: typos.toml:16: `dataset.e.path`: there is no folder `nowhere`
     hint: relative paths start from the spec's folder; `genair data fetch` gets public data sets
-    error: typos.toml:17: `dataset.e.k_core.user` is 0; write a number from 1
+    error: typos.toml:17: `dataset.e.k_core.user` is 0; it must be at least 1
     error: typos.toml:18: unknown key `dataset.e.usrs`
     hint: did you mean `users`?
     error: typos.toml:21: unknown key `backbone.sasrec.hiden_size`
@@ -74,7 +74,7 @@ protocols = ["ful"]
     error: typos.toml:31: `train.stop.metric`: `ndgc@10` is not a metric; write it as in `ndcg@10` (hr, ndcg or mrr, then @ and a cut-off from 1)
     error: typos.toml:31: unknown key `train.stop.max_epoch`
     hint: did you mean `max_epochs`?
-    error: typos.toml:34: `eval.k`: 0 is no cut-off; the least is 1
+    error: typos.toml:34: `eval.k.1` is 0; it must be at least 1
     error: typos.toml:35: `eval.protocols.0` is "ful"; it can be "full", "sampled-100"
     hint: did you mean `full`?
     "#);

@@ -1,8 +1,9 @@
 //! `[archetype]`: which engine runs which model how, and what of that decides a record's content.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
-use genair_protocol::{GenerationSpec, SpecProblem};
+use genair_protocol::{GenerationSpec, Ranges, SpecProblem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -26,9 +27,11 @@ pub struct ArchetypeSpec {
     /// How answers are sampled; an encoder answers nothing.
     pub generation: GenerationSpec,
     /// Items at work at once in a worker, at least 1. Does not change a bit of the outcome.
+    #[schemars(range(min = 1))]
     pub parallel: usize,
     /// Threads of a worker, at least 1; absent: one per core. Does not change a bit of the outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub threads: Option<usize>,
     /// The server; for `openai`, and only there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,15 +99,18 @@ pub struct HttpSpec {
     pub api_key_env: Option<String>,
     /// Requests at once, at least 1.
     #[serde(default = "HttpSpec::default_concurrency")]
+    #[schemars(range(min = 1))]
     pub concurrency: usize,
     /// Attempts after the first one, with a pause that doubles.
     #[serde(default = "HttpSpec::default_retries")]
     pub retries: u32,
     /// Requests a minute at the most, at least 1; absent: as fast as answers come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub requests_per_minute: Option<u32>,
     /// Seconds for one request, at least 1.
     #[serde(default = "HttpSpec::default_timeout")]
+    #[schemars(range(min = 1))]
     pub timeout: u64,
     /// Members added to every request, for what the protocol does not know, such as
     /// `repeat_penalty = 1.2` for llama.cpp's server.
@@ -143,15 +149,20 @@ const OWN_MEMBERS: [&str; 10] = [
 impl ArchetypeSpec {
     /// Every mistake that shows without opening a file; empty for settings that may be used.
     pub fn validate(&self) -> Vec<SpecProblem> {
-        let mut problems = Problems::default();
-        for problem in self.prompt.validate() {
-            problems.add(&format!("prompt.{}", problem.key), problem.message);
+        static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<ArchetypeSpec>);
+        let mut problems = Problems(RANGES.problems(self));
+        problems.0.extend(self.prompt.template_problems());
+        let GenerationSpec {
+            min_new_tokens,
+            max_new_tokens,
+            ..
+        } = self.generation;
+        if min_new_tokens > max_new_tokens {
+            problems.add(
+                "generation.min_new_tokens",
+                format!("is {min_new_tokens}, more than `max_new_tokens`, {max_new_tokens}"),
+            );
         }
-        problems.at_least_one("parallel", self.parallel as u64);
-        if let Some(threads) = self.threads {
-            problems.at_least_one("threads", threads as u64);
-        }
-        self.check_generation(&mut problems);
         self.check_model(&mut problems);
         match (&self.http, self.engine) {
             (Some(http), EngineKind::OpenAi) => self.check_http(http, &mut problems),
@@ -170,55 +181,6 @@ impl ArchetypeSpec {
             );
         }
         problems.0
-    }
-
-    fn check_generation(&self, problems: &mut Problems) {
-        let spec = &self.generation;
-        let mut refuse = |key: &str, wrong: bool, message: String| {
-            if wrong {
-                problems.add(&format!("generation.{key}"), message);
-            }
-        };
-        let positive = |value: f32| value > 0.0 && value.is_finite();
-        refuse(
-            "temperature",
-            !positive(spec.temperature),
-            format!(
-                "is {}; write a number above 0, or `greedy = true`",
-                spec.temperature
-            ),
-        );
-        refuse(
-            "top_p",
-            !(positive(spec.top_p) && spec.top_p <= 1.0),
-            format!("is {}; write a number above 0, at most 1", spec.top_p),
-        );
-        refuse(
-            "repetition_penalty",
-            !positive(spec.repetition_penalty),
-            format!(
-                "is {}; write a number above 0, 1 for none",
-                spec.repetition_penalty
-            ),
-        );
-        refuse(
-            "max_new_tokens",
-            spec.max_new_tokens == 0,
-            "is 0; write a number from 1".to_owned(),
-        );
-        refuse(
-            "min_new_tokens",
-            spec.min_new_tokens > spec.max_new_tokens,
-            format!(
-                "is {}, more than `max_new_tokens`, {}",
-                spec.min_new_tokens, spec.max_new_tokens
-            ),
-        );
-        refuse(
-            "stop",
-            spec.stop.iter().any(String::is_empty),
-            "holds an empty string, which would stop every answer; remove it".to_owned(),
-        );
     }
 
     fn check_model(&self, problems: &mut Problems) {
@@ -273,11 +235,6 @@ impl ArchetypeSpec {
                 "http.base_url",
                 "has a user or password in it, which would be stored; use `http.api_key_env`",
             );
-        }
-        problems.at_least_one("http.concurrency", http.concurrency as u64);
-        problems.at_least_one("http.timeout", http.timeout);
-        if let Some(limit) = http.requests_per_minute {
-            problems.at_least_one("http.requests_per_minute", u64::from(limit));
         }
         for member in http.extra.keys() {
             if OWN_MEMBERS.contains(&member.as_str()) {
@@ -338,21 +295,11 @@ impl ArchetypeSpec {
     }
 }
 
-#[derive(Default)]
 struct Problems(Vec<SpecProblem>);
 
 impl Problems {
     fn add(&mut self, key: &str, message: impl Into<String>) {
-        self.0.push(SpecProblem {
-            key: key.to_owned(),
-            message: message.into(),
-        });
-    }
-
-    fn at_least_one(&mut self, key: &str, value: u64) {
-        if value == 0 {
-            self.add(key, "is 0; write a number from 1");
-        }
+        self.0.push(SpecProblem::new(key, message));
     }
 }
 
@@ -362,10 +309,10 @@ mod tests {
 
     fn keys(text: &str) -> Vec<String> {
         let spec: ArchetypeSpec = toml::from_str(text).unwrap();
-        spec.validate()
-            .into_iter()
-            .map(|problem| problem.key)
-            .collect()
+        let problems = spec.validate().into_iter();
+        let mut keys: Vec<String> = problems.map(|problem| problem.key.join(".")).collect();
+        keys.sort();
+        keys
     }
 
     const SERVER: &str = "[http]\nbase_url = \"http://localhost:1/v1\"\nmodel = \"m\"\n";
@@ -405,11 +352,11 @@ mod tests {
                 "generation = { min_new_tokens = 9, max_new_tokens = 8 }",
                 vec!["generation.min_new_tokens"],
             ),
-            ("generation = { stop = [\"\"] }", vec!["generation.stop"]),
+            ("generation = { stop = [\"\"] }", vec!["generation.stop.0"]),
             (SERVER, vec!["http"]),
             ("states = \"local\"", vec!["states"]),
             ("states_model = \"smollm2-135m\"", vec!["states_model"]),
-            ("engine = \"openai\"", vec!["states", "http"]),
+            ("engine = \"openai\"", vec!["http", "states"]),
             (
                 "engine = \"encoder\"\nprompt = { chat = true }",
                 vec!["prompt.chat"],
@@ -424,8 +371,8 @@ mod tests {
                 vec![
                     "http.base_url",
                     "http.base_url",
-                    "http.timeout",
                     "http.extra.seed",
+                    "http.timeout",
                 ],
             ),
         ] {

@@ -32,9 +32,10 @@ impl From<Exit> for ExitCode {
 /// Writes an error to stderr and says how to end.
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
     let text = if let Some(error) = error.downcast_ref::<SpecError>() {
-        lines(&error.problems)
-    } else if let Some(error) = error.downcast_ref::<genair_report::SpecError>() {
-        lines(&error.problems)
+        let problems = error.problems.iter();
+        problems
+            .map(|problem| format!("error: {problem}\n"))
+            .collect()
     } else {
         let text = format!("error: {error:#}\n");
         let refused = |cause: &(dyn std::error::Error + 'static)| {
@@ -54,12 +55,4 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
         Some(SweepError::Writer(WriterGone) | SweepError::Json { .. })
     );
     if bug { Exit::Bug } else { Exit::BadInput }
-}
-
-/// One error for each problem.
-fn lines<P: std::fmt::Display>(problems: &[P]) -> String {
-    problems
-        .iter()
-        .map(|problem| format!("error: {problem}\n"))
-        .collect()
 }

@@ -4,14 +4,18 @@
 //! readers' business.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::SpecProblem;
+use crate::{Ranges, SpecProblem};
 
 /// Users the synthetic generator makes at the most: all of them are held in memory.
 const MAX_USERS: usize = 10_000_000;
+
+/// Items the synthetic generator makes at the most.
+const MAX_CATALOGUE: usize = 1_000_000;
 
 /// Audiences the synthetic generator has words for.
 pub const MAX_AUDIENCES: usize = 12;
@@ -55,15 +59,19 @@ pub struct DatasetSpec {
     pub cohorts: Cohorts,
     /// Users to generate, 1 to 10,000,000; 500 by default. For `synthetic`, as all keys below.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_USERS))]
     pub users: Option<usize>,
-    /// Items to generate, at least 20 and at least 4 per audience; 300 by default.
+    /// Items to generate, 20 to 1,000,000 and at least 4 per audience; 300 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 20, max = MAX_CATALOGUE))]
     pub catalogue: Option<usize>,
     /// Latent audiences, 1 to 12; 6 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_AUDIENCES))]
     pub audiences: Option<usize>,
     /// Mean interactions per user, from 5 to half the catalogue; 12 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 5))]
     pub mean_length: Option<usize>,
     /// Seed of the generator; 1 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,35 +186,22 @@ pub struct Cohorts {
     /// A long user's test input (training items and the validation item) has at least this length. A user
     /// is long on both splits or on neither.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub long_user: Option<u32>,
     /// A head item has at least this many training interactions.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub head_item: Option<u32>,
 }
 
 impl DatasetSpec {
     /// Every mistake that shows without opening a file; empty for a spec that may be loaded.
     pub fn validate(&self) -> Vec<SpecProblem> {
-        let mut problems = Problems::default();
+        static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<DatasetSpec>);
+        let mut problems = Problems(RANGES.problems(self));
         match self.kind {
             DatasetKind::Table | DatasetKind::Recbole => self.check_files(&mut problems),
             DatasetKind::Synthetic => self.check_generator(&mut problems),
-        }
-        if self.max_len < 2 {
-            problems.add(
-                "max_len",
-                format!("is {}; a history has at least 2 items", self.max_len),
-            );
-        }
-        if let Some(k_core) = &self.k_core {
-            problems.at_least("k_core.user", k_core.user, 1);
-            problems.at_least("k_core.item", k_core.item, 1);
-        }
-        if let Some(long_user) = self.cohorts.long_user {
-            problems.at_least("cohorts.long_user", long_user, 1);
-        }
-        if let Some(head_item) = self.cohorts.head_item {
-            problems.at_least("cohorts.head_item", head_item, 1);
         }
         problems.0
     }
@@ -221,7 +216,9 @@ impl DatasetSpec {
             {
                 problems.add(
                     key,
-                    format!("`{name}` is not a file name; files lie in the folder `path`"),
+                    format!(
+                        "is `{name}`, which is not a file name; files lie in the folder `path`"
+                    ),
                 );
             }
         }
@@ -242,7 +239,7 @@ impl DatasetSpec {
                 {
                     problems.add(
                         key,
-                        format!("`{name}` is `{other}` already; a column has one meaning"),
+                        format!("is `{name}`, as `{other}` is already; a column has one meaning"),
                     );
                 }
             }
@@ -288,35 +285,22 @@ impl DatasetSpec {
             }
         }
         let GeneratorSettings {
-            users,
             catalogue,
             audiences,
             mean_length,
-            seed: _,
+            ..
         } = self.generator();
-        if !(1..=MAX_USERS).contains(&users) {
-            problems.add(
-                "users",
-                format!("is {users}; write a number from 1 to {MAX_USERS}"),
-            );
-        }
-        if !(1..=MAX_AUDIENCES).contains(&audiences) {
-            problems.add(
-                "audiences",
-                format!("is {audiences}; write a number from 1 to {MAX_AUDIENCES}"),
-            );
-        }
-        let least = 20.max(audiences.min(MAX_AUDIENCES) * 4);
-        if !(least..=1_000_000).contains(&catalogue) {
+        let least = audiences.min(MAX_AUDIENCES) * 4;
+        if catalogue < least {
             problems.add(
                 "catalogue",
-                format!("is {catalogue}; write a number from {least} (4 per audience, at least 20) to 1000000"),
+                format!("is {catalogue}; it must be at least {least}, 4 per audience"),
             );
-        } else if !(5..=catalogue / 2).contains(&mean_length) {
+        } else if mean_length > catalogue / 2 {
             problems.add(
                 "mean_length",
                 format!(
-                    "is {mean_length}; write a number from 5 to half the catalogue, {}",
+                    "is {mean_length}; it must be at most {}, half the catalogue",
                     catalogue / 2
                 ),
             );
@@ -350,21 +334,11 @@ pub struct GeneratorSettings {
     pub seed: u64,
 }
 
-#[derive(Default)]
 struct Problems(Vec<SpecProblem>);
 
 impl Problems {
     fn add(&mut self, key: &str, message: impl Into<String>) {
-        self.0.push(SpecProblem {
-            key: key.to_owned(),
-            message: message.into(),
-        });
-    }
-
-    fn at_least(&mut self, key: &str, value: u32, least: u32) {
-        if value < least {
-            self.add(key, format!("is {value}; write a number from {least}"));
-        }
+        self.0.push(SpecProblem::new(key, message));
     }
 }
 
@@ -381,10 +355,10 @@ mod tests {
     use super::*;
 
     fn keys(spec: &DatasetSpec) -> Vec<String> {
-        spec.validate()
-            .into_iter()
-            .map(|problem| problem.key)
-            .collect()
+        let problems = spec.validate().into_iter();
+        let mut keys: Vec<String> = problems.map(|problem| problem.key.join(".")).collect();
+        keys.sort();
+        keys
     }
 
     fn parse(json: &str) -> DatasetSpec {
@@ -466,14 +440,14 @@ mod tests {
                 "max_len": 1, "k_core": {"mode": "single_pass", "user": 0, "item": 5}, "cohorts": {"head_item": 0}}"#,
         );
         let expected = [
-            "path",
-            "interactions",
-            "columns.item",
-            "users",
-            "seed",
-            "max_len",
-            "k_core.user",
             "cohorts.head_item",
+            "columns.item",
+            "interactions",
+            "k_core.user",
+            "max_len",
+            "path",
+            "seed",
+            "users",
         ];
         assert_eq!(keys(&spec), expected);
     }
@@ -485,7 +459,14 @@ mod tests {
         );
         assert_eq!(
             keys(&spec),
-            ["path", "columns", "min_rating", "audiences", "catalogue"]
+            [
+                "audiences",
+                "catalogue",
+                "columns",
+                "mean_length",
+                "min_rating",
+                "path"
+            ]
         );
         let spec = parse(r#"{"kind": "synthetic", "catalogue": 30, "mean_length": 16}"#);
         assert_eq!(keys(&spec), ["mean_length"]);

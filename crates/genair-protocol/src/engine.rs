@@ -45,19 +45,24 @@ pub enum EngineTask {
 #[serde(default, deny_unknown_fields)]
 pub struct GenerationSpec {
     /// Above 0; ignored where greedy.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub temperature: f32,
     /// In (0, 1]; 1 keeps every token.
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
     pub top_p: f32,
     /// Above 0; 1 does nothing.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub repetition_penalty: f32,
     /// Always the likeliest token (after the repetition penalty).
     pub greedy: bool,
     /// Tokens before an end of sequence or a stop string may end the answer.
     pub min_new_tokens: usize,
     /// Tokens at the most, at least 1 and at least `min_new_tokens`.
+    #[schemars(range(min = 1))]
     pub max_new_tokens: usize,
     /// An answer ends where one of these begins; the string itself is cut off the text. The tokens
     /// it came with stay in the mean up to, not including, the first token that carries a part of it.
+    #[schemars(inner(length(min = 1)))]
     pub stop: Vec<String>,
     /// Seeds each item's own stream together with its key.
     pub seed: u64,

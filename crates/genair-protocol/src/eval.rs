@@ -1,19 +1,24 @@
 //! The `[eval]` table of a spec: what is measured.
 
+use std::sync::LazyLock;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Cohort, Metric, Protocol, SpecProblem};
+use crate::{Cohort, Metric, Protocol, Ranges, SpecProblem};
 
 /// What is measured of every run. Each split is measured in every cohort.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalSpec {
     /// Candidate sets the target is ranked in; at least one.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub protocols: Vec<Protocol>,
     /// Metrics computed of each rank; at least one.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub metrics: Vec<Metric>,
     /// Cut-offs of every metric, each at least 1; at least one.
+    #[schemars(length(min = 1), inner(range(min = 1)), extend("uniqueItems" = true))]
     pub k: Vec<u32>,
     /// Seeds the sampled negatives. It is no run's own seed, so that all runs of a dataset are ranked among
     /// the same candidates.
@@ -32,20 +37,11 @@ impl Default for EvalSpec {
 }
 
 impl EvalSpec {
-    /// Checks what the types cannot (no list is empty or repeats itself, no cut-off is 0) and
-    /// returns every problem at once; none means the spec is fine.
+    /// Every mistake of the values, which are of the right types: an empty list, one that repeats itself, a cut-off
+    /// of 0.
     pub fn validate(&self) -> Vec<SpecProblem> {
-        let mut problems = Vec::new();
-        check_list("protocols", &self.protocols, &mut problems);
-        check_list("metrics", &self.metrics, &mut problems);
-        check_list("k", &self.k, &mut problems);
-        if self.k.contains(&0) {
-            problems.push(SpecProblem {
-                key: "k".to_owned(),
-                message: "0 is no cut-off; the least is 1".to_owned(),
-            });
-        }
-        problems
+        static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<EvalSpec>);
+        RANGES.problems(self)
     }
 }
 
@@ -64,40 +60,14 @@ pub struct MetricRow {
     pub users: u64,
 }
 
-fn check_list<T: PartialEq + ToString>(
-    key: &'static str,
-    list: &[T],
-    problems: &mut Vec<SpecProblem>,
-) {
-    if list.is_empty() {
-        let message = "the list is empty; name at least one value or leave the key out".to_owned();
-        problems.push(SpecProblem {
-            key: key.to_owned(),
-            message,
-        });
-    }
-    for (at, value) in list.iter().enumerate() {
-        if list[..at].contains(value) {
-            let message = format!("`{}` is listed twice; list it once", value.to_string());
-            problems.push(SpecProblem {
-                key: key.to_owned(),
-                message,
-            });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(json: &str, expected: &[&str]) {
         let spec: EvalSpec = serde_json::from_str(json).unwrap();
-        let found: Vec<String> = spec
-            .validate()
-            .iter()
-            .map(|problem| format!("{}: {}", problem.key, problem.message))
-            .collect();
+        let mut found: Vec<String> = spec.validate().iter().map(ToString::to_string).collect();
+        found.sort();
         assert_eq!(found, expected, "{json}");
     }
 
@@ -111,11 +81,11 @@ mod tests {
         check(
             r#"{"k": [], "metrics": ["hr", "mrr", "hr"]}"#,
             &[
-                "metrics: `hr` is listed twice; list it once",
-                "k: the list is empty; name at least one value or leave the key out",
+                "`k` is empty; name at least one value or leave the key out",
+                "`metrics` lists `hr` twice; list it once",
             ],
         );
-        check(r#"{"k": [10, 0]}"#, &["k: 0 is no cut-off; the least is 1"]);
+        check(r#"{"k": [10, 0]}"#, &["`k.1` is 0; it must be at least 1"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod event;
 mod names;
 mod plugin;
 mod problem;
+mod ranges;
 mod representation;
 mod run;
 pub mod text;
@@ -28,6 +29,7 @@ pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputIte
 pub use names::{Cohort, Metric, Protocol, Split, UnknownName};
 pub use plugin::{PluginReport, plugin_name};
 pub use problem::SpecProblem;
+pub use ranges::Ranges;
 pub use representation::{
     AdapterKind, AdapterSpec, AssociationSpec, CalibrationOn, CalibrationSpec, FrozenSpec, Fusion,
     RepresentationKind, RepresentationSpec, VectorPart, VectorSource,

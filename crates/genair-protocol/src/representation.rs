@@ -98,6 +98,7 @@ pub struct AdapterSpec {
     pub expansion: usize,
     /// Factor on what the last layer starts as, above 0. With 1, as in the paper, item vectors start
     /// far longer than those of a learned table.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(skip_serializing_if = "is_one")] // Runs without it keep their identity.
     pub init_scale: f64,
 }

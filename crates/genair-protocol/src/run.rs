@@ -1,13 +1,12 @@
 //! One run, fully resolved: every value that decides its numbers, and nothing else.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
-use crate::DatasetSpec;
-use crate::EvalSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::RepresentationSpec;
+use crate::{DatasetSpec, EvalSpec, Ranges, RepresentationSpec, SpecProblem};
 
 /// Bumped whenever a change to the trainer alters the numbers of an unchanged spec, so that a
 /// database never takes results of two different trainers for the same run.
@@ -92,6 +91,38 @@ impl Default for TrainSpec {
             threads: 1,
         }
     }
+}
+
+impl TrainSpec {
+    /// Every mistake that shows without a machine to train on; empty for settings that may be used.
+    pub fn validate(&self) -> Vec<SpecProblem> {
+        static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<TrainSpec>);
+        let mut problems = RANGES.problems(self);
+        let LossSpec {
+            kind, negatives, ..
+        } = self.loss;
+        if kind == LossKind::CrossEntropy && negatives > 1 {
+            problems.push(SpecProblem::new(
+                "loss.negatives",
+                format!(
+                    "is {negatives}; it must be left out: cross-entropy compares with all items"
+                ),
+            ));
+        }
+        if !is_device(&self.device) {
+            let must = "it must be \"auto\", \"cpu\" or \"cuda:N\" with N from 0";
+            problems.push(SpecProblem::new(
+                "device",
+                format!("is {:?}; {must}", self.device),
+            ));
+        }
+        problems
+    }
+}
+
+fn is_device(text: &str) -> bool {
+    let index = |text: &str| text.bytes().all(|c| c.is_ascii_digit()) && text.parse::<u8>().is_ok();
+    matches!(text, "auto" | "cpu") || text.strip_prefix("cuda:").is_some_and(index)
 }
 
 /// The recommendation loss.
@@ -347,4 +378,49 @@ pub struct InputFile {
     pub path: PathBuf,
     /// SHA-256 of its bytes, lower-case hex; another file is refused.
     pub sha256: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_in_range() {
+        assert_eq!(TrainSpec::default().validate(), []);
+    }
+
+    #[test]
+    fn every_range_is_checked() {
+        let mut train = TrainSpec {
+            batch_size: 0,
+            threads: 0,
+            device: "gpu".to_owned(),
+            ..TrainSpec::default()
+        };
+        train.loss.negatives = 0;
+        train.stop.patience = 0;
+        train.stop.max_epochs = 0;
+        train.stop.eval_every = 0;
+        train.optimizer.lr = f64::NAN;
+        train.optimizer.weight_decay = -1.0;
+        train.loss.t = 1.5;
+        assert_eq!(train.validate().len(), 10);
+        train.loss.kind = LossKind::CrossEntropy;
+        train.loss.negatives = 5;
+        assert_eq!(train.validate().len(), 10);
+    }
+
+    #[test]
+    fn devices() {
+        for (text, valid) in [
+            ("auto", true),
+            ("cpu", true),
+            ("cuda:0", true),
+            ("cuda", false),
+            ("cuda:", false),
+            ("cuda:+1", false),
+        ] {
+            assert_eq!(is_device(text), valid, "{text}");
+        }
+    }
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use genair_store::StoreError;
+use genair_toml::SpecError;
 
 use crate::report::Skipped;
-use crate::spec::SpecError;
 use crate::statistics::StatisticsError;
 
 /// Why a report, a table or an export cannot be made.

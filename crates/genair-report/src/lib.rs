@@ -21,9 +21,10 @@ mod write;
 
 pub use error::{ReportError, TableError};
 pub use figure::{Figure, FigureFormat};
+pub use genair_toml::SpecError;
 pub use render::{Format, render};
 pub use report::{Lacking, Report, Skipped, make_report};
-pub use spec::{ReportSpec, SpecError};
+pub use spec::ReportSpec;
 pub use table::{
     Cell, Column, Comparison, Label, Place, Row, RunValue, Style, Table, Tested, Verdict,
 };

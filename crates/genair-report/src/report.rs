@@ -3,12 +3,13 @@
 use std::path::{Component, Path, PathBuf};
 
 use genair_store::Store;
+use genair_toml::suggestion;
 use serde::Serialize;
 
 use crate::ReportError;
 use crate::build::build;
 use crate::figure::{Figure, build_figure};
-use crate::spec::{ReportSpec, suggestion};
+use crate::spec::ReportSpec;
 use crate::table::Table;
 
 /// What a report has come to.

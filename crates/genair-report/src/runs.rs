@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use genair_protocol::{Cohort, Metric, Protocol};
 use genair_store::{Store, told_apart};
+use genair_toml::suggestion;
 use serde::Deserialize;
 
 use crate::ReportError;
 use crate::error::TableError;
 use crate::rows::{list, rows};
-use crate::spec::{Dimension, Measure, TableSpec, suggestion};
+use crate::spec::{Dimension, Measure, TableSpec};
 
 /// A run in one sweep, whatever became of it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use genair_toml::{KeyPath, Problems, Sources};
 use toml::{Table, Value};
 
-use super::key_path::KeyPath;
-use super::problem::Problems;
 use super::range::Range;
-use super::sources::Sources;
 
 /// The tables that hold settings of runs.
 pub(crate) const OF_RUNS: [&str; 4] = ["dataset", "backbone", "representation", "train"];
@@ -226,10 +224,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::compose::SpecText;
+    use genair_toml::Document;
 
     fn axes_of(text: &str) -> Vec<Axis> {
-        let file = SpecText::parse(Path::new("s.toml"), text).unwrap();
+        let file = Document::parse(Path::new("s.toml"), text).unwrap();
         let sources = Sources::new(vec![file], Vec::new());
         let mut problems = Problems::new(&sources);
         let axes = find_axes(

@@ -4,80 +4,20 @@ use std::path::{Path, PathBuf};
 
 use genair_archetype::models::is_name;
 use genair_files::spec_text;
+use genair_toml::{Document, Problem, SpecError, nearest};
 use toml::{Table, Value};
-use toml_edit::Document;
 
 use super::data_path::fill_in_variables;
-use super::problem::{Place, Problem, SpecError, nearest};
-use super::sources::line_of;
 
 /// Files that extend each other in a row at most, and files of a spec in all.
 const MAX_DEPTH: usize = 32;
 const MAX_FILES: usize = 256;
 
-/// One file of a spec.
-#[derive(Debug)]
-pub(crate) struct SpecText {
-    /// The file as the user named it, or as the extending file's folder and name of it.
-    pub(crate) path: PathBuf,
-    pub(crate) document: Document<String>,
-    /// Its content without `extends`; relative paths of an extended file are absolute.
-    pub(crate) tree: Table,
-    /// Byte offsets of the line ends of its text.
-    line_ends: Vec<usize>,
-}
-
-impl SpecText {
-    /// Parses a file's text; a syntax error names line and column.
-    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
-        let problem = |span: Option<std::ops::Range<usize>>, message: &str| {
-            let (line, column) = span.map_or((1, 1), |span| line_and_column(text, span.start));
-            SpecError::from(Problem {
-                place: Place::File {
-                    path: path.to_owned(),
-                    line: Some(line),
-                    column: Some(column),
-                },
-                key: String::new(),
-                message: format!("not TOML: {}", message.trim().replace('\n', ", ")),
-                hint: None,
-            })
-        };
-        let document = Document::parse(text.to_owned())
-            .map_err(|error| problem(error.span(), error.message()))?;
-        let tree = toml::from_str(text).map_err(|error| problem(error.span(), error.message()))?;
-        let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
-        Ok(Self {
-            path: path.to_owned(),
-            document,
-            tree,
-            line_ends,
-        })
-    }
-
-    /// The line, from 1, of a byte offset.
-    pub(crate) fn line_at(&self, offset: usize) -> usize {
-        self.line_ends.partition_point(|end| *end < offset) + 1
-    }
-
-    fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new(""))
-    }
-
-    fn at(&self, key: &str) -> Place {
-        Place::File {
-            path: self.path.clone(),
-            line: line_of(&self.document, &[key]),
-            column: None,
-        }
-    }
-}
-
 /// The spec whose text is `text` and all files it extends, each once, lowest first.
 ///
 /// # Errors
 /// All files that are missing, unreadable, not TOML, or extend themselves.
-pub(crate) fn read_files(path: &Path, text: &str) -> Result<Vec<SpecText>, SpecError> {
+pub(crate) fn read_files(path: &Path, text: &str) -> Result<Vec<Document>, SpecError> {
     let mut reader = Reader::default();
     reader.enter(path, text);
     if reader.problems.is_empty() {
@@ -89,7 +29,7 @@ pub(crate) fn read_files(path: &Path, text: &str) -> Result<Vec<SpecText>, SpecE
 
 #[derive(Default)]
 struct Reader {
-    files: Vec<SpecText>,
+    files: Vec<Document>,
     /// Files that are in, or on their way, by their true path.
     known: Vec<PathBuf>,
     /// From the spec to the file at hand, as named and by its true path.
@@ -99,7 +39,7 @@ struct Reader {
 
 impl Reader {
     fn enter(&mut self, path: &Path, text: &str) {
-        let mut file = match SpecText::parse(path, text) {
+        let mut file = match Document::parse(path, text) {
             Ok(file) => file,
             Err(error) => return self.problems.extend(error.problems),
         };
@@ -114,7 +54,7 @@ impl Reader {
                     }
                 }
                 None => self.problems.push(Problem {
-                    place: file.at("extends"),
+                    place: file.place(&["extends"]),
                     key: "extends".to_owned(),
                     message: format!(
                         "`extends` is {extends}; it must be a spec file or a list of them"
@@ -125,22 +65,22 @@ impl Reader {
         }
         self.chain.pop();
         if !self.chain.is_empty() {
-            let folder = std::path::absolute(file.folder()).unwrap_or_default();
+            let folder = std::path::absolute(folder_of(&file)).unwrap_or_default();
             make_paths_absolute(&mut file.tree, &folder, Paths::Keep);
         }
         self.files.push(file);
     }
 
     /// Reads the file that `from` extends under this name.
-    fn extend(&mut self, from: &SpecText, name: &str) {
+    fn extend(&mut self, from: &Document, name: &str) {
         let problem = |message: String, hint: Option<String>| Problem {
-            place: from.at("extends"),
+            place: from.place(&["extends"]),
             key: "extends".to_owned(),
             message,
             hint,
         };
         let path = match fill_in_variables(name) {
-            Ok(name) => from.folder().join(name),
+            Ok(name) => folder_of(from).join(name),
             Err(message) => return self.problems.push(problem(message, None)),
         };
         let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
@@ -181,6 +121,10 @@ impl Reader {
         let names = files.chain([last]).map(|path| path.display().to_string());
         names.collect::<Vec<_>>().join(" -> ")
     }
+}
+
+fn folder_of(file: &Document) -> &Path {
+    file.path.parent().unwrap_or(Path::new(""))
 }
 
 fn names(extends: &Value) -> Option<Vec<String>> {
@@ -278,14 +222,4 @@ fn change(table: &mut Table, keys: &[&str], to: impl Fn(&str) -> String) {
             None => {}
         }
     }
-}
-
-/// Line and column, both from 1, of a byte offset.
-pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(offset)];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
 }

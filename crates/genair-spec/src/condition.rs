@@ -3,11 +3,12 @@
 //! A condition is a table in the shape of the spec: `backbone = "gru4rec"` names, a setting is a value, a
 //! list of values, or bounds such as `{ above = 1e-3 }`. All of it must hold.
 
+use genair_toml::{KeyPath, Problems, suggestion};
 use toml::{Table, Value};
 
-use super::axes::OF_RUNS;
-use super::key_path::KeyPath;
-use super::problem::{Problems, suggestion};
+use super::axes::{Axis, OF_RUNS, value_label};
+use super::check::{Cell, Checker};
+use super::settings::schema_at;
 
 /// Tables whose names a condition may ask for.
 const NAMED: [&str; 3] = ["dataset", "backbone", "representation"];
@@ -103,6 +104,83 @@ impl Condition {
             value_of(path).is_some_and(|value| test.passes(&value))
         };
         self.tests.iter().all(passes)
+    }
+}
+
+impl Checker<'_> {
+    /// Reads the conditions listed at `at`.
+    pub(crate) fn conditions(&mut self, at: &KeyPath, tables: &[Table]) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        for (number, table) in tables.iter().enumerate() {
+            let key = at.child(&number.to_string());
+            let names = |section: &str| {
+                let key = KeyPath::new(["sweep", section]).get(&self.tree);
+                match key {
+                    Some(Value::Array(names)) => names.iter().map(value_label).collect(),
+                    Some(one) => vec![value_label(one)],
+                    None => self.file.sources.names(&KeyPath::new([section])),
+                }
+            };
+            let known = |path: &KeyPath, value: &Value| match path.keys() {
+                [section] => {
+                    let (name, names) = (value_label(value), names(section));
+                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                    match names.contains(&name.as_str()) {
+                        true => Ok(()),
+                        false => Err(suggestion(&name, &names)),
+                    }
+                }
+                _ if self.setting(path).is_some() => Ok(()),
+                [around @ .., last] => {
+                    let around = KeyPath::new(around).table(&self.tree);
+                    let known: Vec<&str> = around.keys().map(String::as_str).collect();
+                    Err(suggestion(last, &known))
+                }
+                [] => Ok(()),
+            };
+            // Problems are collected beside, as `known` reads the spec.
+            let mut problems = Problems::new(&self.file.sources);
+            conditions.push(Condition::read(&key, table, &known, &mut problems));
+            self.problems.extend(problems);
+        }
+        conditions
+    }
+
+    /// The value the spec has at `path`, a list where it is an axis; else the default of the backbone's plugin.
+    fn setting(&self, path: &KeyPath) -> Option<Value> {
+        path.get(&self.tree).cloned().or_else(|| match path.keys() {
+            [section, backbone, inside @ ..] if section == "backbone" => {
+                let default = &schema_at(self.schema(backbone)?, inside)["default"];
+                Value::try_from(default).ok()
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether a condition holds for the runs of a cell with these values.
+    pub(crate) fn holds(
+        &self,
+        condition: &Condition,
+        cell: &Cell<'_>,
+        chosen: &[(&Axis, &Value)],
+    ) -> bool {
+        condition.holds(&|path| {
+            let name = |name: &str| Some(Value::String(name.to_owned()));
+            let own = match path.keys() {
+                [section, ..] if section == "train" => None,
+                [section, ..] if section == "dataset" => Some(cell.dataset),
+                [section, ..] if section == "backbone" => Some(cell.backbone),
+                _ => Some(cell.representation),
+            };
+            match (own, path.keys()) {
+                (Some(own), [_]) => name(own),
+                (Some(own), [_, of, ..]) if own != of => None,
+                _ => {
+                    let value = chosen.iter().find(|(axis, _)| axis.path == *path);
+                    value.map_or_else(|| self.setting(path), |(_, value)| Some((*value).clone()))
+                }
+            }
+        })
     }
 }
 

@@ -6,19 +6,20 @@ use genair_archetype::ArchetypeSpec;
 use genair_protocol::{
     BackboneSpec, DatasetSpec, EvalSpec, RepresentationKind, RunSpec, TrainSpec,
 };
+use genair_toml::{KeyPath, SpecError};
 use toml::Value;
 
 use super::axes::{Axis, AxisKind, combinations, variant};
-use super::check::{Backbones, Checker, SweepSection, is_builtin};
+use super::check::{Backbones, Cell, Checker, is_builtin};
 use super::condition::Condition;
-use super::key_path::KeyPath;
 use super::load::SpecFile;
 use super::meant;
+use super::names::check_names;
 use super::params::Params;
-use super::problem::SpecError;
 use super::representation::VectorsStage;
 use super::representation::{COMPONENTS, Representation};
 use super::search::{Search, borrowed};
+use super::sweep::SweepSection;
 use super::{Labels, PluginFile, Schedule, Sweep, SweepRun};
 
 /// More runs than this are taken for a slip in an axis.
@@ -84,9 +85,9 @@ impl SpecFile {
         checker
             .tree
             .retain(|section, _| concerned.contains(&section));
-        checker.check_names();
+        check_names(&checker.tree, &mut checker.problems);
         let search = checker.search();
-        let axes = checker.axes(&search);
+        let axes = checker.axes(search.settings());
         let mut datasets = Vec::new();
         for name in checker.tables("dataset") {
             let cell = Cell {
@@ -166,9 +167,9 @@ impl SpecFile {
         checker
             .tree
             .retain(|section, _| concerned.contains(&section));
-        checker.check_names();
+        check_names(&checker.tree, &mut checker.problems);
         let search = checker.search();
-        let axes = checker.axes(&search);
+        let axes = checker.axes(search.settings());
         let first: Vec<(&Axis, &Value)> = axes.iter().map(|axis| (axis, &axis.values[0])).collect();
         checker.archetype_section();
         let datasets = checker.tables("dataset");
@@ -224,13 +225,6 @@ struct Names {
     datasets: Vec<String>,
     backbones: Vec<String>,
     representations: Vec<String>,
-}
-
-/// One dataset, backbone and representation together.
-pub(crate) struct Cell<'n> {
-    pub(crate) dataset: &'n str,
-    pub(crate) backbone: &'n str,
-    pub(crate) representation: &'n str,
 }
 
 /// What makes the runs of each cell.
@@ -311,7 +305,7 @@ impl Checker<'_> {
                 meant::hint(&KeyPath::default(), &name, &SECTIONS),
             );
         }
-        self.check_names();
+        check_names(&self.tree, &mut self.problems);
         let section = self.sweep_section();
         let names = Names {
             datasets: self.datasets(&section),
@@ -321,7 +315,7 @@ impl Checker<'_> {
         self.warn_of_unused("backbone", &section.backbone);
         self.warn_of_unused("representation", &section.representation);
         let search = self.search();
-        let axes = self.axes(&search);
+        let axes = self.axes(search.settings());
         self.check_ranges(&search, &axes);
         let excludes = self.excludes(&search);
         let (schedule, first) = self.schedule();
@@ -523,4 +517,8 @@ impl Checker<'_> {
 }
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod texts;

@@ -4,28 +4,28 @@
 //! data.
 
 mod axes;
+mod backbone;
 mod check;
 mod compose;
 mod condition;
 mod data_path;
+mod dataset;
+mod eval;
 mod expand;
-mod key_path;
 mod load;
 mod meant;
 mod names;
 mod params;
-mod problem;
 mod prune;
 mod range;
-mod ranges;
 mod representation;
 mod resolve;
 mod schedule;
 mod schema;
 mod search;
-mod section;
 mod settings;
-mod sources;
+mod sweep;
+mod train;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -35,15 +35,14 @@ use serde::Serialize;
 
 pub use check::{Accepts, Backbones};
 pub use expand::ArchetypeJob;
+pub use genair_toml::{Origin, Place, Problem, SpecError};
 pub use load::{DEFAULT_SPEC, SpecFile, SpecOptions};
-pub use problem::{Place, Problem, SpecError};
 pub use prune::{Across, Pruning, Rule};
 pub use representation::VectorsStage;
 pub use resolve::{Resolved, ResolvedValue};
 pub use schedule::Schedule;
 pub use schema::schema;
 pub use settings::{Setting, settings};
-pub use sources::Origin;
 
 /// A spec, checked and expanded.
 #[derive(Clone, Debug)]

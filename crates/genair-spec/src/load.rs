@@ -7,17 +7,19 @@ use figment::providers::Env;
 use figment::value::{Dict, Map, Value as FigmentValue};
 use figment::{Figment, Metadata, Profile, Provider};
 use genair_files::spec_text;
+use genair_toml::{Document, KeyPath, Place, Problem, Sources, SpecError, Spot, suggestion};
 use indexmap::IndexSet;
 use toml::Table;
 
-use super::compose::{SpecText, read_files};
-use super::key_path::KeyPath;
+use super::compose::read_files;
+use super::meant;
 use super::names::refusal;
-use super::problem::{Place, Problem, SpecError, suggestion};
-use super::sources::{DEVICE_VARIABLE, Sources};
 
 /// All keys and their defaults, commented: the reference of the format.
 pub const DEFAULT_SPEC: &str = include_str!("default.toml");
+
+/// The variable that may say where training happens.
+const DEVICE_VARIABLE: &str = "GENAIR_DEVICE";
 
 /// Named layers between the defaults and the file, by the name that `sweep.preset` gives.
 const PRESETS: [(&str, &str); 2] = [
@@ -58,16 +60,8 @@ impl SpecFile {
     /// Files that cannot be read or extend themselves, text that is not TOML, a profile that is not
     /// there, an override that is not `path=value`; all of them at once.
     pub fn read(path: &Path, options: &SpecOptions) -> Result<Self, SpecError> {
-        let text = spec_text::read(path).map_err(|error| Problem {
-            place: Place::File {
-                path: path.to_owned(),
-                line: None,
-                column: None,
-            },
-            key: String::new(),
-            message: format!("cannot read the spec: {error}"),
-            hint: None,
-        })?;
+        let text = spec_text::read(path)
+            .map_err(|error| Problem::of_file(path, format!("cannot read the spec: {error}")))?;
         let environment = Env::raw()
             .filter(|name| name == DEVICE_VARIABLE)
             .map(|_| "train.device".into());
@@ -103,9 +97,10 @@ impl SpecFile {
         if !wrong.is_empty() {
             return Err(SpecError::of(wrong));
         }
-        let device_variable = environment.iter().next().is_some();
+        let device = environment.iter().next();
+        let device = device.map(|_| (KeyPath::new(["train", "device"]), DEVICE_VARIABLE));
         let paths = set.iter().map(|(path, _)| path.clone()).collect();
-        let sources = sources.with(paths, device_variable);
+        let sources = sources.with(paths, device).with_hints(meant::hint);
 
         let mut top = Table::new();
         for (path, value) in set {
@@ -121,7 +116,7 @@ impl SpecFile {
                 written = written.merge(Layer::new(name, tree));
             }
         }
-        let failed = |error: figment::Error| unplaced(path, error.to_string());
+        let failed = |error: figment::Error| Problem::of_file(path, error.to_string());
         let below: Table = written.extract().map_err(failed)?;
         let preset = preset(&[&top, &below], &sources)?;
         let sources = sources.with_preset(preset.clone());
@@ -156,12 +151,8 @@ impl SpecFile {
     pub fn profiles(&self) -> Vec<String> {
         let mut names = IndexSet::new();
         for file in self.sources.files() {
-            let profiles = file
-                .document
-                .get("profile")
-                .and_then(|item| item.as_table_like());
-            let profiles = profiles.into_iter().flat_map(|table| table.iter());
-            names.extend(profiles.map(|(name, _)| name.to_owned()));
+            let profiles = file.root().get("profile").into_iter();
+            names.extend(profiles.flat_map(Spot::names).map(str::to_owned));
         }
         names.into_iter().collect()
     }
@@ -171,9 +162,7 @@ impl SpecFile {
     pub fn text(&self) -> String {
         if self.sources.is_one_file() {
             let file = self.sources.files().last();
-            return file
-                .map(|file| file.document.raw().to_owned())
-                .unwrap_or_default();
+            return file.map(|file| file.text.clone()).unwrap_or_default();
         }
         let files = self.sources.files().iter().rev();
         let mut parts: Vec<String> = files.map(|file| file.path.display().to_string()).collect();
@@ -193,7 +182,7 @@ struct Profiles(Vec<Table>);
 
 impl Profiles {
     /// Takes them out of the files.
-    fn take(files: &mut [SpecText]) -> Self {
+    fn take(files: &mut [Document]) -> Self {
         let tables = files
             .iter_mut()
             .map(|file| match file.tree.remove("profile") {
@@ -228,11 +217,7 @@ impl Profiles {
                     ),
                 };
                 problems.push(Problem {
-                    place: Place::File {
-                        path: file.path.clone(),
-                        line: super::sources::line_of(&file.document, &["profile", name]),
-                        column: None,
-                    },
+                    place: file.place(&["profile", name]),
                     key: key.to_string(),
                     message,
                     hint,
@@ -302,8 +287,7 @@ fn preset(
 
 /// A text that comes with the program.
 fn parse_own(name: &str, text: &str) -> Result<Table, SpecError> {
-    let tree = toml::from_str(text);
-    Ok(tree.map_err(|error| unplaced(Path::new(name), error.message().to_owned()))?)
+    Document::parse(Path::new(name), text).map(|document| document.tree)
 }
 
 /// One TOML tree as a layer for figment.
@@ -332,19 +316,6 @@ impl Provider for Layer {
     }
 }
 
-fn unplaced(path: &Path, message: String) -> Problem {
-    Problem {
-        place: Place::File {
-            path: path.to_owned(),
-            line: None,
-            column: None,
-        },
-        key: String::new(),
-        message,
-        hint: None,
-    }
-}
-
 /// Parts of a dotted key that is overridden.
 const MAX_KEYS: usize = 32;
 
@@ -362,13 +333,16 @@ fn parse_override(text: &str) -> Result<(KeyPath, toml::Value), SpecError> {
     let Some((path, value)) = text.split_once('=') else {
         return Err(problem("", format!("`{text}` has no `=`"), example));
     };
-    let keys = toml_edit::Key::parse(path.trim())
-        .map_err(|_| problem(path, format!("`{path}` is not a dotted key"), example))?;
-    if keys.len() > MAX_KEYS {
-        let message = format!(
-            "a key has at most {MAX_KEYS} parts, and this one {}",
-            keys.len()
-        );
+    let Some(key) = parse_key(path.trim()) else {
+        return Err(problem(
+            path,
+            format!("`{path}` is not a dotted key"),
+            example,
+        ));
+    };
+    let parts = key.keys().len();
+    if parts > MAX_KEYS {
+        let message = format!("a key has at most {MAX_KEYS} parts, and this one {parts}");
         return Err(problem("", message, example));
     }
     let value = value.trim();
@@ -397,7 +371,22 @@ fn parse_override(text: &str) -> Result<(KeyPath, toml::Value), SpecError> {
         }
         None => toml::Value::String(value.to_owned()),
     };
-    Ok((KeyPath::new(keys.iter().map(toml_edit::Key::get)), value))
+    Ok((key, value))
+}
+
+/// A dotted key as TOML writes it; none if the text is something else.
+fn parse_key(text: &str) -> Option<KeyPath> {
+    if text.contains(['\n', '\r']) {
+        return None; // The rest would be another line of TOML.
+    }
+    let document = Document::parse(Path::new("--set"), &format!("{text} = 0")).ok()?;
+    let mut spot = document.root();
+    let mut key = KeyPath::default();
+    while let Some(name) = spot.names().next() {
+        key = key.child(name);
+        spot = spot.get(name)?;
+    }
+    Some(key)
 }
 
 #[cfg(test)]
@@ -493,7 +482,13 @@ mod tests {
     fn overrides_that_are_none_are_refused_together() {
         let error = load(
             "",
-            &["train.threads", "a b=1", "sweep.backbone=[sasrec]"],
+            &[
+                "train.threads",
+                "a b=1",
+                "[a]\nb=1",
+                "=1",
+                "sweep.backbone=[sasrec]",
+            ],
             no_environment(),
         )
         .unwrap_err();
@@ -501,6 +496,11 @@ mod tests {
         --set: `train.threads` has no `=`
         hint: write it as in `--set train.optimizer.lr=1e-4`
         --set: `a b` is not a dotted key
+        hint: write it as in `--set train.optimizer.lr=1e-4`
+        --set: `[a]
+        b` is not a dotted key
+        hint: write it as in `--set train.optimizer.lr=1e-4`
+        --set: `` is not a dotted key
         hint: write it as in `--set train.optimizer.lr=1e-4`
         --set: the value of `sweep.backbone` is not TOML: [sasrec]
         hint: strings in a list need quotes: --set 'sweep.backbone=["sasrec"]'

@@ -1,7 +1,6 @@
 //! Keys by names that other programs have for them, or in a place where one would look for them.
 
-use super::key_path::KeyPath;
-use super::problem::{nearest, suggestion};
+use genair_toml::{KeyPath, nearest, suggestion};
 
 /// Keys of a spec, and what they are taken for. `NAME` stands for any name; a key of a backbone is one of its
 /// plugin's, if that has it.

@@ -1,46 +1,42 @@
 //! What the names in a spec may hold. They become labels of runs, which every command shows.
 
 use genair_protocol::text::{check_name, quoted};
-use toml::Value;
+use genair_toml::{KeyPath, Problems};
+use toml::{Table, Value};
 
 use super::axes::{Axis, value_label};
-use super::check::Checker;
-use super::key_path::KeyPath;
-use super::problem::Problems;
 
 /// The tables of the merged spec whose keys are names.
 const NAMED: [&str; 3] = ["dataset", "backbone", "representation"];
 
-impl Checker<'_> {
-    /// Checks every name that the spec gives or uses.
-    pub(crate) fn check_names(&mut self) {
-        for section in NAMED {
-            let at = KeyPath::new([section]);
-            for name in at.table(&self.tree).keys() {
-                check(&mut self.problems, &at.child(name), "the name", name);
-            }
-        }
-        let at = KeyPath::new(["sweep"]);
-        for key in ["name", "backbone", "representation", "dataset"] {
-            let key = at.child(key);
-            let names = match key.get(&self.tree) {
-                Some(Value::Array(names)) => names.clone(),
-                Some(name) => vec![name.clone()],
-                None => Vec::new(),
-            };
-            for name in names.iter().filter_map(Value::as_str) {
-                check(&mut self.problems, &key, "the name", name);
-            }
+/// Checks every name that the spec gives or uses.
+pub(crate) fn check_names(tree: &Table, problems: &mut Problems<'_>) {
+    for section in NAMED {
+        let at = KeyPath::new([section]);
+        for name in at.table(tree).keys() {
+            check(problems, &at.child(name), "the name", name);
         }
     }
+    let at = KeyPath::new(["sweep"]);
+    for key in ["name", "backbone", "representation", "dataset"] {
+        let key = at.child(key);
+        let names = match key.get(tree) {
+            Some(Value::Array(names)) => names.clone(),
+            Some(name) => vec![name.clone()],
+            None => Vec::new(),
+        };
+        for name in names.iter().filter_map(Value::as_str) {
+            check(problems, &key, "the name", name);
+        }
+    }
+}
 
-    /// Checks what axes put into the variants of runs.
-    pub(crate) fn check_axis_labels(&mut self, axes: &[Axis]) {
-        for axis in axes {
-            for label in axis.values.iter().map(value_label) {
-                let subject = "its values become parts of runs' names, and";
-                check(&mut self.problems, &axis.path, subject, &label);
-            }
+/// Checks what axes put into the variants of runs.
+pub(crate) fn check_axis_labels(axes: &[Axis], problems: &mut Problems<'_>) {
+    for axis in axes {
+        for label in axis.values.iter().map(value_label) {
+            let subject = "its values become parts of runs' names, and";
+            check(problems, &axis.path, subject, &label);
         }
     }
 }

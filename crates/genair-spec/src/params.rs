@@ -1,13 +1,12 @@
 //! A backbone's settings against its plugin's JSON schema: checked, then completed with defaults.
 
 use genair_protocol::BackboneDescriptor;
+use genair_toml::{KeyPath, Problems, nearest};
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::{Map, Value};
 use toml::Table;
 
-use super::key_path::KeyPath;
 use super::meant;
-use super::problem::{Problems, nearest};
 use super::settings::{choices, has_type, property_names, resolve, schema_at, type_name};
 
 /// Settings of a backbone, complete.

@@ -1,17 +1,17 @@
 //! `[prune]`: which runs are stopped early, as the spec says it. How they are judged is the runner's business.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 
-use genair_protocol::ValidationMetric;
+use genair_protocol::{Ranges, ValidationMetric};
+use genair_toml::{KeyPath, read_section, suggestion};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::SweepRun;
 use super::check::Checker;
-use super::key_path::KeyPath;
-use super::problem::suggestion;
-use super::section::read_section;
 
 /// How runs are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub enum Rule {
 }
 
 /// Something that runs which are compared may differ in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Across {
     /// Their backbone.
@@ -68,7 +68,7 @@ pub enum Across {
 /// The key of `prune.grace` for backbones that are not named there.
 const DEFAULT: &str = "default";
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
     #[default]
@@ -77,50 +77,31 @@ enum Kind {
     Median,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Section {
     kind: Kind,
     metric: Option<ValidationMetric>,
+    #[schemars(range(min = 2))]
     reduction: Option<usize>,
+    #[schemars(range(min = 1))]
     min_runs: Option<usize>,
+    #[schemars(with = "BTreeMap<String, NonZeroUsize>")]
     grace: BTreeMap<String, usize>,
     across: Vec<Across>,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Self {
-            kind: Kind::None,
-            metric: None,
-            reduction: None,
-            min_runs: None,
-            grace: BTreeMap::new(),
-            across: Vec::new(),
-        }
-    }
 }
 
 impl Checker<'_> {
     /// Reads `[prune]`; none where nothing is to be pruned.
     pub(crate) fn prune(&mut self, backbones: &[String], runs: &[SweepRun]) -> Option<Pruning> {
+        static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<Section>);
         let at = KeyPath::new(["prune"]);
         let mut table = at.table(&self.tree);
         if let Some(epochs) = table.get_mut("grace").filter(|grace| !grace.is_table()) {
             *epochs = Value::Table([(DEFAULT.to_owned(), epochs.clone())].into_iter().collect());
         }
         let section: Section = read_section(&at, &table, &mut self.problems)?;
-        let mut least = |key: KeyPath, value: Option<usize>, least: usize| {
-            if let Some(value) = value.filter(|value| *value < least) {
-                let message = format!("`{key}` is {value}; it must be at least {least}");
-                self.problems.report(&key, message, None);
-            }
-        };
-        least(at.child("reduction"), section.reduction, 2);
-        least(at.child("min_runs"), section.min_runs, 1);
-        for (backbone, &epochs) in &section.grace {
-            least(at.child("grace").child(backbone), Some(epochs), 1);
-        }
+        self.judge(&at, RANGES.problems(&section));
         for backbone in section.grace.keys() {
             if backbone != DEFAULT && !backbones.contains(backbone) {
                 let key = at.child("grace").child(backbone);

@@ -1,10 +1,9 @@
 //! Ranges of settings, `{ uniform = [0.1, 0.6] }` and the like: what a search draws from.
 
+use genair_toml::{KeyPath, Problems, nearest, suggestion};
 use toml::{Table, Value};
 
 use super::axes::axis_values;
-use super::key_path::KeyPath;
-use super::problem::{Problems, nearest, suggestion};
 
 /// How a range is written: its name is the only key of a table.
 const NAMES: [&str; 4] = ["uniform", "log_uniform", "int", "choice"];
@@ -146,12 +145,11 @@ mod tests {
 
     use super::*;
     use crate::axes::value_label;
-    use crate::compose::SpecText;
-    use crate::sources::Sources;
+    use genair_toml::{Document, Sources};
 
     fn read(text: &str) -> Result<Range, String> {
         let text = format!("lr = {text}");
-        let file = SpecText::parse(Path::new("s.toml"), &text).unwrap();
+        let file = Document::parse(Path::new("s.toml"), &text).unwrap();
         let sources = Sources::new(vec![file], Vec::new());
         let table: Table = toml::from_str(&text).unwrap();
         let mut problems = Problems::new(&sources);

@@ -2,21 +2,21 @@
 //! a run trains on and the stage that makes its item vectors.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use genair_archetype::{ArchetypeSpec, PromptSpec};
 use genair_protocol::{
-    AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, RepresentationKind, RepresentationSpec,
-    VectorPart, VectorSource,
+    AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, Ranges, RepresentationKind,
+    RepresentationSpec, VectorPart, VectorSource,
 };
+use genair_toml::{KeyPath, read_section};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::axes::Axis;
 use super::check::Checker;
 use super::data_path::{Leads, absolute};
-use super::key_path::KeyPath;
-use super::section::read_section;
 
 /// Sizes of item vectors where the spec says nothing (docs/method.md, section 3): components of each part,
 /// and both together.
@@ -24,7 +24,7 @@ pub(crate) const COMPONENTS: usize = 384;
 const GAUSSIAN_WIDTH: usize = 2 * COMPONENTS;
 
 /// `[representation.NAME]`. What a kind does not have is refused, so that no setting is without effect.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Section {
     #[serde(default = "learned_table")]
@@ -34,12 +34,12 @@ pub(crate) struct Section {
     adapter: Option<AdapterSpec>,
     finetune: Option<bool>,
     fusion: Option<Fusion>,
+    #[schemars(range(min = 1))]
     width: Option<usize>,
     path: Option<PathBuf>,
     items: Option<PathBuf>,
     encoder: Option<String>,
     /// Layered over `[archetype]`; read by itself.
-    #[expect(dead_code, reason = "its content has a reader of its own")]
     #[schemars(with = "Option<ArchetypeSpec>")]
     archetype: Option<Table>,
     calibration: Option<CalibrationSpec>,
@@ -160,7 +160,7 @@ impl Checker<'_> {
         let found = spec.validate();
         let valid = found.is_empty();
         for problem in found {
-            let keys: Vec<&str> = problem.key.split('.').collect();
+            let keys = problem.key;
             let of_dataset = dataset_at.as_ref().filter(|_| keys[0] == "prompt");
             let of_dataset = of_dataset.map(|at| at.join(&keys[1..]));
             let places = [
@@ -185,6 +185,7 @@ impl Checker<'_> {
         dataset: Option<&str>,
         chosen: &[(&Axis, &Value)],
     ) -> Option<Representation> {
+        static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<Section>);
         let at = KeyPath::new(["representation", name]);
         let table = self.table(&at, chosen);
         let section: Section = read_section(&at, &table, &mut self.problems)?;
@@ -196,7 +197,7 @@ impl Checker<'_> {
             return None;
         }
         let mut valid = self.own_keys(&at, &table, section.kind);
-        valid &= self.representation_ranges(&at, &section);
+        valid &= self.judge(&at, RANGES.problems(&section));
         let vectors = self.vectors_stage(&at, &section, name, dataset, chosen);
         if !valid || vectors.is_none() {
             return None;
@@ -227,55 +228,6 @@ impl Checker<'_> {
                 );
                 valid = false;
             }
-        }
-        valid
-    }
-
-    fn representation_ranges(&mut self, at: &KeyPath, section: &Section) -> bool {
-        let mut wrong: Vec<(&[&str], String, &str)> = Vec::new();
-        if section.width == Some(0) {
-            wrong.push((&["width"], "0".to_owned(), "at least 1"));
-        }
-        if section.adapter.as_ref().is_some_and(|a| a.expansion == 0) {
-            wrong.push((&["adapter", "expansion"], "0".to_owned(), "at least 1"));
-        }
-        if let Some(scale) = section.adapter.as_ref().map(|adapter| adapter.init_scale)
-            && !(scale.is_finite() && scale > 0.0)
-        {
-            wrong.push((
-                &["adapter", "init_scale"],
-                scale.to_string(),
-                "a number above 0",
-            ));
-        }
-        if let Some(calibration) = &section.calibration {
-            let weight = |value: f64| !(value.is_finite() && value >= 0.0);
-            if weight(calibration.alpha) {
-                let value = calibration.alpha.to_string();
-                wrong.push((&["calibration", "alpha"], value, "a number, at least 0"));
-            }
-            if weight(calibration.gamma) {
-                let value = calibration.gamma.to_string();
-                wrong.push((&["calibration", "gamma"], value, "a number, at least 0"));
-            }
-            if calibration.sample < 2 {
-                let value = calibration.sample.to_string();
-                wrong.push((&["calibration", "sample"], value, "at least 2"));
-            }
-            if calibration.association.window == Some(0) {
-                let key = &["calibration", "association", "window"];
-                wrong.push((key, "0".to_owned(), "at least 1"));
-            }
-            if calibration.association.min_count == 0 {
-                let key = &["calibration", "association", "min_count"];
-                wrong.push((key, "0".to_owned(), "at least 1"));
-            }
-        }
-        let valid = wrong.is_empty();
-        for (key, value, must) in wrong {
-            let key = at.join(key);
-            self.problems
-                .report(&key, format!("`{key}` is {value}; it must be {must}"), None);
         }
         valid
     }

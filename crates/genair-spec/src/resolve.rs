@@ -1,17 +1,15 @@
 //! A spec as it comes out of its layers, every value with where it comes from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use genair_protocol::{DatasetSpec, PluginReport};
+use genair_toml::{Document, KeyPath, Origin, Sources, Spot};
 use serde::Serialize;
 use toml::{Table, Value};
-use toml_edit::Document;
 
 use super::compose::{Paths, make_paths_absolute};
-use super::key_path::KeyPath;
 use super::load::{DEFAULT_SPEC, SpecFile};
-use super::sources::{Origin, Sources};
 
 /// A spec with all layers merged.
 #[derive(Clone, Debug, Serialize)]
@@ -180,18 +178,17 @@ fn walk(sources: &Sources, table: &Table, at: &KeyPath, visit: &mut dyn FnMut(&K
 }
 
 fn ordered_keys(sources: &Sources, table: &Table, at: &KeyPath) -> Vec<String> {
-    static DEFAULTS: LazyLock<Option<Document<String>>> =
-        LazyLock::new(|| Document::parse(DEFAULT_SPEC.to_owned()).ok());
+    static DEFAULTS: LazyLock<Option<Document>> =
+        LazyLock::new(|| Document::parse(Path::new("defaults"), DEFAULT_SPEC).ok());
     let mut names = sources.names(at);
     let defaults = DEFAULTS.as_ref().and_then(|document| {
-        let root = Some(document.as_item());
-        at.keys()
-            .iter()
-            .fold(root, |item, name| item?.as_table_like()?.get(name))?
-            .as_table_like()
+        let mut keys = at.keys().iter();
+        keys.try_fold(document.root(), |spot, name| spot.get(name))
     });
-    let defaults = defaults.into_iter().flat_map(|table| table.iter());
-    let defaults = defaults.map(|(name, _)| name.to_owned());
+    let defaults = defaults
+        .into_iter()
+        .flat_map(Spot::names)
+        .map(str::to_owned);
     for name in defaults.chain(table.keys().cloned()) {
         if !names.contains(&name) {
             names.push(name);

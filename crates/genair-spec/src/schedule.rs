@@ -1,19 +1,19 @@
 //! `[schedule]`: how a sweep uses the machine. None of it is part of a run's identity, as none of it changes a
 //! number.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use genair_protocol::Ranges;
+use genair_toml::{KeyPath, read_section};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::axes::Axis;
-use super::check::Checker;
+use super::check::{Cell, Checker};
 use super::condition::Condition;
-use super::expand::Cell;
-use super::key_path::KeyPath;
-use super::section::read_section;
 
 /// How a sweep uses the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,15 +30,19 @@ pub struct Schedule {
     pub fail_fast: bool,
 }
 
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Section {
+    #[schemars(range(min = 1))]
     jobs: Option<usize>,
     #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing)]
     memory: Option<Bytes>,
     #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing)]
     memory_limit: Option<Bytes>,
     #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing)]
     time_limit: Option<Span>,
     fail_fast: bool,
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
@@ -84,14 +88,11 @@ impl TryFrom<String> for Span {
 impl Checker<'_> {
     /// Reads `[schedule]`, and which runs go first.
     pub(crate) fn schedule(&mut self) -> (Schedule, Vec<Condition>) {
+        static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<Section>);
         let at = KeyPath::new(["schedule"]);
         let table = at.table(&self.tree);
         let section: Section = read_section(&at, &table, &mut self.problems).unwrap_or_default();
-        if section.jobs == Some(0) {
-            let key = at.child("jobs");
-            self.problems
-                .report(&key, format!("`{key}` is 0; it must be at least 1"), None);
-        }
+        self.judge(&at, RANGES.problems(&section));
         let first = self.conditions(&at.child("first"), &section.first);
         let schedule = Schedule {
             jobs: section.jobs,

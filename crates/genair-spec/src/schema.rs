@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::check::SweepSection;
 use super::load::preset_names;
 use super::representation::Section;
 use super::settings::resolve;
+use super::sweep::SweepSection;
 use super::{prune, schedule, search};
 
 /// How deep a plugin's schema may refer to itself.
@@ -55,7 +55,7 @@ pub fn schema(plugins: &[PluginReport]) -> Value {
     let tables = |of: &str, each: Value| json!({ "type": "object", "description": of, "additionalProperties": each });
     let mut pruning = section::<prune::Section>(false);
     let grace = pruning["properties"]["grace"].take();
-    let epochs = json!({ "type": "integer", "minimum": 1 });
+    let epochs = grace["additionalProperties"].clone();
     pruning["properties"]["grace"] = alternatives(&grace, &[epochs, grace.clone()]);
 
     let definitions = json!({

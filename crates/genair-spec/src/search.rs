@@ -4,21 +4,19 @@
 //! read, continued and shared. What a point is drawn from is `range`'s business.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::LazyLock;
 
+use genair_protocol::Ranges;
+use genair_toml::{KeyPath, read_section, suggestion};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::axes::{Axis, AxisKind, OF_RUNS, combinations, value_label};
-use super::check::Checker;
+use super::check::{Cell, Checker};
 use super::condition::Condition;
-use super::expand::Cell;
-use super::key_path::KeyPath;
-use super::problem::suggestion;
-use super::section::read_section;
-use super::settings::schema_at;
 
 /// The longest Sobol sequence there is (`sobol_burley`).
 const SOBOL_POINTS: u32 = 1 << 16;
@@ -30,7 +28,7 @@ const PATIENCE: usize = 1_000;
 pub(crate) type Chosen<'a> = Vec<(&'a Axis, Value)>;
 
 /// How the values of ranges are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum SearchKind {
     /// Not at all: lists multiply, and there are no ranges.
@@ -45,10 +43,11 @@ enum SearchKind {
 }
 
 /// `[search]`.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Section {
     kind: SearchKind,
+    #[schemars(range(min = 1))]
     runs: Option<usize>,
     seed: u64,
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
@@ -135,20 +134,17 @@ impl Search {
 impl Checker<'_> {
     /// Reads `[search]`; its excludes are read once the axes are known.
     pub(crate) fn search(&mut self) -> Search {
+        static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<Section>);
         let at = KeyPath::new(["search"]);
         let table = at.table(&self.tree);
         let section: Section = read_section(&at, &table, &mut self.problems).unwrap_or_default();
+        self.judge(&at, RANGES.problems(&section));
         let as_written = table
             .get("kind")
             .is_none_or(|kind| kind.clone().try_into::<SearchKind>().is_ok());
         let draws = matches!(section.kind, SearchKind::Random | SearchKind::Sobol);
         match section.runs {
-            Some(0) => {
-                let key = at.child("runs");
-                self.problems
-                    .report(&key, format!("`{key}` is 0; it must be at least 1"), None);
-            }
-            Some(_) if !draws && as_written => {
+            Some(runs) if runs > 0 && !draws && as_written => {
                 let key = at.child("runs");
                 let message = format!("`{key}` has no meaning for this `search.kind`; remove it");
                 self.problems.report(&key, message, None);
@@ -246,84 +242,9 @@ impl Checker<'_> {
         }
     }
 
-    /// Reads the conditions listed at `at`.
-    pub(crate) fn conditions(&mut self, at: &KeyPath, tables: &[Table]) -> Vec<Condition> {
-        let mut conditions = Vec::new();
-        for (number, table) in tables.iter().enumerate() {
-            let key = at.child(&number.to_string());
-            let names = |section: &str| {
-                let key = KeyPath::new(["sweep", section]).get(&self.tree);
-                match key {
-                    Some(Value::Array(names)) => names.iter().map(value_label).collect(),
-                    Some(one) => vec![value_label(one)],
-                    None => self.file.sources.names(&KeyPath::new([section])),
-                }
-            };
-            let known = |path: &KeyPath, value: &Value| match path.keys() {
-                [section] => {
-                    let (name, names) = (value_label(value), names(section));
-                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                    match names.contains(&name.as_str()) {
-                        true => Ok(()),
-                        false => Err(suggestion(&name, &names)),
-                    }
-                }
-                _ if self.setting(path).is_some() => Ok(()),
-                [around @ .., last] => {
-                    let around = KeyPath::new(around).table(&self.tree);
-                    let known: Vec<&str> = around.keys().map(String::as_str).collect();
-                    Err(suggestion(last, &known))
-                }
-                [] => Ok(()),
-            };
-            // Problems are collected beside, as `known` reads the spec.
-            let mut problems = super::problem::Problems::new(&self.file.sources);
-            conditions.push(Condition::read(&key, table, &known, &mut problems));
-            self.problems.extend(problems);
-        }
-        conditions
-    }
-
     /// The excludes of a search.
     pub(crate) fn excludes(&mut self, search: &Search) -> Vec<Condition> {
         self.conditions(&KeyPath::new(["search", "exclude"]), &search.excludes)
-    }
-
-    /// The value the spec has at `path`, a list where it is an axis; else the default of the backbone's plugin.
-    fn setting(&self, path: &KeyPath) -> Option<Value> {
-        path.get(&self.tree).cloned().or_else(|| match path.keys() {
-            [section, backbone, inside @ ..] if section == "backbone" => {
-                let default = &schema_at(self.schema(backbone)?, inside)["default"];
-                Value::try_from(default).ok()
-            }
-            _ => None,
-        })
-    }
-
-    /// Whether a condition holds for the runs of a cell with these values.
-    pub(crate) fn holds(
-        &self,
-        condition: &Condition,
-        cell: &Cell<'_>,
-        chosen: &[(&Axis, &Value)],
-    ) -> bool {
-        condition.holds(&|path| {
-            let name = |name: &str| Some(Value::String(name.to_owned()));
-            let own = match path.keys() {
-                [section, ..] if section == "train" => None,
-                [section, ..] if section == "dataset" => Some(cell.dataset),
-                [section, ..] if section == "backbone" => Some(cell.backbone),
-                _ => Some(cell.representation),
-            };
-            match (own, path.keys()) {
-                (Some(own), [_]) => name(own),
-                (Some(own), [_, of, ..]) if own != of => None,
-                _ => {
-                    let value = chosen.iter().find(|(axis, _)| axis.path == *path);
-                    value.map_or_else(|| self.setting(path), |(_, value)| Some((*value).clone()))
-                }
-            }
-        })
     }
 
     /// Every combination of values of a cell's axes that no exclude holds for, no two alike: points

@@ -49,9 +49,11 @@ pub struct PromptSpec {
     /// The item's fields that are told, in this order; absent: all in alphabetical order but for
     /// image addresses and lists of other items.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub fields: Option<Vec<String>>,
     /// Characters that are kept of a field's value, at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_chars: Option<usize>,
     /// What an item is called, such as `movie`; absent: `item`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,24 +105,12 @@ impl PromptSpec {
         })
     }
 
-    /// Every mistake that shows without an item, keys relative to the prompt's table.
-    pub fn validate(&self) -> Vec<SpecProblem> {
+    /// Every mistake of the templates that shows without an item, keys relative to `[archetype]`.
+    pub(crate) fn template_problems(&self) -> Vec<SpecProblem> {
         let mut problems = Vec::new();
         let mut problem = |key: &str, message: String| {
-            problems.push(SpecProblem {
-                key: key.to_owned(),
-                message,
-            });
+            problems.push(SpecProblem::new(&format!("prompt.{key}"), message));
         };
-        if self.max_chars == Some(0) {
-            problem("max_chars", "is 0; write a number from 1".to_owned());
-        }
-        if self.fields.as_ref().is_some_and(Vec::is_empty) {
-            problem(
-                "fields",
-                "is empty; name the fields, or leave it out for all".to_owned(),
-            );
-        }
         match PromptTemplate::new(self) {
             Ok(template) if self.system.is_some() && !template.chat => {
                 problem(

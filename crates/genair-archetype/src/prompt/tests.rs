@@ -16,7 +16,7 @@ fn render(spec: &str, item: Value) -> Option<String> {
     let spec = toml::from_str::<Table>(&format!("prompt = {spec}"))
         .unwrap()
         .prompt;
-    assert_eq!(spec.validate(), []);
+    assert_eq!(spec.template_problems(), []);
     PromptTemplate::new(&spec)
         .unwrap()
         .render(&metadata(item))

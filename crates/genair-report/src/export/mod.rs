@@ -11,11 +11,11 @@ mod tensorboard;
 use std::path::{Path, PathBuf};
 
 use genair_store::Store;
+use genair_toml::suggestion;
 use serde::{Deserialize, Serialize};
 
 use crate::ReportError;
 use crate::rows::rows;
-use crate::spec::suggestion;
 use columns::column_types;
 pub use ranks::{ExportedRanks, RanksFilter, export_ranks, require_sweep};
 use sink::Sink;

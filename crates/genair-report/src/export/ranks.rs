@@ -4,6 +4,7 @@ use std::path::Path;
 
 use genair_protocol::{Protocol, Split};
 use genair_store::Store;
+use genair_toml::suggestion;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,7 +13,6 @@ use super::columns::{Column, ColumnType};
 use super::sink::Sink;
 use crate::ReportError;
 use crate::rows::{list, literal, rows};
-use crate::spec::suggestion;
 
 /// Which ranks to export.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,22 +4,20 @@
 mod dimension;
 mod figure;
 mod names;
-mod problem;
 mod read;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use genair_protocol::{Cohort, Protocol};
+use genair_toml::{KeyPath, Sources};
 use serde::{Deserialize, Serialize};
 
 pub use dimension::{Dimension, Measure};
 pub use figure::{FigureKind, FigureSpec};
-pub(crate) use problem::suggestion;
-pub use problem::{Problem, SpecError};
 
 /// A report, checked as far as that goes without a database.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ReportSpec {
     /// The file it was read from.
     pub path: PathBuf,
@@ -33,24 +31,18 @@ pub struct ReportSpec {
     pub tables: Vec<TableSpec>,
     /// Its figures, in the order of the file.
     pub figures: Vec<FigureSpec>,
-    /// Line of each dotted key, from 1.
-    lines: BTreeMap<String, usize>,
+    /// Where each key was written.
+    sources: Sources,
 }
 
 impl ReportSpec {
     /// Where a key of a section, such as `table.main`, was written: `report.toml:12`. The section's own
     /// line where the key comes from a preset.
     pub(crate) fn place(&self, section: &str, key: &str) -> String {
-        let keys = [
-            format!("{section}.{key}"),
-            format!("report.{key}"),
-            section.to_owned(),
-        ];
-        let line = keys.iter().find_map(|key| self.lines.get(key));
-        match line {
-            Some(line) => format!("{}:{line}", self.path.display()),
-            None => self.path.display().to_string(),
-        }
+        let section = KeyPath::new(section.split('.'));
+        let keys = [section.child(key), KeyPath::new(["report", key])];
+        let written = keys.iter().find(|key| self.sources.is_own(key));
+        self.sources.place(written.unwrap_or(&section)).to_string()
     }
 }
 

@@ -54,7 +54,7 @@ sweeps = ["a"]
     report.toml:5: `table.main` names no sweep
     hint: name the sweeps here, or in [report] for all tables
     report.toml:5: `metric` is in both rows and columns; name it once
-    report.toml:6: `table.main.preset` is "mian"; it can be main, ablation, sensitivity, cohorts, traps, efficiency
+    report.toml:6: `table.main.preset` is "mian"; it can be "main", "ablation", "sensitivity", "cohorts", "traps", "efficiency"
     hint: did you mean `main`?
     report.toml:7: `table.main.metrics.1`: `recall@10` is not a metric; write hr, ndcg or mrr with a cut-off, as in `ndcg@10`, or one of parameters, epochs, seconds-per-epoch, cpu-seconds, peak-memory-mib
     report.toml:8: `table.main.rows` names `metric`
@@ -102,7 +102,7 @@ fn what_is_no_report() {
     [table.main]
     preset = "main"
     "#);
-    insta::assert_snapshot!(problems("[table.main\npreset = 1"), @"report.toml:1: this is not TOML: unclosed table, expected `]`");
+    insta::assert_snapshot!(problems("[table.main\npreset = 1"), @"report.toml:1:12: not TOML: unclosed table, expected `]`");
     insta::assert_snapshot!(problems("report = 3\ntable = 4"), @r#"
     report.toml:1: `report` is 3; it must be a table
     report.toml:2: `table` is 4; it must be a table

@@ -41,7 +41,7 @@ fn plugin(name: &str, error: Option<&str>) -> PluginReport {
     }
 }
 
-fn expand(text: &str, overrides: &[&str]) -> Result<Sweep, SpecError> {
+pub(super) fn expand(text: &str, overrides: &[&str]) -> Result<Sweep, SpecError> {
     let options = SpecOptions {
         overrides: overrides.iter().map(|&text| text.to_owned()).collect(),
         ..SpecOptions::default()
@@ -219,7 +219,7 @@ k = [10, 0]
     s.toml:9: `dataset.made.path` is missing; name the folder of the data
     s.toml:10: `dataset.made.kind` is "synthetik"; it can be "table", "recbole", "synthetic"
     hint: did you mean `synthetic`?
-    s.toml:11: `dataset.made.max_len` is 1; a history has at least 2 items
+    s.toml:11: `dataset.made.max_len` is 1; it must be at least 2
     s.toml:12: unknown key `dataset.made.lenght`
     hint: known here: kind, path, interactions, items, columns, unknown_items, min_rating, k_core, max_len, cohorts, users, catalogue, audiences, mean_length, seed
     s.toml:15: unknown key `backbone.sasrec.hiden_size`
@@ -236,7 +236,7 @@ k = [10, 0]
     s.toml:26: `train.stop.patience` is -1; it must be a whole number, not negative
     s.toml:28: unknown table or key `evl`
     hint: did you mean `eval`?
-    s.toml:31: `eval.k`: 0 is no cut-off; the least is 1
+    s.toml:31: `eval.k.1` is 0; it must be at least 1
     "#);
 }
 

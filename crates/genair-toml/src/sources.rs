@@ -6,27 +6,28 @@ use std::path::Path;
 use indexmap::IndexSet;
 use serde::Serialize;
 use toml::Table;
-use toml_edit::{Document, Item, TableLike};
 
-use super::compose::{SpecText, line_and_column};
-use super::key_path::KeyPath;
-use super::problem::Place;
+use crate::document::{Document, Spot};
+use crate::key_path::KeyPath;
+use crate::problem::Place;
+use crate::suggestion::suggestion;
 
-/// The variable that may say where training happens.
-pub(crate) const DEVICE_VARIABLE: &str = "GENAIR_DEVICE";
+/// What the unknown key of a table may stand for: the table, the key, and the keys that are known there.
+pub type Hint = fn(&KeyPath, &str, &[&str]) -> Option<String>;
 
 /// The texts a spec was put together from.
-#[derive(Debug)]
-pub(crate) struct Sources {
+#[derive(Clone, Debug)]
+pub struct Sources {
     /// Lowest first; the last one is the spec itself.
-    files: Vec<SpecText>,
+    files: Vec<Document>,
     /// The chosen profiles, lowest first. They lie above all files.
     profiles: Vec<String>,
     overrides: Vec<KeyPath>,
-    /// Whether `GENAIR_DEVICE` is set.
-    device_variable: bool,
+    /// The value that an environment variable sets, and the variable.
+    environment: Option<(KeyPath, &'static str)>,
     /// The chosen preset, which lies below all files: its name and content.
     preset: Option<(&'static str, Table)>,
+    hint: Hint,
 }
 
 /// Where a value comes from.
@@ -92,7 +93,7 @@ impl std::fmt::Display for Origin {
 /// A file, or one profile of it.
 #[derive(Clone, Copy)]
 struct Layer<'s> {
-    file: &'s SpecText,
+    file: &'s Document,
     profile: Option<&'s str>,
     /// Whether it is of the spec itself, not of a file it extends.
     own: bool,
@@ -109,52 +110,68 @@ struct Found {
 }
 
 impl Sources {
-    pub(crate) fn new(files: Vec<SpecText>, profiles: Vec<String>) -> Self {
+    /// Of files and profiles, each lowest first.
+    pub fn new(files: Vec<Document>, profiles: Vec<String>) -> Self {
         Self {
             files,
             profiles,
             overrides: Vec::new(),
-            device_variable: false,
+            environment: None,
             preset: None,
+            hint: |_, name, known| suggestion(name, known),
         }
     }
 
     /// The same with what was said beside the files.
-    pub(crate) fn with(self, overrides: Vec<KeyPath>, device_variable: bool) -> Self {
+    pub fn with(
+        self,
+        overrides: Vec<KeyPath>,
+        environment: Option<(KeyPath, &'static str)>,
+    ) -> Self {
         Self {
             overrides,
-            device_variable,
+            environment,
             ..self
         }
     }
 
     /// The same with a preset below the files.
-    pub(crate) fn with_preset(self, preset: Option<(&'static str, Table)>) -> Self {
+    pub fn with_preset(self, preset: Option<(&'static str, Table)>) -> Self {
         Self { preset, ..self }
     }
 
+    /// The same with other hints at unknown keys than the nearest of those that are known.
+    pub fn with_hints(self, hint: Hint) -> Self {
+        Self { hint, ..self }
+    }
+
+    /// A hint at what the unknown key `name` of the table at `section`, which knows `known`, may stand for.
+    pub fn hint(&self, section: &KeyPath, name: &str, known: &[&str]) -> Option<String> {
+        (self.hint)(section, name, known)
+    }
+
     /// The files, lowest first; the last one is the spec itself.
-    pub(crate) fn files(&self) -> &[SpecText] {
+    pub fn files(&self) -> &[Document] {
         &self.files
     }
 
     /// The chosen profiles, lowest first.
-    pub(crate) fn profiles(&self) -> &[String] {
+    pub fn profiles(&self) -> &[String] {
         &self.profiles
     }
 
     /// What `--set` says something about.
-    pub(crate) fn overrides(&self) -> impl Iterator<Item = &KeyPath> {
+    pub fn overrides(&self) -> impl Iterator<Item = &KeyPath> {
         self.overrides.iter()
     }
 
     /// The spec file.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.files.last().map_or(Path::new(""), |file| &file.path)
     }
 
     /// Whether the spec's own file alone says what the spec is.
-    pub(crate) fn is_one_file(&self) -> bool {
+    pub fn is_one_file(&self) -> bool {
         self.files.len() == 1 && self.profiles.is_empty() && self.overrides.is_empty()
     }
 
@@ -193,7 +210,7 @@ impl Sources {
     }
 
     /// Where the value at `key`, or the deepest table around it that exists, was written.
-    pub(crate) fn place(&self, key: &KeyPath) -> Place {
+    pub fn place(&self, key: &KeyPath) -> Place {
         let only_there = || {
             self.overrides
                 .iter()
@@ -202,10 +219,8 @@ impl Sources {
         if self.overridden(key).is_some() || !self.in_file(key) && only_there() {
             return Place::CommandLine;
         }
-        if self.device_variable && key.starts_with(&["train", "device"]) {
-            return Place::Environment {
-                variable: DEVICE_VARIABLE.to_owned(),
-            };
+        if let Some(variable) = self.variable(key) {
+            return Place::Environment { variable };
         }
         match self.highest(key) {
             Some((layer, found)) => Place::File {
@@ -213,23 +228,17 @@ impl Sources {
                 line: layer.line(found.offset),
                 column: None,
             },
-            None => Place::File {
-                path: self.path().to_owned(),
-                line: None,
-                column: None,
-            },
+            None => Place::of_file(self.path()),
         }
     }
 
     /// Where the value at `key` comes from.
-    pub(crate) fn origin(&self, key: &KeyPath) -> Origin {
+    pub fn origin(&self, key: &KeyPath) -> Origin {
         if self.overridden(key).is_some() {
             return Origin::CommandLine;
         }
-        if self.device_variable && key.starts_with(&["train", "device"]) {
-            return Origin::Environment {
-                variable: DEVICE_VARIABLE.to_owned(),
-            };
+        if let Some(variable) = self.variable(key) {
+            return Origin::Environment { variable };
         }
         if let Some((layer, found)) = self.highest(key)
             && found.depth == key.keys().len()
@@ -250,7 +259,7 @@ impl Sources {
 
     /// Whether the spec itself, a profile or the command line mentions `key`, not only a file that the
     /// spec extends.
-    pub(crate) fn is_own(&self, key: &KeyPath) -> bool {
+    pub fn is_own(&self, key: &KeyPath) -> bool {
         let depth = key.keys().len();
         let mentioned = |path: &KeyPath| path.keys().starts_with(key.keys());
         self.layers()
@@ -260,7 +269,7 @@ impl Sources {
 
     /// A number to sort keys by: the first place that has them, in the order of the files, then of the
     /// profiles, then of the command line.
-    pub(crate) fn position(&self, key: &KeyPath) -> usize {
+    pub fn position(&self, key: &KeyPath) -> usize {
         let depth = key.keys().len();
         let (mut before, mut around) = (0, None);
         for layer in self.layers() {
@@ -270,7 +279,7 @@ impl Sources {
                 Some(position) if found.depth == depth => return position,
                 _ => around = around.max(position),
             }
-            before += layer.file.document.raw().len() + 1;
+            before += layer.file.text.len() + 1;
         }
         match self.overridden(key) {
             Some(at) => before + at,
@@ -279,13 +288,12 @@ impl Sources {
     }
 
     /// Keys of the table at `key`, in the order of [`Sources::position`].
-    pub(crate) fn names(&self, key: &KeyPath) -> Vec<String> {
+    pub fn names(&self, key: &KeyPath) -> Vec<String> {
         let depth = key.keys().len();
         let mut names = IndexSet::new();
         for layer in self.layers() {
-            let table = layer.item(key).and_then(Item::as_table_like);
-            let table = table.into_iter().flat_map(TableLike::iter);
-            names.extend(table.map(|(name, _)| name.to_owned()));
+            let table = layer.spot(key).into_iter().flat_map(Spot::names);
+            names.extend(table.map(str::to_owned));
         }
         for path in &self.overrides {
             if let Some((around, [name, ..])) = path.keys().split_at_checked(depth)
@@ -297,6 +305,12 @@ impl Sources {
         names.into_iter().collect()
     }
 
+    fn variable(&self, key: &KeyPath) -> Option<String> {
+        let (path, variable) = self.environment.as_ref()?;
+        let is_set = key.keys().starts_with(path.keys());
+        is_set.then(|| (*variable).to_owned())
+    }
+
     fn overridden(&self, key: &KeyPath) -> Option<usize> {
         self.overrides
             .iter()
@@ -304,7 +318,7 @@ impl Sources {
     }
 
     fn in_file(&self, key: &KeyPath) -> bool {
-        self.layers().any(|layer| layer.item(key).is_some())
+        self.layers().any(|layer| layer.spot(key).is_some())
     }
 }
 
@@ -314,27 +328,34 @@ impl<'s> Layer<'s> {
         self.profile.into_iter().flat_map(|name| ["profile", name])
     }
 
-    fn item(&self, key: &KeyPath) -> Option<&'s Item> {
-        let mut keys = self.prefix().chain(key.keys().iter().map(String::as_str));
-        keys.try_fold(self.file.document.as_item(), |item, name| {
-            item.as_table_like()?.get(name)
-        })
+    fn root(&self) -> Option<&'s Spot> {
+        self.prefix()
+            .try_fold(self.file.root(), |spot, name| spot.get(name))
+    }
+
+    fn spot(&self, key: &KeyPath) -> Option<&'s Spot> {
+        key.keys()
+            .iter()
+            .try_fold(self.root()?, |spot, name| spot.get(name))
     }
 
     fn find(&self, key: &KeyPath) -> Found {
-        let nothing = Found {
+        let mut found = Found {
             depth: 0,
             offset: None,
             ends: false,
         };
-        let root = self.prefix().try_fold(
-            self.file.document.as_table() as &dyn TableLike,
-            |table, name| table.get(name)?.as_table_like(),
-        );
-        match root {
-            Some(root) => find(root, key.keys().iter().map(String::as_str)),
-            None => nothing,
+        let Some(mut spot) = self.root().filter(|root| root.is_table()) else {
+            return found;
+        };
+        for name in key.keys() {
+            let Some(inner) = spot.get(name) else { break };
+            spot = inner;
+            found.depth += 1;
+            found.offset = Some(spot.offset);
         }
+        found.ends = !spot.is_table();
+        found
     }
 
     fn line(&self, offset: Option<usize>) -> Option<usize> {
@@ -342,62 +363,14 @@ impl<'s> Layer<'s> {
     }
 }
 
-fn find<'k>(root: &dyn TableLike, mut keys: impl Iterator<Item = &'k str>) -> Found {
-    let mut table = root;
-    let mut found = Found {
-        depth: 0,
-        offset: None,
-        ends: false,
-    };
-    while let Some((key, item)) = keys.next().and_then(|name| table.get_key_value(name)) {
-        found.depth += 1;
-        let span = key.span().or_else(|| item.span());
-        found.offset = span.map(|span| span.start).or(found.offset);
-        if let Some(inner) = item.as_table_like() {
-            table = inner;
-        } else if let Some((start, inner)) = keys.next().and_then(|at| element(item, at)) {
-            found.depth += 1;
-            found.offset = start.or(found.offset);
-            table = inner;
-        } else {
-            found.ends = true;
-            break;
-        }
-    }
-    found
-}
-
-/// A table of a list of tables by its number, from 0, and where it begins.
-fn element<'i>(item: &'i Item, at: &str) -> Option<(Option<usize>, &'i dyn TableLike)> {
-    let at: usize = at.parse().ok()?;
-    match item.as_array_of_tables() {
-        Some(tables) => {
-            let table = tables.get(at)?;
-            Some((table.span().map(|span| span.start), table))
-        }
-        None => {
-            let value = item.as_array()?.get(at)?;
-            let start = value.span().map(|span| span.start);
-            Some((start, value.as_inline_table()?))
-        }
-    }
-}
-
-/// The line, from 1, of the deepest of `keys` that a document has.
-pub(crate) fn line_of(document: &Document<String>, keys: &[&str]) -> Option<usize> {
-    let offset = find(document.as_table(), keys.iter().copied()).offset?;
-    Some(line_and_column(document.raw(), offset).0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compose::SpecText;
 
     const TEXT: &str = "[sweep]\nname = \"x\"\n\n[train]\noptimizer = { lr = 1e-3 }\nstop.patience = 3\n\n[dataset.b]\npath = \"b\"\n[dataset.a]\npath = \"a\"\n";
 
     fn sources() -> Sources {
-        let file = SpecText::parse(Path::new("s.toml"), TEXT).unwrap();
+        let file = Document::parse(Path::new("s.toml"), TEXT).unwrap();
         Sources::new(vec![file], Vec::new())
     }
 
@@ -426,7 +399,7 @@ mod tests {
     #[test]
     fn names_keep_the_order_of_the_file() {
         let extra = KeyPath::new(["dataset", "c", "path"]);
-        let sources = sources().with(vec![extra.clone()], false);
+        let sources = sources().with(vec![extra.clone()], None);
         assert_eq!(sources.names(&KeyPath::new(["dataset"])), ["b", "a", "c"]);
         assert_eq!(sources.place(&extra), Place::CommandLine);
         let around = KeyPath::new(["dataset", "c"]);
@@ -441,18 +414,12 @@ mod tests {
     }
 
     #[test]
-    fn syntax_errors_name_line_and_column() {
-        let error = SpecText::parse(Path::new("s.toml"), "[sweep]\nname = \n").unwrap_err();
-        assert_eq!(error.problems[0].place.to_string(), "s.toml:2:8");
-    }
-
-    #[test]
     fn the_highest_layer_that_has_a_key_is_its_place() {
         let base = "[train]\nthreads = 2\nloss = { kind = \"bce\", negatives = 3 }\n[profile.quick.train]\nthreads = 1\n";
         let own = "[train]\nloss.kind = \"gbce\"\n[profile.quick.train]\nstop.patience = 1\n";
         let files = || {
             [("base.toml", base), ("s.toml", own)]
-                .map(|(path, text)| SpecText::parse(Path::new(path), text).unwrap())
+                .map(|(path, text)| Document::parse(Path::new(path), text).unwrap())
                 .into_iter()
                 .collect()
         };

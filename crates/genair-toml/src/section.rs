@@ -4,9 +4,9 @@ use figment::error::Kind;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
-use super::key_path::KeyPath;
-use super::meant;
-use super::problem::{Problems, suggestion};
+use crate::key_path::KeyPath;
+use crate::problems::Problems;
+use crate::suggestion::suggestion;
 
 /// Mistakes that are looked for in one table: the table is read again after each.
 const MOST_MISTAKES: usize = 100;
@@ -15,7 +15,7 @@ const MOST_MISTAKES: usize = 100;
 ///
 /// A key that does not fit is reported, taken out, and the rest is read again, so that one pass
 /// finds every mistake. `None` if a key without a default is missing or wrong.
-pub(crate) fn read_section<T: DeserializeOwned>(
+pub fn read_section<T: DeserializeOwned>(
     at: &KeyPath,
     table: &Table,
     problems: &mut Problems<'_>,
@@ -84,7 +84,7 @@ fn report(
             problems.report(
                 &key,
                 format!("unknown key `{key}`"),
-                meant::hint(&section_of(&key), &name, known),
+                problems.hint(&section_of(&key), &name, known),
             );
         }
         Kind::MissingField(name) => {

@@ -8,42 +8,42 @@ use toml::{Table, Value};
 
 /// Keys from the root of a spec to a value. May be empty: the root itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct KeyPath(Vec<String>);
+pub struct KeyPath(Vec<String>);
 
 impl KeyPath {
     /// A path from its keys.
-    pub(crate) fn new<S: Into<String>>(keys: impl IntoIterator<Item = S>) -> Self {
+    pub fn new<S: Into<String>>(keys: impl IntoIterator<Item = S>) -> Self {
         Self(keys.into_iter().map(Into::into).collect())
     }
 
     /// This path, one key further.
-    pub(crate) fn child(&self, key: &str) -> Self {
+    pub fn child(&self, key: &str) -> Self {
         self.join(std::slice::from_ref(&key))
     }
 
     /// This path, several keys further.
-    pub(crate) fn join<S: AsRef<str>>(&self, keys: &[S]) -> Self {
+    pub fn join<S: AsRef<str>>(&self, keys: &[S]) -> Self {
         let further = keys.iter().map(|key| key.as_ref().to_owned());
         Self(self.0.iter().cloned().chain(further).collect())
     }
 
     /// The keys, outermost first.
-    pub(crate) fn keys(&self) -> &[String] {
+    pub fn keys(&self) -> &[String] {
         &self.0
     }
 
     /// Whether this path begins with `keys`.
-    pub(crate) fn starts_with(&self, keys: &[&str]) -> bool {
+    pub fn starts_with(&self, keys: &[&str]) -> bool {
         self.0.len() >= keys.len() && self.0.iter().zip(keys).all(|(own, key)| own == key)
     }
 
     /// The last `n` keys, joined by dots.
-    pub(crate) fn tail(&self, n: usize) -> String {
+    pub fn tail(&self, n: usize) -> String {
         self.0[self.0.len().saturating_sub(n)..].join(".")
     }
 
     /// The value at this path below `root`.
-    pub(crate) fn get<'t>(&self, root: &'t Table) -> Option<&'t Value> {
+    pub fn get<'t>(&self, root: &'t Table) -> Option<&'t Value> {
         let (last, parents) = self.0.split_last()?;
         let mut table = root;
         for key in parents {
@@ -53,7 +53,7 @@ impl KeyPath {
     }
 
     /// The table at this path below `root`, or `root` itself where this has no keys; empty where there is none.
-    pub(crate) fn table(&self, root: &Table) -> Table {
+    pub fn table(&self, root: &Table) -> Table {
         if self.0.is_empty() {
             return root.clone();
         }
@@ -64,7 +64,7 @@ impl KeyPath {
     }
 
     /// Puts `value` at this path below `root`, creating tables on the way.
-    pub(crate) fn set(&self, root: &mut Table, value: Value) {
+    pub fn set(&self, root: &mut Table, value: Value) {
         let Some((last, parents)) = self.0.split_last() else {
             return;
         };
@@ -83,7 +83,7 @@ impl KeyPath {
     }
 
     /// Takes the value at this path out of `root`.
-    pub(crate) fn remove(&self, root: &mut Table) -> Option<Value> {
+    pub fn remove(&self, root: &mut Table) -> Option<Value> {
         let (last, parents) = self.0.split_last()?;
         let mut table = root;
         for key in parents {

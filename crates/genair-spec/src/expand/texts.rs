@@ -1,0 +1,52 @@
+//! Kind `text`: what its vectors are made by.
+
+use std::path::Path;
+
+use figment::providers::Env;
+use genair_archetype::{Installation, VectorsRecipe};
+
+use crate::{SpecFile, SpecOptions};
+
+const SPEC: &str = r#"
+[sweep]
+name = "t"
+backbone = "sasrec"
+representation = ["plain", "own"]
+[dataset.made]
+kind = "synthetic"
+users = 30
+prompt = { item_type = "film", ending = "Who likes it?" }
+[archetype]
+engine = "fake"
+model = "smollm2-135m"
+parallel = 3
+prompt = { preset = "paper-question", fields = ["title", "genres"] }
+[representation.plain]
+kind = "text"
+[representation.own]
+kind = "text"
+encoder = "minilm-l6-v2"
+components = 8
+archetype = { threads = 2, prompt = { max_chars = 40 } }
+"#;
+
+fn file() -> SpecFile {
+    let (path, options) = (Path::new("s.toml"), SpecOptions::default());
+    SpecFile::parse(path, SPEC, &options, Env::raw().filter(|_| false)).unwrap()
+}
+
+/// The recipe's hash is in the identity of runs.
+#[test]
+fn the_recipe_of_texts_is_what_it_was() {
+    let installation = Installation::new("no-such-cache".into());
+    let recipes = file().archetypes().unwrap().into_iter().map(|job| {
+        let catalogue = genair_data::catalogue(&job.data).unwrap();
+        let recipe = VectorsRecipe::new(&catalogue, &job.settings, job.components, &installation);
+        format!("{} {}", job.representation, recipe.unwrap().sha256())
+    });
+    let expected = [
+        "plain 3216fcd926571770d5347a5260a52b3be57aeb7d07633e7cc3c9b8e7890ceff9",
+        "own fd7f9bd9f8baa59f5bab598f9dc46f2fc21930da5feffacf4159830a8bfd75b3",
+    ];
+    assert_eq!(recipes.collect::<Vec<_>>(), expected);
+}

@@ -1,0 +1,20 @@
+//! TOML that people write: documents with the place of each value, layers of them, and sections that are read as
+//! Rust types without stopping at the first mistake.
+//!
+//! Knows no key of any format: those are its users', genair-spec's and genair-report's.
+
+mod document;
+mod key_path;
+mod problem;
+mod problems;
+mod section;
+mod sources;
+mod suggestion;
+
+pub use document::{Document, Spot};
+pub use key_path::KeyPath;
+pub use problem::{Place, Problem, SpecError};
+pub use problems::Problems;
+pub use section::read_section;
+pub use sources::{Hint, Origin, Sources};
+pub use suggestion::{nearest, nearest_few, suggestion};
