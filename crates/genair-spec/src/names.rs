@@ -34,7 +34,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks what axes put into the variants of runs.
+    /// Checks what axes put into the labels of runs.
     pub(crate) fn check_axis_labels(&mut self, axes: &[Axis]) {
         for axis in axes {
             for label in axis.values.iter().map(value_label) {

@@ -1,9 +1,11 @@
 //! The views `leaderboard`, one row per sweep, finished run and result, and `leaderboard_mean`, over seeds.
 
-use genair_protocol::{Cohort, Metric, Protocol, Split};
+use genair_protocol::{Axes, Cohort, Labels, Metric, Protocol, Split};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, FromRow};
 
+use crate::json::Json;
+use crate::labels::LabelColumns;
 use crate::{RunId, Store, StoreError};
 
 /// Which rows of the leaderboard; `None` means all.
@@ -43,18 +45,12 @@ pub struct LeaderboardRow {
     pub sweep: String,
     /// The run's number.
     pub run_id: RunId,
-    /// The dataset's name.
-    pub dataset: String,
-    /// The backbone's name.
-    pub backbone: String,
-    /// The representation's name.
-    pub representation: String,
-    /// Swept axes beyond the named ones; often empty.
-    pub variant: String,
+    /// What tells it from the sweep's other runs.
+    #[serde(flatten)]
+    #[sqlx(flatten, try_from = "LabelColumns")]
+    pub labels: Labels,
     /// Hash of all that decides its numbers but the seed.
     pub configuration: String,
-    /// The run's seed.
-    pub seed: u64,
     /// Validation or test.
     #[sqlx(try_from = "String")]
     pub split: Split,
@@ -84,13 +80,15 @@ pub struct LeaderboardMean {
     pub backbone: String,
     /// The representation's name.
     pub representation: String,
-    /// Swept axes beyond the named ones; often empty.
-    pub variant: String,
+    /// Values of the swept axes beyond these.
+    #[sqlx(try_from = "Json<Axes>")]
+    pub axes: Axes,
     /// Hash of all that its runs share: everything but the seed.
     pub configuration: String,
-    /// What tells it from other configurations of the same labels in the sweep, as in
-    /// `train.optimizer.lr=0.03`; none where there are no such.
-    pub differences: Option<String>,
+    /// What tells it from other configurations of the same labels in the sweep, such as `train.optimizer.lr`; none
+    /// where there are no such.
+    #[sqlx(try_from = "Json<Option<Axes>>")]
+    pub differences: Option<Axes>,
     /// The candidates ranked.
     #[sqlx(try_from = "String")]
     pub protocol: Protocol,
@@ -122,7 +120,7 @@ impl Store {
         let protocols = words(filter.protocol, Protocol::ALL, Protocol::as_str);
         let at_k = filter.k.map(|k| format!("AND results.k = {k}"));
         let sql = format!(
-            "SELECT sweeps.name AS sweep, own.dataset, own.backbone, own.representation, own.variant,
+            "SELECT sweeps.name AS sweep, own.dataset, own.backbone, own.representation, own.axes,
                  own.configuration, apart.differences,
                  results.protocol, results.metric, results.k, results.mean, results.std, results.n
              FROM configuration_metrics AS results
@@ -178,12 +176,4 @@ fn words<T: Copy>(one: Option<T>, all: &[T], name: fn(T) -> &'static str) -> Str
     };
     let wanted = wanted.iter().map(|value| format!("'{}'", name(*value)));
     wanted.collect::<Vec<_>>().join(", ")
-}
-
-/// A variant with what else tells a configuration from others of its labels; see
-/// [`LeaderboardMean::differences`].
-pub fn told_apart(variant: &str, differences: Option<&str>) -> String {
-    let parts = [variant, differences.unwrap_or_default()];
-    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    parts.join(",")
 }

@@ -52,7 +52,7 @@ fn content(store: &mut Store) -> String {
     let tables = [
         "SELECT identity, state, attempts, spec, machine, code_diff, host, best_epoch, pruned_at_epoch,
                 failure_message FROM runs ORDER BY identity",
-        "SELECT identity, name, variant, superseded FROM sweep_runs JOIN runs USING (run_id)
+        "SELECT identity, name, variant, axes, superseded FROM sweep_runs JOIN runs USING (run_id)
          JOIN sweeps USING (sweep_id) ORDER BY identity, name",
         "SELECT identity, epoch, loss, valid, calibration FROM epochs JOIN runs USING (run_id) ORDER BY 1, 2",
         "SELECT identity, metrics.epoch, split, metric, value FROM metrics JOIN runs USING (run_id) ORDER BY 1, 2, 3, 4",
@@ -264,7 +264,7 @@ fn what_cannot_be_merged_is_refused_and_changes_nothing() {
         ),
         (
             &newer,
-            "its tables are of schema version 7000, and this genair knows version 1 alone; \
+            "its tables are of schema version 7000, and this genair knows version 2 alone; \
              use the genair that wrote the file, or choose another file with `--db`",
         ),
         (

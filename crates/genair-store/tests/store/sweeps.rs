@@ -2,7 +2,7 @@
 
 use genair_protocol::{Cohort, Metric, Protocol, Split};
 use genair_store::{
-    LeaderboardFilter, MeanFilter, NewRun, RunFilter, RunState, StoreErrorKind, told_apart,
+    LeaderboardFilter, MeanFilter, NewRun, RunFilter, RunState, StoreErrorKind,
 };
 
 use crate::{Lab, finish, new_run};
@@ -162,11 +162,12 @@ fn a_mean_is_over_runs_that_share_a_configuration() {
         ("c", "c2", "0.03", "0ther", 46),
         ("d", "c3", "0.03", "da7a", 46),
     ] {
+        let mut run = other(identity, configuration, seed);
+        run.labels.axes = (identity == "d").then_some(("lr", rate)).into_iter().collect();
         runs.push(NewRun {
             spec: spec(rate, seed),
             data_sha256: data.to_owned(),
-            variant: if identity == "d" { "lr=0.03" } else { "" }.to_owned(),
-            ..other(identity, configuration, seed)
+            ..run
         });
     }
     for (run, value) in std::iter::zip(lab.register(&runs), [0.25, 0.75, 0.5, 0.125]) {
@@ -186,8 +187,8 @@ fn a_mean_is_over_runs_that_share_a_configuration() {
     let rows: Vec<_> = means
         .iter()
         .map(|row| {
-            let label = told_apart(&row.variant, row.differences.as_deref());
-            (label, row.mean, row.n)
+            let apart = row.axes.and(row.differences.as_ref());
+            (apart.to_string(), row.mean, row.n)
         })
         .collect();
     assert_eq!(
@@ -216,12 +217,12 @@ fn the_leaderboard_has_the_published_columns() {
         .unwrap();
     assert_eq!(
         board.columns.join(", "),
-        "sweep, run_id, dataset, backbone, representation, variant, configuration, seed, split, protocol, cohort, metric, k, value"
+        "sweep, run_id, dataset, backbone, representation, variant, axes, configuration, seed, split, protocol, cohort, metric, k, value"
     );
     let row = serde_json::to_string(&board.rows).unwrap();
     assert_eq!(
         row,
-        r#"[["main",1,"tiny","sasrec","id","alpha=1e-4","c0",44,"test","full","all","ndcg",10,0.75]]"#
+        r#"[["main",1,"tiny","sasrec","id","alpha=1e-4","{\"alpha\":\"1e-4\"}","c0",44,"test","full","all","ndcg",10,0.75]]"#
     );
     let all = lab
         .store
