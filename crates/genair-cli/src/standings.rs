@@ -350,7 +350,10 @@ fn differences(standings: &[Standing], columns: &[Column]) -> Option<String> {
         // What is left are the axes of the representation alone.
         let own = standing.apart.iter().filter(|axis| !has(baseline, *axis));
         let own = own.map(|axis| Axes::from_iter([axis]).to_string());
-        let label: Vec<String> = [standing.representation.clone()].into_iter().chain(own).collect();
+        let label: Vec<String> = [standing.representation.clone()]
+            .into_iter()
+            .chain(own)
+            .collect();
         let label = label.join(" ");
         pairs.entry(label).or_default().push((standing, baseline));
     }
@@ -424,7 +427,10 @@ mod tests {
         "#);
         assert_eq!(compared(vec![row("a", 0.1, None, 1)]), None);
         // A value may hold what stands between axes.
-        let (id, genair) = ([("q", "1,part=both")], [("q", "1,part=both"), ("part", "a\nb")]);
+        let (id, genair) = (
+            [("q", "1,part=both")],
+            [("q", "1,part=both"), ("part", "a\nb")],
+        );
         let rows = vec![
             of("a", "id", &[("q", "1")], 0.7),
             of("a", "id", &id, 0.1),

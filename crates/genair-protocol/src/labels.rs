@@ -29,7 +29,8 @@ impl Axes {
 
     /// The value of an axis.
     pub fn get(&self, axis: &str) -> Option<&str> {
-        self.iter().find_map(|(own, value)| (own == axis).then_some(value))
+        self.iter()
+            .find_map(|(own, value)| (own == axis).then_some(value))
     }
 
     /// Gives an axis that is there another value, in its place; takes it out if the value is empty.
@@ -47,14 +48,19 @@ impl Axes {
 
     /// These axes and then `others`, such as what else tells a configuration from others of its labels.
     pub fn and(&self, others: Option<&Self>) -> Self {
-        self.iter().chain(others.into_iter().flat_map(Self::iter)).collect()
+        self.iter()
+            .chain(others.into_iter().flat_map(Self::iter))
+            .collect()
     }
 }
 
 impl<A: Into<String>, V: Into<String>> FromIterator<(A, V)> for Axes {
     fn from_iter<I: IntoIterator<Item = (A, V)>>(axes: I) -> Self {
         let axes = axes.into_iter();
-        Self(axes.map(|(axis, value)| (axis.into(), value.into())).collect())
+        Self(
+            axes.map(|(axis, value)| (axis.into(), value.into()))
+                .collect(),
+        )
     }
 }
 
@@ -122,7 +128,11 @@ pub struct Labels {
 
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.dataset, self.backbone, self.representation)?;
+        write!(
+            f,
+            "{} {} {}",
+            self.dataset, self.backbone, self.representation
+        )?;
         if !self.axes.is_empty() {
             write!(f, " {}", self.axes)?;
         }
@@ -155,12 +165,21 @@ mod tests {
     fn a_variant_is_written_for_readers() {
         for (axes, variant) in [
             (axes([]), ""),
-            (axes([("alpha", "1e-4"), ("gamma", "4")]), "alpha=1e-4,gamma=4"),
+            (
+                axes([("alpha", "1e-4"), ("gamma", "4")]),
+                "alpha=1e-4,gamma=4",
+            ),
             (axes([("expr", "a=b")]), "expr=a=b"),
-            (axes([("prompt", "who, and why"), ("pca", "64")]), r#"prompt="who, and why",pca=64"#),
+            (
+                axes([("prompt", "who, and why"), ("pca", "64")]),
+                r#"prompt="who, and why",pca=64"#,
+            ),
             (axes([("prompt", "it's \"x\"")]), r#"prompt="it's \"x\"""#),
             (axes([("a=b", "1"), ("c", "")]), r#""a=b"=1,c="#),
-            (axes([("prompt", "one\ntwo\u{1b}")]), r#"prompt="one\ntwo\u001b""#),
+            (
+                axes([("prompt", "one\ntwo\u{1b}")]),
+                r#"prompt="one\ntwo\u001b""#,
+            ),
         ] {
             assert_eq!(axes.to_string(), variant);
         }
@@ -168,7 +187,17 @@ mod tests {
 
     #[test]
     fn what_differs_is_shown_differently_and_comes_back_from_json() {
-        let texts = ["", "1", "1,b=2", "1\",b=\"2", "1\nb", "1\\nb", "a=1", "\"1\"", "é\u{202e}"];
+        let texts = [
+            "",
+            "1",
+            "1,b=2",
+            "1\",b=\"2",
+            "1\nb",
+            "1\\nb",
+            "a=1",
+            "\"1\"",
+            "é\u{202e}",
+        ];
         let mut shown = std::collections::HashSet::new();
         for own in texts {
             for other in texts {
@@ -184,7 +213,8 @@ mod tests {
                 }
             }
         }
-        let variants: std::collections::HashSet<&str> = shown.iter().map(|(shown, _)| &**shown).collect();
+        let variants: std::collections::HashSet<&str> =
+            shown.iter().map(|(shown, _)| &**shown).collect();
         assert_eq!(variants.len(), shown.len());
     }
 
@@ -195,7 +225,10 @@ mod tests {
             axes.replace("beta", "7");
             axes.replace("alpha", value);
             assert_eq!(axes.to_string(), expected);
-            assert_eq!(axes.get("alpha"), Some(value).filter(|value| !value.is_empty()));
+            assert_eq!(
+                axes.get("alpha"),
+                Some(value).filter(|value| !value.is_empty())
+            );
         }
         let more = axes([("b", "2")]);
         assert_eq!(axes([("a", "1")]).and(Some(&more)).to_string(), "a=1,b=2");

@@ -67,7 +67,9 @@ impl Run {
                 Some(self.train_seconds? / epochs as f64)
             }
             Measure::CpuSeconds => self.cpu_seconds,
-            Measure::PeakMemoryMib => self.peak_memory_bytes.map(|bytes| bytes as f64 / 1_048_576.0),
+            Measure::PeakMemoryMib => self
+                .peak_memory_bytes
+                .map(|bytes| bytes as f64 / 1_048_576.0),
         }
     }
 }

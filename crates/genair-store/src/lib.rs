@@ -46,8 +46,9 @@ pub use place::create_folder;
 pub use pruning::{Continued, PeakMemory, PruneDecision, Standing};
 pub use query::{Fetched, QueryResult};
 pub use read::{
-    ByRun, CohortUsers, ColumnKind, CurvePoint, EpochMetric, ItemRecord, Measure, MeasureResults, PagePlace, PageRun,
-    RankedRun, RanksFilter, RunRanks, StoredRanks, SweepRecord, SweptRun, TableColumn, TableInfo,
+    ByRun, CohortUsers, ColumnKind, CurvePoint, EpochMetric, ItemRecord, Measure, MeasureResults,
+    PagePlace, PageRun, RankedRun, RanksFilter, RunRanks, StoredRanks, SweepRecord, SweptRun,
+    TableColumn, TableInfo,
 };
 pub use record::InputKind;
 pub use register::{NewRun, Registered, RunId, SweepId};

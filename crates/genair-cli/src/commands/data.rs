@@ -72,10 +72,8 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
         Data::Export { spec, dataset, out } => {
             let found = datasets(spec, Some(dataset))?;
             let [(_, _, of_dataset)] = found.as_slice() else {
-                let variants: Vec<String> = found
-                    .iter()
-                    .map(|(_, axes, _)| axes.to_string())
-                    .collect();
+                let variants: Vec<String> =
+                    found.iter().map(|(_, axes, _)| axes.to_string()).collect();
                 anyhow::bail!(
                     "`{dataset}` has several variants ({}); choose one with --set",
                     variants.join("; ")

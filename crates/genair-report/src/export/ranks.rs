@@ -78,10 +78,7 @@ fn columns() -> Vec<TableColumn> {
     .into()
 }
 
-fn runs_with_ranks(
-    store: &mut Store,
-    filter: &RanksFilter,
-) -> Result<Vec<RankedRun>, ReportError> {
+fn runs_with_ranks(store: &mut Store, filter: &RanksFilter) -> Result<Vec<RankedRun>, ReportError> {
     require_sweep(store, filter.sweep.as_deref())?;
     let runs = store.ranked_runs(filter)?;
     let without = filter

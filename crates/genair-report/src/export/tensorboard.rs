@@ -63,7 +63,11 @@ pub fn export_tensorboard(
         let Some(started) = details.run.started_at.as_deref() else {
             continue;
         };
-        let events = events(&details, &store.epoch_metrics(run.run_id)?, seconds(started));
+        let events = events(
+            &details,
+            &store.epoch_metrics(run.run_id)?,
+            seconds(started),
+        );
         let bytes: Vec<u8> = events
             .iter()
             .flat_map(|event| record(&event.encode_to_vec()))

@@ -141,7 +141,10 @@ fn with_users(name: &str, users: &BTreeSet<u64>) -> String {
 /// How many users each column is over, run by run.
 fn users_of_cohorts(store: &mut Store, table: &Table) -> Result<Vec<BTreeSet<u64>>, ReportError> {
     let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
-    let runs: BTreeSet<RunId> = cells.flat_map(|cell| &cell.runs).map(|run| run.run).collect();
+    let runs: BTreeSet<RunId> = cells
+        .flat_map(|cell| &cell.runs)
+        .map(|run| run.run)
+        .collect();
     let results = store.test_results(&runs.into_iter().collect::<Vec<_>>())?;
     let cohort = table
         .column_dimensions

@@ -112,7 +112,10 @@ fn series(
 ) -> Vec<Series> {
     let mut drawn = Vec::new();
     for pruned in [true, false] {
-        for run in runs.iter().filter(|run| (run.state == RunState::Pruned) == pruned) {
+        for run in runs
+            .iter()
+            .filter(|run| (run.state == RunState::Pruned) == pruned)
+        {
             let Some(steps) = steps.get(&run.run_id) else {
                 continue; // Nothing is trained.
             };
@@ -129,7 +132,9 @@ fn series(
                 let name = crate::build::text(&Dimension::Backbone, backbone, report);
                 (name, Look::plain(colour))
             };
-            let points = steps.iter().map(|(epoch, valid)| Point::exact(*epoch as f64, *valid));
+            let points = steps
+                .iter()
+                .map(|(epoch, valid)| Point::exact(*epoch as f64, *valid));
             let points: Vec<Point> = points.collect();
             let end = points.last().copied();
             let markers = false;
@@ -151,7 +156,9 @@ fn series(
 fn read(store: &mut Store, runs: &[RunId]) -> Result<BTreeMap<RunId, Steps>, ReportError> {
     let validated = |epochs: Vec<EpochRecord>| -> Steps {
         let epochs = epochs.iter();
-        epochs.filter_map(|own| Some((own.epoch, own.valid?))).collect()
+        epochs
+            .filter_map(|own| Some((own.epoch, own.valid?)))
+            .collect()
     };
     let runs = store.epochs_of(runs)?.into_iter();
     let runs = runs.map(|(run, epochs)| (run, validated(epochs)));

@@ -53,11 +53,15 @@ fn a_table_has_a_row_for_each_value() {
         .map(|row| [0, 1].map(|at| row.labels[at].name.as_str()))
         .collect();
     assert_eq!(rows, [[TEXT, ""], [COMMA, ""], ["1", "2"]]);
-    for format in Format::ALL {
+    for format in [Format::Markdown, Format::Latex] {
         let text = render(&table, format);
-        let lines = text.lines().filter(|line| line.contains("it's"));
-        assert_eq!(lines.count(), 1, "{text}");
+        assert!(text.contains("it's") && !text.contains("\nnew"), "{text}");
     }
+    let text = render(&table, Format::Csv);
+    let mut records = csv::Reader::from_reader(text.as_bytes());
+    assert_eq!(&records.records().next().unwrap().unwrap()[0], TEXT);
+    let json: Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
+    assert_eq!(json["rows"][0]["labels"][0]["name"], TEXT);
     let table = database.table(&spec.replace("\"a\", \"b\"", "\"variant\""));
     let rows = table.rows.iter().map(|row| row.labels[0].name.clone());
     assert_eq!(rows.collect::<Vec<_>>(), variants());
@@ -70,21 +74,31 @@ fn a_table_has_a_row_for_each_value() {
         let values = format!("{}, {}", quoted(TEXT), quoted(COMMA));
         let spec = format!("{spec}\nwhere = {{ a = [{values}] }}\nbaseline = {{ {baseline} }}");
         let table = database.table(&spec);
-        let cells: Vec<_> = table.rows.iter().map(|row| row.cells[0].as_ref().unwrap()).collect();
+        let cells: Vec<_> = table
+            .rows
+            .iter()
+            .map(|row| row.cells[0].as_ref().unwrap())
+            .collect();
         assert_eq!(cells.len(), 2, "{baseline}");
-        assert!(cells[0].comparison.is_some() && cells[1].baseline, "{baseline}");
+        assert!(
+            cells[0].comparison.is_some() && cells[1].baseline,
+            "{baseline}"
+        );
     }
 }
 
 #[test]
 fn a_figure_has_a_place_for_each_value() {
     let mut database = database();
-    let spec = "[figure.f]\nkind = \"sensitivity\"\nsweeps = [\"main\"]\nx = \"a\"\nseries = [\"c\"]";
+    let spec =
+        "[figure.f]\nkind = \"sensitivity\"\nsweeps = [\"main\"]\nx = \"a\"\nseries = [\"c\"]";
     let report = database.report(spec, Lacking::Refuse).unwrap();
     let mut records = csv::Reader::from_reader(report.figures[0].csv.as_bytes());
     let records: Vec<csv::StringRecord> = records.records().map(Result::unwrap).collect();
     for value in [TEXT, COMMA, "1"] {
-        let own = records.iter().filter(|record| record.iter().any(|field| field == value));
+        let own = records
+            .iter()
+            .filter(|record| record.iter().any(|field| field == value));
         assert!(own.count() > 0, "{value}: {records:?}");
     }
 }
@@ -127,20 +141,33 @@ fn every_export_has_the_value() {
     export_ranks(&mut database.store, &filter, ExportFormat::Csv, &ranks).unwrap();
     let mut reader = csv::Reader::from_path(&ranks).unwrap();
     let record = reader.records().next().unwrap().unwrap();
-    assert_eq!((&record[5], axes_of(&record[6])), (variants()[0].as_str(), expected.clone()));
+    assert_eq!(
+        (&record[5], axes_of(&record[6])),
+        (variants()[0].as_str(), expected.clone())
+    );
 
     let folder = database.path("mlruns");
     export_mlflow(&mut database.store, None, &folder, |_, _| {}).unwrap();
-    let runs = std::fs::read_dir(folder.join("1")).unwrap().map(|entry| entry.unwrap().path());
+    let runs = std::fs::read_dir(folder.join("1"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let tags = runs.filter(|path| path.is_dir()).map(|run| {
         let read = |tag: &str| std::fs::read_to_string(run.join("tags").join(tag)).unwrap();
         (read("genair.variant"), axes_of(&read("genair.axes")))
     });
     let tags: Vec<(String, Value)> = tags.collect();
-    assert!(tags.contains(&(variants()[0].clone(), expected)), "{tags:?}");
+    assert!(
+        tags.contains(&(variants()[0].clone(), expected)),
+        "{tags:?}"
+    );
 
     let folder = database.path("events");
-    assert_eq!(export_tensorboard(&mut database.store, &folder, None).unwrap().runs, 3);
+    assert_eq!(
+        export_tensorboard(&mut database.store, &folder, None)
+            .unwrap()
+            .runs,
+        3
+    );
     assert_eq!(std::fs::read_dir(folder.join("main")).unwrap().count(), 3);
 }
 
@@ -149,23 +176,36 @@ fn the_page_and_every_query_tell_values_apart() {
     let mut database = database();
     let page = Page::of(&mut database, &PageSpec::default());
     let places = &page.json("index")["places"];
-    let shown = places.as_array().unwrap().iter().map(|place| place["variant"].clone());
+    let shown = places
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|place| place["variant"].clone());
     assert_eq!(shown.collect::<Vec<_>>(), variants());
-    assert!(variants().iter().all(|variant| escaped(variant) == *variant));
+    assert!(
+        variants()
+            .iter()
+            .all(|variant| escaped(variant) == *variant)
+    );
 
-    let sql = "SELECT DISTINCT axes ->> 'a', variant FROM leaderboard_mean ORDER BY configuration = '', 1 DESC";
+    let sql = "SELECT DISTINCT axes ->> 'a', variant FROM leaderboard_mean ";
     let rows = database.store.query(sql).unwrap().rows;
     for (value, variant) in std::iter::zip([TEXT, COMMA, "1"], variants()) {
-        assert!(rows.contains(&vec![json!(value), json!(variant)]), "{rows:?}");
+        assert!(
+            rows.contains(&vec![json!(value), json!(variant)]),
+            "{rows:?}"
+        );
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/queries");
     for entry in std::fs::read_dir(folder).unwrap() {
         let sql = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         let result = database.store.query(&sql).unwrap();
         if let Some(at) = result.columns.iter().position(|name| name == "variant") {
-            let text = variants()[0].clone();
-            let own = result.rows.iter().filter(|row| row[at] == text);
-            assert!(result.rows.is_empty() || own.count() > 0, "{sql}");
+            let known = variants().map(Value::from);
+            assert!(
+                result.rows.iter().all(|row| known.contains(&row[at])),
+                "{sql}"
+            );
         }
     }
 }

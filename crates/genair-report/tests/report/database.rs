@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use genair_eval::{Membership, evaluate};
 use genair_protocol::{
-    DataFacts, Diagnostic, EvalSpec, ItemPlace, Labels, MachineFacts, Protocol, RunEvent, RunTotals, Split,
+    DataFacts, Diagnostic, EvalSpec, ItemPlace, Labels, MachineFacts, Protocol, RunEvent,
+    RunTotals, Split,
 };
 use genair_report::{Format, Lacking, Report, ReportError, ReportSpec, Table, make_report, render};
 use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, RunId, Store};

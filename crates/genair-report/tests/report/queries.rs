@@ -10,9 +10,27 @@ fn everything() -> Database {
     let mut runs = main_sweep();
     const COMPONENTS: (&str, &str) = ("components", "64");
     let searched: [(_, _, &[(&str, &str)], _, _); 5] = [
-        ("alpha", "genair", &[("alpha", "0"), COMPONENTS], 30.0, End::Finished),
-        ("alpha", "genair", &[("alpha", "1e-2"), COMPONENTS], 20.0, End::Finished),
-        ("alpha", "genair", &[("alpha", "1"), COMPONENTS], 70.0, End::Pruned),
+        (
+            "alpha",
+            "genair",
+            &[("alpha", "0"), COMPONENTS],
+            30.0,
+            End::Finished,
+        ),
+        (
+            "alpha",
+            "genair",
+            &[("alpha", "1e-2"), COMPONENTS],
+            20.0,
+            End::Finished,
+        ),
+        (
+            "alpha",
+            "genair",
+            &[("alpha", "1"), COMPONENTS],
+            70.0,
+            End::Pruned,
+        ),
         ("traps", "id", &[("causal", "true")], 42.0, End::Finished),
         ("traps", "id", &[("causal", "false")], 41.0, End::Finished),
     ];

@@ -14,10 +14,9 @@ use std::time::{Duration, Instant};
 
 use genair_archetype::Installation;
 use genair_protocol::{
-    Labels,
-    BackboneSpec, Cohort, DataFacts, DatasetKind, DatasetSpec, EvalSpec, FailureKind, MachineFacts,
-    Metric, MetricRow, Protocol, RepresentationKind, RepresentationSpec, RunEvent, RunFailure,
-    RunPhase, RunSpec, RunTotals, Split, TrainSpec,
+    BackboneSpec, Cohort, DataFacts, DatasetKind, DatasetSpec, EvalSpec, FailureKind, Labels,
+    MachineFacts, Metric, MetricRow, Protocol, RepresentationKind, RepresentationSpec, RunEvent,
+    RunFailure, RunPhase, RunSpec, RunTotals, Split, TrainSpec,
 };
 use genair_runner::{
     Execution, Interrupt, Outcome, Plan, PlannedRun, SweepReport, Trainer, configuration, identity,

@@ -316,7 +316,9 @@ fn drawn(backbone: &str, search: &str) -> String {
 
 fn variants(text: &str) -> Vec<String> {
     let runs = expand(text, &[]).unwrap().runs;
-    runs.into_iter().map(|run| run.labels.axes.to_string()).collect()
+    runs.into_iter()
+        .map(|run| run.labels.axes.to_string())
+        .collect()
 }
 
 #[test]

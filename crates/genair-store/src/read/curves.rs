@@ -93,7 +93,10 @@ impl Store {
                  GROUP BY epoch ORDER BY epoch";
             let thresholds = sqlx::query_as(thresholds).bind(json_text(runs));
             let thresholds: Vec<(u64, f64, String)> = thresholds.fetch_all(connection).await?;
-            Ok(thresholds.into_iter().map(|(epoch, threshold, _)| (epoch, threshold)).collect())
+            Ok(thresholds
+                .into_iter()
+                .map(|(epoch, threshold, _)| (epoch, threshold))
+                .collect())
         })
     }
 

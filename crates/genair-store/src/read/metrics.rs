@@ -83,7 +83,8 @@ impl Store {
     /// A database that cannot be read.
     pub fn epoch_metrics(&mut self, run: RunId) -> Result<Vec<EpochMetric>, StoreError> {
         self.read(async |connection| {
-            let metrics = "SELECT epoch, split, protocol, cohort, metric, k, value, users FROM metrics
+            let metrics =
+                "SELECT epoch, split, protocol, cohort, metric, k, value, users FROM metrics
                  WHERE run_id = ? AND epoch IS NOT NULL ORDER BY rowid";
             let metrics = sqlx::query_as(metrics).bind(run);
             Ok(metrics.fetch_all(connection).await?)

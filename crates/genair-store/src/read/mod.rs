@@ -35,11 +35,7 @@ struct OfRun<T> {
 
 impl Store {
     /// The rows of a query with a `run_id`, which takes its runs from the JSON array `?1`.
-    fn rows_by_run<T>(
-        &mut self,
-        sql: &'static str,
-        runs: &[RunId],
-    ) -> Result<ByRun<T>, StoreError>
+    fn rows_by_run<T>(&mut self, sql: &'static str, runs: &[RunId]) -> Result<ByRun<T>, StoreError>
     where
         T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {

@@ -3,8 +3,8 @@
 use genair_protocol::{Labels, Protocol, Split};
 use sqlx::FromRow;
 
-use crate::labels::LabelColumns;
 use crate::json::{Json, json_text};
+use crate::labels::LabelColumns;
 use crate::{RunId, Store, StoreError};
 
 /// The ranks of a run on the test split by one protocol.
@@ -73,7 +73,8 @@ impl Store {
         self.read(async |connection| {
             // One row a run instead of one a user. The inner order is that of the table itself, which costs nothing,
             // where an order within the aggregate would sort it again.
-            let ranks = "SELECT run_id, protocol, json_group_array(rank) AS ranks, max(user) AS last
+            let ranks =
+                "SELECT run_id, protocol, json_group_array(rank) AS ranks, max(user) AS last
                  FROM (SELECT run_id, split, protocol, user, rank FROM ranks
                        WHERE run_id IN (SELECT value FROM json_each(?1)) AND split = 'test'
                          AND (?2 IS NULL OR protocol = ?2)

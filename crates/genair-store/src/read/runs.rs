@@ -4,8 +4,8 @@ use genair_protocol::{Axes, Labels};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::labels::LabelColumns;
 use crate::json::{Json, json_text};
+use crate::labels::LabelColumns;
 use crate::{RunId, RunRecord, RunState, Store, StoreError, StoreErrorKind, SweepId};
 
 /// A sweep as it was last swept.

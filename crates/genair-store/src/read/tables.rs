@@ -56,8 +56,10 @@ impl Store {
     /// A database that cannot be read.
     pub fn table_columns(&mut self, table: &str) -> Result<Vec<TableColumn>, StoreError> {
         self.read(async |connection| {
-            let declared = sqlx::query_as("SELECT name, type FROM pragma_table_info(?) ORDER BY cid");
-            let declared: Vec<(String, String)> = declared.bind(table).fetch_all(&mut *connection).await?;
+            let declared =
+                sqlx::query_as("SELECT name, type FROM pragma_table_info(?) ORDER BY cid");
+            let declared: Vec<(String, String)> =
+                declared.bind(table).fetch_all(&mut *connection).await?;
             let undeclared = declared.iter().filter(|(_, kind)| kind.is_empty());
             let undeclared = undeclared.map(|(name, _)| {
                 let name = identifier(name);
@@ -66,10 +68,18 @@ impl Store {
             let undeclared: Vec<String> = undeclared.collect();
             let mut found: Vec<Option<i64>> = Vec::new();
             if !undeclared.is_empty() {
-                let sql = format!("SELECT {} FROM {}", undeclared.join(", "), identifier(table));
+                let sql = format!(
+                    "SELECT {} FROM {}",
+                    undeclared.join(", "),
+                    identifier(table)
+                );
                 // Of names alone, each quoted.
-                let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await?;
-                found = (0..row.len()).map(|at| row.try_get(at)).collect::<Result<_, _>>()?;
+                let row = sqlx::query(AssertSqlSafe(sql))
+                    .fetch_one(connection)
+                    .await?;
+                found = (0..row.len())
+                    .map(|at| row.try_get(at))
+                    .collect::<Result<_, _>>()?;
             }
             let mut found = found.into_iter();
             let column = |(name, kind): (String, String)| {

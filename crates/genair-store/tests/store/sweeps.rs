@@ -1,9 +1,7 @@
 //! Which runs belong to a sweep, and what the leaderboard shows of them.
 
 use genair_protocol::{Cohort, Metric, Protocol, Split};
-use genair_store::{
-    LeaderboardFilter, MeanFilter, NewRun, RunFilter, RunState, StoreErrorKind,
-};
+use genair_store::{LeaderboardFilter, MeanFilter, NewRun, RunFilter, RunState, StoreErrorKind};
 
 use crate::{Lab, finish, new_run};
 
@@ -163,7 +161,10 @@ fn a_mean_is_over_runs_that_share_a_configuration() {
         ("d", "c3", "0.03", "da7a", 46),
     ] {
         let mut run = other(identity, configuration, seed);
-        run.labels.axes = (identity == "d").then_some(("lr", rate)).into_iter().collect();
+        run.labels.axes = (identity == "d")
+            .then_some(("lr", rate))
+            .into_iter()
+            .collect();
         runs.push(NewRun {
             spec: spec(rate, seed),
             data_sha256: data.to_owned(),
