@@ -437,8 +437,8 @@ mod tests {
             of("a", "genair", &genair, 0.15),
         ];
         insta::assert_snapshot!(compared(rows).unwrap(), @r#"
-        representation         pairs  NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
-        genair part="a\nb"         1  +0.0500      -               -             -
+        representation      pairs  NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
+        genair part="a\nb"      1  +0.0500      -               -             -
         "#);
     }
 

@@ -17,19 +17,12 @@ pub(crate) struct LabelColumns {
 
 impl From<LabelColumns> for Labels {
     fn from(columns: LabelColumns) -> Self {
-        let LabelColumns {
-            dataset,
-            backbone,
-            representation,
-            axes,
-            seed,
-        } = columns;
         Self {
-            dataset,
-            backbone,
-            representation,
-            axes,
-            seed,
+            dataset: columns.dataset,
+            backbone: columns.backbone,
+            representation: columns.representation,
+            axes: columns.axes,
+            seed: columns.seed,
         }
     }
 }

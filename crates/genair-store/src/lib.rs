@@ -38,7 +38,7 @@ pub use delete::{Deletion, Doomed, DoomedRun};
 pub use error::{StoreError, StoreErrorKind};
 pub use estimate::{OpenRuns, RunTimes, seconds_left};
 pub use inspect::{RunCounts, RunFilter, RunState, RunSummary, Shown};
-pub use leaderboard::{LeaderboardFilter, LeaderboardMean, LeaderboardRow, MeanFilter};
+pub use leaderboard::{LeaderboardMean, MeanFilter};
 pub use machine::Machine;
 pub use merge::Merged;
 pub use owner::{CodeRevision, Owner, OwnerInfo};
@@ -47,7 +47,7 @@ pub use pruning::{Continued, PeakMemory, PruneDecision, Standing};
 pub use query::{Fetched, QueryResult};
 pub use read::{
     ByRun, CohortUsers, ColumnKind, CurvePoint, EpochMetric, ItemRecord, Measure, MeasureResults,
-    PagePlace, PageRun, RankedRun, RanksFilter, RunRanks, StoredRanks, SweepRecord, SweptRun,
+    PageRun, RankedRun, RanksFilter, RunRanks, StopMetric, StoredRanks, SweepRecord, SweptRun,
     TableColumn, TableInfo,
 };
 pub use record::InputKind;

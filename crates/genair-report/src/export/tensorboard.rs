@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use genair_protocol::Labels;
-use genair_store::{EpochMetric, MetricRecord, RunDetails, RunFilter, RunState, RunSummary, Store};
+use genair_store::{EpochMetric, MetricRecord, RunDetails, RunFilter, RunSummary, Store};
 use prost::Message;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -48,11 +48,10 @@ pub fn export_tensorboard(
     if let Some(name) = sweep {
         require_sweep(store, Some(name))?;
     }
-    let mut runs = store.list_runs(&RunFilter {
+    let runs = store.list_runs(&RunFilter {
         sweep: sweep.map(str::to_owned),
         ..RunFilter::default()
     })?;
-    runs.retain(|run| run.state != RunState::Pending);
     let mut written = EventFiles {
         folder: folder.to_owned(),
         runs: 0,

@@ -53,7 +53,7 @@ impl Index {
         let mut sweeps = store.sweeps()?;
         sweeps.retain(|sweep| wanted.is_empty() || wanted.contains(&sweep.name));
         let runs = store.page_runs(wanted)?;
-        let places = places(store, wanted, &sweeps, &runs)?;
+        let places = places(store, &sweeps, &runs)?;
         Ok(Self {
             made_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             sweeps,
@@ -132,22 +132,24 @@ fn order(measure: &Measure) -> impl Ord + use<> {
     )
 }
 
+/// Where the runs are in the sweeps.
 fn places(
     store: &mut Store,
-    wanted: &[String],
     sweeps: &[SweepRecord],
     runs: &[PageRun],
 ) -> Result<Vec<Place>, ReportError> {
-    let sweeps: HashMap<_, usize> = sweeps.iter().map(|of| of.sweep_id).zip(0..).collect();
     let runs: HashMap<_, usize> = runs.iter().map(|of| of.run_id).zip(0..).collect();
-    let places = store.page_places(wanted)?.into_iter();
-    // One that a sweep has added meanwhile is left for the next page.
-    let places = places.filter_map(|place| {
-        Some(Place {
-            run: *runs.get(&place.run_id)?,
-            sweep: *sweeps.get(&place.sweep_id)?,
-            variant: place.axes.and(place.differences.as_ref()).to_string(),
-        })
-    });
-    Ok(places.collect())
+    let mut places = Vec::new();
+    for (at, sweep) in sweeps.iter().enumerate() {
+        let swept = store.runs_of_sweep(sweep.sweep_id)?.into_iter();
+        // One that a sweep has added meanwhile is left for the next page.
+        places.extend(swept.filter_map(|run| {
+            Some(Place {
+                run: *runs.get(&run.run_id)?,
+                sweep: at,
+                variant: run.labels.axes.and(run.differences.as_ref()).to_string(),
+            })
+        }));
+    }
+    Ok(places)
 }

@@ -21,14 +21,14 @@ pub struct ItemRecord {
     pub interactions: u64,
 }
 
+/// An early-stopping metric, such as `ndcg@10`, and its runs; `None` is of specs without.
+pub type StopMetric = (Option<String>, Vec<RunId>);
+
 /// Epoch, loss, calibration term and validation; `None` where one was not measured or is not finite.
 pub type CurvePoint = (u64, Option<f64>, Option<f64>, Option<f64>);
 
 impl Store {
     /// The epochs of runs.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn epochs_of(&mut self, runs: &[RunId]) -> Result<ByRun<EpochRecord>, StoreError> {
         self.rows_by_run(
             "SELECT run_id, epoch, loss, calibration, train_seconds, valid, best FROM epochs
@@ -39,9 +39,6 @@ impl Store {
 
     /// The curves of all runs that have any, of about `points` epochs each at the most. A thinned curve keeps its
     /// first, its best and its last epoch.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn thinned_curves(
         &mut self,
         points: u32,
@@ -64,14 +61,8 @@ impl Store {
         })
     }
 
-    /// The early-stopping metrics of runs, such as `ndcg@10`, each with its runs; `None` for specs without.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
-    pub fn stop_metrics(
-        &mut self,
-        runs: &[RunId],
-    ) -> Result<Vec<(Option<String>, Vec<RunId>)>, StoreError> {
+    /// The early-stopping metrics of runs.
+    pub fn stop_metrics(&mut self, runs: &[RunId]) -> Result<Vec<StopMetric>, StoreError> {
         self.read(async |connection| {
             let metrics = "SELECT json_extract(spec, '$.train.stop.metric'), json_group_array(run_id ORDER BY run_id)
                  FROM runs WHERE run_id IN (SELECT value FROM json_each(?)) GROUP BY 1";
@@ -82,9 +73,6 @@ impl Store {
     }
 
     /// By epoch of a judgement, the threshold that the last of these runs to be judged there was held against.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn prune_thresholds(&mut self, runs: &[RunId]) -> Result<Vec<(u64, f64)>, StoreError> {
         self.read(async |connection| {
             // Columns beside max() are those of the row that has it.
@@ -101,9 +89,6 @@ impl Store {
     }
 
     /// The pictures of the item spaces of runs, epoch by epoch.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn item_spaces(&mut self, runs: &[RunId]) -> Result<ByRun<ItemRecord>, StoreError> {
         self.rows_by_run(
             "SELECT run_id, epoch, item, x, y, interactions FROM item_space
@@ -113,9 +98,6 @@ impl Store {
     }
 
     /// Measures of the item spaces of runs, name by name.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn diagnostics_of(
         &mut self,
         runs: &[RunId],

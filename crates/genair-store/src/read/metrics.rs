@@ -66,9 +66,6 @@ pub struct CohortUsers {
 
 impl Store {
     /// Results of runs on the test split.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn test_results(&mut self, runs: &[RunId]) -> Result<ByRun<MetricRecord>, StoreError> {
         self.rows_by_run(
             "SELECT run_id, split, protocol, cohort, metric, k, value, users FROM metrics
@@ -78,9 +75,6 @@ impl Store {
     }
 
     /// Metrics of a run's epochs, as they were told.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn epoch_metrics(&mut self, run: RunId) -> Result<Vec<EpochMetric>, StoreError> {
         self.read(async |connection| {
             let metrics =
@@ -92,9 +86,6 @@ impl Store {
     }
 
     /// The results of all runs, measure by measure.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn results_by_measure(&mut self) -> Result<Vec<MeasureResults>, StoreError> {
         /// A row a measure: a row a result would be built and torn down a million times.
         #[derive(FromRow)]
@@ -124,9 +115,6 @@ impl Store {
 
     /// How many users each cohort has, where one metric was measured by one protocol: they are the same for every
     /// other.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn cohort_users(&mut self, measure: &Measure) -> Result<Vec<CohortUsers>, StoreError> {
         self.read(async |connection| {
             let users = "SELECT DISTINCT coalesce(sequences_sha256, 'raw ' || data_sha256) AS data, head_item,

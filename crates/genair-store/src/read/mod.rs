@@ -1,4 +1,5 @@
 //! What reports, exports and the page are made of, read as typed rows. What a value means to them is their business.
+//! Where a function says nothing else, it fails on a database that cannot be read, and on that alone.
 
 mod curves;
 mod metrics;
@@ -15,9 +16,9 @@ use sqlx::sqlite::SqliteRow;
 use crate::json::json_text;
 use crate::{RunId, Store, StoreError};
 
-pub use curves::{CurvePoint, ItemRecord};
+pub use curves::{CurvePoint, ItemRecord, StopMetric};
 pub use metrics::{CohortUsers, EpochMetric, Measure, MeasureResults};
-pub use page::{PagePlace, PageRun};
+pub use page::PageRun;
 pub use ranks::{RankedRun, RanksFilter, RunRanks, StoredRanks};
 pub use runs::{SweepRecord, SweptRun};
 pub use tables::{ColumnKind, TableColumn, TableInfo};

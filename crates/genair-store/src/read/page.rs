@@ -1,12 +1,11 @@
 //! What the page knows of every run from the start, in its own form, and the files of runs.
 
-use genair_protocol::Axes;
 use serde::Serialize;
 use sqlx::FromRow;
 
 use super::ByRun;
-use crate::json::{Json, json_text};
-use crate::{ArtefactRecord, InputRecord, Machine, RunId, RunState, Store, StoreError, SweepId};
+use crate::json::json_text;
+use crate::{ArtefactRecord, InputRecord, Machine, RunId, RunState, Store, StoreError};
 
 /// A run, once, whatever sweeps describe it. What only an execution can tell is `None` until then.
 #[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
@@ -73,26 +72,8 @@ pub struct PageRun {
     pub finished_at: Option<String>,
 }
 
-/// A run in a sweep that describes it now.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
-pub struct PagePlace {
-    /// The run.
-    pub run_id: RunId,
-    /// The sweep.
-    pub sweep_id: SweepId,
-    /// Values of the swept axes beyond the named ones.
-    #[sqlx(try_from = "Json<Axes>")]
-    pub axes: Axes,
-    /// What tells its configuration from others of the same labels in the sweep; none where there are no such.
-    #[sqlx(try_from = "Json<Option<Axes>>")]
-    pub differences: Option<Axes>,
-}
-
 impl Store {
     /// The runs of the sweeps with these names, or of all if there are no names, by number.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn page_runs(&mut self, sweeps: &[String]) -> Result<Vec<PageRun>, StoreError> {
         self.read(async |connection| {
             let runs = "SELECT run_id, state, dataset, backbone, representation, seed,
@@ -114,28 +95,7 @@ impl Store {
         })
     }
 
-    /// Where those runs are in the sweeps, sweep by sweep.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
-    pub fn page_places(&mut self, sweeps: &[String]) -> Result<Vec<PagePlace>, StoreError> {
-        self.read(async |connection| {
-            let places = "SELECT runs.run_id, sweep_runs.sweep_id, sweep_runs.axes, differences
-                 FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
-                 LEFT JOIN configurations AS own ON own.sweep_id = sweep_runs.sweep_id
-                      AND own.configuration = runs.configuration AND own.axes = sweep_runs.axes
-                 LEFT JOIN configuration_differences AS apart ON apart.configuration_id = own.configuration_id
-                 WHERE (?1 = '[]' OR name IN (SELECT value FROM json_each(?1))) AND NOT superseded
-                 ORDER BY sweep_runs.sweep_id, runs.run_id";
-            let places = sqlx::query_as(places).bind(json_text(sweeps));
-            Ok(places.fetch_all(connection).await?)
-        })
-    }
-
     /// The machines that runs ran on, one each.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn machines_of(&mut self, runs: &[RunId]) -> Result<ByRun<Machine>, StoreError> {
         self.rows_by_run(
             "SELECT run_id, machines.* FROM runs JOIN machines USING (machine)
@@ -145,9 +105,6 @@ impl Store {
     }
 
     /// The artefacts of earlier stages that runs read, by kind.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn inputs_of(&mut self, runs: &[RunId]) -> Result<ByRun<InputRecord>, StoreError> {
         self.rows_by_run(
             "SELECT run_id, kind, path, sha256 FROM run_inputs
@@ -157,9 +114,6 @@ impl Store {
     }
 
     /// The files that runs wrote, by kind and path.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn artefacts_of(&mut self, runs: &[RunId]) -> Result<ByRun<ArtefactRecord>, StoreError> {
         self.rows_by_run(
             "SELECT run_id, kind, path, sha256, bytes FROM artefacts

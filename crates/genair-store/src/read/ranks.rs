@@ -62,9 +62,6 @@ pub struct RankedRun {
 
 impl Store {
     /// The ranks of runs on the test split, by one protocol or by all.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn test_ranks(
         &mut self,
         runs: &[RunId],
@@ -87,11 +84,8 @@ impl Store {
         })
     }
 
-    /// How many ranks each finished run has on the test split by `protocols`; the best on the validation split (NDCG@10,
-    /// full ranking, everyone) first.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
+    /// How many ranks each finished run has on the test split by `protocols`; the best on the validation split
+    /// (NDCG@10, full ranking, everyone) first.
     pub fn stored_ranks(&mut self, protocols: &[Protocol]) -> Result<Vec<StoredRanks>, StoreError> {
         let protocols: Vec<&str> = protocols.iter().map(|own| own.as_str()).collect();
         self.read(async |connection| {
@@ -111,9 +105,6 @@ impl Store {
     }
 
     /// The finished runs that pass `filter` and have ranks, once for every sweep they belong to.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn ranked_runs(&mut self, filter: &RanksFilter) -> Result<Vec<RankedRun>, StoreError> {
         self.read(async |connection| {
             let runs = "SELECT runs.run_id, sweeps.name AS sweep, dataset, backbone, representation, axes,
@@ -134,9 +125,6 @@ impl Store {
     }
 
     /// Each user of a run, from 1, and the rank of the user's target, from 0.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn user_ranks(
         &mut self,
         run: RunId,

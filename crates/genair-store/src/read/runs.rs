@@ -74,9 +74,6 @@ pub struct SweptRun {
 
 impl Store {
     /// All sweeps, the first that was swept first.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn sweeps(&mut self) -> Result<Vec<SweepRecord>, StoreError> {
         self.read(async |connection| {
             let sweeps = "SELECT sweep_id, name, spec_path, spec_text, updated_at FROM sweeps ORDER BY sweep_id";
@@ -85,9 +82,6 @@ impl Store {
     }
 
     /// The runs that a sweep describes now, as they were planned.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn runs_of_sweep(&mut self, sweep: SweepId) -> Result<Vec<SweptRun>, StoreError> {
         self.read(async |connection| {
             let runs = "SELECT runs.run_id, state, sweeps.name AS sweep, runs.dataset, runs.backbone,
@@ -119,9 +113,6 @@ impl Store {
     }
 
     /// All backbones, first planned first; built-in ones, which train no representation, at the end.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn backbones(&mut self) -> Result<Vec<String>, StoreError> {
         self.in_order(
             "SELECT backbone FROM runs GROUP BY backbone ORDER BY min(plugin_sha256 IS NULL), min(run_id)",
@@ -129,9 +120,6 @@ impl Store {
     }
 
     /// All representations, first planned first; that of built-in backbones at the end.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn representations(&mut self) -> Result<Vec<String>, StoreError> {
         self.in_order(
             "SELECT representation FROM runs GROUP BY representation
@@ -144,9 +132,6 @@ impl Store {
     }
 
     /// Rows of the `runs` table, by number.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn run_records(&mut self, runs: &[RunId]) -> Result<Vec<RunRecord>, StoreError> {
         self.read(async |connection| {
             let records = "SELECT * FROM runs WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id";

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, FromRow, Row};
 
-use crate::{Store, StoreError};
+use crate::{Fetched, Store, StoreError};
 
 /// A table or view that people may read.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -36,9 +36,6 @@ pub struct TableColumn {
 
 impl Store {
     /// All tables and views, by name.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn tables(&mut self) -> Result<Vec<TableInfo>, StoreError> {
         self.read(async |connection| {
             let tables = "SELECT name, type = 'view' AS is_view FROM sqlite_schema
@@ -51,9 +48,6 @@ impl Store {
 
     /// The columns of a table or view, in order; none of one that is not there. A view's computed column, such as
     /// `mean`, declares no type: its values tell, all of them.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn table_columns(&mut self, table: &str) -> Result<Vec<TableColumn>, StoreError> {
         self.read(async |connection| {
             let declared =
@@ -107,9 +101,13 @@ impl Store {
     pub fn table_rows<E: From<StoreError>>(
         &mut self,
         table: &str,
-        take: impl FnMut(Vec<Value>) -> Result<(), E>,
+        mut take: impl FnMut(Vec<Value>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.query_each(&format!("SELECT * FROM {}", identifier(table)), take)
+        let rows = format!("SELECT * FROM {}", identifier(table));
+        self.query_streamed(&rows, |fetched| match fetched {
+            Fetched::Columns(_) => Ok(()),
+            Fetched::Row(row) => take(row),
+        })
     }
 }
 

@@ -1,9 +1,6 @@
 //! One database's runs in another.
 
-use genair_protocol::Split;
-use genair_store::{
-    Claim, FailedRuns, LeaderboardFilter, Merged, NewRun, RunState, Store, StoreErrorKind,
-};
+use genair_store::{Claim, FailedRuns, Merged, NewRun, RunState, Store, StoreErrorKind};
 
 use crate::opening::set_version;
 use crate::{Lab, events, failed, finish, new_run, owner};
@@ -197,14 +194,10 @@ fn results_that_should_be_equal_and_are_not_are_named() {
 fn the_sweep_that_was_swept_last_decides_the_leaderboard() {
     // Both have a run with the same labels, but of another identity: another version of the data, say.
     let test_values = |lab: &mut Lab| -> Vec<f64> {
-        let rows = lab
-            .store
-            .leaderboard(&LeaderboardFilter::default())
-            .unwrap();
-        let test = rows
-            .iter()
-            .filter(|row| row.split == Split::Test && row.metric.as_str() == "ndcg");
-        test.map(|row| row.value).collect()
+        let values = "SELECT value FROM leaderboard WHERE split = 'test' AND metric = 'ndcg'
+                      ORDER BY sweep, run_id";
+        let rows = lab.store.query(values).unwrap().rows;
+        rows.iter().map(|row| row[0].as_f64().unwrap()).collect()
     };
     let make = |identity: &str, ndcg: f64, text: &str| {
         let mut lab = Lab::new();
