@@ -396,6 +396,47 @@ fn children_and_threads_are_started_in_one_place() {
     );
 }
 
+/// How statements begin, or go on.
+const SQL: &[&str] = &["SELECT ", "INSERT INTO", "UPDATE ", "DELETE FROM"];
+
+/// The one place for statements, and tests' support.
+const WITH_SQL: &[&str] = &["crates/genair-store/", "crates/genair-test-support/"];
+
+/// Says which lines of a source file, up to its tests, hold SQL; comments may speak of it.
+fn own_sql(text: &str) -> Vec<usize> {
+    let program = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = program.lines().zip(1..);
+    let code = lines.filter(|(line, _)| !line.trim_start().starts_with("//"));
+    code.filter(|(line, _)| SQL.iter().any(|words| line.contains(words)))
+        .map(|(_, number)| number)
+        .collect()
+}
+
+#[test]
+fn statements_are_in_one_place() {
+    let root = root();
+    let mut violations = Vec::new();
+    let folders = ["crates", "plugins"].map(|folder| fs::read_dir(root.join(folder)).unwrap());
+    for package in folders.into_iter().flatten() {
+        let mut files = Vec::new();
+        sources(&package.unwrap().path().join("src"), &mut files);
+        for file in files {
+            let name = file.strip_prefix(&root).unwrap().to_string_lossy();
+            if WITH_SQL.iter().any(|place| name.starts_with(place)) {
+                continue;
+            }
+            for line in own_sql(&fs::read_to_string(&file).unwrap()) {
+                violations.push(format!(
+                    "{name}:{line}: SQL belongs to genair-store, which gives rows as values"
+                ));
+            }
+        }
+    }
+    assert_none(&violations);
+    let text = "// SELECT 1\nquery(\"SELECT 1\")\n/// UPDATE it\n\"DELETE FROM runs\"\n#[cfg(test)]\n\"SELECT 2\"";
+    assert_eq!(own_sql(text), [2, 4]);
+}
+
 #[test]
 fn no_profile_aborts_on_panic() {
     let mut violations = Vec::new();

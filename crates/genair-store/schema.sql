@@ -5,7 +5,7 @@
 -- "GnAR": how this program knows its own databases from those of others.
 PRAGMA application_id = 0x476E4152;
 -- A database of another version is refused, never changed.
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE sweeps (
     sweep_id   INTEGER PRIMARY KEY,
@@ -115,13 +115,15 @@ CREATE INDEX runs_by_owner ON runs (owner) WHERE owner IS NOT NULL;
 CREATE TABLE sweep_runs (
     sweep_id   INTEGER NOT NULL REFERENCES sweeps (sweep_id) ON DELETE CASCADE,
     run_id     INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
-    variant    TEXT NOT NULL, -- swept axes beyond the named ones, such as alpha=1e-4; often empty
+    -- Swept axes beyond the named ones, in order, as in {"alpha":"1e-4"}; often {}.
+    axes       TEXT NOT NULL CHECK (json_type(axes) = 'object'),
+    variant    TEXT NOT NULL, -- the axes as they are shown, as in alpha=1e-4
     superseded INTEGER NOT NULL DEFAULT 0 CHECK (superseded IN (0, 1)), -- the sweep's present spec does not describe it
     PRIMARY KEY (sweep_id, run_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX sweep_runs_by_run ON sweep_runs (run_id);
-CREATE INDEX sweep_runs_by_variant ON sweep_runs (sweep_id, variant);
+CREATE INDEX sweep_runs_by_axes ON sweep_runs (sweep_id, axes);
 
 CREATE TABLE epochs (
     run_id        INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
@@ -232,14 +234,15 @@ CREATE TABLE configurations (
     dataset          TEXT NOT NULL,
     backbone         TEXT NOT NULL,
     representation   TEXT NOT NULL,
+    axes             TEXT NOT NULL, -- sweep_runs.axes
     variant          TEXT NOT NULL,
     runs             INTEGER NOT NULL CHECK (runs >= 1), -- finished ones
     seeds            TEXT NOT NULL, -- theirs, in order, as in 44, 45, 46
     run_id           INTEGER NOT NULL, -- the first of them, for what all have in common
-    UNIQUE (sweep_id, configuration, variant)
+    UNIQUE (sweep_id, configuration, axes)
 ) STRICT;
 
-CREATE INDEX configurations_by_labels ON configurations (sweep_id, dataset, backbone, representation, variant);
+CREATE INDEX configurations_by_labels ON configurations (sweep_id, dataset, backbone, representation, axes);
 
 -- Results over the seeds. std is that of the sample (n - 1), NULL for a single run.
 CREATE TABLE configuration_metrics (
@@ -258,10 +261,10 @@ CREATE TABLE configuration_metrics (
 CREATE INDEX configuration_metrics_by_configuration ON configuration_metrics (configuration_id);
 
 -- Finished runs by configuration; takes configurations to be computed anew.
-CREATE VIEW configuration_runs (sweep_id, configuration, variant, dataset, backbone, representation, seed, run_id)
+CREATE VIEW configuration_runs (sweep_id, configuration, axes, variant, dataset, backbone, representation, seed, run_id)
 AS SELECT
-    sweep_runs.sweep_id, runs.configuration, sweep_runs.variant, runs.dataset, runs.backbone, runs.representation,
-    runs.seed, runs.run_id
+    sweep_runs.sweep_id, runs.configuration, sweep_runs.axes, sweep_runs.variant, runs.dataset, runs.backbone,
+    runs.representation, runs.seed, runs.run_id
 FROM sweep_runs
 JOIN runs ON runs.run_id = sweep_runs.run_id
 WHERE sweep_runs.superseded = 0 AND runs.state = 'finished';
@@ -270,8 +273,8 @@ WHERE sweep_runs.superseded = 0 AND runs.state = 'finished';
 -- SQLite has sqrt() only where it was compiled in, so Newton's method: down from above the root until it
 -- falls no more.
 CREATE VIEW configuration_moments
-    (sweep_id, configuration, variant, split, protocol, cohort, metric, k, mean, std, n)
-AS SELECT sweep_id, configuration, variant, split, protocol, cohort, metric, k, mean,
+    (sweep_id, configuration, axes, split, protocol, cohort, metric, k, mean, std, n)
+AS SELECT sweep_id, configuration, axes, split, protocol, cohort, metric, k, mean,
     CASE WHEN variance > 0 THEN (
         WITH RECURSIVE newton (root, last) AS (
             SELECT variance + 1, variance + 2
@@ -282,7 +285,7 @@ AS SELECT sweep_id, configuration, variant, split, protocol, cohort, metric, k, 
     ) ELSE variance END,
     n
 FROM (
-    SELECT sweep_id, configuration, variant, split, protocol, cohort, metric, k,
+    SELECT sweep_id, configuration, axes, split, protocol, cohort, metric, k,
         avg(value) AS mean,
         CASE
             WHEN count(*) = 1 THEN NULL
@@ -292,72 +295,72 @@ FROM (
         count(*) AS n
     FROM configuration_runs
     JOIN metrics ON metrics.run_id = configuration_runs.run_id AND metrics.epoch IS NULL
-    GROUP BY sweep_id, configuration, variant, split, protocol, cohort, metric, k
+    GROUP BY sweep_id, configuration, axes, split, protocol, cohort, metric, k
 );
 
 CREATE TRIGGER configurations_refreshed INSTEAD OF INSERT ON configuration_runs
 BEGIN
     DELETE FROM configuration_metrics WHERE configuration_id = (
         SELECT configuration_id FROM configurations
-        WHERE sweep_id = NEW.sweep_id AND configuration = NEW.configuration AND variant = NEW.variant
+        WHERE sweep_id = NEW.sweep_id AND configuration = NEW.configuration AND axes = NEW.axes
     );
     INSERT INTO configurations
-        (sweep_id, configuration, variant, dataset, backbone, representation, runs, seeds, run_id)
-    SELECT sweep_id, configuration, variant, dataset, backbone, representation, count(*), group_concat(seed, ', '),
-        min(run_id)
+        (sweep_id, configuration, axes, variant, dataset, backbone, representation, runs, seeds, run_id)
+    SELECT sweep_id, configuration, axes, variant, dataset, backbone, representation, count(*),
+        group_concat(seed, ', '), min(run_id)
     FROM (
         SELECT * FROM configuration_runs
-        WHERE sweep_id = NEW.sweep_id AND configuration = NEW.configuration AND variant = NEW.variant
+        WHERE sweep_id = NEW.sweep_id AND configuration = NEW.configuration AND axes = NEW.axes
         ORDER BY seed
     )
     WHERE TRUE
-    GROUP BY sweep_id, configuration, variant
-    ON CONFLICT (sweep_id, configuration, variant) DO UPDATE
+    GROUP BY sweep_id, configuration, axes
+    ON CONFLICT (sweep_id, configuration, axes) DO UPDATE
     SET runs = excluded.runs, seeds = excluded.seeds, run_id = excluded.run_id;
     DELETE FROM configurations
-    WHERE sweep_id = NEW.sweep_id AND configuration = NEW.configuration AND variant = NEW.variant
+    WHERE sweep_id = NEW.sweep_id AND configuration = NEW.configuration AND axes = NEW.axes
       AND NOT EXISTS (
           SELECT 1 FROM configuration_runs
-          WHERE sweep_id = NEW.sweep_id AND configuration = NEW.configuration AND variant = NEW.variant
+          WHERE sweep_id = NEW.sweep_id AND configuration = NEW.configuration AND axes = NEW.axes
       );
     INSERT INTO configuration_metrics (configuration_id, split, protocol, cohort, metric, k, mean, std, n)
     SELECT configuration_id, split, protocol, cohort, metric, k, mean, std, n
     FROM configuration_moments AS moments
-    JOIN configurations USING (sweep_id, configuration, variant)
+    JOIN configurations USING (sweep_id, configuration, axes)
     WHERE moments.sweep_id = NEW.sweep_id AND moments.configuration = NEW.configuration
-      AND moments.variant = NEW.variant;
+      AND moments.axes = NEW.axes;
 END;
 
 -- A run becomes a result, or stops being one. Its metrics are there by then.
 CREATE TRIGGER configurations_of_run AFTER UPDATE OF state ON runs
 WHEN (OLD.state = 'finished') <> (NEW.state = 'finished')
 BEGIN
-    INSERT INTO configuration_runs (sweep_id, configuration, variant)
-    SELECT sweep_id, NEW.configuration, variant FROM sweep_runs WHERE run_id = NEW.run_id;
+    INSERT INTO configuration_runs (sweep_id, configuration, axes)
+    SELECT sweep_id, NEW.configuration, axes FROM sweep_runs WHERE run_id = NEW.run_id;
 END;
 
 -- A finished run enters a sweep, changes its place there, or leaves it.
 CREATE TRIGGER configurations_of_new_place AFTER INSERT ON sweep_runs
 WHEN (SELECT state = 'finished' FROM runs WHERE run_id = NEW.run_id)
 BEGIN
-    INSERT INTO configuration_runs (sweep_id, configuration, variant)
-    SELECT NEW.sweep_id, configuration, NEW.variant FROM runs WHERE run_id = NEW.run_id;
+    INSERT INTO configuration_runs (sweep_id, configuration, axes)
+    SELECT NEW.sweep_id, configuration, NEW.axes FROM runs WHERE run_id = NEW.run_id;
 END;
 
-CREATE TRIGGER configurations_of_changed_place AFTER UPDATE OF variant, superseded ON sweep_runs
-WHEN (OLD.variant <> NEW.variant OR OLD.superseded <> NEW.superseded)
+CREATE TRIGGER configurations_of_changed_place AFTER UPDATE OF axes, superseded ON sweep_runs
+WHEN (OLD.axes <> NEW.axes OR OLD.superseded <> NEW.superseded)
     AND (SELECT state = 'finished' FROM runs WHERE run_id = NEW.run_id)
 BEGIN
-    INSERT INTO configuration_runs (sweep_id, configuration, variant)
-    SELECT OLD.sweep_id, configuration, OLD.variant FROM runs WHERE run_id = NEW.run_id;
-    INSERT INTO configuration_runs (sweep_id, configuration, variant)
-    SELECT NEW.sweep_id, configuration, NEW.variant FROM runs WHERE run_id = NEW.run_id;
+    INSERT INTO configuration_runs (sweep_id, configuration, axes)
+    SELECT OLD.sweep_id, configuration, OLD.axes FROM runs WHERE run_id = NEW.run_id;
+    INSERT INTO configuration_runs (sweep_id, configuration, axes)
+    SELECT NEW.sweep_id, configuration, NEW.axes FROM runs WHERE run_id = NEW.run_id;
 END;
 
 CREATE TRIGGER configurations_of_old_place AFTER DELETE ON sweep_runs
 BEGIN
-    INSERT INTO configuration_runs (sweep_id, configuration, variant)
-    SELECT OLD.sweep_id, configuration, OLD.variant FROM runs WHERE run_id = OLD.run_id;
+    INSERT INTO configuration_runs (sweep_id, configuration, axes)
+    SELECT OLD.sweep_id, configuration, OLD.axes FROM runs WHERE run_id = OLD.run_id;
 END;
 
 -- A run goes for good: it leaves its sweeps while its labels are still there.
@@ -367,12 +370,13 @@ BEGIN
 END;
 
 -- Where configurations of a sweep have the same labels, as they may after a merge: what tells each from the
--- others, as in data=1a2b3c4d5e6f,train.optimizer.lr=0.03. No row for a configuration that has its labels alone.
+-- others, as in {"data":"1a2b3c4d5e6f","train.optimizer.lr":"0.03"}. No row for a configuration that has its labels
+-- alone.
 CREATE VIEW configuration_differences (configuration_id, differences)
 AS WITH alike AS (
     SELECT configuration_id, run_id, min(configuration_id) OVER labels AS first, count(*) OVER labels AS configurations
     FROM configurations
-    WINDOW labels AS (PARTITION BY sweep_id, dataset, backbone, representation, variant)
+    WINDOW labels AS (PARTITION BY sweep_id, dataset, backbone, representation, axes)
 ),
 several AS (
     SELECT alike.*, spec, data_sha256, plugin_sha256, results_version
@@ -398,7 +402,7 @@ differing AS (
     SELECT first, key FROM facts
     GROUP BY first, key HAVING count(*) < configurations OR min(value) <> max(value)
 )
-SELECT configuration_id, group_concat(key || '=' || value, ',')
+SELECT configuration_id, json_group_object(key, value)
 FROM (
     SELECT configuration_id, key, value FROM facts
     WHERE (first, key) IN (SELECT first, key FROM differing)
@@ -413,11 +417,12 @@ GROUP BY configuration_id;
 -- Views for the usual questions; docs/results-schema.md explains each.
 
 CREATE VIEW leaderboard
-    (sweep, run_id, dataset, backbone, representation, variant, configuration, seed, split, protocol, cohort, metric, k,
-     value)
+    (sweep, run_id, dataset, backbone, representation, variant, axes, configuration, seed, split, protocol, cohort,
+     metric, k, value)
 AS SELECT
-    sweeps.name, runs.run_id, runs.dataset, runs.backbone, runs.representation, sweep_runs.variant, runs.configuration,
-    runs.seed, metrics.split, metrics.protocol, metrics.cohort, metrics.metric, metrics.k, metrics.value
+    sweeps.name, runs.run_id, runs.dataset, runs.backbone, runs.representation, sweep_runs.variant, sweep_runs.axes,
+    runs.configuration, runs.seed, metrics.split, metrics.protocol, metrics.cohort, metrics.metric, metrics.k,
+    metrics.value
 FROM sweep_runs
 JOIN sweeps ON sweeps.sweep_id = sweep_runs.sweep_id
 JOIN runs ON runs.run_id = sweep_runs.run_id
@@ -426,9 +431,10 @@ WHERE sweep_runs.superseded = 0 AND runs.state = 'finished' AND metrics.epoch IS
 
 -- The leaderboard over seeds. std is that of the sample (n - 1), NULL for a single run.
 CREATE VIEW leaderboard_mean
-    (sweep, dataset, backbone, representation, variant, configuration, split, protocol, cohort, metric, k, mean, std, n)
+    (sweep, dataset, backbone, representation, variant, axes, configuration, split, protocol, cohort, metric, k, mean,
+     std, n)
 AS SELECT
-    sweeps.name, own.dataset, own.backbone, own.representation, own.variant, own.configuration, results.split,
+    sweeps.name, own.dataset, own.backbone, own.representation, own.variant, own.axes, own.configuration, results.split,
     results.protocol, results.cohort, results.metric, results.k, results.mean, results.std, results.n
 FROM configuration_metrics AS results
 JOIN configurations AS own ON own.configuration_id = results.configuration_id
@@ -437,11 +443,11 @@ JOIN sweeps ON sweeps.sweep_id = own.sweep_id;
 -- Test results of the configuration of each backbone that is best on the validation split (NDCG@10,
 -- full ranking, everyone, mean over seeds). Choosing by the test split would report luck.
 CREATE VIEW best_per_backbone
-    (sweep, dataset, backbone, representation, variant, configuration, valid_ndcg_10, protocol, cohort, metric, k,
+    (sweep, dataset, backbone, representation, variant, axes, configuration, valid_ndcg_10, protocol, cohort, metric, k,
      mean, std, n)
 AS WITH best AS (
     -- Columns beside max() are those of the row that has it: https://www.sqlite.org/lang_select.html#bareagg.
-    SELECT own.sweep_id, own.dataset, own.backbone, own.representation, own.variant, own.configuration,
+    SELECT own.sweep_id, own.dataset, own.backbone, own.representation, own.variant, own.axes, own.configuration,
         valid.configuration_id, max(valid.mean) AS valid_ndcg_10
     FROM configuration_metrics AS valid
     JOIN configurations AS own ON own.configuration_id = valid.configuration_id
@@ -449,7 +455,7 @@ AS WITH best AS (
         AND valid.metric = 'ndcg' AND valid.k = 10
     GROUP BY own.sweep_id, own.dataset, own.backbone
 )
-SELECT sweeps.name, best.dataset, best.backbone, best.representation, best.variant, best.configuration,
+SELECT sweeps.name, best.dataset, best.backbone, best.representation, best.variant, best.axes, best.configuration,
     best.valid_ndcg_10, results.protocol, results.cohort, results.metric, results.k, results.mean, results.std, results.n
 FROM best
 JOIN sweeps ON sweeps.sweep_id = best.sweep_id
@@ -460,11 +466,12 @@ WHERE results.split = 'test';
 -- sequences and averaged over the same seeds. Name the baseline: WHERE baseline = 'id', and baseline_variant where
 -- there are several.
 CREATE VIEW ablation
-    (sweep, dataset, backbone, representation, variant, configuration, baseline, baseline_variant,
-     baseline_configuration, split, protocol, cohort, metric, k, mean, baseline_mean, difference, percent, n)
+    (sweep, dataset, backbone, representation, variant, axes, configuration, baseline, baseline_variant,
+     baseline_axes, baseline_configuration, split, protocol, cohort, metric, k, mean, baseline_mean, difference, percent,
+     n)
 AS SELECT
-    sweeps.name, own.dataset, own.backbone, own.representation, own.variant, own.configuration,
-    base.representation, base.variant, base.configuration,
+    sweeps.name, own.dataset, own.backbone, own.representation, own.variant, own.axes, own.configuration,
+    base.representation, base.variant, base.axes, base.configuration,
     own_results.split, own_results.protocol, own_results.cohort, own_results.metric, own_results.k,
     own_results.mean, base_results.mean, own_results.mean - base_results.mean,
     100 * (own_results.mean / nullif(base_results.mean, 0) - 1), own_results.n
@@ -482,12 +489,12 @@ JOIN sweeps ON sweeps.sweep_id = own.sweep_id;
 
 -- One row per epoch of every run that has any, whatever became of the run.
 CREATE VIEW learning_curves
-    (sweep, run_id, state, dataset, backbone, representation, variant, configuration, seed, epoch, loss, calibration,
-     valid, best, train_seconds)
+    (sweep, run_id, state, dataset, backbone, representation, variant, axes, configuration, seed, epoch, loss,
+     calibration, valid, best, train_seconds)
 AS SELECT
     sweeps.name, runs.run_id, runs.state, runs.dataset, runs.backbone, runs.representation, sweep_runs.variant,
-    runs.configuration, runs.seed, epochs.epoch, epochs.loss, epochs.calibration, epochs.valid, epochs.best,
-    epochs.train_seconds
+    sweep_runs.axes, runs.configuration, runs.seed, epochs.epoch, epochs.loss, epochs.calibration, epochs.valid,
+    epochs.best, epochs.train_seconds
 FROM sweep_runs
 JOIN sweeps ON sweeps.sweep_id = sweep_runs.sweep_id
 JOIN runs ON runs.run_id = sweep_runs.run_id
@@ -496,11 +503,12 @@ WHERE sweep_runs.superseded = 0;
 
 -- What every finished run took, and on what. Compare only rows of one host, device and threads.
 CREATE VIEW cost
-    (sweep, run_id, dataset, backbone, representation, variant, configuration, seed, host, device, threads, parameters,
-     epochs, best_epoch, seconds, train_seconds, seconds_per_epoch, cpu_seconds, peak_memory_mib)
+    (sweep, run_id, dataset, backbone, representation, variant, axes, configuration, seed, host, device, threads,
+     parameters, epochs, best_epoch, seconds, train_seconds, seconds_per_epoch, cpu_seconds, peak_memory_mib)
 AS SELECT
-    sweeps.name, runs.run_id, runs.dataset, runs.backbone, runs.representation, sweep_runs.variant,
-    runs.configuration, runs.seed, runs.host, runs.device, runs.threads, runs.parameters, runs.epochs, runs.best_epoch, runs.seconds,
+    sweeps.name, runs.run_id, runs.dataset, runs.backbone, runs.representation, sweep_runs.variant, sweep_runs.axes,
+    runs.configuration, runs.seed, runs.host, runs.device, runs.threads, runs.parameters, runs.epochs,
+    runs.best_epoch, runs.seconds,
     runs.train_seconds, runs.train_seconds / nullif(runs.epochs, 0), runs.cpu_seconds,
     runs.peak_memory_bytes / 1048576.0
 FROM sweep_runs

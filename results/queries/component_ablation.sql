@@ -11,5 +11,5 @@ FROM settings
 JOIN ablation USING (baseline)
 WHERE split = 'test' AND cohort = 'all' AND k = 10 AND metric IN ('hr', 'ndcg')
     AND representation <> baseline
-    AND baseline_variant IN (variant, '') -- The baseline of the same variant, or one that has no axes.
+    AND baseline_axes IN (axes, '{}') -- The baseline of the same axes, or one that has none.
 ORDER BY sweep, dataset, backbone, protocol, metric, difference DESC;

@@ -1,9 +1,7 @@
 -- Sensitivity to components, the principal components of each part of the vectors:
 -- a point per value and configuration, with the band of one standard deviation over seeds.
 WITH swept AS (
-    SELECT *,
-        CASE WHEN instr(',' || variant, ',components=') > 0 -- The axis's number: a cast takes what looks like one.
-            THEN CAST(substr(',' || variant, instr(',' || variant, ',components=') + 12) AS INTEGER) END AS components
+    SELECT *, CAST(axes ->> 'components' AS INTEGER) AS components
     FROM leaderboard_mean
     WHERE split = 'test' AND protocol = 'full' AND cohort = 'all' AND metric = 'ndcg' AND k = 10
 )

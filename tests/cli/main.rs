@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod archetypes;
+mod axes;
 mod causes;
 mod composing;
 mod configurations;

@@ -34,6 +34,7 @@ fn a_sweep_leaves_every_number_it_promises_and_a_second_one_nothing_to_do() {
         "backbone",
         "representation",
         "variant",
+        "axes",
         "configuration",
         "seed",
         "split",

@@ -1,5 +1,6 @@
 //! What reaches a terminal: nothing that acts on it, nothing twice, nothing endless.
 
+use genair_protocol::Labels;
 use genair_store::{NewRun, Store};
 use genair_test_support::lab::{Lab, Outcome, tiny_spec};
 
@@ -27,11 +28,13 @@ fn hostile_database() -> Lab {
         configuration: "2".repeat(64),
         spec: r#"{"train": {"stop": {"metric": "ndcg@10", "max_epochs": 3}}}"#.to_owned(),
         spec_sha256: "5ec".to_owned(),
-        dataset: HOSTILE.to_owned(),
-        backbone: HOSTILE.to_owned(),
-        representation: HOSTILE.to_owned(),
-        variant: format!("x={HOSTILE}"),
-        seed: 1,
+        labels: Labels {
+            dataset: HOSTILE.to_owned(),
+            backbone: HOSTILE.to_owned(),
+            representation: HOSTILE.to_owned(),
+            axes: [("x", HOSTILE)].into_iter().collect(),
+            seed: 1,
+        },
         data_sha256: "da7a".to_owned(),
         plugin_sha256: None,
         results_version: 1,

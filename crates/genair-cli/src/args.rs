@@ -95,7 +95,7 @@ pub(crate) enum Command {
     },
     /// List the runs a spec expands to, which are done, and what they share
     ///
-    /// JSON: an array of {dataset, backbone, representation, variant, seed, state, identity, priority, spec};
+    /// JSON: an array of {dataset, backbone, representation, variant, axes, seed, state, identity, priority, spec};
     /// `state` is new, pending, running, finished, failed or pruned. With `--graph`: {stages, runs, edges}; a stage is
     /// {id, stage, dataset, state, recipe, path}, a run {id, state, priority} and its labels, an edge {from, to} goes
     /// from what is made to what needs it.
@@ -118,7 +118,7 @@ pub(crate) enum Command {
     /// Train every run of a spec that has no result yet
     ///
     /// Ctrl-C stops cleanly, twice at once; the same command goes on. JSON: {sweep, interrupted, runs, leaderboard};
-    /// a run is {run_id, dataset, backbone, representation, variant, seed, outcome, failure}, `outcome` is finished,
+    /// a run is {run_id, dataset, backbone, representation, variant, axes, seed, outcome, failure}, `outcome` is finished,
     /// finished-before, failed, failed-before, pruned, pruned-before or left; the leaderboard is that of `results
     /// leaderboard`.
     Sweep {
@@ -265,7 +265,7 @@ pub(crate) enum Data {
     },
     /// Read the data sets of a spec and describe them
     ///
-    /// JSON: an array of {dataset, variant, statistics}.
+    /// JSON: an array of {dataset, variant, axes, statistics}.
     Stats {
         #[command(flatten)]
         spec: SpecArgs,

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use genair_protocol::{Cohort, Metric, Protocol, Split};
-use genair_store::{LeaderboardMean, MeanFilter, told_apart};
+use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
+use genair_store::{LeaderboardMean, MeanFilter};
 use serde::Serialize;
 
 use crate::output::table;
@@ -15,11 +15,16 @@ pub(crate) struct Standing {
     dataset: String,
     backbone: String,
     representation: String,
+    /// The axes as they are shown.
     variant: String,
+    axes: Axes,
     /// Hash of all that its runs share.
     configuration: String,
     /// What tells it from others of its labels, which only a merge leaves beside each other.
     differences: Option<String>,
+    /// The axes, and what tells it from others of its labels.
+    #[serde(skip)]
+    apart: Axes,
     seeds: u64,
     scores: Vec<Score>,
 }
@@ -128,9 +133,11 @@ pub(crate) fn standings(rows: Vec<LeaderboardMean>, shown: &Shown) -> Vec<Standi
                 dataset: row.dataset,
                 backbone: row.backbone,
                 representation: row.representation,
-                variant: row.variant,
+                variant: row.axes.to_string(),
+                apart: row.axes.and(row.differences.as_ref()),
+                axes: row.axes,
                 configuration: row.configuration,
-                differences: row.differences,
+                differences: row.differences.map(|axes| axes.to_string()),
                 seeds: row.n,
                 scores: vec![score],
             }),
@@ -150,21 +157,9 @@ pub(crate) fn standings(rows: Vec<LeaderboardMean>, shown: &Shown) -> Vec<Standi
 }
 
 impl Standing {
-    /// Its variant, with what tells it from others of its labels.
-    fn label(&self) -> String {
-        told_apart(&self.variant, self.differences.as_deref())
-    }
-
-    /// The values of its axes, as in `dropout=0.2`.
-    fn axes(&self) -> Vec<String> {
-        let label = self.label();
-        let axes = label.split(',').filter(|axis| !axis.is_empty());
-        axes.map(str::to_owned).collect()
-    }
-
     fn is_of(&self, row: &LeaderboardMean) -> bool {
         self.configuration == row.configuration
-            && self.variant == row.variant
+            && self.axes == row.axes
             && self.representation == row.representation
             && self.backbone == row.backbone
             && self.dataset == row.dataset
@@ -212,7 +207,7 @@ pub(crate) fn text(standings: &[Standing], shown: &Shown) -> String {
             standing.dataset.clone(),
             standing.backbone.clone(),
             standing.representation.clone(),
-            standing.label(),
+            standing.apart.to_string(),
         ];
         let scores = columns.iter().map(|&column| match standing.score(column) {
             Some(Score {
@@ -345,17 +340,21 @@ fn differences(standings: &[Standing], columns: &[Column]) -> Option<String> {
     }
     let mut pairs: BTreeMap<String, Vec<(&Standing, &Standing)>> = BTreeMap::new();
     for standing in standings.iter().filter(|own| own.representation != ID) {
-        let mut own = standing.axes();
+        let has = |of: &Standing, (axis, value): (&str, &str)| of.apart.get(axis) == Some(value);
         // The `id` with no axis that this one lacks.
         let alike = baselines.get(&standing.place()).into_iter().flatten();
-        let mut fitting = alike.filter(|other| other.axes().iter().all(|axis| own.contains(axis)));
+        let mut fitting = alike.filter(|other| other.apart.iter().all(|axis| has(standing, axis)));
         let Some(&baseline) = fitting.next() else {
             continue;
         };
         // What is left are the axes of the representation alone.
-        own.retain(|axis| !baseline.axes().contains(axis));
-        own.insert(0, standing.representation.clone());
-        let label = own.join(" ");
+        let own = standing.apart.iter().filter(|axis| !has(baseline, *axis));
+        let own = own.map(|axis| Axes::from_iter([axis]).to_string());
+        let label: Vec<String> = [standing.representation.clone()]
+            .into_iter()
+            .chain(own)
+            .collect();
+        let label = label.join(" ");
         pairs.entry(label).or_default().push((standing, baseline));
     }
     let titles: Vec<String> = columns.iter().map(|&column| title(column)).collect();
@@ -389,7 +388,7 @@ mod tests {
             dataset: "d".to_owned(),
             backbone: backbone.to_owned(),
             representation: "id".to_owned(),
-            variant: String::new(),
+            axes: Axes::default(),
             configuration: format!("{backbone} {n}"),
             differences: None,
             protocol: Protocol::Full,
@@ -403,18 +402,22 @@ mod tests {
 
     #[test]
     fn representations_are_compared_with_id_pair_by_pair() {
-        let of = |backbone: &str, representation: &str, variant: &str, value| LeaderboardMean {
-            representation: representation.to_owned(),
-            variant: variant.to_owned(),
-            configuration: format!("{backbone} {representation} {variant}"),
-            ..row(backbone, value, None, 1)
+        let of = |backbone: &str, representation: &str, axes: &[(&str, &str)], value| {
+            let axes: Axes = axes.iter().copied().collect();
+            LeaderboardMean {
+                representation: representation.to_owned(),
+                configuration: format!("{backbone} {representation} {axes}"),
+                axes,
+                ..row(backbone, value, None, 1)
+            }
         };
+        let (id, genair) = ([("lr", "1")], [("lr", "1"), ("part", "both")]);
         let rows = vec![
-            of("a", "id", "lr=1", 0.1),
-            of("a", "genair", "lr=1,part=both", 0.15),
-            of("b", "id", "lr=1", 0.2),
-            of("b", "genair", "lr=1,part=both", 0.23),
-            of("c", "genair", "lr=2,part=both", 0.9), // There is no such id.
+            of("a", "id", &id, 0.1),
+            of("a", "genair", &genair, 0.15),
+            of("b", "id", &id, 0.2),
+            of("b", "genair", &genair, 0.23),
+            of("c", "genair", &[("lr", "2"), ("part", "both")], 0.9), // There is no such id.
         ];
         let shown = Shown::default();
         let compared = |rows| differences(&standings(rows, &shown), &shown.columns());
@@ -423,6 +426,20 @@ mod tests {
         genair part=both      2  +0.0400      -               -             -
         "#);
         assert_eq!(compared(vec![row("a", 0.1, None, 1)]), None);
+        // A value may hold what stands between axes.
+        let (id, genair) = (
+            [("q", "1,part=both")],
+            [("q", "1,part=both"), ("part", "a\nb")],
+        );
+        let rows = vec![
+            of("a", "id", &[("q", "1")], 0.7),
+            of("a", "id", &id, 0.1),
+            of("a", "genair", &genair, 0.15),
+        ];
+        insta::assert_snapshot!(compared(rows).unwrap(), @r#"
+        representation      pairs  NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
+        genair part="a\nb"      1  +0.0500      -               -             -
+        "#);
     }
 
     #[test]
@@ -441,7 +458,7 @@ mod tests {
     fn configurations_of_one_label_stand_apart() {
         let of = |rate: &str, mean, n| LeaderboardMean {
             configuration: rate.to_owned(),
-            differences: Some(format!("train.optimizer.lr={rate}")),
+            differences: Some([("train.optimizer.lr", rate)].into_iter().collect()),
             ..row("a", mean, None, n)
         };
         let shown = Shown {

@@ -85,15 +85,21 @@ pub fn parameters_out_of_range_are_refused(subject: &Subject) -> Result<()> {
     Ok(())
 }
 
-/// A text is no number and no switch.
+/// A text is no number and no switch, and a number is no text.
 ///
 /// # Errors
 /// The first parameter that takes one.
 pub fn parameters_of_a_wrong_type_are_refused(subject: &Subject) -> Result<()> {
-    for name in subject.declared()?.keys() {
-        let params = subject.with(name, json!("no such value"));
+    for (name, declared) in subject.declared()? {
+        let any_text = declared["type"] == json!("string") && declared.get("enum").is_none();
+        let wrong = if any_text {
+            json!(7)
+        } else {
+            json!("no such value")
+        };
+        let params = subject.with(name, wrong.clone());
         if subject.plugin.capabilities(&params).is_ok() {
-            bail!("`{name}` = \"no such value\" is taken");
+            bail!("`{name}` = {wrong} is taken");
         }
     }
     Ok(())

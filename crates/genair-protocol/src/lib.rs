@@ -5,6 +5,7 @@ mod dataset;
 mod engine;
 mod eval;
 mod event;
+mod labels;
 mod names;
 mod plugin;
 mod problem;
@@ -26,6 +27,7 @@ pub use event::{
     RunFailure, RunPhase, RunTotals,
 };
 pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, TrainsOn};
+pub use labels::{Axes, Labels};
 pub use names::{Cohort, Metric, Protocol, Split, UnknownName};
 pub use plugin::{PluginReport, plugin_name};
 pub use problem::SpecProblem;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use genair_store::StoreError;
+use genair_store::{RunId, StoreError};
 use genair_toml::SpecError;
 
 use crate::report::Skipped;
@@ -71,7 +71,7 @@ pub enum ReportError {
         /// The database file.
         path: PathBuf,
         /// The run asked for.
-        run: Option<i64>,
+        run: Option<RunId>,
         /// The split asked for.
         split: String,
         /// The protocol asked for.
@@ -86,17 +86,6 @@ pub enum ReportError {
         name: String,
         /// The nearest name, or all.
         hint: Option<String>,
-    },
-    /// A query's rows are not what this version of the program expects.
-    #[error("database {}: unexpected {what}", path.display())]
-    Unexpected {
-        /// The database file.
-        path: PathBuf,
-        /// What is odd.
-        what: String,
-        /// What the reader said.
-        #[source]
-        source: serde_json::Error,
     },
     /// A file cannot be written.
     #[error("cannot write {}", path.display())]
@@ -230,9 +219,9 @@ pub enum TableError {
     )]
     Doubled {
         /// One run.
-        first: i64,
+        first: RunId,
         /// Another.
-        second: i64,
+        second: RunId,
         /// Their labels.
         configuration: String,
         /// Their seed.
@@ -244,9 +233,9 @@ pub enum TableError {
     )]
     Mixed {
         /// One run.
-        first: i64,
+        first: RunId,
         /// Another.
-        second: i64,
+        second: RunId,
         /// Their labels.
         configuration: String,
     },
@@ -288,13 +277,13 @@ pub enum TableError {
     )]
     IncompleteRanks {
         /// The run.
-        run: i64,
+        run: RunId,
         /// The protocol.
         protocol: String,
         /// Ranks there are.
         found: usize,
         /// The highest user.
-        last: usize,
+        last: u64,
     },
     /// A bootstrap whose smallest p value, corrected, is not below a level.
     #[error(

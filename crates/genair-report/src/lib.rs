@@ -1,7 +1,7 @@
 //! From the results database to the paper: tables and figures by a declarative report, statistics, and
 //! export.
 //!
-//! Reads a database through `genair-store`, never writes to it, and prints nothing. Every number of a
+//! Reads a database through `genair-store`, which has all SQL, never writes to it, and prints nothing. Every number of a
 //! report comes from the database; what must not be compared is refused rather than shown.
 
 mod build;
@@ -12,7 +12,6 @@ pub mod html;
 mod index;
 mod render;
 mod report;
-mod rows;
 mod runs;
 pub mod spec;
 pub mod statistics;

@@ -1,65 +1,59 @@
 //! The runs of a table and what they measured, as the database has them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
-use genair_protocol::{Cohort, Metric, Protocol};
-use genair_store::{Store, told_apart};
+use genair_protocol::{Axes, Cohort, Protocol};
+use genair_store::{RunId, RunState, Store, SweepId, SweptRun};
 use genair_toml::suggestion;
-use serde::Deserialize;
 
 use crate::ReportError;
 use crate::error::TableError;
-use crate::rows::{list, rows};
 use crate::spec::{Dimension, Measure, TableSpec};
 
 /// A run in one sweep, whatever became of it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Run {
-    pub(crate) run_id: i64,
-    pub(crate) state: String,
-    pub(crate) sweep: String,
-    pub(crate) dataset: String,
-    pub(crate) backbone: String,
-    pub(crate) representation: String,
+    swept: SweptRun,
+    /// Its axes, and what tells its configuration from others of its labels.
+    pub(crate) axes: Axes,
+    /// The same as it is shown.
     pub(crate) variant: String,
-    /// Hash of all that decides its numbers but the seed.
-    pub(crate) configuration: String,
-    differences: Option<String>,
-    pub(crate) seed: u64,
-    pub(crate) built_in: i64,
-    pub(crate) users: Option<u64>,
-    pub(crate) results_version: u64,
-    pub(crate) sequences_sha256: Option<String>,
-    pub(crate) max_len: Option<u64>,
-    pub(crate) head_item: Option<u64>,
-    pub(crate) long_user: Option<u64>,
-    pub(crate) host: Option<String>,
-    pub(crate) device: Option<String>,
-    pub(crate) threads: Option<u64>,
-    parameters: Option<f64>,
-    epochs: Option<f64>,
-    seconds_per_epoch: Option<f64>,
-    cpu_seconds: Option<f64>,
-    peak_memory_mib: Option<f64>,
+}
+
+impl From<SweptRun> for Run {
+    fn from(swept: SweptRun) -> Self {
+        let axes = swept.labels.axes.and(swept.differences.as_ref());
+        Self {
+            variant: axes.to_string(),
+            axes,
+            swept,
+        }
+    }
+}
+
+impl Deref for Run {
+    type Target = SweptRun;
+
+    fn deref(&self) -> &SweptRun {
+        &self.swept
+    }
 }
 
 impl Run {
     pub(crate) fn finished(&self) -> bool {
-        self.state == "finished"
+        self.state == RunState::Finished
     }
 
     /// Its label in a dimension; empty for an axis it does not have.
     pub(crate) fn label(&self, dimension: &Dimension) -> &str {
         match dimension {
             Dimension::Sweep => &self.sweep,
-            Dimension::Dataset => &self.dataset,
-            Dimension::Backbone => &self.backbone,
-            Dimension::Representation => &self.representation,
+            Dimension::Dataset => &self.labels.dataset,
+            Dimension::Backbone => &self.labels.backbone,
+            Dimension::Representation => &self.labels.representation,
             Dimension::Variant => &self.variant,
-            Dimension::Axis(name) => axes(&self.variant)
-                .into_iter()
-                .find_map(|(axis, value)| (axis == name).then_some(value))
-                .unwrap_or(""),
+            Dimension::Axis(name) => self.axes.get(name).unwrap_or(""),
             Dimension::Protocol | Dimension::Cohort | Dimension::Metric => "",
         }
     }
@@ -67,35 +61,18 @@ impl Run {
     fn cost(&self, measure: Measure) -> Option<f64> {
         match measure {
             Measure::Ranking { .. } => None,
-            Measure::Parameters => self.parameters,
-            Measure::Epochs => self.epochs,
-            Measure::SecondsPerEpoch => self.seconds_per_epoch,
+            Measure::Parameters => self.parameters.map(|count| count as f64),
+            Measure::Epochs => self.epochs.map(|count| count as f64),
+            Measure::SecondsPerEpoch => {
+                let epochs = self.epochs.filter(|epochs| *epochs > 0)?;
+                Some(self.train_seconds? / epochs as f64)
+            }
             Measure::CpuSeconds => self.cpu_seconds,
-            Measure::PeakMemoryMib => self.peak_memory_mib,
+            Measure::PeakMemoryMib => self
+                .peak_memory_bytes
+                .map(|bytes| bytes as f64 / 1_048_576.0),
         }
     }
-}
-
-/// The swept axes of a variant such as `alpha=1e-4,gamma=4`: names and values, in its order. A piece
-/// without `=` belongs to the value before it, which holds a comma.
-pub(crate) fn axes(variant: &str) -> Vec<(&str, &str)> {
-    let starts_axis = |rest: &str| {
-        rest.split(',')
-            .next()
-            .is_some_and(|piece| piece.contains('='))
-    };
-    let mut axes = Vec::new();
-    let mut rest = variant;
-    while let Some((name, tail)) = rest.split_once('=') {
-        let end = tail
-            .match_indices(',')
-            .map(|(comma, _)| comma)
-            .find(|&comma| starts_axis(&tail[comma + 1..]))
-            .unwrap_or(tail.len());
-        axes.push((name, &tail[..end]));
-        rest = tail.get(end + 1..).unwrap_or("");
-    }
-    axes
 }
 
 /// What a cell measures, among which candidates and over which users. Costs have neither.
@@ -154,7 +131,7 @@ impl std::fmt::Display for Measured {
 pub(crate) struct Selection {
     /// Every run that passes the table's filters, in the order of its sweeps and of their specs.
     pub(crate) runs: Vec<Run>,
-    values: BTreeMap<(i64, Measured), f64>,
+    values: BTreeMap<(RunId, Measured), f64>,
 }
 
 impl Selection {
@@ -176,7 +153,7 @@ pub(crate) fn runs_of(
     let mut runs = Vec::new();
     let sweeps = sweep_numbers(store, spec, fail)?;
     for sweep in sweeps {
-        runs.extend(of_sweep(store, sweep)?);
+        runs.extend(store.runs_of_sweep(sweep)?.into_iter().map(Run::from));
     }
     check_labels(spec, &runs, fail)?;
     let wanted = |run: &Run| {
@@ -184,7 +161,7 @@ pub(crate) fn runs_of(
             values.iter().any(|value| value == run.label(dimension))
         };
         spec.select.iter().all(label_fits)
-            && (spec.seeds.is_empty() || spec.seeds.contains(&run.seed))
+            && (spec.seeds.is_empty() || spec.seeds.contains(&run.labels.seed))
     };
     runs.retain(wanted);
     Ok(runs)
@@ -222,17 +199,13 @@ pub(crate) fn select(
         runs: runs_of(store, spec, fail)?,
         values: BTreeMap::new(),
     };
-    let finished: BTreeSet<i64> = selection
-        .runs
-        .iter()
-        .filter(|run| run.finished())
-        .map(|run| run.run_id)
-        .collect();
+    let finished = selection.runs.iter().filter(|run| run.finished());
+    let finished: Vec<RunId> = finished.map(|run| run.run_id).collect();
     if finished.is_empty() {
         let states = states(&selection.runs.iter().collect::<Vec<_>>());
         return Err(fail("sweeps", TableError::NoFinishedRuns { states }));
     }
-    selection.values = values(store, finished)?;
+    selection.values = values(store, &finished)?;
     for measured in Measured::all(spec) {
         let known = |run: &Run| selection.value(run, measured).is_some();
         if !selection.runs.iter().any(known) {
@@ -262,7 +235,7 @@ fn instead(selection: &Selection, missing: Measured) -> Option<String> {
 pub(crate) fn states(runs: &[&Run]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for run in runs {
-        *counts.entry(&run.state).or_default() += 1;
+        *counts.entry(run.state.as_str()).or_default() += 1;
     }
     if counts.is_empty() {
         return "there are none at all".to_owned();
@@ -278,13 +251,8 @@ fn sweep_numbers(
     store: &mut Store,
     spec: &TableSpec,
     fail: &dyn Fn(&str, TableError) -> ReportError,
-) -> Result<Vec<i64>, ReportError> {
-    #[derive(Deserialize)]
-    struct Sweep {
-        sweep_id: i64,
-        name: String,
-    }
-    let known: Vec<Sweep> = rows(store, "SELECT sweep_id, name FROM sweeps ORDER BY sweep_id")?;
+) -> Result<Vec<SweepId>, ReportError> {
+    let known = store.sweeps()?;
     if known.is_empty() {
         return Err(ReportError::EmptyDatabase {
             path: store.path().to_owned(),
@@ -301,28 +269,6 @@ fn sweep_numbers(
         }
     };
     spec.sweeps.iter().map(number).collect()
-}
-
-fn of_sweep(store: &mut Store, sweep: i64) -> Result<Vec<Run>, ReportError> {
-    let sql = format!(
-        "SELECT runs.run_id, state, sweeps.name AS sweep, runs.dataset, runs.backbone, runs.representation,
-                sweep_runs.variant, runs.configuration, differences, seed,
-                plugin_sha256 IS NULL AS built_in, users, results_version, sequences_sha256,
-                json_extract(spec, '$.dataset.max_len') AS max_len, head_item, long_user, host, device, threads,
-                parameters, epochs, train_seconds / nullif(epochs, 0) AS seconds_per_epoch, cpu_seconds,
-                peak_memory_bytes / 1048576.0 AS peak_memory_mib
-         FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
-         LEFT JOIN configurations AS own ON own.sweep_id = sweep_runs.sweep_id
-              AND own.configuration = runs.configuration AND own.variant = sweep_runs.variant
-         LEFT JOIN configuration_differences AS apart ON apart.configuration_id = own.configuration_id
-         WHERE sweep_runs.sweep_id = {sweep} AND NOT superseded
-         ORDER BY runs.run_id"
-    );
-    let mut runs: Vec<Run> = rows(store, &sql)?;
-    for run in &mut runs {
-        run.variant = told_apart(&run.variant, run.differences.as_deref());
-    }
-    Ok(runs)
 }
 
 /// Fails on a label in the spec that no run has, before filters hide the reason.
@@ -342,7 +288,7 @@ fn check_labels(
     );
     let known_axes: BTreeSet<&str> = runs
         .iter()
-        .flat_map(|run| axes(&run.variant))
+        .flat_map(|run| run.axes.iter())
         .map(|(axis, _)| axis)
         .collect();
     for (key, dimension) in named {
@@ -382,26 +328,12 @@ fn check_labels(
 /// All test metrics of the runs, not only those asked for: an error says what there is instead.
 fn values(
     store: &mut Store,
-    runs: BTreeSet<i64>,
-) -> Result<BTreeMap<(i64, Measured), f64>, ReportError> {
-    #[derive(Deserialize)]
-    struct Value {
-        run_id: i64,
-        protocol: Protocol,
-        cohort: Cohort,
-        metric: Metric,
-        k: u32,
-        value: f64,
-    }
-    let sql = format!(
-        "SELECT run_id, protocol, cohort, metric, k, value FROM metrics
-         WHERE run_id IN ({}) AND epoch IS NULL AND split = 'test'",
-        list(runs)
-    );
-    let values: Vec<Value> = rows(store, &sql)?;
-    Ok(values
-        .into_iter()
-        .map(|row| {
+    runs: &[RunId],
+) -> Result<BTreeMap<(RunId, Measured), f64>, ReportError> {
+    let results = store.test_results(runs)?.into_iter();
+    let results = results.flat_map(|(run, rows)| rows.into_iter().map(move |row| (run, row)));
+    Ok(results
+        .map(|(run, row)| {
             let measured = Measured {
                 measure: Measure::Ranking {
                     metric: row.metric,
@@ -410,28 +342,7 @@ fn values(
                 protocol: Some(row.protocol),
                 cohort: Some(row.cohort),
             };
-            ((row.run_id, measured), row.value)
+            ((run, measured), row.value)
         })
         .collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_variant_is_its_axes() {
-        for (variant, expected) in [
-            ("", vec![]),
-            ("alpha=1e-4", vec![("alpha", "1e-4")]),
-            ("alpha=0,gamma=4", vec![("alpha", "0"), ("gamma", "4")]),
-            (
-                "prompt=who, and why,pca=64",
-                vec![("prompt", "who, and why"), ("pca", "64")],
-            ),
-            ("expr=a=b", vec![("expr", "a=b")]),
-        ] {
-            assert_eq!(axes(variant), expected, "{variant}");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! A finished table: labels, numbers and marks, ready for any format. Computes nothing.
 
+use genair_store::RunId;
 use serde::Serialize;
 
 use crate::spec::{Delta, Dimension, Measure, Spread};
@@ -83,7 +84,7 @@ pub struct Cell {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RunValue {
     /// The run's number in the database.
-    pub run: i64,
+    pub run: RunId,
     /// Its seed.
     pub seed: u64,
     /// Its value.

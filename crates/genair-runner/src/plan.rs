@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use genair_archetype::Installation;
 use genair_data::DataError;
 use genair_protocol::{
-    DatasetKind, DatasetSpec, FailureKind, RunFailure, RunPhase, RunSpec, VectorSource,
+    DatasetKind, DatasetSpec, FailureKind, Labels, RunFailure, RunPhase, RunSpec, VectorSource,
 };
 use serde::Serialize;
 
 use crate::identity::{configuration, identity};
 use crate::source;
 use crate::stage::{self, Stage, StageError, StageKind, Stages, with_causes};
-use genair_spec::{Labels, PluginFile, Problem, Pruning, Schedule, Sweep, SweepRun, VectorsStage};
+use genair_spec::{PluginFile, Problem, Pruning, Schedule, Sweep, SweepRun, VectorsStage};
 
 /// Stands for the fingerprint of data that cannot be read.
 const UNREADABLE: &str = "unreadable";

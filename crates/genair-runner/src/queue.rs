@@ -10,7 +10,7 @@ use genair_store::PeakMemory;
 
 use crate::memory;
 use crate::plan::Plan;
-use genair_spec::Labels;
+use genair_protocol::Labels;
 
 /// How often a waiting thread looks whether it is asked to stop.
 const TICK: Duration = Duration::from_millis(50);
@@ -353,7 +353,7 @@ mod tests {
                 dataset: "made".to_owned(),
                 backbone: backbone.to_owned(),
                 representation: "id".to_owned(),
-                variant: String::new(),
+                axes: genair_protocol::Axes::default(),
                 seed: 1,
             },
             spec,

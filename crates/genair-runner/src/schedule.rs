@@ -26,7 +26,6 @@ use crate::prune::Pruner;
 use crate::queue::{Queue, Room};
 use crate::trainer::Trainer;
 use crate::writer::{Writer, WriterGone};
-use genair_spec::Labels;
 
 /// How often a run that crashes is tried again before it counts as failed.
 pub const CRASH_RETRIES: usize = 2;
@@ -242,23 +241,12 @@ fn new_run(run: &PlannedRun) -> Result<NewRun, SweepError> {
         labels: Box::new(run.labels.clone()),
         source,
     })?;
-    let Labels {
-        dataset,
-        backbone,
-        representation,
-        variant,
-        seed,
-    } = run.labels.clone();
     Ok(NewRun {
         identity: run.identity.clone(),
         configuration: run.configuration.clone(),
         spec_sha256: genair_files::sha256(&spec),
         spec,
-        dataset,
-        backbone,
-        representation,
-        variant,
-        seed,
+        labels: run.labels.clone(),
         data_sha256: run.data_sha256.clone(),
         plugin_sha256: run.plugin.as_ref().map(|plugin| plugin.sha256.clone()),
         results_version: RESULTS_VERSION,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use genair_protocol::Axes;
 use genair_toml::{KeyPath, Problems, Sources};
 use toml::{Table, Value};
 
@@ -19,7 +20,7 @@ pub(crate) struct Axis {
     /// these holds for the rest.
     pub(crate) values: Vec<Value>,
     pub(crate) kind: AxisKind,
-    /// Its name in a run's variant, such as `lr`.
+    /// Its name in a run's labels, such as `lr`.
     pub(crate) label: String,
 }
 
@@ -171,7 +172,7 @@ fn name(axes: &mut [Axis]) {
     }
 }
 
-/// A value as a variant shows it: floats in the shorter of decimal and exponent form.
+/// A value as labels have it: floats in the shorter of decimal and exponent form.
 pub(crate) fn value_label(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -211,12 +212,12 @@ pub(crate) fn combinations<'a>(
     })
 }
 
-/// The variant of one combination: `alpha=1e-4,dropout=0.5`; empty for none.
-pub(crate) fn variant(chosen: &[(&Axis, &Value)]) -> String {
-    let parts = chosen
-        .iter()
-        .map(|(axis, value)| format!("{}={}", axis.label, value_label(value)));
-    parts.collect::<Vec<_>>().join(",")
+/// One combination by the names of its axes, as labels have it.
+pub(crate) fn labelled(chosen: &[(&Axis, &Value)]) -> Axes {
+    let labelled = chosen.iter();
+    labelled
+        .map(|(axis, value)| (axis.label.as_str(), value_label(value)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -244,7 +245,7 @@ mod tests {
     fn variants(text: &str) -> Vec<String> {
         let axes = axes_of(text);
         combinations(&axes.iter().collect::<Vec<_>>())
-            .map(|chosen| variant(&chosen))
+            .map(|chosen| labelled(&chosen).to_string())
             .collect()
     }
 

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use genair_archetype::ArchetypeSpec;
 use genair_protocol::{
-    BackboneSpec, DatasetSpec, EvalSpec, RepresentationKind, RunSpec, TrainSpec,
+    Axes, BackboneSpec, DatasetSpec, EvalSpec, Labels, RepresentationKind, RunSpec, TrainSpec,
 };
 use genair_toml::{KeyPath, SpecError};
 use toml::Value;
 
-use super::axes::{Axis, AxisKind, combinations, variant};
+use super::axes::{Axis, AxisKind, combinations, labelled};
 use super::check::{Backbones, Cell, Checker, is_builtin};
 use super::condition::Condition;
 use super::load::SpecFile;
@@ -20,7 +20,7 @@ use super::representation::VectorsStage;
 use super::representation::{COMPONENTS, Representation};
 use super::search::{Search, borrowed};
 use super::sweep::SweepSection;
-use super::{Labels, PluginFile, Schedule, Sweep, SweepRun};
+use super::{PluginFile, Schedule, Sweep, SweepRun};
 
 /// More runs than this are taken for a slip in an axis.
 const MAX_RUNS: usize = 20_000;
@@ -71,11 +71,11 @@ impl SpecFile {
         })
     }
 
-    /// The datasets alone, whatever else the spec says: name, variant where an axis varies it, spec.
+    /// The datasets alone, whatever else the spec says: name, values of the axes that vary it, spec.
     ///
     /// # Errors
     /// Every problem of the datasets at once.
-    pub fn datasets(&self) -> Result<Vec<(String, String, DatasetSpec)>, SpecError> {
+    pub fn datasets(&self) -> Result<Vec<(String, Axes, DatasetSpec)>, SpecError> {
         let backbones = Backbones {
             plugins: &[],
             accepts: &|_, all| vec![Ok(()); all.len()],
@@ -115,7 +115,7 @@ impl SpecFile {
             {
                 let chosen = borrowed(chosen);
                 let spec = checker.dataset(&name, &chosen);
-                datasets.extend(spec.map(|spec| (name.clone(), variant(&chosen), spec)));
+                datasets.extend(spec.map(|spec| (name.clone(), labelled(&chosen), spec)));
             }
         }
         checker.problems.finish()?;
@@ -448,7 +448,7 @@ impl Checker<'_> {
                         dataset: cell.dataset.to_owned(),
                         backbone: cell.backbone.to_owned(),
                         representation: cell.representation.to_owned(),
-                        variant: variant(&chosen),
+                        axes: labelled(&chosen),
                         seed,
                     },
                     spec: RunSpec {

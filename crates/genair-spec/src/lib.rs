@@ -27,10 +27,9 @@ mod settings;
 mod sweep;
 mod train;
 
-use std::fmt;
 use std::path::PathBuf;
 
-use genair_protocol::RunSpec;
+use genair_protocol::{Labels, RunSpec};
 use serde::Serialize;
 
 pub use check::{Accepts, Backbones};
@@ -89,36 +88,4 @@ pub struct PluginFile {
     pub path: PathBuf,
     /// SHA-256 of its bytes, lower-case hex.
     pub sha256: String,
-}
-
-/// What tells a run from the others of its sweep.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Labels {
-    /// Name of the dataset in the spec.
-    pub dataset: String,
-    /// Name of the backbone.
-    pub backbone: String,
-    /// Name of the representation; `none` for a built-in backbone.
-    pub representation: String,
-    /// Values of the swept axes, such as `lr=1e-4,dropout=0.5`; empty where there are none.
-    pub variant: String,
-    /// Seed of the run.
-    pub seed: u64,
-}
-
-impl fmt::Display for Labels {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            dataset,
-            backbone,
-            representation,
-            variant,
-            seed,
-        } = self;
-        write!(f, "{dataset} {backbone} {representation}")?;
-        if !variant.is_empty() {
-            write!(f, " {variant}")?;
-        }
-        write!(f, " seed {seed}")
-    }
 }

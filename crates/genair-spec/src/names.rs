@@ -31,7 +31,7 @@ pub(crate) fn check_names(tree: &Table, problems: &mut Problems<'_>) {
     }
 }
 
-/// Checks what axes put into the variants of runs.
+/// Checks what axes put into the labels of runs.
 pub(crate) fn check_axis_labels(axes: &[Axis], problems: &mut Problems<'_>) {
     for axis in axes {
         for label in axis.values.iter().map(value_label) {

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use genair_protocol::RunEvent;
+use genair_protocol::{Labels, RunEvent};
 use genair_store::{CodeRevision, FailedRuns, NewRun, Order, Owner, RunId, Store};
 
 const WORKERS: u64 = 8;
@@ -26,11 +26,13 @@ fn claimed_runs(store: &mut Store) -> Vec<RunId> {
         configuration: String::new(),
         spec: "{}".to_owned(),
         spec_sha256: String::new(),
-        dataset: "tiny".to_owned(),
-        backbone: "sasrec".to_owned(),
-        representation: "id".to_owned(),
-        variant: String::new(),
-        seed,
+        labels: Labels {
+            dataset: "tiny".to_owned(),
+            backbone: "sasrec".to_owned(),
+            representation: "id".to_owned(),
+            seed,
+            ..Labels::default()
+        },
         data_sha256: String::new(),
         plugin_sha256: None,
         results_version: 1,

@@ -286,7 +286,7 @@ mod tests {
     use std::process::{Child, Command};
     use std::sync::Barrier;
 
-    use genair_protocol::{RunEvent, RunFailure, RunPhase};
+    use genair_protocol::{Labels, RunEvent, RunFailure, RunPhase};
     use serde_json::json;
 
     use super::*;
@@ -308,11 +308,13 @@ mod tests {
             configuration: "ac".to_owned(),
             spec: "{}".to_owned(),
             spec_sha256: "b2".to_owned(),
-            dataset: "tiny".to_owned(),
-            backbone: "sasrec".to_owned(),
-            representation: "id".to_owned(),
-            variant: String::new(),
-            seed: 44,
+            labels: Labels {
+                dataset: "tiny".to_owned(),
+                backbone: "sasrec".to_owned(),
+                representation: "id".to_owned(),
+                seed: 44,
+                ..Labels::default()
+            },
             data_sha256: "c3".to_owned(),
             plugin_sha256: None,
             results_version: 1,

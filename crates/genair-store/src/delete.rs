@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
-use crate::register::json_list;
+use crate::json::json_text;
 use crate::{OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind};
 
 /// What is to be deleted.
@@ -62,7 +62,7 @@ impl Store {
             }
             let runs: Vec<RunId> = deletion.runs.iter().map(|run| run.run_id).collect();
             sqlx::query("DELETE FROM runs WHERE run_id IN (SELECT value FROM json_each(?))")
-                .bind(json_list(&runs))
+                .bind(json_text(&runs))
                 .execute(connection)
                 .await?;
             Ok(deletion)
@@ -82,7 +82,7 @@ async fn deletion(
         "SELECT run_id, identity, state FROM runs
          WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id",
     )
-    .bind(json_list(&runs))
+    .bind(json_text(&runs))
     .fetch_all(&mut *connection)
     .await?;
     if let Some(&run) = runs
@@ -102,7 +102,7 @@ async fn deletion(
         "SELECT run_id FROM sweep_runs WHERE run_id IN (SELECT value FROM json_each(?))
          GROUP BY run_id HAVING count(*) > 1",
     )
-    .bind(json_list(&runs))
+    .bind(json_text(&runs))
     .fetch_all(connection)
     .await?;
     Ok(Deletion {
@@ -142,7 +142,7 @@ async fn require_idle(
          WHERE own.run_id IN (SELECT value FROM json_each(?)) AND held.owner IS NOT NULL
          ORDER BY held.run_id",
     )
-    .bind(json_list(runs))
+    .bind(json_text(runs))
     .fetch_all(&mut *connection)
     .await?;
     for (run, owner) in held {

@@ -1,9 +1,11 @@
 //! Reading runs back: their states, and lists of them.
 
-use genair_protocol::{Cohort, Metric, Protocol};
+use genair_protocol::{Cohort, Labels, Metric, Protocol};
 use serde::Serialize;
 use sqlx::FromRow;
 
+use crate::json::json_text;
+use crate::labels::LabelColumns;
 use crate::{RunId, Store, StoreError};
 
 /// Where a run stands.
@@ -112,16 +114,10 @@ pub struct RunSummary {
     pub run_id: RunId,
     /// Where it stands.
     pub state: RunState,
-    /// The dataset's name.
-    pub dataset: String,
-    /// The backbone's name.
-    pub backbone: String,
-    /// The representation's name.
-    pub representation: String,
-    /// Swept axes beyond the named ones; often empty.
-    pub variant: String,
-    /// The run's seed.
-    pub seed: u64,
+    /// What tells it from the sweep's other runs.
+    #[serde(flatten)]
+    #[sqlx(flatten, try_from = "LabelColumns")]
+    pub labels: Labels,
     /// Whether the sweep's present spec does not describe it any more.
     pub superseded: bool,
     /// What [`RunFilter::shown`] asks for, on the validation split.
@@ -152,7 +148,7 @@ impl Store {
                  LEFT JOIN runs ON runs.identity = wanted.value
                  ORDER BY wanted.key",
             )
-            .bind(serde_json::Value::from(identities).to_string())
+            .bind(json_text(identities))
             .fetch_all(connection)
             .await?;
             Ok(states)
@@ -188,7 +184,7 @@ impl Store {
     pub fn list_runs(&mut self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
         self.read(async |connection| {
             let runs = sqlx::query_as(
-                "SELECT sweeps.name AS sweep, runs.run_id, state, dataset, backbone, representation, variant, seed,
+                "SELECT sweeps.name AS sweep, runs.run_id, state, dataset, backbone, representation, axes, seed,
                         superseded, best_epoch, seconds, failure_kind, failure_message, finished_at,
                         (SELECT value FROM metrics
                          WHERE metrics.run_id = runs.run_id AND epoch IS NULL AND split = 'valid'

@@ -1,23 +1,10 @@
-//! The views `leaderboard`, one row per sweep, finished run and result, and `leaderboard_mean`, over seeds.
+//! The view `leaderboard_mean`: results over seeds, with what tells configurations apart.
 
-use genair_protocol::{Cohort, Metric, Protocol, Split};
-use serde::Serialize;
+use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
 use sqlx::{AssertSqlSafe, FromRow};
 
-use crate::{RunId, Store, StoreError};
-
-/// Which rows of the leaderboard; `None` means all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeaderboardFilter {
-    /// The sweep's name.
-    pub sweep: Option<String>,
-    /// Validation or test.
-    pub split: Option<Split>,
-    /// The candidates ranked.
-    pub protocol: Option<Protocol>,
-    /// The users averaged over.
-    pub cohort: Option<Cohort>,
-}
+use crate::json::Json;
+use crate::{Store, StoreError};
 
 /// Which rows of the leaderboard over seeds; `None` means all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,43 +23,6 @@ pub struct MeanFilter {
     pub k: Option<u32>,
 }
 
-/// A row of the `leaderboard` view, with its columns in their order.
-#[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
-pub struct LeaderboardRow {
-    /// The sweep's name.
-    pub sweep: String,
-    /// The run's number.
-    pub run_id: RunId,
-    /// The dataset's name.
-    pub dataset: String,
-    /// The backbone's name.
-    pub backbone: String,
-    /// The representation's name.
-    pub representation: String,
-    /// Swept axes beyond the named ones; often empty.
-    pub variant: String,
-    /// Hash of all that decides its numbers but the seed.
-    pub configuration: String,
-    /// The run's seed.
-    pub seed: u64,
-    /// Validation or test.
-    #[sqlx(try_from = "String")]
-    pub split: Split,
-    /// The candidates ranked.
-    #[sqlx(try_from = "String")]
-    pub protocol: Protocol,
-    /// The users averaged over.
-    #[sqlx(try_from = "String")]
-    pub cohort: Cohort,
-    /// What was measured.
-    #[sqlx(try_from = "String")]
-    pub metric: Metric,
-    /// Cut-off.
-    pub k: u32,
-    /// Mean over the users, in [0, 1].
-    pub value: f64,
-}
-
 /// A row of the `leaderboard_mean` view, of some split and cohort.
 #[derive(Clone, Debug, PartialEq, FromRow)]
 pub struct LeaderboardMean {
@@ -84,13 +34,15 @@ pub struct LeaderboardMean {
     pub backbone: String,
     /// The representation's name.
     pub representation: String,
-    /// Swept axes beyond the named ones; often empty.
-    pub variant: String,
+    /// Values of the swept axes beyond these.
+    #[sqlx(try_from = "Json<Axes>")]
+    pub axes: Axes,
     /// Hash of all that its runs share: everything but the seed.
     pub configuration: String,
-    /// What tells it from other configurations of the same labels in the sweep, as in
-    /// `train.optimizer.lr=0.03`; none where there are no such.
-    pub differences: Option<String>,
+    /// What tells it from other configurations of the same labels in the sweep, such as `train.optimizer.lr`; none
+    /// where there are no such.
+    #[sqlx(try_from = "Json<Option<Axes>>")]
+    pub differences: Option<Axes>,
     /// The candidates ranked.
     #[sqlx(try_from = "String")]
     pub protocol: Protocol,
@@ -122,7 +74,7 @@ impl Store {
         let protocols = words(filter.protocol, Protocol::ALL, Protocol::as_str);
         let at_k = filter.k.map(|k| format!("AND results.k = {k}"));
         let sql = format!(
-            "SELECT sweeps.name AS sweep, own.dataset, own.backbone, own.representation, own.variant,
+            "SELECT sweeps.name AS sweep, own.dataset, own.backbone, own.representation, own.axes,
                  own.configuration, apart.differences,
                  results.protocol, results.metric, results.k, results.mean, results.std, results.n
              FROM configuration_metrics AS results
@@ -146,28 +98,6 @@ impl Store {
             Ok(rows)
         })
     }
-
-    /// The rows that pass `filter`, by sweep and run.
-    pub fn leaderboard(
-        &mut self,
-        filter: &LeaderboardFilter,
-    ) -> Result<Vec<LeaderboardRow>, StoreError> {
-        self.read(async |connection| {
-            let rows = sqlx::query_as(
-                "SELECT * FROM leaderboard
-                 WHERE (?1 IS NULL OR sweep = ?1) AND (?2 IS NULL OR split = ?2)
-                   AND (?3 IS NULL OR protocol = ?3) AND (?4 IS NULL OR cohort = ?4)
-                 ORDER BY sweep, run_id, split, protocol, cohort, metric, k",
-            )
-            .bind(&filter.sweep)
-            .bind(filter.split.map(Split::as_str))
-            .bind(filter.protocol.map(Protocol::as_str))
-            .bind(filter.cohort.map(Cohort::as_str))
-            .fetch_all(connection)
-            .await?;
-            Ok(rows)
-        })
-    }
 }
 
 /// The name of `one`, or of all, as a list for `IN (...)`.
@@ -178,12 +108,4 @@ fn words<T: Copy>(one: Option<T>, all: &[T], name: fn(T) -> &'static str) -> Str
     };
     let wanted = wanted.iter().map(|value| format!("'{}'", name(*value)));
     wanted.collect::<Vec<_>>().join(", ")
-}
-
-/// A variant with what else tells a configuration from others of its labels; see
-/// [`LeaderboardMean::differences`].
-pub fn told_apart(variant: &str, differences: Option<&str>) -> String {
-    let parts = [variant, differences.unwrap_or_default()];
-    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    parts.join(",")
 }

@@ -1,6 +1,6 @@
 //! The results database: sweeps, runs and everything measured of them, in one SQLite file.
 //!
-//! The only crate that names sqlx. Its API blocks; the asynchronous driver stays inside. The tables
+//! The only crate that names sqlx or writes SQL. Its API blocks; the asynchronous driver stays inside. The tables
 //! and the `leaderboard` view (`schema.sql`) are public, too: people write SQL against them.
 //!
 //! It trains nothing, schedules nothing and prints nothing.
@@ -13,6 +13,8 @@ mod delete;
 mod error;
 mod estimate;
 mod inspect;
+mod json;
+mod labels;
 mod leaderboard;
 mod machine;
 mod merge;
@@ -21,6 +23,7 @@ mod place;
 mod presence;
 mod pruning;
 mod query;
+mod read;
 mod record;
 mod register;
 mod show;
@@ -35,13 +38,18 @@ pub use delete::{Deletion, Doomed, DoomedRun};
 pub use error::{StoreError, StoreErrorKind};
 pub use estimate::{OpenRuns, RunTimes, seconds_left};
 pub use inspect::{RunCounts, RunFilter, RunState, RunSummary, Shown};
-pub use leaderboard::{LeaderboardFilter, LeaderboardMean, LeaderboardRow, MeanFilter, told_apart};
+pub use leaderboard::{LeaderboardMean, MeanFilter};
 pub use machine::Machine;
 pub use merge::Merged;
 pub use owner::{CodeRevision, Owner, OwnerInfo};
 pub use place::create_folder;
 pub use pruning::{Continued, PeakMemory, PruneDecision, Standing};
 pub use query::{Fetched, QueryResult};
+pub use read::{
+    ByRun, CohortUsers, ColumnKind, CurvePoint, EpochMetric, ItemRecord, Measure, MeasureResults,
+    PageRun, RankedRun, RanksFilter, RunRanks, StopMetric, StoredRanks, SweepRecord, SweptRun,
+    TableColumn, TableInfo,
+};
 pub use record::InputKind;
 pub use register::{NewRun, Registered, RunId, SweepId};
 pub use show::{

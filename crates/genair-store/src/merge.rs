@@ -276,6 +276,7 @@ struct Sweep {
 #[derive(FromRow)]
 struct Place {
     run_id: RunId,
+    axes: String,
     variant: String,
     superseded: bool,
 }
@@ -318,7 +319,7 @@ async fn merge_sweep(
     .bind(theirs.sweep_id)
     .execute(&mut *connection)
     .await?;
-    let places = "SELECT run_id, variant, superseded FROM theirs.sweep_runs WHERE sweep_id = ? ORDER BY run_id";
+    let places = "SELECT run_id, axes, variant, superseded FROM theirs.sweep_runs WHERE sweep_id = ? ORDER BY run_id";
     let places: Vec<Place> = sqlx::query_as(places)
         .bind(theirs.sweep_id)
         .fetch_all(&mut *connection)
@@ -341,15 +342,17 @@ async fn merge_place(
     newer: bool,
 ) -> Result<(), StoreErrorKind> {
     let enter = if newer {
-        "INSERT INTO main.sweep_runs (sweep_id, run_id, variant, superseded) VALUES (?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET variant = excluded.variant, superseded = excluded.superseded"
+        "INSERT INTO main.sweep_runs (sweep_id, run_id, axes, variant, superseded) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE
+         SET axes = excluded.axes, variant = excluded.variant, superseded = excluded.superseded"
     } else {
-        "INSERT INTO main.sweep_runs (sweep_id, run_id, variant, superseded) VALUES (?, ?, ?, ?)
+        "INSERT INTO main.sweep_runs (sweep_id, run_id, axes, variant, superseded) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING"
     };
     let entered = sqlx::query(enter)
         .bind(sweep)
         .bind(run)
+        .bind(&theirs.axes)
         .bind(&theirs.variant)
         .bind(theirs.superseded)
         .execute(&mut *connection)
@@ -379,7 +382,7 @@ async fn rivals(
          FROM sweep_runs AS place
          JOIN runs AS own ON own.run_id = place.run_id
          JOIN sweep_runs AS other_place ON other_place.sweep_id = place.sweep_id
-              AND other_place.variant = place.variant AND NOT other_place.superseded
+              AND other_place.axes = place.axes AND NOT other_place.superseded
          JOIN runs AS other ON other.run_id = other_place.run_id AND other.run_id <> own.run_id
               AND (other.dataset, other.backbone, other.representation, other.seed)
                 = (own.dataset, own.backbone, own.representation, own.seed)

@@ -4,7 +4,8 @@ use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::claim::require_held;
-use crate::register::{integer, json_list};
+use crate::json::json_text;
+use crate::register::integer;
 use crate::{Owner, RunId, Store, StoreError};
 
 /// How a run was judged at one rung.
@@ -70,7 +71,7 @@ impl Store {
         runs: &[RunId],
         epoch: u64,
     ) -> Result<Vec<(RunId, f64)>, StoreError> {
-        let runs = json_list(runs);
+        let runs = json_text(runs);
         self.read(async |connection| {
             let best = "SELECT run_id, max(valid) FILTER (WHERE epoch <= ?2) AS highest
                  FROM epochs JOIN runs USING (run_id)

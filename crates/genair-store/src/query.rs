@@ -52,21 +52,6 @@ impl Store {
         Ok(result)
     }
 
-    /// Runs one reading statement and gives `take` each row as it comes.
-    ///
-    /// # Errors
-    /// Those of [`Self::query_streamed`].
-    pub fn query_each<E: From<StoreError>>(
-        &mut self,
-        sql: &str,
-        mut take: impl FnMut(Vec<Value>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.query_streamed(sql, |fetched| match fetched {
-            Fetched::Columns(_) => Ok(()),
-            Fetched::Row(row) => take(row),
-        })
-    }
-
     /// Runs one reading statement and gives `take` the columns and then each row as it comes, so that memory
     /// does not grow with their number. All rows are of one snapshot of the database.
     ///

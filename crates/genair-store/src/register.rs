@@ -1,8 +1,10 @@
 //! Sweeps and the runs they describe, before anything is executed.
 
+use genair_protocol::Labels;
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 
+use crate::json::json_text;
 use crate::{Store, StoreError, StoreErrorKind};
 
 /// Number of a sweep in one database.
@@ -38,16 +40,8 @@ pub struct NewRun {
     pub spec: String,
     /// Hash of `spec`.
     pub spec_sha256: String,
-    /// The dataset's name in the spec.
-    pub dataset: String,
-    /// The backbone's name.
-    pub backbone: String,
-    /// The representation's name in the spec.
-    pub representation: String,
-    /// Swept axes beyond the named ones, such as `alpha=1e-4`; empty where there are none.
-    pub variant: String,
-    /// At most `i64::MAX`.
-    pub seed: u64,
+    /// What tells it from the sweep's other runs. Its seed is at most `i64::MAX`.
+    pub labels: Labels,
     /// Fingerprint of the raw data.
     pub data_sha256: String,
     /// Hash of the plugin's file; `None` for a built-in backbone.
@@ -131,7 +125,7 @@ impl Store {
                      SELECT 1 FROM sweep_runs WHERE sweep_id = ? AND run_id = wanted.value AND NOT superseded
                  )",
             );
-            let left_out = left_out.bind(json_list(runs)).bind(sweep);
+            let left_out = left_out.bind(json_text(runs)).bind(sweep);
             Ok(left_out.fetch_one(connection).await?)
         })
     }
@@ -151,10 +145,10 @@ async fn enter_run(
     .bind(&run.configuration)
     .bind(&run.spec)
     .bind(&run.spec_sha256)
-    .bind(&run.dataset)
-    .bind(&run.backbone)
-    .bind(&run.representation)
-    .bind(integer("seed", run.seed)?)
+    .bind(&run.labels.dataset)
+    .bind(&run.labels.backbone)
+    .bind(&run.labels.representation)
+    .bind(integer("seed", run.labels.seed)?)
     .bind(&run.data_sha256)
     .bind(&run.plugin_sha256)
     .bind(run.results_version)
@@ -174,12 +168,14 @@ async fn add_to_sweep(
     run: &NewRun,
 ) -> Result<(), StoreErrorKind> {
     sqlx::query(
-        "INSERT INTO sweep_runs (sweep_id, run_id, variant) VALUES (?, ?, ?)
-         ON CONFLICT (sweep_id, run_id) DO UPDATE SET variant = excluded.variant, superseded = 0",
+        "INSERT INTO sweep_runs (sweep_id, run_id, axes, variant) VALUES (?, ?, ?, ?)
+         ON CONFLICT (sweep_id, run_id)
+         DO UPDATE SET axes = excluded.axes, variant = excluded.variant, superseded = 0",
     )
     .bind(sweep)
     .bind(number)
-    .bind(&run.variant)
+    .bind(run.labels.axes.to_json())
+    .bind(run.labels.axes.to_string())
     .execute(connection)
     .await?;
     Ok(())
@@ -195,14 +191,8 @@ async fn supersede_all_but(
         "UPDATE sweep_runs SET superseded = 1
          WHERE sweep_id = ? AND NOT superseded AND run_id NOT IN (SELECT value FROM json_each(?))",
     );
-    let superseded = superseded.bind(sweep).bind(json_list(runs));
+    let superseded = superseded.bind(sweep).bind(json_text(runs));
     Ok(superseded.execute(connection).await?.rows_affected())
-}
-
-/// Runs as a list for SQLite's `json_each`.
-pub(crate) fn json_list(runs: &[RunId]) -> String {
-    let numbers: Vec<i64> = runs.iter().map(|run| run.0).collect();
-    serde_json::Value::from(numbers).to_string()
 }
 
 /// A number as SQLite stores it.

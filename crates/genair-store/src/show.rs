@@ -1,10 +1,11 @@
 //! Everything about one run, read back.
 
-use genair_protocol::{Cohort, Metric, Protocol, Split};
+use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
 use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::claim::failure;
+use crate::json::Json;
 use crate::owner::decompressed;
 use crate::{Failure, Machine, OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind};
 
@@ -123,8 +124,11 @@ pub struct RunRecord {
 pub struct SweepMembership {
     /// The sweep's name.
     pub sweep: String,
-    /// Swept axes beyond the named ones; often empty.
+    /// The axes as they are shown; often empty.
     pub variant: String,
+    /// Values of the swept axes beyond the named ones.
+    #[sqlx(try_from = "Json<Axes>")]
+    pub axes: Axes,
     /// Whether the sweep's present spec does not describe it any more.
     pub superseded: bool,
 }
@@ -237,7 +241,7 @@ impl Store {
                 _ => None,
             };
             let sweeps = sqlx::query_as(
-                "SELECT name AS sweep, variant, superseded FROM sweep_runs JOIN sweeps USING (sweep_id)
+                "SELECT name AS sweep, variant, axes, superseded FROM sweep_runs JOIN sweeps USING (sweep_id)
                  WHERE run_id = ? ORDER BY name",
             );
             let metrics = sqlx::query_as(

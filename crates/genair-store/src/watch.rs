@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use genair_protocol::Labels;
 use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::estimate::{OpenRuns, RunTimes, seconds_left};
+use crate::json::json_text;
+use crate::labels::LabelColumns;
 use crate::{RunId, RunState, Store, StoreError};
 
 /// One sweep, and how far it is. Runs that newer ones have replaced are left out.
@@ -35,16 +38,10 @@ pub struct RunProgress {
     pub run_id: RunId,
     /// Where it stands.
     pub state: RunState,
-    /// The dataset's name.
-    pub dataset: String,
-    /// The backbone's name.
-    pub backbone: String,
-    /// The representation's name.
-    pub representation: String,
-    /// Swept axes beyond the named ones; often empty.
-    pub variant: String,
-    /// The run's seed.
-    pub seed: u64,
+    /// What tells it from the sweep's other runs.
+    #[serde(flatten)]
+    #[sqlx(flatten, try_from = "LabelColumns")]
+    pub labels: Labels,
     /// Epochs it has told of.
     pub epoch: u64,
     /// Epochs at the most.
@@ -127,7 +124,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<RunProgress>, StoreError> {
         self.read(async |connection| {
-            let runs = "SELECT run_id, state, dataset, backbone, representation, variant, seed,
+            let runs = "SELECT run_id, state, dataset, backbone, representation, axes, seed,
                     (SELECT coalesce(max(epoch), 0) FROM epochs WHERE epochs.run_id = runs.run_id) AS epoch,
                     json_extract(spec, '$.train.stop.max_epochs') AS max_epochs,
                     json_extract(spec, '$.train.stop.metric') AS stop_metric,
@@ -144,20 +141,20 @@ impl Store {
                 .bind(limit)
                 .fetch_all(&mut *connection)
                 .await?;
-            let numbers: Vec<i64> = runs.iter().map(|run| run.run_id.0).collect();
+            let numbers: Vec<RunId> = runs.iter().map(|run| run.run_id).collect();
             let curves = "SELECT run_id, valid FROM json_each(?) AS wanted
                  JOIN epochs ON epochs.run_id = wanted.value
                  WHERE valid IS NOT NULL ORDER BY run_id, epoch";
-            let curves: Vec<(i64, f64)> = sqlx::query_as(curves)
-                .bind(serde_json::Value::from(numbers).to_string())
+            let curves: Vec<(RunId, f64)> = sqlx::query_as(curves)
+                .bind(json_text(&numbers))
                 .fetch_all(connection)
                 .await?;
-            let mut of_run: HashMap<i64, Vec<f64>> = HashMap::new();
+            let mut of_run: HashMap<RunId, Vec<f64>> = HashMap::new();
             for (run, valid) in curves {
                 of_run.entry(run).or_default().push(valid);
             }
             for run in &mut runs {
-                run.curve = of_run.remove(&run.run_id.0).unwrap_or_default();
+                run.curve = of_run.remove(&run.run_id).unwrap_or_default();
             }
             Ok(runs)
         })

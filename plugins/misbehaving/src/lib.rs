@@ -74,6 +74,8 @@ struct Config {
     /// Width of item vectors and states.
     #[schemars(range(min = 1))]
     hidden_size: i64,
+    /// Any text; it decides nothing.
+    note: String,
 }
 
 impl Default for Config {
@@ -81,6 +83,7 @@ impl Default for Config {
         Self {
             fault: Fault::None,
             hidden_size: 8,
+            note: String::new(),
         }
     }
 }

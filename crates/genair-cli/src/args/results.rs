@@ -76,8 +76,8 @@ pub(crate) enum Results {
     },
     /// Compare finished runs: mean and standard deviation over seeds
     ///
-    /// JSON: an array of {sweep, dataset, backbone, representation, variant, configuration, differences, seeds,
-    /// scores}; a score is {protocol, metric, k, mean, std}, `std` is null for one seed; `differences` says what tells
+    /// JSON: an array of {sweep, dataset, backbone, representation, variant, axes, configuration, differences,
+    /// seeds, scores}; a score is {protocol, metric, k, mean, std}, `std` is null for one seed; `differences` says what tells
     /// apart configurations of the same labels, which a merge may leave. CSV: a row for each score.
     Leaderboard {
         /// Only this sweep
@@ -157,8 +157,8 @@ pub(crate) enum Results {
     Html(HtmlArgs),
     /// Write each user's rank of runs with their labels, for statistics made elsewhere
     ///
-    /// Columns: run_id, sweep, dataset, backbone, representation, variant, configuration, seed, user, rank; average over
-    /// runs of one configuration only. The database does not keep raw ids: user N is the N-th of `genair data export`'s
+    /// Columns: run_id, sweep, dataset, backbone, representation, variant, axes, configuration, seed, user, rank; average
+    /// over runs of one configuration only. The database does not keep raw ids: user N is the N-th of `genair data export`'s
     /// interactions.tsv. JSON: {file, runs, rows}.
     ExportRanks(RanksArgs),
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use genair_data::Statistics;
 use genair_fetch::Source;
-use genair_protocol::DatasetSpec;
+use genair_protocol::{Axes, DatasetSpec};
 use genair_spec::SpecFile;
 use indicatif::MultiProgress;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::output::facts;
 struct Described {
     dataset: String,
     variant: String,
+    axes: Axes,
     statistics: Statistics,
 }
 
@@ -57,6 +58,7 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
                 dataset,
                 variant,
                 statistics,
+                ..
             } in &described
             {
                 text += &format!(
@@ -70,10 +72,8 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
         Data::Export { spec, dataset, out } => {
             let found = datasets(spec, Some(dataset))?;
             let [(_, _, of_dataset)] = found.as_slice() else {
-                let variants: Vec<&str> = found
-                    .iter()
-                    .map(|(_, variant, _)| variant.as_str())
-                    .collect();
+                let variants: Vec<String> =
+                    found.iter().map(|(_, axes, _)| axes.to_string()).collect();
                 anyhow::bail!(
                     "`{dataset}` has several variants ({}); choose one with --set",
                     variants.join("; ")
@@ -101,7 +101,7 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
 fn datasets(
     spec: &SpecArgs,
     wanted: Option<&str>,
-) -> anyhow::Result<Vec<(String, String, DatasetSpec)>> {
+) -> anyhow::Result<Vec<(String, Axes, DatasetSpec)>> {
     let mut datasets = SpecFile::read(&spec.spec, &spec.set.options())?.datasets()?;
     let names: Vec<String> = datasets.iter().map(|(name, ..)| name.clone()).collect();
     datasets.retain(|(name, ..)| wanted.is_none_or(|wanted| wanted == name));
@@ -114,11 +114,12 @@ fn datasets(
     Ok(datasets)
 }
 
-fn describe((dataset, variant, spec): (String, String, DatasetSpec)) -> anyhow::Result<Described> {
+fn describe((dataset, axes, spec): (String, Axes, DatasetSpec)) -> anyhow::Result<Described> {
     let statistics = genair_data::load(&spec)?.statistics().clone();
     Ok(Described {
         dataset,
-        variant,
+        variant: axes.to_string(),
+        axes,
         statistics,
     })
 }

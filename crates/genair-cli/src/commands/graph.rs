@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use genair_protocol::Labels;
 use genair_runner::{Plan, PlannedRun};
-use genair_spec::Labels;
 use genair_store::RunState;
 use serde::Serialize;
 
@@ -31,12 +31,7 @@ struct RunNode<'p> {
     id: String,
     state: &'static str,
     priority: usize,
-    dataset: &'p str,
-    backbone: &'p str,
-    representation: &'p str,
-    variant: &'p str,
-    seed: u64,
-    #[serde(skip)]
+    #[serde(flatten)]
     labels: &'p Labels,
 }
 
@@ -64,11 +59,6 @@ impl<'p> Graph<'p> {
             id: run_id(at),
             state: state.map_or("new", RunState::as_str),
             priority: run.priority,
-            dataset: &run.labels.dataset,
-            backbone: &run.labels.backbone,
-            representation: &run.labels.representation,
-            variant: &run.labels.variant,
-            seed: run.labels.seed,
             labels: &run.labels,
         });
         let of_run = |(at, run): (usize, &PlannedRun)| {

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use genair_archetype::Installation;
-use genair_protocol::RunSpec;
+use genair_protocol::{Labels, RunSpec};
 use genair_runner::{Plan, PlannedRun};
-use genair_spec::Labels;
 use genair_store::{RunState, Store};
 use indicatif::MultiProgress;
 use serde::Serialize;
@@ -17,11 +16,8 @@ use crate::output::{count, table};
 
 #[derive(Serialize)]
 struct Row<'a> {
-    dataset: &'a str,
-    backbone: &'a str,
-    representation: &'a str,
-    variant: &'a str,
-    seed: u64,
+    #[serde(flatten)]
+    labels: &'a Labels,
     state: &'static str,
     identity: &'a str,
     priority: usize,
@@ -61,26 +57,12 @@ pub(super) fn plan(
             Exit::Done
         });
     }
-    let rows = plan.runs.iter().zip(states).map(|(run, state)| {
-        let Labels {
-            dataset,
-            backbone,
-            representation,
-            variant,
-            seed,
-        } = &run.labels;
-        let state = state.map_or("new", RunState::as_str);
-        Row {
-            dataset,
-            backbone,
-            representation,
-            variant,
-            seed: *seed,
-            state,
-            identity: &run.identity,
-            priority: run.priority,
-            spec: &run.spec,
-        }
+    let rows = plan.runs.iter().zip(states).map(|(run, state)| Row {
+        labels: &run.labels,
+        state: state.map_or("new", RunState::as_str),
+        identity: &run.identity,
+        priority: run.priority,
+        spec: &run.spec,
     });
     let rows: Vec<Row<'_>> = rows.collect();
     format.show(&rows, || text(&plan, &rows))?;
@@ -128,18 +110,15 @@ fn text(plan: &Plan, rows: &[Row<'_>]) -> String {
         "identity",
     ];
     let cells = rows.iter().map(|row| {
-        let identity = &row.identity[..12];
-        let seed = row.seed.to_string();
         [
-            row.state,
-            row.dataset,
-            row.backbone,
-            row.representation,
-            row.variant,
-            &seed,
-            identity,
+            row.state.to_owned(),
+            row.labels.dataset.clone(),
+            row.labels.backbone.clone(),
+            row.labels.representation.clone(),
+            row.labels.axes.to_string(),
+            row.labels.seed.to_string(),
+            row.identity[..12].to_owned(),
         ]
-        .map(str::to_owned)
     });
     let finished = rows
         .iter()

@@ -1,6 +1,7 @@
 //! `genair sweep`: trains what has no result yet, then shows the leaderboard.
 
 use genair_archetype::Installation;
+use genair_protocol::Labels;
 use genair_runner::{Execution, Interrupt, Outcome, Plan, SweepReport, Urgency};
 use genair_store::{FailedRuns, Store};
 use indicatif::MultiProgress;
@@ -31,11 +32,8 @@ struct Summary<'a> {
 #[derive(Serialize)]
 struct RunSummary<'a> {
     run_id: i64,
-    dataset: &'a str,
-    backbone: &'a str,
-    representation: &'a str,
-    variant: &'a str,
-    seed: u64,
+    #[serde(flatten)]
+    labels: &'a Labels,
     outcome: &'static str,
     failure: Option<serde_json::Value>,
 }
@@ -155,11 +153,7 @@ fn summary<'a>(
         };
         Ok(RunSummary {
             run_id: id.0,
-            dataset: &labels.dataset,
-            backbone: &labels.backbone,
-            representation: &labels.representation,
-            variant: &labels.variant,
-            seed: labels.seed,
+            labels,
             outcome: name,
             failure,
         })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use genair_spec::Labels;
+use genair_protocol::Labels;
 use genair_store::{OpenRuns, RunTimes, seconds_left};
 use indicatif::HumanDuration;
 
@@ -134,8 +134,8 @@ mod tests {
             dataset: "d".to_owned(),
             backbone: backbone.to_owned(),
             representation: "id".to_owned(),
-            variant: String::new(),
             seed,
+            ..Labels::default()
         };
         let remaining = Remaining::new(Vec::new());
         (1..=5).for_each(|seed| remaining.add(&labels("sasrec", seed)));

@@ -148,11 +148,6 @@ fn run_table(view: &View) -> Table<'static> {
 }
 
 fn run_row(run: &RunProgress) -> Row<'static> {
-    let mut what = format!("{} {} {}", run.dataset, run.backbone, run.representation);
-    if !run.variant.is_empty() {
-        what += &format!(" {}", run.variant);
-    }
-    what += &format!(" seed {}", run.seed);
     let epoch = match run.max_epochs {
         _ if run.epoch == 0 => String::new(),
         Some(most) => format!("{}/{most}", run.epoch),
@@ -162,7 +157,7 @@ fn run_row(run: &RunProgress) -> Row<'static> {
     let row = Row::new([
         Cell::from(run.state.as_str()),
         Cell::from(run.run_id.to_string()),
-        Cell::from(message(what)),
+        Cell::from(message(&run.labels)),
         Cell::from(epoch),
         Cell::from(best.map(|best| format!("{best:.4}")).unwrap_or_default()),
         Cell::from(sparkline(&run.curve, CURVE)),
@@ -245,6 +240,7 @@ fn sparkline(curve: &[f64], width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use genair_protocol::Labels;
     use genair_store::RunId;
 
     use super::*;
@@ -264,11 +260,13 @@ mod tests {
         let run = |run_id, state, curve: &[f64]| RunProgress {
             run_id: RunId(run_id),
             state,
-            dataset: "tiny".to_owned(),
-            backbone: "sasrec".to_owned(),
-            representation: "id".to_owned(),
-            variant: "lr=0.1".to_owned(),
-            seed: 44,
+            labels: Labels {
+                dataset: "tiny".to_owned(),
+                backbone: "sasrec".to_owned(),
+                representation: "id".to_owned(),
+                axes: [("lr", "0.1")].into_iter().collect(),
+                seed: 44,
+            },
             epoch: curve.len() as u64,
             max_epochs: Some(8),
             stop_metric: Some("ndcg@10".to_owned()),

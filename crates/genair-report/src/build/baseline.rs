@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use genair_protocol::text::quoted;
+
 use super::pivot::{At, Configuration, Pivot};
 use crate::error::TableError;
-use crate::runs::{Run, Selection, axes, states};
+use crate::runs::{Run, Selection, states};
 use crate::spec::{Dimension, TableSpec};
 use crate::table::Comparison;
 
@@ -27,7 +29,7 @@ pub(super) fn find(
         .collect();
     for (&at, runs) in &pivot.cells {
         let own = pivot.configuration(at);
-        let wanted = replaced(&own, &spec.baseline);
+        let wanted = replaced(&own, runs[0].0, selection, &spec.baseline);
         if wanted == own {
             continue;
         }
@@ -35,7 +37,7 @@ pub(super) fn find(
             Some(&other) => {
                 found.insert(at, other);
             }
-            None if runs[0].0.built_in != 0 => {}
+            None if runs[0].0.built_in => {}
             None => {
                 return Err(TableError::MissingBaseline {
                     found: instead(pivot, selection, &wanted),
@@ -57,33 +59,34 @@ pub(super) fn comparison(mean: f64, base: f64) -> Comparison {
     }
 }
 
-fn replaced(own: &Configuration, baseline: &BTreeMap<Dimension, String>) -> Configuration {
+fn replaced(
+    own: &Configuration,
+    run: &Run,
+    selection: &Selection,
+    baseline: &BTreeMap<Dimension, String>,
+) -> Configuration {
     let mut wanted = own.clone();
+    let mut axes = run.axes.clone();
     for (dimension, value) in baseline {
         match dimension {
             Dimension::Sweep => wanted.sweep = wanted.sweep.map(|_| value.clone()),
             Dimension::Dataset => wanted.dataset.clone_from(value),
             Dimension::Backbone => wanted.backbone.clone_from(value),
             Dimension::Representation => wanted.representation.clone_from(value),
-            Dimension::Variant => wanted.variant.clone_from(value),
-            Dimension::Axis(name) => wanted.variant = with_axis(&wanted.variant, name, value),
+            Dimension::Variant => {
+                let mut runs = selection.runs.iter();
+                let known = runs.find(|run| run.variant == *value);
+                axes = known.map(|run| run.axes.clone()).unwrap_or_default();
+                wanted.variant.clone_from(value);
+            }
+            Dimension::Axis(name) => {
+                axes.replace(name, value);
+                wanted.variant = axes.to_string();
+            }
             Dimension::Protocol | Dimension::Cohort | Dimension::Metric => {}
         }
     }
     wanted
-}
-
-/// A variant with another value of one of its axes; without the axis if the value is empty.
-fn with_axis(variant: &str, name: &str, value: &str) -> String {
-    let axes: Vec<String> = axes(variant)
-        .into_iter()
-        .filter_map(|(axis, own)| match axis == name {
-            true if value.is_empty() => None,
-            true => Some(format!("{axis}={value}")),
-            false => Some(format!("{axis}={own}")),
-        })
-        .collect();
-    axes.join(",")
 }
 
 /// What there is in place of a baseline's finished runs, and what to do.
@@ -109,22 +112,10 @@ fn instead(pivot: &Pivot<'_>, selection: &Selection, wanted: &Configuration) -> 
             "\nhint: there is one without a variant: add variant = \"\" to `baseline`".to_owned()
         }
         Some(run) => format!(
-            "\nhint: there is one of variant `{0}`: add variant = \"{0}\" to `baseline`",
-            run.variant
+            "\nhint: there is one of variant `{}`: add variant = {} to `baseline`",
+            run.variant,
+            quoted(&run.variant)
         ),
         None => "\nhint: train it, or leave the configuration out with `where`".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_axis_is_replaced_in_place() {
-        for (value, expected) in [("0", "alpha=0,gamma=4"), ("", "gamma=4")] {
-            assert_eq!(with_axis("alpha=1e-4,gamma=4", "alpha", value), expected);
-        }
-        assert_eq!(with_axis("", "alpha", "0"), "");
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use genair_protocol::Cohort;
+use genair_store::RunId;
 
 use super::listed;
 use super::pivot::{At, Pivot};
@@ -42,12 +43,12 @@ fn check_group(
         if spec.may_differ.contains(&fact) && fact != Fact::Data {
             continue;
         }
-        let mut values: BTreeMap<String, Vec<(At, i64)>> = BTreeMap::new();
+        let mut values: BTreeMap<String, Vec<(At, RunId)>> = BTreeMap::new();
         for &at in group {
             let runs = &pivot.cells[&at];
             for (run, _) in runs {
                 let value = match fact {
-                    Fact::Seeds => listed(runs.iter().map(|(run, _)| run.seed)),
+                    Fact::Seeds => listed(runs.iter().map(|(run, _)| run.labels.seed)),
                     fact => value(fact, run),
                 };
                 values.entry(value).or_default().push((at, run.run_id));
@@ -106,14 +107,14 @@ fn value(fact: Fact, run: &Run) -> String {
             let (host, device) = (text(&run.host), text(&run.device));
             format!("{host}, {device}, threads {}", number(run.threads))
         }
-        Fact::Seeds => run.seed.to_string(),
+        Fact::Seeds => run.labels.seed.to_string(),
     }
 }
 
 /// `  50: sasrec id on ml-100k (runs 1, 2)`, and so on for the first few configurations.
-fn describe(pivot: &Pivot<'_>, value: &str, runs: &[(At, i64)]) -> String {
+fn describe(pivot: &Pivot<'_>, value: &str, runs: &[(At, RunId)]) -> String {
     const NAMED: usize = 3;
-    let mut by_cell: BTreeMap<At, Vec<i64>> = BTreeMap::new();
+    let mut by_cell: BTreeMap<At, Vec<RunId>> = BTreeMap::new();
     for (at, run) in runs {
         by_cell.entry(*at).or_default().push(*run);
     }

@@ -81,7 +81,7 @@ fn summaries(pivot: &Pivot<'_>) -> Result<BTreeMap<At, Cell>, TableError> {
             })?;
             let runs = runs.iter().map(|(run, value)| RunValue {
                 run: run.run_id,
-                seed: run.seed,
+                seed: run.labels.seed,
                 value: *value,
             });
             let cell = Cell {

@@ -15,7 +15,7 @@ pub(super) fn notes(
 ) -> Vec<String> {
     let mut notes = vec![what(pivot, report)];
     let runs = || pivot.cells.values().flatten().map(|(run, _)| *run);
-    let seeds: BTreeSet<u64> = runs().map(|run| run.seed).collect();
+    let seeds: BTreeSet<u64> = runs().map(|run| run.labels.seed).collect();
     let several = cells.values().any(|cell| cell.summary.n > 1);
     if several {
         let spread = match spec.spread {

@@ -196,9 +196,9 @@ impl<'r> Pivot<'r> {
     pub(super) fn configuration_of(&self, run: &Run) -> Configuration {
         Configuration {
             sweep: self.by_sweep.then(|| run.sweep.clone()),
-            dataset: run.dataset.clone(),
-            backbone: run.backbone.clone(),
-            representation: run.representation.clone(),
+            dataset: run.labels.dataset.clone(),
+            backbone: run.labels.backbone.clone(),
+            representation: run.labels.representation.clone(),
             variant: run.variant.clone(),
         }
     }
@@ -309,24 +309,10 @@ pub(crate) fn text(dimension: &Dimension, name: &str, report: &ReportSpec) -> St
 fn distinct_runs(selection: &Selection, by_sweep: bool) -> Result<Vec<&Run>, TableError> {
     let mut runs: Vec<&Run> = Vec::new();
     for run in selection.runs.iter().filter(|run| run.finished()) {
-        let labels = |run: &Run| {
-            let sweep = if by_sweep {
-                run.sweep.clone()
-            } else {
-                String::new()
-            };
-            let [dataset, backbone] = [run.dataset.clone(), run.backbone.clone()];
-            [
-                sweep,
-                dataset,
-                backbone,
-                run.representation.clone(),
-                run.variant.clone(),
-            ]
-        };
-        let alike = runs
-            .iter()
-            .find(|known| known.seed == run.seed && labels(known) == labels(run));
+        let alike = runs.iter().find(|known| {
+            let labels = (&known.labels, &known.axes) == (&run.labels, &run.axes);
+            labels && (!by_sweep || known.sweep == run.sweep)
+        });
         match alike {
             // A run belongs to every sweep that describes it.
             Some(known) if known.run_id == run.run_id => {}
@@ -336,9 +322,9 @@ fn distinct_runs(selection: &Selection, by_sweep: bool) -> Result<Vec<&Run>, Tab
                     second: run.run_id,
                     configuration: format!(
                         "{} {} on {}",
-                        run.backbone, run.representation, run.dataset
+                        run.labels.backbone, run.labels.representation, run.labels.dataset
                     ),
-                    seed: run.seed,
+                    seed: run.labels.seed,
                 });
             }
             None => runs.push(run),

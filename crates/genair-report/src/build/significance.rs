@@ -6,20 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use genair_protocol::{Metric, Protocol};
-use genair_store::Store;
-use serde::Deserialize;
+use genair_store::{RunId, Store};
 
 use super::pivot::{At, CellRuns, Pivot};
 use super::{is_testable, listed};
 use crate::ReportError;
 use crate::error::TableError;
-use crate::rows::{list, rows, unexpected};
 use crate::spec::{Measure, TableSpec, TestKind, TestSpec};
 use crate::statistics::{StatisticsError, holm, paired_bootstrap, paired_t_test};
 use crate::table::{Tested, Verdict};
 
 /// Ranks on the test split, from 0, by protocol and run; users in order of their number.
-type Ranks = BTreeMap<(Protocol, i64), Vec<u32>>;
+type Ranks = BTreeMap<(Protocol, RunId), Vec<u32>>;
 
 /// Tests every cell that has a baseline and can be tested; p values are corrected over all of them.
 pub(super) fn test(
@@ -43,7 +41,7 @@ pub(super) fn test(
         )
         .collect();
     require_resamples(&spec.test, pairs.len()).map_err(|kind| fail("test", kind))?;
-    let mut wanted: BTreeMap<Protocol, BTreeSet<i64>> = BTreeMap::new();
+    let mut wanted: BTreeMap<Protocol, BTreeSet<RunId>> = BTreeMap::new();
     for (at, other, _, _, protocol) in &pairs {
         let runs = pivot.cells[at].iter().chain(&pivot.cells[other]);
         let runs = runs.map(|(run, _)| run.run_id);
@@ -156,41 +154,26 @@ fn compare(own: &[f64], base: &[f64], spec: &TestSpec) -> Result<Tested, Statist
 
 fn load(
     store: &mut Store,
-    wanted: &BTreeMap<Protocol, BTreeSet<i64>>,
+    wanted: &BTreeMap<Protocol, BTreeSet<RunId>>,
     fail: &dyn Fn(&str, TableError) -> ReportError,
 ) -> Result<Ranks, ReportError> {
-    /// One row per run: a row per user would be built and torn down a million times.
-    #[derive(Deserialize)]
-    struct RunRanks {
-        run_id: i64,
-        last: usize,
-        ranks: String,
-    }
     let mut ranks = Ranks::new();
     for (&protocol, runs) in wanted {
-        let sql = format!(
-            "SELECT run_id, max(user) AS last, json_group_array(rank ORDER BY user) AS ranks FROM ranks
-             WHERE run_id IN ({}) AND split = 'test' AND protocol = '{protocol}' GROUP BY run_id",
-            list(runs.iter().copied())
-        );
-        let found: Vec<RunRanks> = rows(store, &sql)?;
-        for row in found {
-            let of_users: Vec<u32> = serde_json::from_str(&row.ranks)
-                .map_err(|source| unexpected(store.path(), "rank", source))?;
-            if of_users.len() != row.last {
+        let runs: Vec<RunId> = runs.iter().copied().collect();
+        for row in store.test_ranks(&runs, Some(protocol))? {
+            if row.ranks.len() as u64 != row.last {
                 let error = TableError::IncompleteRanks {
                     run: row.run_id,
                     protocol: protocol.to_string(),
-                    found: of_users.len(),
+                    found: row.ranks.len(),
                     last: row.last,
                 };
                 return Err(fail("test", error));
             }
-            ranks.insert((protocol, row.run_id), of_users);
+            ranks.insert((protocol, row.run_id), row.ranks);
         }
-        let missing: Vec<i64> = runs
-            .iter()
-            .copied()
+        let missing: Vec<RunId> = runs
+            .into_iter()
             .filter(|run| !ranks.contains_key(&(protocol, *run)))
             .collect();
         if !missing.is_empty() {

@@ -10,13 +10,13 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use genair_store::{RunDetails, RunFilter, RunState, RunSummary, Store};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::ranks::require_sweep;
+use super::{milliseconds, stop_metric};
 use crate::ReportError;
-use crate::rows::rows;
 use crate::write::failed;
 
 /// Longest value of a parameter, in characters: `MAX_PARAM_VAL_LENGTH` in MLflow 3.
@@ -70,7 +70,6 @@ pub fn export_mlflow(
         ..RunFilter::default()
     })?;
     runs.retain(|run| run.state != RunState::Pending);
-    let times = times(store)?;
     let mut exported = ExportedRuns::default();
     let mut last_sweep = None;
     for run in &runs {
@@ -87,7 +86,8 @@ pub fn export_mlflow(
             experiment: exported.experiments,
             summary: run,
             details: &details,
-            times: times.get(&run.run_id.0).copied().unwrap_or_default(),
+            start: details.run.started_at.as_deref().and_then(milliseconds),
+            end: details.run.finished_at.as_deref().and_then(milliseconds),
         }
         .write()?;
         exported.runs += 1;
@@ -123,25 +123,9 @@ struct Run<'a> {
     experiment: usize,
     summary: &'a RunSummary,
     details: &'a RunDetails,
-    times: Times,
-}
-
-/// When a run began and ended, in milliseconds since 1970.
-#[derive(Clone, Copy, Default, Deserialize)]
-struct Times {
-    run_id: i64,
+    /// When it began and ended, in milliseconds since 1970.
     start: Option<i64>,
     end: Option<i64>,
-}
-
-fn times(store: &mut Store) -> Result<BTreeMap<i64, Times>, ReportError> {
-    let times: Vec<Times> = rows(
-        store,
-        "SELECT run_id, CAST(round(1000 * unixepoch(started_at, 'subsec')) AS INTEGER) AS start,
-                CAST(round(1000 * unixepoch(finished_at, 'subsec')) AS INTEGER) AS end
-         FROM runs",
-    )?;
-    Ok(times.into_iter().map(|of| (of.run_id, of)).collect())
 }
 
 impl Run<'_> {
@@ -159,7 +143,7 @@ impl Run<'_> {
         };
         let meta = json!({
             "artifact_uri": self.artefacts(&place),
-            "end_time": self.times.end,
+            "end_time": self.end,
             "entry_point_name": "",
             "experiment_id": self.experiment.to_string(),
             "lifecycle_stage": "active",
@@ -169,7 +153,7 @@ impl Run<'_> {
             "source_name": "genair",
             "source_type": 4,
             "source_version": run.code_revision.clone().unwrap_or_default(),
-            "start_time": self.times.start,
+            "start_time": self.start,
             "status": status,
             "tags": [],
             "user_id": "",
@@ -209,8 +193,9 @@ impl Run<'_> {
         let run = &self.details.run;
         let labels = [&run.dataset, &run.backbone, &run.representation];
         let mut name = labels.map(String::as_str).join(" ");
-        if !self.summary.variant.is_empty() {
-            name += &format!(" {}", self.summary.variant);
+        let axes = &self.summary.labels.axes;
+        if !axes.is_empty() {
+            name += &format!(" {axes}");
         }
         name + &format!(" seed={}", run.seed)
     }
@@ -243,7 +228,9 @@ impl Run<'_> {
             }
         }
         tags.insert("genair.sweep".to_owned(), self.summary.sweep.clone());
-        tags.insert("genair.variant".to_owned(), self.summary.variant.clone());
+        let axes = &self.summary.labels.axes;
+        tags.insert("genair.variant".to_owned(), axes.to_string());
+        tags.insert("genair.axes".to_owned(), axes.to_json());
         tags.insert("mlflow.runName".to_owned(), self.name());
         if let Some(revision) = &run.code_revision {
             tags.insert("mlflow.source.git.commit".to_owned(), revision.clone());
@@ -275,13 +262,9 @@ impl Run<'_> {
             // Writing to a string cannot fail.
             let _ = writeln!(lines, "{time} {value:?} {step}");
         };
-        let spec: Value = serde_json::from_str(&run.spec).unwrap_or_default();
-        let stop = spec.pointer("/train/stop/metric").and_then(Value::as_str);
-        let monitor = format!(
-            "valid/{}",
-            name(&stop.unwrap_or("metric").replace('@', "_at_"))
-        );
-        let mut time = self.times.start.unwrap_or_default();
+        let stop = stop_metric(&run.spec).replace('@', "_at_");
+        let monitor = format!("valid/{}", name(&stop));
+        let mut time = self.start.unwrap_or_default();
         for epoch in &details.epochs {
             // When an epoch ended is not recorded; how long it trained is.
             time += (epoch.train_seconds * 1000.0) as i64;
@@ -298,7 +281,7 @@ impl Run<'_> {
                 add(monitor.clone(), time, valid, epoch.epoch);
             }
         }
-        let end = self.times.end.unwrap_or(time);
+        let end = self.end.unwrap_or(time);
         let best = run.best_epoch.unwrap_or_default();
         for row in &details.metrics {
             let key = format!(

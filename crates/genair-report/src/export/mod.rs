@@ -1,7 +1,6 @@
 //! The database's own tables and views as files for other programs: CSV and Parquet, ranks with their
 //! runs' labels, and runs for MLflow and TensorBoard.
 
-mod columns;
 pub mod mlflow;
 mod parquet;
 mod ranks;
@@ -9,15 +8,15 @@ mod sink;
 mod tensorboard;
 
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use genair_store::Store;
 use genair_toml::suggestion;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ReportError;
-use crate::rows::rows;
-use columns::column_types;
-pub use ranks::{ExportedRanks, RanksFilter, export_ranks, require_sweep};
+pub use ranks::{ExportedRanks, export_ranks, require_sweep};
 use sink::Sink;
 pub use tensorboard::{EventFiles, export_tensorboard};
 
@@ -73,18 +72,8 @@ pub fn export_tables(
     format: ExportFormat,
     names: &[String],
 ) -> Result<Vec<ExportedTable>, ReportError> {
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
-        r#type: String,
-    }
-    let known: Vec<Named> = rows(
-        store,
-        "SELECT name, type FROM sqlite_schema
-         WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_%' ESCAPE '\\'
-         ORDER BY name",
-    )?;
-    let tables = known.iter().filter(|known| known.r#type == "table");
+    let known = store.tables()?;
+    let tables = known.iter().filter(|known| !known.is_view);
     let chosen: Vec<String> = if names.is_empty() {
         tables.map(|known| known.name.clone()).collect()
     } else {
@@ -103,12 +92,25 @@ pub fn export_tables(
         .into_iter()
         .map(|table| {
             let file = folder.join(format!("{table}.{}", format.extension()));
-            let columns = column_types(store, &table)?;
+            let columns = store.table_columns(&table)?;
             let mut sink = Sink::create(&file, format, &table, columns)?;
-            // A name from sqlite_schema, quoted as one.
-            store.query_each(&format!("SELECT * FROM \"{table}\""), |row| sink.write(row))?;
+            store.table_rows(&table, |row| sink.write(row))?;
             let rows = sink.finish()?;
             Ok(ExportedTable { table, file, rows })
         })
         .collect()
+}
+
+/// A moment, RFC 3339, in milliseconds since 1970.
+fn milliseconds(moment: &str) -> Option<i64> {
+    let moment = humantime::parse_rfc3339(moment).ok()?;
+    let since = moment.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
+}
+
+/// The metric of early stopping in a resolved spec, such as `ndcg@10`; `metric` where it names none.
+fn stop_metric(spec: &str) -> String {
+    let spec: Value = serde_json::from_str(spec).unwrap_or_default();
+    let metric = spec.pointer("/train/stop/metric").and_then(Value::as_str);
+    metric.unwrap_or("metric").to_owned()
 }

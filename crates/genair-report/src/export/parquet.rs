@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use genair_store::{ColumnKind, TableColumn};
 use parquet::basic::{LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
@@ -12,7 +13,6 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{Type, TypePtr};
 use serde_json::Value;
 
-use super::columns::{Column, ColumnType};
 use super::sink::field;
 use crate::ReportError;
 
@@ -28,7 +28,7 @@ pub(super) struct ParquetFile {
 
 /// The next row group's values of a column.
 struct Buffer {
-    column: Column,
+    column: TableColumn,
     /// 1: there is a value; 0: NULL.
     levels: Vec<i16>,
     values: Values,
@@ -45,7 +45,7 @@ impl ParquetFile {
         path: &Path,
         file: File,
         table: &str,
-        columns: Vec<Column>,
+        columns: Vec<TableColumn>,
     ) -> Result<Self, ReportError> {
         let open = || {
             let properties = Arc::new(WriterProperties::builder().build());
@@ -102,11 +102,11 @@ fn wrong(path: &Path, source: ParquetError) -> ReportError {
 }
 
 impl Buffer {
-    fn new(column: Column) -> Self {
+    fn new(column: TableColumn) -> Self {
         let values = match column.kind {
-            ColumnType::Integer => Values::Integer(Vec::new()),
-            ColumnType::Real => Values::Real(Vec::new()),
-            ColumnType::Text => Values::Text(Vec::new()),
+            ColumnKind::Integer => Values::Integer(Vec::new()),
+            ColumnKind::Real => Values::Real(Vec::new()),
+            ColumnKind::Text => Values::Text(Vec::new()),
         };
         Self {
             column,
@@ -157,14 +157,14 @@ fn real(value: &Value) -> Option<f64> {
     }
 }
 
-fn schema(table: &str, columns: &[Column]) -> Result<TypePtr, ParquetError> {
+fn schema(table: &str, columns: &[TableColumn]) -> Result<TypePtr, ParquetError> {
     let fields = columns
         .iter()
         .map(|column| {
             let (physical, logical) = match column.kind {
-                ColumnType::Integer => (Physical::INT64, None),
-                ColumnType::Real => (Physical::DOUBLE, None),
-                ColumnType::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+                ColumnKind::Integer => (Physical::INT64, None),
+                ColumnKind::Real => (Physical::DOUBLE, None),
+                ColumnKind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
             };
             Type::primitive_type_builder(&column.name, physical)
                 .with_repetition(Repetition::OPTIONAL)

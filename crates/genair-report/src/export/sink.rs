@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use genair_store::TableColumn;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use super::ExportFormat;
-use super::columns::Column;
 use super::parquet::ParquetFile;
 use crate::ReportError;
 use crate::write::{create, failed, keep};
@@ -30,7 +30,7 @@ impl Sink {
         path: &Path,
         format: ExportFormat,
         table: &str,
-        columns: Vec<Column>,
+        columns: Vec<TableColumn>,
     ) -> Result<Self, ReportError> {
         let file = create(path)?;
         let content = file.reopen().map_err(|source| failed(path, source))?;

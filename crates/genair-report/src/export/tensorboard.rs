@@ -7,14 +7,15 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use genair_store::Store;
+use genair_protocol::Labels;
+use genair_store::{EpochMetric, MetricRecord, RunDetails, RunFilter, RunSummary, Store};
 use prost::Message;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::ranks::require_sweep;
+use super::{milliseconds, stop_metric};
 use crate::ReportError;
-use crate::rows::{literal, rows};
 use crate::write::{failed, write_file};
 
 /// The file of a run. TensorBoard looks for `tfevents` in the name.
@@ -47,36 +48,32 @@ pub fn export_tensorboard(
     if let Some(name) = sweep {
         require_sweep(store, Some(name))?;
     }
-    let only = sweep.map_or_else(
-        || "TRUE".to_owned(),
-        |name| format!("name = {}", literal(name)),
-    );
-    let runs: Vec<Begun> = rows(
-        store,
-        &format!(
-            "SELECT name AS sweep, run_id, dataset, backbone, representation, variant, seed,
-                    coalesce(json_extract(spec, '$.train.stop.metric'), 'metric') AS stop_metric,
-                    coalesce(best_epoch, 0) AS best_epoch,
-                    unixepoch(started_at, 'subsec') AS started,
-                    unixepoch(finished_at, 'subsec') AS finished
-             FROM sweeps JOIN sweep_runs USING (sweep_id) JOIN runs USING (run_id)
-             WHERE started_at IS NOT NULL AND NOT superseded AND {only} ORDER BY sweep_id, run_id"
-        ),
-    )?;
+    let runs = store.list_runs(&RunFilter {
+        sweep: sweep.map(str::to_owned),
+        ..RunFilter::default()
+    })?;
     let mut written = EventFiles {
         folder: folder.to_owned(),
         runs: 0,
         events: 0,
     };
     for run in runs {
-        let events = events(store, &run)?;
+        let details = store.show_run(run.run_id)?;
+        let Some(started) = details.run.started_at.as_deref() else {
+            continue;
+        };
+        let events = events(
+            &details,
+            &store.epoch_metrics(run.run_id)?,
+            seconds(started),
+        );
         let bytes: Vec<u8> = events
             .iter()
             .flat_map(|event| record(&event.encode_to_vec()))
             .collect();
         let path = folder
             .join(file_name(&run.sweep))
-            .join(run.folder())
+            .join(run_folder(&run))
             .join(FILE);
         write(&path, &bytes)?;
         written.runs += 1;
@@ -85,33 +82,24 @@ pub fn export_tensorboard(
     Ok(written)
 }
 
-/// A run of a sweep that was begun.
-#[derive(Deserialize)]
-struct Begun {
-    sweep: String,
-    run_id: i64,
-    dataset: String,
-    backbone: String,
-    representation: String,
-    variant: String,
-    seed: u64,
-    stop_metric: String,
-    best_epoch: i64,
-    started: f64,
-    finished: Option<f64>,
+/// A moment as seconds since 1970.
+fn seconds(moment: &str) -> f64 {
+    milliseconds(moment).unwrap_or_default() as f64 / 1000.0
 }
 
-impl Begun {
-    fn folder(&self) -> String {
-        let mut name = format!(
-            "{:05}-{}-{}-{}",
-            self.run_id, self.dataset, self.backbone, self.representation
-        );
-        if !self.variant.is_empty() {
-            name += &format!("-{}", self.variant);
-        }
-        file_name(&format!("{name}-seed{}", self.seed))
+fn run_folder(run: &RunSummary) -> String {
+    let Labels {
+        dataset,
+        backbone,
+        representation,
+        axes,
+        seed,
+    } = &run.labels;
+    let mut name = format!("{:05}-{dataset}-{backbone}-{representation}", run.run_id.0);
+    if !axes.is_empty() {
+        name += &format!("-{axes}");
     }
+    file_name(&format!("{name}-seed{seed}"))
 }
 
 /// Bytes of a folder's name at the most. Most file systems take 255, one that encrypts names 143.
@@ -139,82 +127,36 @@ fn file_name(text: &str) -> String {
     format!("{}-{hash}", if kept.is_empty() { "_" } else { kept })
 }
 
-#[derive(Deserialize)]
-struct Epoch {
-    epoch: i64,
-    loss: f64,
-    calibration: Option<f64>,
-    train_seconds: f64,
-    valid: Option<f64>,
+fn tag(row: &MetricRecord) -> String {
+    let MetricRecord {
+        split,
+        protocol,
+        cohort,
+        metric,
+        k,
+        ..
+    } = row;
+    format!("{split}/{protocol}/{cohort}/{metric}@{k}")
 }
 
-#[derive(Deserialize)]
-struct Measured {
-    epoch: Option<i64>,
-    split: String,
-    protocol: String,
-    cohort: String,
-    metric: String,
-    k: u32,
-    value: f64,
-}
-
-impl Measured {
-    fn tag(&self) -> String {
-        let Self {
-            split,
-            protocol,
-            cohort,
-            metric,
-            k,
-            ..
-        } = self;
-        format!("{split}/{protocol}/{cohort}/{metric}@{k}")
-    }
-}
-
-#[derive(Deserialize)]
-struct Diagnostic {
-    epoch: i64,
-    name: String,
-    value: f64,
-}
-
-/// Everything a run has told, in the order it came.
-fn events(store: &mut Store, run: &Begun) -> Result<Vec<Event>, ReportError> {
-    let id = run.run_id;
-    let epochs: Vec<Epoch> = rows(
-        store,
-        &format!(
-            "SELECT epoch, loss, calibration, train_seconds, valid FROM epochs WHERE run_id = {id} ORDER BY epoch"
-        ),
-    )?;
-    let measured: Vec<Measured> = rows(
-        store,
-        &format!(
-            "SELECT epoch, split, protocol, cohort, metric, k, value FROM metrics WHERE run_id = {id} ORDER BY rowid"
-        ),
-    )?;
-    let diagnostics: Vec<Diagnostic> = rows(
-        store,
-        &format!(
-            "SELECT epoch, name, value FROM diagnostics WHERE run_id = {id} ORDER BY epoch, name"
-        ),
-    )?;
+/// Everything a run has told, in the order it came; `started` in seconds since 1970.
+fn events(run: &RunDetails, of_epochs: &[EpochMetric], started: f64) -> Vec<Event> {
+    let monitor = format!("valid/{}", stop_metric(&run.run.spec));
     let mut events = vec![Event {
-        wall_time: run.started,
+        wall_time: started,
         file_version: Some("brain.Event:2".to_owned()),
         ..Event::default()
     }];
-    let mut time = run.started;
+    let mut time = started;
     let item_space = |trained: bool| {
-        let own = diagnostics
+        let own = run
+            .diagnostics
             .iter()
             .filter(move |own| (own.epoch > 0) == trained);
         own.map(|own| (format!("item space/{}", own.name), own.value))
     };
     events.extend(Event::scalars(time, 0, item_space(false)));
-    for epoch in &epochs {
+    for epoch in &run.epochs {
         time += epoch.train_seconds;
         let mut values = vec![("train/loss".to_owned(), epoch.loss)];
         values.extend(
@@ -222,22 +164,19 @@ fn events(store: &mut Store, run: &Begun) -> Result<Vec<Event>, ReportError> {
                 .calibration
                 .map(|value| ("train/calibration".to_owned(), value)),
         );
-        values.extend(
-            epoch
-                .valid
-                .map(|value| (format!("valid/{}", run.stop_metric), value)),
-        );
-        let own = measured.iter().filter(|own| own.epoch == Some(epoch.epoch));
-        values.extend(own.map(|own| (own.tag(), own.value)));
+        values.extend(epoch.valid.map(|value| (monitor.clone(), value)));
+        let own = of_epochs.iter().filter(|own| own.epoch == epoch.epoch);
+        values.extend(own.map(|own| (tag(&own.metric), own.metric.value)));
         events.extend(Event::scalars(time, epoch.epoch, values));
     }
-    if let Some(finished) = run.finished {
-        let result = measured.iter().filter(|own| own.epoch.is_none());
-        let result = result.map(|own| (format!("result/{}", own.tag()), own.value));
+    if let Some(finished) = run.run.finished_at.as_deref() {
+        let result = run.metrics.iter();
+        let result = result.map(|own| (format!("result/{}", tag(own)), own.value));
         let values = result.chain(item_space(true));
-        events.extend(Event::scalars(finished, run.best_epoch, values));
+        let best = run.run.best_epoch.unwrap_or_default();
+        events.extend(Event::scalars(seconds(finished), best, values));
     }
-    Ok(events)
+    events
 }
 
 /// Writes `bytes`, or where the file has their beginning already, the rest of them.
@@ -304,7 +243,7 @@ impl Event {
     /// One event of several scalars; none of none.
     fn scalars(
         wall_time: f64,
-        step: i64,
+        step: u64,
         values: impl IntoIterator<Item = (String, f64)>,
     ) -> Option<Self> {
         let scalar = |(tag, value): (String, f64)| Scalar {
@@ -314,7 +253,7 @@ impl Event {
         let value: Vec<Scalar> = values.into_iter().map(scalar).collect();
         (!value.is_empty()).then(|| Self {
             wall_time,
-            step,
+            step: step as i64,
             summary: Some(Summary { value }),
             ..Self::default()
         })

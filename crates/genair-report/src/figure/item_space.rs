@@ -1,9 +1,6 @@
 //! The item space of a run, before training and after: items on its two principal axes.
 
-use std::collections::BTreeMap;
-
-use genair_store::Store;
-use serde::Deserialize;
+use genair_store::{ItemRecord, RunId, Store};
 
 use super::chart::{Axis, Chart, Panel, Scale, Series, Shape};
 use super::measured::{series_name, title};
@@ -12,19 +9,7 @@ use super::{Drawing, csv};
 use crate::ReportError;
 use crate::build::{build, fail_with};
 use crate::error::TableError;
-use crate::rows::{list, rows};
 use crate::spec::{Dimension, FigureSpec, ReportSpec};
-
-/// An item of a run's space.
-#[derive(Clone, Debug, Deserialize)]
-struct Item {
-    run_id: i64,
-    epoch: u64,
-    item: u64,
-    x: f64,
-    y: f64,
-    interactions: u64,
-}
 
 /// A panel for each series, before training and after; of the run with the lowest seed. Items are split
 /// in half by their training interactions.
@@ -35,7 +20,7 @@ pub(super) fn item_space(
 ) -> Result<Drawing, ReportError> {
     let table = build(store, report, &spec.table())?;
     // One column per dataset: the space is the same whatever is measured.
-    let mut shown: Vec<(String, i64, u64)> = Vec::new();
+    let mut shown: Vec<(String, RunId, u64)> = Vec::new();
     for (at, column) in table.columns.iter().enumerate() {
         for row in &table.rows {
             let cell = row.cells[at].as_ref();
@@ -52,7 +37,8 @@ pub(super) fn item_space(
             }
         }
     }
-    let items = read(store, shown.iter().map(|(_, run, _)| *run).collect())?;
+    let numbers: Vec<RunId> = shown.iter().map(|(_, run, _)| *run).collect();
+    let items = store.item_spaces(&numbers)?;
     let looks = [
         ("less popular half", Look::plain(PALE)),
         ("more popular half", Look::plain(Colour::number(0))),
@@ -60,9 +46,9 @@ pub(super) fn item_space(
     let mut panels = Vec::new();
     let mut records = Vec::new();
     for (name, run, _) in &shown {
-        let spaces = items.iter().filter(|((own, _), _)| own == run);
-        for ((_, epoch), items) in spaces {
-            let when = if *epoch == 0 {
+        let items = items.get(run).map(Vec::as_slice).unwrap_or_default();
+        for items in items.chunk_by(|one, next| one.epoch == next.epoch) {
+            let when = if items[0].epoch == 0 {
                 "before training"
             } else {
                 "trained"
@@ -73,7 +59,7 @@ pub(super) fn item_space(
             };
             records.extend(items.iter().map(|item| {
                 [
-                    item.run_id.to_string(),
+                    run.to_string(),
                     item.epoch.to_string(),
                     item.item.to_string(),
                     item.x.to_string(),
@@ -112,7 +98,7 @@ pub(super) fn item_space(
     })
 }
 
-fn panel(title: String, items: &[Item], looks: [Look; 2]) -> Panel {
+fn panel(title: String, items: &[ItemRecord], looks: [Look; 2]) -> Panel {
     let mut counts: Vec<u64> = items.iter().map(|item| item.interactions).collect();
     counts.sort_unstable();
     let median = counts[counts.len() / 2];
@@ -137,21 +123,4 @@ fn panel(title: String, items: &[Item], looks: [Look; 2]) -> Panel {
         y: axis,
         series: series.to_vec(),
     }
-}
-
-/// Items by run and epoch.
-fn read(store: &mut Store, runs: Vec<i64>) -> Result<BTreeMap<(i64, u64), Vec<Item>>, ReportError> {
-    let sql = format!(
-        "SELECT run_id, epoch, item, x, y, interactions FROM item_space WHERE run_id IN ({})
-         ORDER BY run_id, epoch, item",
-        list(runs)
-    );
-    let mut spaces: BTreeMap<(i64, u64), Vec<Item>> = BTreeMap::new();
-    for item in rows::<Item>(store, &sql)? {
-        spaces
-            .entry((item.run_id, item.epoch))
-            .or_default()
-            .push(item);
-    }
-    Ok(spaces)
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use genair_store::Store;
-use serde::Deserialize;
+use genair_store::{ByRun, EpochRecord, RunId, Store};
 
 use super::chart::{Axis, Chart, Panel, Point, Series, Shape};
 use super::measured::{add_to_legend, linear, looks, series_name, spread_note, title};
@@ -11,25 +10,12 @@ use super::{Drawing, csv};
 use crate::ReportError;
 use crate::build::{build, fail_with};
 use crate::error::TableError;
-use crate::rows::{list, rows};
 use crate::spec::{Dimension, FigureSpec, Measure, ReportSpec, Spread};
 use crate::statistics::summarise;
 use crate::table::Cell;
 
-/// An epoch of a run.
-#[derive(Clone, Debug, Deserialize)]
-struct Epoch {
-    run_id: i64,
-    epoch: u64,
-    loss: f64,
-    valid: Option<f64>,
-}
-
-/// Epochs by run.
-type Epochs = BTreeMap<i64, Vec<Epoch>>;
-
 /// A number of an epoch, where there is one.
-type Curve = fn(&Epoch) -> Option<f64>;
+type Curve = fn(&EpochRecord) -> Option<f64>;
 
 /// What is drawn of an epoch.
 const CURVES: [(&str, Curve); 2] = [
@@ -56,11 +42,11 @@ pub(super) fn curves(
                 .iter()
                 .filter_map(|row| Some((row, row.cells[at].as_ref()?)))
         };
-        let runs: Vec<i64> = cells().flat_map(|(_, cell)| run_numbers(cell)).collect();
+        let runs: Vec<RunId> = cells().flat_map(|(_, cell)| run_numbers(cell)).collect();
         let metric = stop_metric(store, &runs).and_then(|found| {
             found.map_err(|kind| fail_with(report, &spec.table(), "sweeps", kind))
         })?;
-        let epochs = read(store, &runs)?;
+        let epochs = store.epochs_of(&runs)?;
         for (curve, value) in CURVES {
             let mut drawn = Vec::new();
             for (row, cell) in cells() {
@@ -122,39 +108,28 @@ pub(super) fn curves(
     })
 }
 
-fn run_numbers(cell: &Cell) -> impl Iterator<Item = i64> {
+fn run_numbers(cell: &Cell) -> impl Iterator<Item = RunId> {
     cell.runs.iter().map(|run| run.run)
 }
 
 /// The early-stopping metric of the runs, which must have the same, as a header.
 pub(super) fn stop_metric(
     store: &mut Store,
-    runs: &[i64],
+    runs: &[RunId],
 ) -> Result<Result<String, TableError>, ReportError> {
-    #[derive(Deserialize)]
-    struct Metric {
-        metric: Option<String>,
-        runs: String,
-    }
-    let sql = format!(
-        "SELECT json_extract(spec, '$.train.stop.metric') AS metric, group_concat(run_id, ', ') AS runs
-         FROM runs WHERE run_id IN ({}) GROUP BY 1",
-        list(runs.iter().copied())
-    );
-    let found: Vec<Metric> = rows(store, &sql)?;
+    let found = store.stop_metrics(runs)?;
     Ok(match found.as_slice() {
         [] => Ok(String::new()),
-        [one] => {
-            let measure = one
-                .metric
-                .as_deref()
-                .and_then(|metric| metric.parse::<Measure>().ok());
+        [(metric, _)] => {
+            let measure = metric.as_deref();
+            let measure = measure.and_then(|metric| metric.parse::<Measure>().ok());
             Ok(measure.map_or_else(|| "metric".to_owned(), Measure::title))
         }
         several => {
-            let groups = several.iter().map(|group| {
-                let metric = group.metric.as_deref().unwrap_or("unknown");
-                format!("  {metric}: runs {}", group.runs)
+            let groups = several.iter().map(|(metric, runs)| {
+                let metric = metric.as_deref().unwrap_or("unknown");
+                let runs: Vec<String> = runs.iter().map(RunId::to_string).collect();
+                format!("  {metric}: runs {}", runs.join(", "))
             });
             Err(TableError::Unlike {
                 column: "epoch".to_owned(),
@@ -166,23 +141,11 @@ pub(super) fn stop_metric(
     })
 }
 
-fn read(store: &mut Store, runs: &[i64]) -> Result<Epochs, ReportError> {
-    let sql = format!(
-        "SELECT run_id, epoch, loss, valid FROM epochs WHERE run_id IN ({}) ORDER BY run_id, epoch",
-        list(runs.iter().copied())
-    );
-    let mut epochs = Epochs::new();
-    for epoch in rows::<Epoch>(store, &sql)? {
-        epochs.entry(epoch.run_id).or_default().push(epoch);
-    }
-    Ok(epochs)
-}
-
 /// The mean over a cell's runs by epoch, for the epochs at which all of them have a value.
 fn mean_curve(
-    epochs: &Epochs,
+    epochs: &ByRun<EpochRecord>,
     cell: &Cell,
-    value: fn(&Epoch) -> Option<f64>,
+    value: Curve,
     spread: Spread,
 ) -> Vec<Point> {
     let mut values: BTreeMap<u64, Vec<f64>> = BTreeMap::new();

@@ -1,11 +1,9 @@
 //! Which series looks how, the same in every figure of a report.
 
 use genair_store::Store;
-use serde::Deserialize;
 
 use super::style::{Colour, Look};
 use crate::ReportError;
-use crate::rows::rows;
 use crate::spec::{Dimension, ReportSpec};
 use crate::table::Label;
 
@@ -32,8 +30,8 @@ impl<'r> Looks<'r> {
     ) -> Result<Self, ReportError> {
         Ok(Self {
             report,
-            backbones: in_order(store, "backbone")?,
-            representations: in_order(store, "representation")?,
+            backbones: store.backbones()?,
+            representations: store.representations()?,
             variants: Vec::new(),
             others: Vec::new(),
             only,
@@ -83,19 +81,4 @@ fn place<T: PartialEq>(list: &mut Vec<T>, value: T) -> usize {
             list.len() - 1
         }
     }
-}
-
-/// Distinct values of a column of `runs`, first met first.
-fn in_order(store: &mut Store, column: &str) -> Result<Vec<String>, ReportError> {
-    #[derive(Deserialize)]
-    struct Name {
-        name: String,
-    }
-    // Built-in backbones train no representation and take no colour of the others'.
-    let sql = format!(
-        "SELECT {column} AS name FROM runs GROUP BY {column}
-         ORDER BY min(plugin_sha256 IS NULL), min(run_id)"
-    );
-    let names: Vec<Name> = rows(store, &sql)?;
-    Ok(names.into_iter().map(|row| row.name).collect())
 }

@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 
 use genair_protocol::text::escaped;
-use genair_store::Store;
-use serde::Deserialize;
+use genair_store::{RunId, Store};
 
 use super::Drawing;
 use super::chart::{Axis, Chart, Panel, Point, Scale, Series, Shape};
@@ -15,7 +14,6 @@ use crate::ReportError;
 use crate::build::{build, fail_with};
 use crate::error::TableError;
 use crate::render::{Format, render};
-use crate::rows::{list, rows};
 use crate::spec::{Dimension, FigureSpec, Measure, ReportSpec, Spread};
 use crate::table::{Cell, Column, Label, Row, Table};
 
@@ -142,20 +140,12 @@ fn with_users(name: &str, users: &BTreeSet<u64>) -> String {
 
 /// How many users each column is over, run by run.
 fn users_of_cohorts(store: &mut Store, table: &Table) -> Result<Vec<BTreeSet<u64>>, ReportError> {
-    #[derive(Deserialize)]
-    struct Counted {
-        run_id: i64,
-        cohort: String,
-        users: u64,
-    }
     let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
-    let runs = cells.flat_map(|cell| &cell.runs).map(|run| run.run);
-    let sql = format!(
-        "SELECT DISTINCT run_id, cohort, users FROM metrics
-         WHERE run_id IN ({}) AND epoch IS NULL AND split = 'test'",
-        list(runs.collect::<BTreeSet<i64>>())
-    );
-    let counted: Vec<Counted> = rows(store, &sql)?;
+    let runs: BTreeSet<RunId> = cells
+        .flat_map(|cell| &cell.runs)
+        .map(|run| run.run)
+        .collect();
+    let results = store.test_results(&runs.into_iter().collect::<Vec<_>>())?;
     let cohort = table
         .column_dimensions
         .iter()
@@ -163,13 +153,9 @@ fn users_of_cohorts(store: &mut Store, table: &Table) -> Result<Vec<BTreeSet<u64
     let of_column = |(at, column): (usize, &Column)| {
         let cohort = cohort.map_or("all", |place| column.labels[place].name.as_str());
         let cells = table.rows.iter().filter_map(|row| row.cells[at].as_ref());
-        let runs: BTreeSet<i64> = cells
-            .flat_map(|cell| &cell.runs)
-            .map(|run| run.run)
-            .collect();
-        let own = counted
-            .iter()
-            .filter(|own| own.cohort == cohort && runs.contains(&own.run_id));
+        let runs = cells.flat_map(|cell| &cell.runs);
+        let own = runs.filter_map(|run| results.get(&run.run)).flatten();
+        let own = own.filter(|own| own.cohort.as_str() == cohort);
         own.map(|own| own.users).collect()
     };
     Ok(table.columns.iter().enumerate().map(of_column).collect())
@@ -306,13 +292,10 @@ pub(super) fn looks<'r>(
     let run = cells.flat_map(|cell| &cell.runs).map(|run| run.run).next();
     let only = match run {
         Some(run) if !table.row_dimensions.contains(&Dimension::Backbone) => {
-            let sql = format!("SELECT backbone FROM runs WHERE run_id = {run}");
-            let found = store.query(&sql)?.rows;
-            found.into_iter().flatten().next()
+            Some(store.backbone_of(run)?)
         }
         _ => None,
     };
-    let only = only.and_then(|name| name.as_str().map(str::to_owned));
     Looks::new(store, report, only)
 }
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use genair_store::Store;
-use serde::Deserialize;
+use genair_store::{EpochRecord, RunId, RunState, Store};
 
 use super::chart::{Chart, Panel, Point, Series, Shape};
 use super::learning::stop_metric;
@@ -14,17 +13,11 @@ use super::{Drawing, csv};
 use crate::ReportError;
 use crate::build::fail_with;
 use crate::error::TableError;
-use crate::rows::{list, rows};
 use crate::runs::{Run, require_like_data, runs_of, states};
 use crate::spec::{Dimension, FigureSpec, ReportSpec, TableSpec};
 
-/// A validated epoch of a run.
-#[derive(Clone, Copy, Debug, Deserialize)]
-struct Step {
-    run_id: i64,
-    epoch: u64,
-    valid: f64,
-}
+/// The validated epochs of a run, and what the validation came to.
+type Steps = Vec<(u64, f64)>;
 
 /// A panel for each dataset.
 pub(super) fn trajectories(
@@ -35,31 +28,34 @@ pub(super) fn trajectories(
     let table = spec.table();
     let fail = |key: &str, kind: TableError| fail_with(report, &table, key, kind);
     let mut runs = runs_of(store, &table, &fail)?;
-    runs.retain(|run| matches!(run.state.as_str(), "finished" | "pruned"));
+    runs.retain(|run| matches!(run.state, RunState::Finished | RunState::Pruned));
     if runs.is_empty() {
         let all = runs_of(store, &table, &fail)?;
         let states = states(&all.iter().collect::<Vec<_>>());
         return Err(fail("sweeps", TableError::NoFinishedRuns { states }));
     }
-    let numbers: Vec<i64> = runs.iter().map(|run| run.run_id).collect();
+    let numbers: Vec<RunId> = runs.iter().map(|run| run.run_id).collect();
     let metric = stop_metric(store, &numbers)?.map_err(|kind| fail("sweeps", kind))?;
     let steps = read(store, &numbers)?;
     if steps.is_empty() {
         let what = "validated epochs";
         return Err(fail("sweeps", TableError::NotStored { what }));
     }
-    let mut datasets: Vec<&str> = runs.iter().map(|run| run.dataset.as_str()).collect();
+    let mut datasets: Vec<&str> = runs.iter().map(|run| run.labels.dataset.as_str()).collect();
     datasets.sort_unstable();
     datasets.dedup();
     let mut looks = Looks::new(store, report, None)?;
     let mut legend = Vec::new();
     let mut panels = Vec::new();
     for dataset in &datasets {
-        let of_dataset: Vec<&Run> = runs.iter().filter(|run| run.dataset == *dataset).collect();
+        let of_dataset = runs.iter().filter(|run| run.labels.dataset == *dataset);
+        let of_dataset: Vec<&Run> = of_dataset.collect();
         require_like_data(&of_dataset).map_err(|kind| fail("sweeps", kind))?;
         let mut series = series(&of_dataset, &steps, &mut looks, &mut legend, report);
-        let numbers = of_dataset.iter().map(|run| run.run_id);
-        let points = thresholds(store, numbers)?;
+        let numbers: Vec<RunId> = of_dataset.iter().map(|run| run.run_id).collect();
+        let points = store.prune_thresholds(&numbers)?.into_iter();
+        let points = points.map(|(epoch, threshold)| Point::exact(epoch as f64, threshold));
+        let points: Vec<Point> = points.collect();
         if points.len() > 1 {
             let look = Look {
                 colour: INK,
@@ -84,12 +80,12 @@ pub(super) fn trajectories(
             series,
         });
     }
-    let count = |state: &str| runs.iter().filter(|run| run.state == state).count();
+    let pruned = runs.iter().filter(|run| run.state == RunState::Pruned);
     let notes = vec![
         format!(
             "Validation split. {} runs, {} of them pruned.",
             runs.len(),
-            count("pruned")
+            pruned.count()
         ),
         "A cross ends a pruned run, a circle a finished one; dashed: what the last run to be judged \
          at an epoch had to reach."
@@ -109,14 +105,17 @@ pub(super) fn trajectories(
 /// Pruned runs first, so that the others lie on top of them.
 fn series(
     runs: &[&Run],
-    steps: &BTreeMap<i64, Vec<Step>>,
+    steps: &BTreeMap<RunId, Steps>,
     looks: &mut Looks<'_>,
     legend: &mut Vec<(String, Look)>,
     report: &ReportSpec,
 ) -> Vec<Series> {
     let mut drawn = Vec::new();
     for pruned in [true, false] {
-        for run in runs.iter().filter(|run| (run.state == "pruned") == pruned) {
+        for run in runs
+            .iter()
+            .filter(|run| (run.state == RunState::Pruned) == pruned)
+        {
             let Some(steps) = steps.get(&run.run_id) else {
                 continue; // Nothing is trained.
             };
@@ -128,13 +127,14 @@ fn series(
                 };
                 ("pruned".to_owned(), look)
             } else {
-                let colour = looks.colour(&Dimension::Backbone, &run.backbone);
-                let name = crate::build::text(&Dimension::Backbone, &run.backbone, report);
+                let backbone = &run.labels.backbone;
+                let colour = looks.colour(&Dimension::Backbone, backbone);
+                let name = crate::build::text(&Dimension::Backbone, backbone, report);
                 (name, Look::plain(colour))
             };
             let points = steps
                 .iter()
-                .map(|step| Point::exact(step.epoch as f64, step.valid));
+                .map(|(epoch, valid)| Point::exact(*epoch as f64, *valid));
             let points: Vec<Point> = points.collect();
             let end = points.last().copied();
             let markers = false;
@@ -153,55 +153,31 @@ fn series(
     drawn
 }
 
-/// By epoch of a judgement, the threshold that the last run to be judged there was held against.
-fn thresholds(
-    store: &mut Store,
-    runs: impl IntoIterator<Item = i64>,
-) -> Result<Vec<Point>, ReportError> {
-    #[derive(Deserialize)]
-    struct Judgement {
-        epoch: u64,
-        threshold: f64,
-    }
-    // Columns beside max() are those of the row that has it.
-    let sql = format!(
-        "SELECT epoch, threshold, max(decided_at) FROM prune_decisions
-         WHERE run_id IN ({}) AND threshold IS NOT NULL GROUP BY epoch ORDER BY epoch",
-        list(runs)
-    );
-    let judgements: Vec<Judgement> = rows(store, &sql)?;
-    let points = judgements
-        .into_iter()
-        .map(|judgement| Point::exact(judgement.epoch as f64, judgement.threshold));
-    Ok(points.collect())
+fn read(store: &mut Store, runs: &[RunId]) -> Result<BTreeMap<RunId, Steps>, ReportError> {
+    let validated = |epochs: Vec<EpochRecord>| -> Steps {
+        let epochs = epochs.iter();
+        epochs
+            .filter_map(|own| Some((own.epoch, own.valid?)))
+            .collect()
+    };
+    let runs = store.epochs_of(runs)?.into_iter();
+    let runs = runs.map(|(run, epochs)| (run, validated(epochs)));
+    Ok(runs.filter(|(_, steps)| !steps.is_empty()).collect())
 }
 
-fn read(store: &mut Store, runs: &[i64]) -> Result<BTreeMap<i64, Vec<Step>>, ReportError> {
-    let sql = format!(
-        "SELECT run_id, epoch, valid FROM epochs
-         WHERE run_id IN ({}) AND valid IS NOT NULL ORDER BY run_id, epoch",
-        list(runs.iter().copied())
-    );
-    let mut steps: BTreeMap<i64, Vec<Step>> = BTreeMap::new();
-    for step in rows::<Step>(store, &sql)? {
-        steps.entry(step.run_id).or_default().push(step);
-    }
-    Ok(steps)
-}
-
-fn to_csv(runs: &[Run], steps: &BTreeMap<i64, Vec<Step>>, table: &TableSpec) -> String {
+fn to_csv(runs: &[Run], steps: &BTreeMap<RunId, Steps>, table: &TableSpec) -> String {
     let records = runs.iter().flat_map(|run| {
         let steps = steps.get(&run.run_id).into_iter().flatten();
-        steps.map(move |step| {
+        steps.map(move |(epoch, valid)| {
             let labels: Vec<&str> = table.rows.iter().map(|d| run.label(d)).collect();
             [
                 run.run_id.to_string(),
-                run.state.clone(),
-                run.dataset.clone(),
+                run.state.to_string(),
+                run.labels.dataset.clone(),
                 labels.join(" "),
-                run.seed.to_string(),
-                step.epoch.to_string(),
-                step.valid.to_string(),
+                run.labels.seed.to_string(),
+                epoch.to_string(),
+                valid.to_string(),
             ]
         })
     });

@@ -2,73 +2,49 @@
 
 use std::collections::HashMap;
 
-use genair_store::Store;
+use genair_store::{CurvePoint, RunId, Store};
 
 use super::blocks::Blocks;
 use super::index::{CHUNK, Index};
 use crate::ReportError;
-use crate::rows::unexpected;
 
 /// Points of all curves together, about: some three megabytes of the page.
-const POINTS: usize = 400_000;
+const POINTS: u32 = 400_000;
 /// Points of one curve at the least and the most.
-const OF_CURVE: std::ops::RangeInclusive<usize> = 24..=1000;
+const OF_CURVE: std::ops::RangeInclusive<u32> = 24..=1000;
 
 /// A run's curves, point by point; a value is null where it was not measured.
 #[derive(Default, serde::Serialize)]
 struct Curves {
-    epoch: Vec<i64>,
+    epoch: Vec<u64>,
     loss: Vec<Option<f64>>,
     calibration: Vec<Option<f64>>,
     valid: Vec<Option<f64>>,
 }
 
-/// Adds the blocks `curves-N`. A thinned curve keeps its first, its best and its last epoch.
+/// Adds the blocks `curves-N`.
 pub(super) fn add(
     store: &mut Store,
     index: &mut Index,
     blocks: &mut Blocks,
 ) -> Result<(), ReportError> {
-    let most = POINTS / index.runs.len().max(1);
+    let runs = u32::try_from(index.runs.len()).unwrap_or(u32::MAX);
+    let most = POINTS / runs.max(1);
     index.curve_points = most.clamp(*OF_CURVE.start(), *OF_CURVE.end());
-    let places = index.run_places();
-    // A row a run instead of one an epoch. An infinite number has no place on a curve, nor in JSON.
-    let sql = format!(
-        "WITH sizes AS (
-             SELECT run_id, max(epoch) AS last, (max(epoch) + {0} - 1) / {0} AS step FROM epochs GROUP BY run_id
-         )
-         SELECT run_id, json_group_array(
-             json_array(epoch, iif(abs(loss) < 1e300, loss, NULL), iif(abs(calibration) < 1e300, calibration, NULL), valid)
-             ORDER BY epoch)
-         FROM sizes JOIN epochs USING (run_id) JOIN runs USING (run_id)
-         WHERE epoch % step = 0 OR epoch = 1 OR epoch = last OR epoch = best_epoch
-         GROUP BY run_id",
-        index.curve_points
-    );
-    let path = store.path().to_owned();
-    let mut curves: HashMap<usize, Curves> = HashMap::new();
-    store.query_each::<ReportError>(&sql, |row| {
-        let place = row[0].as_i64().and_then(|run| places.get(&run));
-        if let (Some(&place), Some(points)) = (place, row[1].as_str()) {
-            let points: Vec<Point> = serde_json::from_str(points)
-                .map_err(|source| unexpected(&path, "curve", source))?;
-            curves.insert(place, points.into_iter().collect());
-        }
-        Ok(())
-    })?;
-    for (number, first) in (0..index.runs.len()).step_by(CHUNK).enumerate() {
-        let last = (first + CHUNK).min(index.runs.len());
-        let chunk: Vec<Option<Curves>> = (first..last).map(|place| curves.remove(&place)).collect();
+    let mut curves: HashMap<RunId, Vec<CurvePoint>> = store
+        .thinned_curves(index.curve_points)?
+        .into_iter()
+        .collect();
+    for (number, runs) in index.runs.chunks(CHUNK).enumerate() {
+        let curves = runs.iter().map(|run| curves.remove(&run.run_id));
+        let chunk: Vec<Option<Curves>> = curves.map(|points| Some(Curves::from(points?))).collect();
         blocks.add_json(&format!("curves-{number}"), &chunk);
     }
     Ok(())
 }
 
-/// Epoch, loss, calibration and validation.
-type Point = (i64, Option<f64>, Option<f64>, Option<f64>);
-
-impl FromIterator<Point> for Curves {
-    fn from_iter<I: IntoIterator<Item = Point>>(points: I) -> Self {
+impl From<Vec<CurvePoint>> for Curves {
+    fn from(points: Vec<CurvePoint>) -> Self {
         let mut curves = Self::default();
         for (epoch, loss, calibration, valid) in points {
             curves.epoch.push(epoch);

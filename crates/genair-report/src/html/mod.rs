@@ -7,7 +7,6 @@
 //! database's own numbers, bit for bit.
 
 mod blocks;
-mod cohorts;
 mod curves;
 mod details;
 mod index;

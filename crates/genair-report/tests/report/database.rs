@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use genair_eval::{Membership, evaluate};
 use genair_protocol::{
-    DataFacts, Diagnostic, EvalSpec, ItemPlace, MachineFacts, Protocol, RunEvent, RunTotals, Split,
+    DataFacts, Diagnostic, EvalSpec, ItemPlace, Labels, MachineFacts, Protocol, RunEvent,
+    RunTotals, Split,
 };
 use genair_report::{Format, Lacking, Report, ReportError, ReportSpec, Table, make_report, render};
 use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, RunId, Store};
@@ -20,7 +21,7 @@ pub(crate) struct Run {
     pub(crate) dataset: &'static str,
     pub(crate) backbone: &'static str,
     pub(crate) representation: &'static str,
-    pub(crate) variant: &'static str,
+    pub(crate) axes: &'static [(&'static str, &'static str)],
     pub(crate) seed: u64,
     pub(crate) max_len: u64,
     pub(crate) sequences: &'static str,
@@ -46,7 +47,7 @@ pub(crate) const RUN: Run = Run {
     dataset: "beauty",
     backbone: "sasrec",
     representation: "id",
-    variant: "",
+    axes: &[],
     seed: 44,
     max_len: 50,
     sequences: "5e95e95e95e95e95",
@@ -75,18 +76,25 @@ impl Run {
         format!(
             r#"{{"dataset": {{"max_len": {}}}, "backbone": {{"params": {{"causal": {}}}}}, "representation": {{"calibration": {{"alpha": 0.0, "gamma": 4.0}}}}, "train": {{"stop": {{"metric": "ndcg@10"}}}}, "seed": {}}}"#,
             self.max_len,
-            !self.variant.contains("causal=false"),
+            !self.axes.contains(&("causal", "false")),
             self.seed
         )
     }
 
     pub(crate) fn planned(&self) -> NewRun {
+        let labels = Labels {
+            dataset: self.dataset.to_owned(),
+            backbone: self.backbone.to_owned(),
+            representation: self.representation.to_owned(),
+            axes: self.axes.iter().copied().collect(),
+            seed: self.seed,
+        };
         let configuration = format!(
             "{} {} {} {} {} {}",
             self.dataset,
             self.backbone,
             self.representation,
-            self.variant,
+            labels.axes,
             self.max_len,
             self.sequences
         );
@@ -95,11 +103,7 @@ impl Run {
             configuration: hash(&configuration),
             spec: self.spec(),
             spec_sha256: "5ec".to_owned(),
-            dataset: self.dataset.to_owned(),
-            backbone: self.backbone.to_owned(),
-            representation: self.representation.to_owned(),
-            variant: self.variant.to_owned(),
-            seed: self.seed,
+            labels,
             data_sha256: "da7a".to_owned(),
             plugin_sha256: (self.backbone != "popularity").then(|| "911".to_owned()),
             results_version: 1,

@@ -3,8 +3,9 @@
 use genair_protocol::{Protocol, Split};
 use genair_report::export::mlflow::export_mlflow;
 use genair_report::export::{
-    ExportFormat, ExportedRanks, ExportedTable, RanksFilter, export_ranks, export_tables,
+    ExportFormat, ExportedRanks, ExportedTable, export_ranks, export_tables,
 };
+use genair_store::{RanksFilter, RunId};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
@@ -49,7 +50,7 @@ fn parquet_holds_what_the_table_holds() {
 #[test]
 fn csv_holds_views_by_name() {
     let runs = [Run {
-        variant: "lr=1,note=a \"b\", c",
+        axes: &[("lr", "1"), ("note", "a \"b\", c")],
         ..RUN
     }];
     let mut database = Database::of(&runs);
@@ -58,9 +59,11 @@ fn csv_holds_views_by_name() {
     let files = export_tables(&mut database.store, &folder, ExportFormat::Csv, &names).unwrap();
     assert_eq!(files[0].file, folder.join("leaderboard_mean.csv"));
     let mut reader = csv::Reader::from_path(&files[0].file).unwrap();
-    assert_eq!(reader.headers().unwrap().iter().nth(11), Some("mean"));
+    assert_eq!(reader.headers().unwrap().iter().nth(12), Some("mean"));
     let record = reader.records().next().unwrap().unwrap();
-    assert_eq!((&record[4], &record[12]), (runs[0].variant, ""));
+    assert_eq!(&record[4], r#"lr=1,note="a \"b\", c""#);
+    assert_eq!(&record[5], r#"{"lr":"1","note":"a \"b\", c"}"#);
+    assert_eq!(&record[13], "");
     // Nothing but the file is left.
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
     let names = ["leaderbord".to_owned()];
@@ -109,18 +112,21 @@ fn ranks_come_with_their_labels() {
     assert_eq!(records.len(), 2 * USERS);
     let ranks: Vec<u32> = records[..USERS]
         .iter()
-        .map(|record| record[9].parse().unwrap())
+        .map(|record| record[10].parse().unwrap())
         .collect();
     assert_eq!(ranks, RUN.ranks(Split::Test));
     let second: Vec<&str> = records[USERS].iter().collect();
-    assert_eq!(second[..6], ["2", "other", "beauty", "gru4rec", "id", ""]);
-    assert_eq!(second[7..9], ["44", "1"]);
-    assert_ne!(second[6], &records[0][6], "another configuration");
+    assert_eq!(
+        second[..7],
+        ["2", "other", "beauty", "gru4rec", "id", "", "{}"]
+    );
+    assert_eq!(second[8..10], ["44", "1"]);
+    assert_ne!(second[7], &records[0][7], "another configuration");
 
     filter.sweep = Some("other".to_owned());
     assert_eq!(export(&filter, ExportFormat::Csv), Ok(one));
     filter.sweep = None;
-    filter.runs = vec![2];
+    filter.runs = vec![RunId(2)];
     assert_eq!(export(&filter, ExportFormat::Parquet), Ok(one));
     let file = std::fs::File::open(&path).unwrap();
     let reader = SerializedFileReader::new(file).unwrap();
@@ -130,7 +136,7 @@ fn ranks_come_with_their_labels() {
         .map(|(_, field)| field.clone())
         .collect();
     assert_eq!(
-        (&fields[0], &fields[1], &fields[8]),
+        (&fields[0], &fields[1], &fields[9]),
         (
             &Field::Long(2),
             &Field::Str("other".to_owned()),
@@ -142,7 +148,7 @@ fn ranks_come_with_their_labels() {
         let error = error.unwrap_err();
         assert!(error.ends_with(end), "{error}");
     };
-    filter.runs = vec![2, 7];
+    filter.runs = vec![RunId(2), RunId(7)];
     ends(
         export(&filter, ExportFormat::Csv),
         "run 7 is not a finished run with test ranks of protocol full",

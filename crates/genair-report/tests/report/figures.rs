@@ -10,16 +10,16 @@ use crate::database::{Database, End, RUN, Run, main_sweep};
 /// A search over alpha with pruned runs, beside the main sweep.
 fn search() -> Vec<Run> {
     let mut runs = main_sweep();
-    for (variant, mean_rank, end) in [
-        ("alpha=0", 40.0, End::Finished),
-        ("alpha=1e-4", 25.0, End::Finished),
-        ("alpha=1e-2", 55.0, End::Finished),
-        ("alpha=1", 90.0, End::Pruned),
+    for (alpha, mean_rank, end) in [
+        (&[("alpha", "0")], 40.0, End::Finished),
+        (&[("alpha", "1e-4")], 25.0, End::Finished),
+        (&[("alpha", "1e-2")], 55.0, End::Finished),
+        (&[("alpha", "1")], 90.0, End::Pruned),
     ] {
         runs.extend([44, 45, 46].map(|seed| Run {
             sweep: "search",
             representation: "archetype",
-            variant,
+            axes: alpha,
             seed,
             mean_rank,
             end,
@@ -155,7 +155,7 @@ fn what_cannot_be_drawn_is_said() {
     let other = Run {
         sweep: "search",
         sequences: "07e507e507e507e5",
-        variant: "alpha=2",
+        axes: &[("alpha", "2")],
         ..RUN
     };
     let mut mixed = Database::of(&[search(), vec![other]].concat());

@@ -13,14 +13,14 @@ use crate::database::{Database, End, RUN, Run, USERS, main_sweep};
 
 const HOSTILE: &str = "</script><script>alert('x')</script>&\"";
 
-struct Page {
+pub(crate) struct Page {
     html: String,
     runs: usize,
     runs_with_ranks: usize,
 }
 
 impl Page {
-    fn of(database: &mut Database, spec: &PageSpec) -> Self {
+    pub(crate) fn of(database: &mut Database, spec: &PageSpec) -> Self {
         let path = database.path("pages/report.html");
         let written = write_page(&mut database.store, spec, &path).unwrap();
         let html = std::fs::read_to_string(&path).unwrap();
@@ -48,7 +48,7 @@ impl Page {
         bytes
     }
 
-    fn json(&self, name: &str) -> Value {
+    pub(crate) fn json(&self, name: &str) -> Value {
         serde_json::from_slice(&self.block(name)).unwrap()
     }
 
@@ -143,7 +143,7 @@ fn what_a_database_says_is_never_markup() {
         sweep: HOSTILE,
         dataset: HOSTILE,
         backbone: HOSTILE,
-        variant: HOSTILE,
+        axes: &[("x", HOSTILE)],
         ..RUN
     }]);
     let spec = PageSpec {

@@ -5,6 +5,7 @@
     reason = "helpers of tests may panic as the tests may"
 )]
 
+mod axes;
 mod database;
 mod exports;
 mod figures;

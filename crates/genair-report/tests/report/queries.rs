@@ -8,35 +8,37 @@ use crate::database::{Database, End, RUN, Run, main_sweep};
 
 fn everything() -> Database {
     let mut runs = main_sweep();
-    for (sweep, representation, variant, mean_rank, end) in [
+    const COMPONENTS: (&str, &str) = ("components", "64");
+    let searched: [(_, _, &[(&str, &str)], _, _); 5] = [
         (
             "alpha",
             "genair",
-            "alpha=0,components=64",
+            &[("alpha", "0"), COMPONENTS],
             30.0,
             End::Finished,
         ),
         (
             "alpha",
             "genair",
-            "alpha=1e-2,components=64",
+            &[("alpha", "1e-2"), COMPONENTS],
             20.0,
             End::Finished,
         ),
         (
             "alpha",
             "genair",
-            "alpha=1,components=64",
+            &[("alpha", "1"), COMPONENTS],
             70.0,
             End::Pruned,
         ),
-        ("traps", "id", "causal=true", 42.0, End::Finished),
-        ("traps", "id", "causal=false", 41.0, End::Finished),
-    ] {
+        ("traps", "id", &[("causal", "true")], 42.0, End::Finished),
+        ("traps", "id", &[("causal", "false")], 41.0, End::Finished),
+    ];
+    for (sweep, representation, axes, mean_rank, end) in searched {
         runs.push(Run {
             sweep,
             representation,
-            variant,
+            axes,
             mean_rank,
             end,
             ..RUN

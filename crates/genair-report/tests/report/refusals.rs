@@ -150,7 +150,7 @@ fn a_baseline_that_is_not_there() {
         RUN,
         Run {
             representation: "archetype",
-            variant: "alpha=0",
+            axes: &[("alpha", "0")],
             ..RUN
         },
     ];

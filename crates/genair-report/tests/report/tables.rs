@@ -91,12 +91,12 @@ fn a_bootstrap_agrees_with_the_t_test() {
 #[test]
 fn swept_values_stand_in_order_of_their_size() {
     let alphas = [
-        ("alpha=1e-2", 40.0),
-        ("alpha=0", 30.0),
-        ("alpha=1e-4", 20.0),
+        (&[("alpha", "1e-2")], 40.0),
+        (&[("alpha", "0")], 30.0),
+        (&[("alpha", "1e-4")], 20.0),
     ];
-    let runs = alphas.map(|(variant, mean_rank)| Run {
-        variant,
+    let runs = alphas.map(|(alpha, mean_rank)| Run {
+        axes: alpha,
         mean_rank,
         ..RUN
     });
@@ -112,14 +112,14 @@ fn cohorts_traps_and_costs() {
     let mut runs = main_sweep();
     runs.extend([44, 45, 46].map(|seed| Run {
         sweep: "traps",
-        variant: "causal=false",
+        axes: &[("causal", "false")],
         mean_rank: 38.0,
         seed,
         ..RUN
     }));
     runs.extend([44, 45, 46].map(|seed| Run {
         sweep: "traps",
-        variant: "causal=true",
+        axes: &[("causal", "true")],
         mean_rank: 41.0,
         seed,
         ..RUN

@@ -1,13 +1,12 @@
 //! How a sweep ended, and why it could not go on.
 
 use genair_process::{NoThread, PROCESS_HINT};
-use genair_protocol::RunPhase;
+use genair_protocol::{Labels, RunPhase};
 use genair_store::{RunId, StoreError};
 
 use crate::observer::Outcome;
 use crate::stage::{StageError, StageName};
 use crate::writer::WriterGone;
-use genair_spec::Labels;
 
 /// How a sweep ended: each run of the plan with its number and outcome, in the plan's order.
 #[derive(Clone, Debug)]

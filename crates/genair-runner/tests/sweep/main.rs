@@ -14,15 +14,15 @@ use std::time::{Duration, Instant};
 
 use genair_archetype::Installation;
 use genair_protocol::{
-    BackboneSpec, Cohort, DataFacts, DatasetKind, DatasetSpec, EvalSpec, FailureKind, MachineFacts,
-    Metric, MetricRow, Protocol, RepresentationKind, RepresentationSpec, RunEvent, RunFailure,
-    RunPhase, RunSpec, RunTotals, Split, TrainSpec,
+    BackboneSpec, Cohort, DataFacts, DatasetKind, DatasetSpec, EvalSpec, FailureKind, Labels,
+    MachineFacts, Metric, MetricRow, Protocol, RepresentationKind, RepresentationSpec, RunEvent,
+    RunFailure, RunPhase, RunSpec, RunTotals, Split, TrainSpec,
 };
 use genair_runner::{
     Execution, Interrupt, Outcome, Plan, PlannedRun, SweepReport, Trainer, configuration, identity,
     sweep,
 };
-use genair_spec::{Labels, Schedule};
+use genair_spec::Schedule;
 use genair_store::{CodeRevision, FailedRuns, Owner, RunId, RunState, Store};
 use tempfile::TempDir;
 
@@ -202,8 +202,8 @@ fn plan(runs: u64) -> Plan {
             dataset: "made".to_owned(),
             backbone: "popularity".to_owned(),
             representation: "none".to_owned(),
-            variant: String::new(),
             seed,
+            ..Labels::default()
         };
         let configuration = configuration(&spec, "d", None);
         let identity = identity(&spec, "d", None);

@@ -25,7 +25,7 @@ fn variants(datasets: &[&str], each: usize, rule: Rule) -> Plan {
         run.labels.dataset = datasets[at / each].to_owned();
         run.spec.dataset_name = run.labels.dataset.clone();
         run.spec.train.batch_size = at + 1;
-        run.labels.variant = format!("batch_size={}", at + 1);
+        run.labels.axes = [("batch_size", (at + 1).to_string())].into_iter().collect();
         (run.spec.seed, run.labels.seed) = (1, 1);
         run.identity = identity(&run.spec, "d", None);
         run.configuration = configuration(&run.spec, "d", None);

@@ -143,7 +143,7 @@ fn a_run_holds_the_value_of_each_axis_and_every_default() {
     );
     let runs = expand(&text, &[]).unwrap().runs;
     let run = &runs[1];
-    assert_eq!(run.labels.variant, "dropout=0,lr=1e-3");
+    assert_eq!(run.labels.axes.to_string(), "dropout=0,lr=1e-3");
     assert_eq!(run.spec.train.threads, 2);
     assert_eq!(run.spec.train.optimizer.lr, 1e-3);
     let params =
@@ -316,7 +316,9 @@ fn drawn(backbone: &str, search: &str) -> String {
 
 fn variants(text: &str) -> Vec<String> {
     let runs = expand(text, &[]).unwrap().runs;
-    runs.into_iter().map(|run| run.labels.variant).collect()
+    runs.into_iter()
+        .map(|run| run.labels.axes.to_string())
+        .collect()
 }
 
 #[test]
@@ -382,15 +384,9 @@ fn ranges_of_a_backbone_are_for_its_runs_alone() {
         (3, 3, 1)
     );
     for (one, other) in sasrec.iter().zip(&gru4rec) {
-        assert!(
-            one.labels.variant.ends_with(&other.labels.variant),
-            "what they share is alike"
-        );
-        assert!(
-            other.labels.variant.starts_with("lr="),
-            "{}",
-            other.labels.variant
-        );
+        let [one, other] = [one, other].map(|run| run.labels.axes.to_string());
+        assert!(one.ends_with(&other), "what they share is alike");
+        assert!(other.starts_with("lr="), "{other}");
     }
 }
 

@@ -38,7 +38,7 @@ fn file() -> SpecFile {
 /// The recipe's hash is in the identity of runs.
 #[test]
 fn the_recipe_of_texts_is_what_it_was() {
-    let installation = Installation::new("no-such-cache".into());
+    let installation = Installation::new("no-such-cache");
     let recipes = file().archetypes().unwrap().into_iter().map(|job| {
         let catalogue = genair_data::catalogue(&job.data).unwrap();
         let recipe = VectorsRecipe::new(&catalogue, &job.settings, job.components, &installation);

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use genair_protocol::Labels;
 use genair_store::{NewRun, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
@@ -79,11 +80,13 @@ fn new_run(number: u64) -> NewRun {
             r#"{{"dataset": {{"max_len": 50}}, "representation": {{"calibration": {{"alpha": {alpha}, "gamma": 4.0}}}}, "backbone": {{"params": {{"hidden_size": 64}}}}, "seed": {seed}}}"#
         ),
         spec_sha256: format!("{number:064x}"),
-        dataset: pick(&DATASETS, at / 300).to_owned(),
-        backbone: pick(&BACKBONES, at / 75).to_owned(),
-        representation: representation.to_owned(),
-        variant: format!("alpha={alpha}"),
-        seed,
+        labels: Labels {
+            dataset: pick(&DATASETS, at / 300).to_owned(),
+            backbone: pick(&BACKBONES, at / 75).to_owned(),
+            representation: representation.to_owned(),
+            axes: [("alpha", alpha)].into_iter().collect(),
+            seed,
+        },
         data_sha256: "da7a".to_owned(),
         plugin_sha256: Some("911".to_owned()),
         results_version: 1,

@@ -18,8 +18,8 @@ mod summaries;
 mod sweeps;
 
 use genair_protocol::{
-    ArtefactKind, Cohort, DataFacts, Diagnostic, FailureKind, ItemPlace, MachineFacts, Metric,
-    MetricRow, Protocol, RunEvent, RunFailure, RunPhase, RunTotals, Split,
+    ArtefactKind, Cohort, DataFacts, Diagnostic, FailureKind, ItemPlace, Labels, MachineFacts,
+    Metric, MetricRow, Protocol, RunEvent, RunFailure, RunPhase, RunTotals, Split,
 };
 use genair_store::{Claim, CodeRevision, FailedRuns, NewRun, Owner, RunId, Store};
 
@@ -81,11 +81,13 @@ fn new_run(identity: &str, seed: u64) -> NewRun {
         configuration: "c0".to_owned(),
         spec: r#"{"seed": 44}"#.to_owned(),
         spec_sha256: "5ec".to_owned(),
-        dataset: "tiny".to_owned(),
-        backbone: "sasrec".to_owned(),
-        representation: "id".to_owned(),
-        variant: "alpha=1e-4".to_owned(),
-        seed,
+        labels: Labels {
+            dataset: "tiny".to_owned(),
+            backbone: "sasrec".to_owned(),
+            representation: "id".to_owned(),
+            axes: [("alpha", "1e-4")].into_iter().collect(),
+            seed,
+        },
         data_sha256: "da7a".to_owned(),
         plugin_sha256: Some("911".to_owned()),
         results_version: 1,

@@ -1,9 +1,6 @@
 //! One database's runs in another.
 
-use genair_protocol::Split;
-use genair_store::{
-    Claim, FailedRuns, LeaderboardFilter, Merged, NewRun, RunState, Store, StoreErrorKind,
-};
+use genair_store::{Claim, FailedRuns, Merged, NewRun, RunState, Store, StoreErrorKind};
 
 use crate::opening::set_version;
 use crate::{Lab, events, failed, finish, new_run, owner};
@@ -52,7 +49,7 @@ fn content(store: &mut Store) -> String {
     let tables = [
         "SELECT identity, state, attempts, spec, machine, code_diff, host, best_epoch, pruned_at_epoch,
                 failure_message FROM runs ORDER BY identity",
-        "SELECT identity, name, variant, superseded FROM sweep_runs JOIN runs USING (run_id)
+        "SELECT identity, name, variant, axes, superseded FROM sweep_runs JOIN runs USING (run_id)
          JOIN sweeps USING (sweep_id) ORDER BY identity, name",
         "SELECT identity, epoch, loss, valid, calibration FROM epochs JOIN runs USING (run_id) ORDER BY 1, 2",
         "SELECT identity, metrics.epoch, split, metric, value FROM metrics JOIN runs USING (run_id) ORDER BY 1, 2, 3, 4",
@@ -197,14 +194,10 @@ fn results_that_should_be_equal_and_are_not_are_named() {
 fn the_sweep_that_was_swept_last_decides_the_leaderboard() {
     // Both have a run with the same labels, but of another identity: another version of the data, say.
     let test_values = |lab: &mut Lab| -> Vec<f64> {
-        let rows = lab
-            .store
-            .leaderboard(&LeaderboardFilter::default())
-            .unwrap();
-        let test = rows
-            .iter()
-            .filter(|row| row.split == Split::Test && row.metric.as_str() == "ndcg");
-        test.map(|row| row.value).collect()
+        let values = "SELECT value FROM leaderboard WHERE split = 'test' AND metric = 'ndcg'
+                      ORDER BY sweep, run_id";
+        let rows = lab.store.query(values).unwrap().rows;
+        rows.iter().map(|row| row[0].as_f64().unwrap()).collect()
     };
     let make = |identity: &str, ndcg: f64, text: &str| {
         let mut lab = Lab::new();
@@ -264,7 +257,7 @@ fn what_cannot_be_merged_is_refused_and_changes_nothing() {
         ),
         (
             &newer,
-            "its tables are of schema version 7000, and this genair knows version 1 alone; \
+            "its tables are of schema version 7000, and this genair knows version 2 alone; \
              use the genair that wrote the file, or choose another file with `--db`",
         ),
         (

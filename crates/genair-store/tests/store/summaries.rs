@@ -9,13 +9,13 @@ use crate::{Lab, finish, new_run};
 /// The means, after a look at whether they are those of the leaderboard.
 #[track_caller]
 fn means(store: &mut Store) -> Vec<String> {
-    let kept = "SELECT sweep, dataset, backbone, representation, variant, configuration, split, protocol, cohort,
+    let kept = "SELECT sweep, dataset, backbone, representation, variant, axes, configuration, split, protocol, cohort,
                     metric, k, round(mean, 9), n
-                FROM leaderboard_mean ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11";
-    let computed = "SELECT sweep, dataset, backbone, representation, variant, configuration, split, protocol, cohort,
+                FROM leaderboard_mean ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12";
+    let computed = "SELECT sweep, dataset, backbone, representation, variant, axes, configuration, split, protocol, cohort,
                         metric, k, round(avg(value), 9), count(*)
-                    FROM leaderboard GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
-                    ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11";
+                    FROM leaderboard GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+                    ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12";
     let kept = store.query(kept).unwrap().rows;
     assert_eq!(kept, store.query(computed).unwrap().rows);
     let seeds =
@@ -61,11 +61,11 @@ fn a_mean_follows_its_runs() {
     // A finished run in a second sweep, under another name of its axes.
     let sweep = lab.store.begin_sweep("other", "other.toml", "").unwrap();
     let mut renamed = new_run("b", 44);
-    renamed.variant = "a=1".to_owned();
+    renamed.labels.axes = [("a", "1")].into_iter().collect();
     lab.store.register(sweep, &[renamed.clone()]).unwrap();
     let both = [r#"["main",2,"44, 45"]"#, r#"["other",1,"44"]"#];
     assert_eq!(means(&mut lab.store), both);
-    renamed.variant = "a=2".to_owned();
+    renamed.labels.axes = [("a", "2")].into_iter().collect();
     lab.store.register(sweep, &[renamed]).unwrap();
     assert_eq!(means(&mut lab.store), both);
 }

@@ -1,9 +1,7 @@
 //! Which runs belong to a sweep, and what the leaderboard shows of them.
 
 use genair_protocol::{Cohort, Metric, Protocol, Split};
-use genair_store::{
-    LeaderboardFilter, MeanFilter, NewRun, RunFilter, RunState, StoreErrorKind, told_apart,
-};
+use genair_store::{MeanFilter, NewRun, RunFilter, RunState, StoreErrorKind};
 
 use crate::{Lab, finish, new_run};
 
@@ -101,17 +99,12 @@ fn a_sweep_has_the_runs_of_its_present_spec_alone() {
     finish(&mut lab.store, runs[1], 0.375);
 
     let values = |lab: &mut Lab, sweep: &str| -> Vec<f64> {
-        let filter = LeaderboardFilter {
-            sweep: Some(sweep.to_owned()),
-            split: Some(Split::Test),
-            protocol: Some(Protocol::Full),
-            cohort: Some(Cohort::All),
-        };
-        let rows = lab.store.leaderboard(&filter).unwrap();
-        rows.iter()
-            .filter(|row| row.metric.as_str() == "ndcg")
-            .map(|row| row.value)
-            .collect()
+        let values = format!(
+            "SELECT value FROM leaderboard WHERE sweep = '{sweep}' AND split = 'test' AND protocol = 'full'
+               AND cohort = 'all' AND metric = 'ndcg' ORDER BY run_id"
+        );
+        let rows = lab.store.query(&values).unwrap().rows;
+        rows.iter().map(|row| row[0].as_f64().unwrap()).collect()
     };
     let registered = |lab: &mut Lab, runs: &[NewRun]| {
         let sweep = lab.store.begin_sweep("main", "main.toml", "").unwrap();
@@ -162,11 +155,15 @@ fn a_mean_is_over_runs_that_share_a_configuration() {
         ("c", "c2", "0.03", "0ther", 46),
         ("d", "c3", "0.03", "da7a", 46),
     ] {
+        let mut run = other(identity, configuration, seed);
+        run.labels.axes = (identity == "d")
+            .then_some(("lr", rate))
+            .into_iter()
+            .collect();
         runs.push(NewRun {
             spec: spec(rate, seed),
             data_sha256: data.to_owned(),
-            variant: if identity == "d" { "lr=0.03" } else { "" }.to_owned(),
-            ..other(identity, configuration, seed)
+            ..run
         });
     }
     for (run, value) in std::iter::zip(lab.register(&runs), [0.25, 0.75, 0.5, 0.125]) {
@@ -186,8 +183,8 @@ fn a_mean_is_over_runs_that_share_a_configuration() {
     let rows: Vec<_> = means
         .iter()
         .map(|row| {
-            let label = told_apart(&row.variant, row.differences.as_deref());
-            (label, row.mean, row.n)
+            let apart = row.axes.and(row.differences.as_ref());
+            (apart.to_string(), row.mean, row.n)
         })
         .collect();
     assert_eq!(
@@ -216,25 +213,24 @@ fn the_leaderboard_has_the_published_columns() {
         .unwrap();
     assert_eq!(
         board.columns.join(", "),
-        "sweep, run_id, dataset, backbone, representation, variant, configuration, seed, split, protocol, cohort, metric, k, value"
+        "sweep, run_id, dataset, backbone, representation, variant, axes, configuration, seed, split, protocol, cohort, metric, k, value"
     );
     let row = serde_json::to_string(&board.rows).unwrap();
     assert_eq!(
         row,
-        r#"[["main",1,"tiny","sasrec","id","alpha=1e-4","c0",44,"test","full","all","ndcg",10,0.75]]"#
+        r#"[["main",1,"tiny","sasrec","id","alpha=1e-4","{\"alpha\":\"1e-4\"}","c0",44,"test","full","all","ndcg",10,0.75]]"#
     );
-    let all = lab
-        .store
-        .leaderboard(&LeaderboardFilter::default())
-        .unwrap();
+    let all = "SELECT split, cohort FROM leaderboard ORDER BY split, metric";
     assert_eq!(
-        all.len(),
-        4,
+        lab.store.query(all).unwrap().rows,
+        [
+            ["test", "all"],
+            ["test", "all"],
+            ["valid", "all"],
+            ["valid", "all"]
+        ],
         "results alone: no row of an epoch, none of the pending run"
     );
-    let json = serde_json::to_value(&all[3]).unwrap();
-    assert_eq!(json["split"], "valid");
-    assert_eq!(json["cohort"], "all");
 }
 
 #[test]

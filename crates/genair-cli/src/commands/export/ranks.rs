@@ -1,8 +1,8 @@
 //! Users' ranks, for others' statistics.
 
 use anyhow::Context;
-use genair_report::export::{ExportFormat, RanksFilter, export_ranks};
-use genair_store::Store;
+use genair_report::export::{ExportFormat, export_ranks};
+use genair_store::{RanksFilter, RunId, Store};
 use serde_json::json;
 
 use crate::args::{Format, RanksArgs};
@@ -21,7 +21,7 @@ pub(crate) fn ranks(format: Format, arguments: &RanksArgs) -> anyhow::Result<Exi
     let mut store = Store::open_read_only(&database)?;
     let filter = RanksFilter {
         sweep: arguments.sweep.clone(),
-        runs: arguments.runs.clone(),
+        runs: arguments.runs.iter().copied().map(RunId).collect(),
         split: arguments.split,
         protocol: arguments.protocol,
     };

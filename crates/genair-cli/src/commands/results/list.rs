@@ -38,15 +38,16 @@ pub(super) fn list(
             value.map(|value| number(value, digits)).unwrap_or_default()
         };
         let row = |run: &genair_store::RunSummary| {
+            let labels = &run.labels;
             [
                 run.run_id.to_string(),
                 run.sweep.clone(),
                 state(run),
-                run.dataset.clone(),
-                run.backbone.clone(),
-                run.representation.clone(),
-                run.variant.clone(),
-                run.seed.to_string(),
+                labels.dataset.clone(),
+                labels.backbone.clone(),
+                labels.representation.clone(),
+                labels.axes.to_string(),
+                labels.seed.to_string(),
                 cell(run.valid, 4),
                 cell(run.test, 4),
                 cell(run.seconds, 1),

@@ -121,7 +121,7 @@ function diagnosticsTable(of) {
 const hash = (value) => (value ? h("span", { class: "hash" }, value) : null);
 
 function provenanceTables({ provenance: of, inputs, artefacts }) {
-  const dirty = of.code_dirty === 1 ? ` with changes${of.code_diff ? ` (diff ${of.code_diff.slice(0, 12)})` : ""}` : "";
+  const dirty = of.code_dirty ? ` with changes${of.code_diff ? ` (diff ${of.code_diff.slice(0, 12)})` : ""}` : "";
   return h("div", { class: "columns" },
     factsTable("Where its numbers come from", [
       ["Identity", hash(of.identity)],
