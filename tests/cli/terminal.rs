@@ -86,6 +86,7 @@ fn what_a_database_holds_does_not_act_on_the_terminal() {
         .genair(["results", "list", "--format", "json"])
         .expect(0);
     assert_eq!(list.json()[0]["sweep"], HOSTILE);
+    assert_eq!(list.json()[0]["axes"]["x"], HOSTILE);
 }
 
 #[test]

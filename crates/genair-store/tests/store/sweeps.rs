@@ -1,6 +1,6 @@
 //! Which runs belong to a sweep, and what the leaderboard shows of them.
 
-use genair_protocol::{Cohort, Metric, Protocol, Split};
+use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
 use genair_store::{MeanFilter, NewRun, RunFilter, RunState, StoreErrorKind};
 
 use crate::{Lab, finish, new_run};
@@ -279,4 +279,51 @@ fn lists_can_be_narrowed() {
         ),
         []
     );
+}
+
+#[test]
+fn axes_come_back_as_they_were() {
+    let mut lab = Lab::new();
+    let axes: [&[(&str, &str)]; 4] = [
+        &[("z", "1"), ("a", "2")],
+        &[("z", "1,a=2")],
+        &[("z", "it's \"x\"\n=\u{e9}\\")],
+        &[("z", "")],
+    ];
+    let axes = axes.map(|axes| axes.iter().copied().collect::<Axes>());
+    let mut runs = Vec::new();
+    for (seed, axes) in std::iter::zip(44.., &axes) {
+        let mut run = other(&format!("run {seed}"), &format!("c{seed}"), seed);
+        run.labels.axes.clone_from(axes);
+        runs.push(run);
+    }
+    for run in lab.register(&runs) {
+        finish(&mut lab.store, run, 0.5);
+    }
+    let mut merged = Lab::new();
+    merged.store.merge(lab.store.path()).unwrap();
+    let filter = MeanFilter {
+        sweep: None,
+        split: Split::Test,
+        cohort: Cohort::All,
+        protocol: Some(Protocol::Full),
+        metric: Some(Metric::Ndcg),
+        k: Some(10),
+    };
+    for store in [&mut lab.store, &mut merged.store] {
+        let means = store.leaderboard_mean(&filter).unwrap();
+        let means: Vec<Axes> = means.into_iter().map(|row| row.axes).collect();
+        assert_eq!(means, axes);
+        let listed = store.list_runs(&RunFilter::default()).unwrap();
+        let listed: Vec<Axes> = listed.into_iter().map(|run| run.labels.axes).collect();
+        assert_eq!(listed, axes);
+        let sweep = store.sweeps().unwrap()[0].sweep_id;
+        let swept = store.runs_of_sweep(sweep).unwrap();
+        let swept: Vec<Axes> = swept.into_iter().map(|run| run.labels.axes).collect();
+        assert_eq!(swept, axes);
+        let values = "SELECT axes ->> 'z' FROM sweep_runs ORDER BY run_id";
+        let values = store.query(values).unwrap().rows;
+        let expected = axes.iter().map(|own| own.get("z").unwrap());
+        assert_eq!(values, expected.map(|own| [own]).collect::<Vec<_>>());
+    }
 }
