@@ -21,7 +21,8 @@ build: setup
 
 # Train what a spec asks for and is not done: just sweep [SPEC.toml] [--set PATH=VALUE] [-j N]
 sweep *ARGS: build
-    @scripts/sweep.sh "{{ genair }}" "$@"
+    @case " $* " in *.toml\ *) ;; *) set -- experiments/quickstart.toml "$@" ;; esac; \
+        GENAIR_BUILD_LLAMA="{{ justfile_directory() }}/scripts/llama.sh" "{{ genair }}" sweep "$@"
 
 # Every table and figure of the paper from the results database, into results/paper/ (after `just sweep`)
 paper *ARGS: build

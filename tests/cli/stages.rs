@@ -213,3 +213,56 @@ fn the_files_of_a_dataset_are_read_once() {
         "popularity none finished\nsasrec genair finished\nsasrec id finished"
     );
 }
+
+/// A spec's needs are found by the sweep itself, whichever layer names them.
+#[test]
+fn what_a_spec_lacks_is_fetched_or_built_by_the_sweep() {
+    let lab = Lab::new()
+        .with_variable("HTTPS_PROXY", "http://127.0.0.1:9")
+        .with_variable("PIP_NO_INDEX", "1")
+        .with_variable("GENAIR_BUILD_LLAMA", "false");
+    let more =
+        "[train.stop]\nmax_epochs = 1\n[profile.real.dataset.tiny]\npath = \"data/ml-100k\"\n";
+    let needs = tiny_spec("needs", &["popularity"], more);
+    lab.write(
+        "s.toml",
+        needs.replace(
+            "users = 80\ncatalogue = 60\naudiences = 3\nmean_length = 8\n",
+            "",
+        ),
+    );
+    // Where it is not named, nothing is fetched.
+    lab.genair(["sweep", "s.toml"]).expect(0);
+    let real = ["--profile", "real", "--set", "dataset.tiny.kind='table'"];
+    let swept = lab
+        .genair(["sweep", "s.toml"].into_iter().chain(real))
+        .expect(2);
+    assert!(
+        swept
+            .stderr
+            .contains("data/ml-100k is not there: fetching ml-100k"),
+        "{swept}"
+    );
+    assert!(swept.stderr.contains("files.grouplens.org"), "{swept}");
+
+    // The worker that is missing is built by the stage that needs it; its runs alone fail with it.
+    let engine = spec(GOOD).replace("\"fake\"", "\"llama-cpp\"");
+    lab.write("e.toml", engine);
+    if lab.program("genair-llama").is_file() {
+        return; // There is nothing to build.
+    }
+    let swept = lab.genair(["sweep", "e.toml"]).expect(3);
+    assert!(
+        swept.stderr.contains("genair-llama is not built yet"),
+        "{swept}"
+    );
+    let of_sweep = "SELECT representation || ' ' || state || coalesce(': ' || failure_message, '')
+         FROM runs JOIN sweep_runs USING (run_id) JOIN sweeps USING (sweep_id)
+         WHERE name = 'shared' AND backbone = 'sasrec' ORDER BY 1";
+    let runs = lab.lines(of_sweep);
+    assert!(runs.contains("id finished"), "{runs}");
+    assert!(
+        runs.contains("`false`, which builds genair-llama, ended with"),
+        "{runs}"
+    );
+}

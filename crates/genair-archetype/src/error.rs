@@ -48,6 +48,18 @@ pub enum ArchetypeError {
     /// The model cannot be had.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// `genair-llama` is not there and cannot be built.
+    #[error("`{}`, which builds genair-llama, {ending}; its output is in {}, and ends:\n{said}", command.display(), log.display())]
+    Build {
+        /// The command.
+        command: PathBuf,
+        /// How it ended.
+        ending: String,
+        /// Its output.
+        log: PathBuf,
+        /// The end of that.
+        said: String,
+    },
     /// The engine did not finish.
     #[error(transparent)]
     Engine(#[from] EngineError),

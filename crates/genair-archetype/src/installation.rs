@@ -9,6 +9,9 @@ const ALLOW_FAKE: &str = "GENAIR_ALLOW_FAKE_ENGINE";
 /// Environment variable with the file that the fake engine waits for.
 const FAKE_WAITS_FOR: &str = "GENAIR_FAKE_ENGINE_WAITS_FOR";
 
+/// Environment variable with the command that builds `genair-llama`.
+const BUILD_LLAMA: &str = "GENAIR_BUILD_LLAMA";
+
 /// How the fake engine behaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FakeEngineSettings {
@@ -25,6 +28,8 @@ pub struct Installation {
     pub llama: PathBuf,
     /// The worker that runs sentence encoders.
     pub encoder: PathBuf,
+    /// The command that builds the first of these, where it is known.
+    pub build_llama: Option<PathBuf>,
     /// The fake engine, if it may run: it makes archetypes up, for tests.
     pub fake_engine: Option<FakeEngineSettings>,
 }
@@ -37,17 +42,22 @@ impl Installation {
         let beside = |name: &str| program.with_file_name(name);
         #[expect(
             clippy::disallowed_methods,
-            reason = "the one place; outside a spec, so that no spec can ask for made-up archetypes by itself"
+            reason = "the one place; outside a spec, so that no spec can start a command, or ask for made-up \
+                      archetypes by itself"
         )]
-        let fake_engine = std::env::var_os(ALLOW_FAKE)
-            .filter(|value| value == "1")
-            .map(|_| FakeEngineSettings {
-                waits_for: std::env::var_os(FAKE_WAITS_FOR).map(PathBuf::from),
-            });
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let build_llama = variable(BUILD_LLAMA).map(PathBuf::from);
+        let fake_engine =
+            variable(ALLOW_FAKE)
+                .filter(|value| value == "1")
+                .map(|_| FakeEngineSettings {
+                    waits_for: variable(FAKE_WAITS_FOR).map(PathBuf::from),
+                });
         Self {
             cache: Cache::new(cache),
             llama: beside("genair-llama"),
             encoder: beside("genair-encoder"),
+            build_llama,
             fake_engine,
         }
     }

@@ -12,6 +12,7 @@ mod generate;
 mod gguf;
 mod import;
 mod installation;
+mod llama;
 pub mod models;
 mod neighbours;
 mod pca;
@@ -34,6 +35,7 @@ pub use generate::{
 };
 pub use import::{ImportError, ImportFile, RowIds, import, import_sha256};
 pub use installation::{FakeEngineSettings, Installation};
+pub use llama::{build_llama, lacks_llama};
 pub use neighbours::{Neighbour, Neighbours};
 pub use pca::PcaError;
 pub use projection::title;

@@ -34,6 +34,7 @@ impl Lab {
             cache: Cache::new(folder.path().join("cache")),
             llama: folder.path().join("genair-llama"),
             encoder: folder.path().join("genair-encoder"),
+            build_llama: None,
             fake_engine: Some(FakeEngineSettings::default()),
         };
         let spec = ArchetypeSpec {

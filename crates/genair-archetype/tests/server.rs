@@ -54,6 +54,7 @@ fn installation(cache: PathBuf) -> Installation {
         cache: Cache::new(cache),
         llama: environment("GENAIR_LLAMA").into(),
         encoder: PathBuf::from("genair-encoder"),
+        build_llama: None,
         fake_engine: None,
     }
 }

@@ -108,11 +108,8 @@ pub(crate) enum Command {
         database: DatabaseArgs,
         #[command(flatten)]
         cache: CacheArgs,
-        /// Only name the worker binaries that the spec needs and this machine lacks, one a line
-        #[arg(long)]
-        needs: bool,
         /// Show what is made once and which runs need it, as a tree or in Graphviz's language
-        #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "text", conflicts_with = "needs")]
+        #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "text")]
         graph: Option<GraphForm>,
     },
     /// Train every run of a spec that has no result yet

@@ -45,17 +45,8 @@ pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::R
         Command::Plan {
             spec,
             plugins,
-            database: _,
-            cache,
-            needs: true,
-            graph: _,
-        } => plan::needs(format, spec, plugins, cache),
-        Command::Plan {
-            spec,
-            plugins,
             database,
             cache,
-            needs: false,
             graph,
         } => plan::plan(format, bars, spec, *graph, plugins, database, cache),
         Command::Sweep {

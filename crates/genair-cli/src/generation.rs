@@ -40,6 +40,13 @@ impl GenerationBar {
 
     pub(crate) fn show(&mut self, progress: &StageProgress) {
         match progress {
+            StageProgress::Building(log) => {
+                let (label, log) = (&self.label, log.display());
+                note(
+                    &self.bars,
+                    format!("{label}: building genair-llama, some minutes; its output is in {log}"),
+                );
+            }
             StageProgress::Fetching(news) => tell_download(&self.bars, news),
             StageProgress::Generating(news) => self.generating(news),
         }

@@ -52,6 +52,11 @@ impl Cache {
         self.0.join("models").join(name)
     }
 
+    /// What the build of a worker says.
+    pub fn build_log(&self) -> PathBuf {
+        self.0.join("genair-llama.log")
+    }
+
     /// The folder that remembers hashes of large files.
     pub fn hashes(&self) -> PathBuf {
         self.0.join("models").join(".sha256")

@@ -1,8 +1,10 @@
 //! Making what a plan's runs share: prepared data, item vectors and association scores, into the cache.
 
+use std::path::{Path, PathBuf};
+
 use genair_archetype::{
     ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, Installation, VectorsRecipe,
-    assemble, export_archetypes, generate, import, models,
+    assemble, build_llama, export_archetypes, generate, import, models,
 };
 use genair_calibration::Associations;
 use genair_data::{Catalogue, ItemVectors};
@@ -28,6 +30,8 @@ pub struct Archetypes {
 /// How far a stage is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageProgress {
+    /// `genair-llama` is being built; this is where the build's output goes.
+    Building(PathBuf),
     /// A model is being fetched.
     Fetching(genair_fetch::Progress),
     /// Archetypes are being written.
@@ -98,6 +102,8 @@ pub fn archetypes(
     progress: &mut dyn FnMut(StageProgress),
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Archetypes, StageError> {
+    let mut building = |log: &Path| progress(StageProgress::Building(log.to_owned()));
+    build_llama(settings, installation, &mut building, interrupted)?;
     for model in settings.local_models() {
         if models::is_missing(model, installation) {
             models::fetch(model, None, installation, &mut |news| {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use genair_archetype::{
     ArchetypeError, AssembleError, EngineKind, ImportError, ImportFile, Installation, RowIds,
-    StateSource, VectorsRecipe, import_sha256, models,
+    VectorsRecipe, import_sha256, lacks_llama, models,
 };
 use genair_calibration::AssociationsError;
 use genair_data::{DataError, VectorsError};
@@ -101,16 +101,14 @@ impl Stage {
         models.map(|model| models::bytes(model, installation)).sum()
     }
 
-    /// The worker binary that has yet to be built for it, if there is one: `genair-llama` is built on
-    /// first need.
-    pub fn missing_worker(&self, installation: &Installation) -> Option<&'static str> {
-        let StageKind::Vectors(VectorsStage::Archetype { settings, .. }) = &self.kind else {
-            return None;
-        };
-        let needed =
-            settings.engine == EngineKind::LlamaCpp || settings.states == Some(StateSource::Local);
-        let missing = needed && !self.is_ready() && !installation.llama.is_file();
-        missing.then_some("genair-llama")
+    /// Whether `genair-llama` has yet to be built for it.
+    pub fn lacks_llama(&self, installation: &Installation) -> bool {
+        match &self.kind {
+            StageKind::Vectors(VectorsStage::Archetype { settings, .. }) => {
+                !self.is_ready() && lacks_llama(settings, installation)
+            }
+            _ => false,
+        }
     }
 
     /// What kind of stage it is.

@@ -1,12 +1,42 @@
 //! `[dataset.NAME]`: where interactions come from.
 
+use std::path::PathBuf;
+
 use genair_protocol::DatasetSpec;
 use genair_toml::{KeyPath, read_section};
 use toml::Value;
 
 use super::axes::Axis;
 use super::check::Checker;
-use super::data_path::{Leads, absolute};
+use super::data_path::{Leads, absolute, fill_in_variables};
+use super::load::SpecFile;
+
+impl SpecFile {
+    /// Folders that the sweep's datasets name, there or not. What is wrong with one of them, [`SpecFile::expand`]
+    /// says.
+    pub fn data_folders(&self) -> Vec<PathBuf> {
+        let listed = |value: &Value| match value {
+            Value::Array(values) => values.clone(),
+            value => vec![value.clone()],
+        };
+        let at = KeyPath::new(["dataset"]);
+        let used = KeyPath::new(["sweep", "dataset"]);
+        let used = used.get(&self.tree).map(listed);
+        let mut folders = Vec::new();
+        for name in self.sources.names(&at) {
+            let is_used = used
+                .as_ref()
+                .is_none_or(|used| used.contains(&Value::from(&*name)));
+            let path = at.child(&name).child("path");
+            let paths = path.get(&self.tree).filter(|_| is_used).map(listed);
+            for path in paths.unwrap_or_default() {
+                let filled = path.as_str().and_then(|path| fill_in_variables(path).ok());
+                folders.extend(filled.map(|path| self.folder().join(path)));
+            }
+        }
+        folders
+    }
+}
 
 impl Checker<'_> {
     /// Reads a dataset with these values of its axes; `None` if there was anything to report.

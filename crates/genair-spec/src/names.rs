@@ -31,12 +31,14 @@ pub(crate) fn check_names(tree: &Table, problems: &mut Problems<'_>) {
     }
 }
 
-/// Checks what axes put into the labels of runs.
+/// Checks what axes put into the labels of runs. A value may have several lines, such as an instruction to a model:
+/// it is a text, and shown in quotes.
 pub(crate) fn check_axis_labels(axes: &[Axis], problems: &mut Problems<'_>) {
     for axis in axes {
         for label in axis.values.iter().map(value_label) {
             let subject = "its values become parts of runs' names, and";
-            check(problems, &axis.path, subject, &label);
+            let line = label.replace(['\n', '\r', '\t'], " ");
+            check(problems, &axis.path, subject, &line);
         }
     }
 }

@@ -16,7 +16,7 @@ use genair_protocol::{EngineEvent, EngineItem};
 pub(crate) use api_key::ApiKey;
 pub(crate) use fake::{FAKE_ENGINE, FakeEngine};
 pub(crate) use openai::{OPENAI_ENGINE, OpenAiEngine};
-pub(crate) use worker::WorkerEngine;
+pub(crate) use worker::{WorkerEngine, end_of_log};
 
 /// Something that makes records of items.
 pub(crate) trait Engine {

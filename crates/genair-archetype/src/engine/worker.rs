@@ -192,7 +192,8 @@ fn ending(status: ExitStatus, records: usize) -> String {
     format!("ended with {status} after {records} records")
 }
 
-fn end_of_log(path: &Path) -> io::Result<String> {
+/// The last lines of a log.
+pub(crate) fn end_of_log(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LOG_END)))?;

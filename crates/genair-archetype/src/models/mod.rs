@@ -342,6 +342,7 @@ mod tests {
             cache: genair_files::Cache::new(folder.join("cache")),
             llama: folder.join("genair-llama"),
             encoder: folder.join("genair-encoder"),
+            build_llama: None,
             fake_engine: None,
         }
     }

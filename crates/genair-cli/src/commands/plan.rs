@@ -1,7 +1,5 @@
 //! `genair plan`: the runs of a spec, and how they stand in the database.
 
-use std::collections::BTreeSet;
-
 use genair_archetype::Installation;
 use genair_protocol::{Labels, RunSpec};
 use genair_runner::{Plan, PlannedRun};
@@ -71,26 +69,6 @@ pub(super) fn plan(
     } else {
         Exit::Done
     })
-}
-
-/// What has to be built before a sweep of the spec can run.
-pub(super) fn needs(
-    format: Format,
-    spec: &SpecArgs,
-    plugins: &PluginArgs,
-    cache: &CacheArgs,
-) -> anyhow::Result<Exit> {
-    let (_, sweep) = read_sweep(spec, plugins)?;
-    let installation = Installation::new(cache.path());
-    let plan = Plan::new(sweep, &installation)?;
-    let missing = plan.stages.iter();
-    let missing: BTreeSet<&str> = missing
-        .filter_map(|stage| stage.missing_worker(&installation))
-        .collect();
-    format.show(&missing, || {
-        missing.iter().copied().collect::<Vec<_>>().join("\n")
-    })?;
-    Ok(Exit::Done)
 }
 
 fn text(plan: &Plan, rows: &[Row<'_>]) -> String {

@@ -1,18 +1,27 @@
 //! `genair sweep`: trains what has no result yet, then shows the leaderboard.
 
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
 use genair_archetype::Installation;
+use genair_fetch::Source;
 use genair_protocol::Labels;
-use genair_runner::{Execution, Interrupt, Outcome, Plan, SweepReport, Urgency};
+use genair_runner::{Execution, Interrupt, Outcome, Plan, Stage, SweepReport, Urgency};
+use genair_spec::SpecFile;
 use genair_store::{FailedRuns, Store};
 use indicatif::MultiProgress;
 use serde::Serialize;
 
-use super::{read_sweep, results, warn};
+use super::{Workshop, results, warn};
 use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, Retry, SpecArgs};
 use crate::exit::Exit;
+use crate::generation::tell_download;
 use crate::output::{count, note};
 use crate::progress::{Progress, Remaining};
 use crate::standings::{self, Shown, Standing};
+
+/// The public data set that a folder of this name is taken for.
+const ML_100K: &str = "ml-100k";
 
 pub(super) struct How {
     pub(super) jobs: Option<usize>,
@@ -47,7 +56,10 @@ pub(super) fn sweep(
     database: &DatabaseArgs,
     cache: &CacheArgs,
 ) -> anyhow::Result<Exit> {
-    let (workshop, sweep) = read_sweep(spec, plugins)?;
+    let file = SpecFile::read(&spec.spec, &spec.set.options())?;
+    fetch_data(&file, bars)?;
+    let workshop = Workshop::open(plugins)?;
+    let sweep = workshop.expand(&file)?;
     let installation = Installation::new(cache.path());
     let plan = Plan::with_refusals(sweep, &installation);
     warn(bars, &plan.warnings);
@@ -61,6 +73,7 @@ pub(super) fn sweep(
         );
         return Ok(Exit::NothingToRun);
     }
+    tell_lacking(&plan, &installation, bars);
     let mut store = Store::open(database.path())?;
     let told = bars.clone();
     let interrupt = Interrupt::on_signals(move |urgency| match urgency {
@@ -132,6 +145,46 @@ pub(super) fn sweep(
     } else {
         Exit::Done
     })
+}
+
+/// Fetches the public data that the spec reads and that are not there.
+fn fetch_data(file: &SpecFile, bars: &MultiProgress) -> anyhow::Result<()> {
+    let is_absent = |folder: &PathBuf| match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    let public = |folder: &PathBuf| folder.file_name() == Some(OsStr::new(ML_100K));
+    for folder in file.data_folders() {
+        if public(&folder) && is_absent(&folder) {
+            note(
+                bars,
+                format!("{} is not there: fetching {ML_100K}", folder.display()),
+            );
+            genair_fetch::ml_100k(&folder, &Source::Auto, &mut |progress| {
+                tell_download(bars, &progress);
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Says that a worker has to be built first, or is missing.
+fn tell_lacking(plan: &Plan, installation: &Installation, bars: &MultiProgress) {
+    let lacking = |stage: &&Stage| stage.lacks_llama(installation);
+    let Some(stage) = plan.stages.iter().find(lacking) else {
+        return;
+    };
+    let dataset = &stage.dataset;
+    let text = match installation.build_llama {
+        Some(_) => format!(
+            "archetypes of {dataset}: genair-llama is not built yet; it is built while runs that need no archetypes train"
+        ),
+        None => format!(
+            "warning: archetypes of {dataset}: there is no {}; `just llama` builds it, and without it the runs that need archetypes fail",
+            installation.llama.display()
+        ),
+    };
+    note(bars, text);
 }
 
 fn summary<'a>(
