@@ -45,4 +45,4 @@ pub use recipe::recipe_sha256;
 pub use record::{RecordSettings, ServerSettings, VectorError, decode_vector, encode_vector};
 pub use record_log::RecordLogError;
 pub use report::{Report, ReportError, ReportInput};
-pub use settings::{ArchetypeSpec, EngineKind, HttpSpec, StateSource};
+pub use settings::{ArchetypeSpec, EngineKind, HttpSpec, StateSource, TextSpec};

@@ -60,6 +60,60 @@ impl Default for ArchetypeSpec {
     }
 }
 
+/// How a sentence encoder reads items, for kind `text`: what of [`ArchetypeSpec`] means anything for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextSpec {
+    /// A name of [`crate::models::CATALOGUE`], or the path of an encoder's folder. Absent: the encoder of the
+    /// catalogue.
+    pub model: Option<String>,
+    /// What the encoder reads of an item.
+    pub prompt: PromptSpec,
+    /// As [`ArchetypeSpec::parallel`].
+    pub parallel: usize,
+    /// As [`ArchetypeSpec::threads`].
+    pub threads: Option<usize>,
+}
+
+impl Default for TextSpec {
+    fn default() -> Self {
+        let ArchetypeSpec {
+            parallel, threads, ..
+        } = ArchetypeSpec::default();
+        Self {
+            model: None,
+            prompt: PromptSpec::preset("attributes"),
+            parallel,
+            threads,
+        }
+    }
+}
+
+impl TextSpec {
+    /// What the engine `encoder` is asked for.
+    pub fn engine_settings(&self) -> ArchetypeSpec {
+        let Self {
+            model,
+            prompt,
+            parallel,
+            threads,
+        } = self.clone();
+        ArchetypeSpec {
+            engine: EngineKind::Encoder,
+            model,
+            prompt,
+            parallel,
+            threads,
+            ..ArchetypeSpec::default()
+        }
+    }
+
+    /// Takes a relative path of a model as relative to `folder`, the spec's own.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        resolve_path(&mut self.model, folder);
+    }
+}
+
 /// What answers the prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -284,14 +338,16 @@ impl ArchetypeSpec {
 
     /// Takes relative model paths as relative to `folder`, the spec's own.
     pub fn resolve_paths(&mut self, folder: &Path) {
-        for model in [&mut self.model, &mut self.states_model]
-            .into_iter()
-            .flatten()
-        {
-            if !models::is_name(model) {
-                *model = folder.join(&*model).to_string_lossy().into_owned();
-            }
-        }
+        resolve_path(&mut self.model, folder);
+        resolve_path(&mut self.states_model, folder);
+    }
+}
+
+fn resolve_path(model: &mut Option<String>, folder: &Path) {
+    if let Some(model) = model
+        && !models::is_name(model)
+    {
+        *model = folder.join(&*model).to_string_lossy().into_owned();
     }
 }
 

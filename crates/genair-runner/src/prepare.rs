@@ -65,6 +65,20 @@ pub fn prepare(
                 )?;
                 return Ok(made.file);
             }
+            StageKind::Vectors(VectorsStage::Text {
+                encoder,
+                components,
+            }) => {
+                let made = archetypes(
+                    &stage.data,
+                    &encoder.engine_settings(),
+                    *components,
+                    installation,
+                    progress,
+                    &|| interrupt.requested(),
+                )?;
+                return Ok(made.file);
+            }
             StageKind::Vectors(VectorsStage::Import { path, items }) => {
                 let (files, ids) =
                     import_of(path, items.as_deref(), &stage.data, &installation.cache)?;

@@ -114,11 +114,7 @@ impl Stage {
     /// What kind of stage it is.
     pub fn name(&self) -> StageName {
         match &self.kind {
-            StageKind::Vectors(VectorsStage::Archetype { settings, .. })
-                if settings.engine == EngineKind::Encoder =>
-            {
-                StageName::Texts
-            }
+            StageKind::Vectors(VectorsStage::Text { .. }) => StageName::Texts,
             StageKind::Vectors(VectorsStage::Archetype { .. }) => StageName::Archetypes,
             StageKind::Vectors(VectorsStage::Import { .. }) => StageName::Import,
             StageKind::Data => StageName::Data,
@@ -177,6 +173,14 @@ pub(crate) fn vectors_sha256(
         } => {
             let catalogue = source::catalogue(data, &installation.cache)?;
             let recipe = VectorsRecipe::new(&catalogue, settings, *components, installation)?;
+            Ok(recipe.sha256())
+        }
+        VectorsStage::Text {
+            encoder,
+            components,
+        } => {
+            let (catalogue, settings) = (genair_data::catalogue(data)?, encoder.engine_settings());
+            let recipe = VectorsRecipe::new(&catalogue, &settings, *components, installation)?;
             Ok(recipe.sha256())
         }
         VectorsStage::Import { path, items } => {

@@ -49,7 +49,7 @@ impl Condition {
             let (key, path) = (at.child(section), KeyPath::new([section]));
             if !OF_RUNS.contains(&section.as_str()) {
                 let message = format!("unknown key `{key}`");
-                problems.report(&key, message, suggestion(section, &OF_RUNS));
+                problems.report(&key, message, suggestion(section, OF_RUNS));
             } else {
                 condition.add(&key, path, value, known, problems);
             }
@@ -221,7 +221,7 @@ fn bounds(key: &KeyPath, table: &Table, problems: &mut Problems<'_>) -> Option<[
             }
             (None, _) => {
                 let message = format!("unknown key `{key}`");
-                problems.report(&key, message, suggestion(name, &BOUNDS));
+                problems.report(&key, message, suggestion(name, BOUNDS));
                 return None;
             }
         }

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use genair_archetype::ArchetypeSpec;
-use genair_protocol::{
-    Axes, BackboneSpec, DatasetSpec, EvalSpec, Labels, RepresentationKind, RunSpec, TrainSpec,
-};
+use genair_protocol::{Axes, BackboneSpec, DatasetSpec, EvalSpec, Labels, RunSpec, TrainSpec};
 use genair_toml::{KeyPath, SpecError};
 use toml::Value;
 
@@ -185,26 +183,27 @@ impl SpecFile {
                 let Some(found) = checker.representation(name, Some(dataset), &first) else {
                     continue;
                 };
-                if let (
-                    RepresentationKind::Archetype | RepresentationKind::Text,
+                let (settings, components) = match found.vectors {
                     Some(VectorsStage::Archetype {
                         settings,
                         components,
-                    }),
-                ) = (found.spec.kind, found.vectors)
-                {
-                    jobs.push(ArchetypeJob {
-                        dataset: dataset.clone(),
-                        data: data.clone(),
-                        representation: name.clone(),
-                        settings: *settings,
+                    }) => (*settings, components),
+                    Some(VectorsStage::Text {
+                        encoder,
                         components,
-                    });
-                }
+                    }) => (encoder.engine_settings(), components),
+                    Some(VectorsStage::Import { .. }) | None => continue,
+                };
+                jobs.push(ArchetypeJob {
+                    dataset: dataset.clone(),
+                    data: data.clone(),
+                    representation: name.clone(),
+                    settings,
+                    components,
+                });
             }
             if jobs.len() == of_dataset
-                && let Some(settings) =
-                    checker.archetype_of(Some(dataset), "archetype", None, &first)
+                && let Some(settings) = checker.archetype_of(Some(dataset), "archetype", &first)
             {
                 jobs.push(ArchetypeJob {
                     dataset: dataset.clone(),

@@ -280,7 +280,7 @@ fn preset(
             place: sources.place(&key),
             key: key.to_string(),
             message: format!("`{key}` is {value}, which is no preset"),
-            hint: suggestion(name, &preset_names()),
+            hint: suggestion(name, preset_names()),
         })),
     }
 }

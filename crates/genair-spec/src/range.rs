@@ -42,7 +42,7 @@ impl Range {
         let (Some((name, value)), None) = (entries.next(), entries.next()) else {
             let keys: Vec<&str> = table.keys().map(String::as_str).collect();
             let message = format!("`{path}` has {}; a range has one key", keys.join(" and "));
-            problems.report(path, message, suggestion("", &NAMES));
+            problems.report(path, message, suggestion("", NAMES));
             return None;
         };
         let at = path.child(name);
@@ -84,7 +84,7 @@ impl Range {
             )),
             (other, _) => {
                 let message = format!("`{path}`: there is no range `{other}`");
-                problems.report(path, message, suggestion(other, &NAMES));
+                problems.report(path, message, suggestion(other, NAMES));
                 None
             }
         }

@@ -4,13 +4,14 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use genair_archetype::{ArchetypeSpec, PromptSpec};
+use genair_archetype::{ArchetypeSpec, PromptSpec, TextSpec};
 use genair_protocol::{
     AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, Ranges, RepresentationKind,
-    RepresentationSpec, VectorPart, VectorSource,
+    RepresentationSpec, SpecProblem, VectorPart, VectorSource,
 };
 use genair_toml::{KeyPath, read_section};
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -70,12 +71,18 @@ const OWN_KEYS: [(&str, &[RepresentationKind]); 10] = {
 /// How a run's item vectors are made.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VectorsStage {
-    /// A language model writes archetypes, and its hidden states, pooled and reduced, are the vectors;
-    /// or a sentence encoder reads the item's text.
+    /// A language model writes archetypes, and its hidden states, pooled and reduced, are the vectors.
     Archetype {
         /// Engine, model, prompt and generation.
         settings: Box<ArchetypeSpec>,
         /// Principal components of each part; 0: as they come.
+        components: usize,
+    },
+    /// A sentence encoder reads each item's text.
+    Text {
+        /// Model and prompt.
+        encoder: Box<TextSpec>,
+        /// Principal components; 0: as they come.
         components: usize,
     },
     /// Vectors made elsewhere.
@@ -135,47 +142,96 @@ impl Checker<'_> {
         &mut self,
         dataset: Option<&str>,
         representation: &str,
-        encoder: Option<&Encoder>,
         chosen: &[(&Axis, &Value)],
     ) -> Option<ArchetypeSpec> {
-        let own_at = KeyPath::new(["representation", representation, "archetype"]);
-        let dataset_at = dataset.map(|name| KeyPath::new(["dataset", name, "prompt"]));
-        let shared_at = KeyPath::new(["archetype"]);
-        let mut settings = with_prompt_table(shared_at.table(&self.tree));
-        if let Some(at) = &dataset_at {
-            let prompt = self.prompt_at(at, chosen);
-            merge(
-                &mut settings,
-                Table::from_iter([("prompt".to_owned(), Value::Table(prompt))]),
-            );
+        let shared = self.shared_settings(dataset, chosen);
+        let mut spec: ArchetypeSpec = self.layered(shared, representation, chosen)?;
+        let valid = self.judge_layers(dataset, representation, spec.validate());
+        spec.resolve_paths(&self.file.folder());
+        valid.then_some(spec)
+    }
+
+    /// The same of kind `text`, where `[archetype]` and the dataset say which fields are told, and how long;
+    /// `model` is the encoder, a name or folder, where that is not the default one.
+    fn text_of(
+        &mut self,
+        dataset: Option<&str>,
+        representation: &str,
+        model: Option<&str>,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<TextSpec> {
+        let told = KeyPath::new(["prompt"]).table(&self.shared_settings(dataset, chosen));
+        let mut prompt = Table::from_iter([("preset".to_owned(), "attributes".into())]);
+        let of_texts = ["fields", "max_chars", "item_type"];
+        prompt.extend(
+            told.into_iter()
+                .filter(|(key, _)| of_texts.contains(&key.as_str())),
+        );
+        let mut settings = Table::from_iter([("prompt".to_owned(), Value::Table(prompt))]);
+        if let Some(model) = model {
+            settings.insert("model".to_owned(), model.into());
         }
-        if let Some(encoder) = encoder {
-            settings = encoder.settings(&settings);
+        let mut spec: TextSpec = self.layered(settings, representation, chosen)?;
+        let found = spec.engine_settings().validate();
+        let valid = self.judge_layers(dataset, representation, found);
+        spec.resolve_paths(&self.file.folder());
+        valid.then_some(spec)
+    }
+
+    /// `[archetype]` with the dataset's prompt on top.
+    fn shared_settings(&self, dataset: Option<&str>, chosen: &[(&Axis, &Value)]) -> Table {
+        let mut settings = with_prompt_table(KeyPath::new(["archetype"]).table(&self.tree));
+        if let Some(name) = dataset {
+            let prompt = self.prompt_at(&KeyPath::new(["dataset", name, "prompt"]), chosen);
+            let prompt = Table::from_iter([("prompt".to_owned(), Value::Table(prompt))]);
+            merge(&mut settings, prompt);
         }
-        let own = self.table(&own_at, chosen);
-        read_section::<ArchetypeSpec>(&own_at, &own, &mut self.problems)?;
+        settings
+    }
+
+    /// Settings with the representation's own on top; `None` if its own do not fit.
+    fn layered<T: DeserializeOwned>(
+        &mut self,
+        mut settings: Table,
+        representation: &str,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<T> {
+        let at = KeyPath::new(["representation", representation, "archetype"]);
+        let own = self.table(&at, chosen);
+        read_section::<T>(&at, &own, &mut self.problems)?;
         merge(&mut settings, with_prompt_table(own));
         // Each layer has its own messages about keys and types.
-        let mut spec: ArchetypeSpec = settings.try_into().ok()?;
-        let found = spec.validate();
-        let valid = found.is_empty();
-        for problem in found {
-            let keys = problem.key;
-            let of_dataset = dataset_at.as_ref().filter(|_| keys[0] == "prompt");
-            let of_dataset = of_dataset.map(|at| at.join(&keys[1..]));
+        settings.try_into().ok()
+    }
+
+    /// Reports what is wrong with settings at the layer that has them; whether nothing is.
+    fn judge_layers(
+        &mut self,
+        dataset: Option<&str>,
+        representation: &str,
+        found: Vec<SpecProblem>,
+    ) -> bool {
+        let own = KeyPath::new(["representation", representation]);
+        let shared = KeyPath::new(["archetype"]);
+        for problem in &found {
+            let keys = &problem.key;
+            let of_dataset = dataset.filter(|_| keys[0] == "prompt");
+            let of_dataset =
+                of_dataset.map(|name| KeyPath::new(["dataset", name, "prompt"]).join(&keys[1..]));
+            let encoder = (keys[0] == "model").then(|| own.child("encoder"));
             let places = [
-                Some(own_at.join(&keys)),
+                Some(own.child("archetype").join(keys)),
+                encoder,
                 of_dataset,
-                Some(shared_at.join(&keys)),
+                Some(shared.join(keys)),
             ];
             let mut places = places.into_iter().flatten();
             let written = places.find(|key| key.get(&self.tree).is_some());
-            let key = written.unwrap_or_else(|| shared_at.join(&keys));
+            let key = written.unwrap_or_else(|| shared.join(keys));
             self.problems
                 .report(&key, format!("`{key}` {}", problem.message), None);
         }
-        spec.resolve_paths(&self.file.folder());
-        valid.then_some(spec)
+        found.is_empty()
     }
 
     /// A representation for one dataset; `None` if there was anything to report.
@@ -247,17 +303,17 @@ impl Checker<'_> {
                 Some(None)
             }
             RepresentationKind::Archetype => {
-                let settings = self.archetype_of(dataset, name, None, chosen)?;
+                let settings = self.archetype_of(dataset, name, chosen)?;
                 Some(Some(VectorsStage::Archetype {
                     settings: Box::new(settings),
                     components: section.components.unwrap_or(COMPONENTS),
                 }))
             }
             RepresentationKind::Text => {
-                let encoder = Encoder(section.encoder.clone());
-                let settings = self.archetype_of(dataset, name, Some(&encoder), chosen)?;
-                Some(Some(VectorsStage::Archetype {
-                    settings: Box::new(settings),
+                let model = section.encoder.as_deref();
+                let encoder = self.text_of(dataset, name, model, chosen)?;
+                Some(Some(VectorsStage::Text {
+                    encoder: Box::new(encoder),
                     components: section.components.unwrap_or(0),
                 }))
             }
@@ -338,28 +394,6 @@ fn with_prompt_table(mut table: Table) -> Table {
         table.insert("prompt".to_owned(), Value::Table(as_prompt(Some(prompt))));
     }
     table
-}
-
-/// The sentence encoder of kind `text`: a name or folder, or the default one.
-pub(crate) struct Encoder(Option<String>);
-
-impl Encoder {
-    /// What an encoder has in common with a language model: which fields are told, and how long.
-    fn settings(&self, shared: &Table) -> Table {
-        let mut prompt = Table::from_iter([("preset".to_owned(), "attributes".into())]);
-        let told = KeyPath::new(["prompt"]).table(shared);
-        for key in ["fields", "max_chars", "item_type"] {
-            if let Some(value) = told.get(key) {
-                prompt.insert(key.to_owned(), value.clone());
-            }
-        }
-        let mut settings = Table::from_iter([("engine".to_owned(), "encoder".into())]);
-        settings.insert("prompt".to_owned(), Value::Table(prompt));
-        if let Some(model) = &self.0 {
-            settings.insert("model".to_owned(), model.as_str().into());
-        }
-        settings
-    }
 }
 
 /// The table with the chosen values in place of the axes.

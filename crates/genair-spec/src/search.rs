@@ -171,7 +171,7 @@ impl Checker<'_> {
             for (name, value) in table {
                 if !OF_RUNS.contains(&name.as_str()) {
                     let key = key.child(name);
-                    let hint = suggestion(name, &OF_RUNS);
+                    let hint = suggestion(name, OF_RUNS);
                     self.problems
                         .report(&key, format!("unknown key `{key}`"), hint);
                     continue;

@@ -61,6 +61,13 @@ impl<'p> Graph<'p> {
             priority: run.priority,
             labels: &run.labels,
         });
+        let of_stage = |(at, stage): (usize, &Stage)| {
+            let edge = move |needed: &usize| Edge {
+                from: stage_id(*needed),
+                to: stage_id(at),
+            };
+            stage.needs.iter().map(edge).collect::<Vec<_>>()
+        };
         let of_run = |(at, run): (usize, &PlannedRun)| {
             let edge = move |stage| Edge {
                 from: stage_id(stage),
@@ -71,7 +78,9 @@ impl<'p> Graph<'p> {
         Self {
             stages: stages.collect(),
             runs: runs.collect(),
-            edges: plan.runs.iter().enumerate().flat_map(of_run).collect(),
+            edges: (plan.stages.iter().enumerate().flat_map(of_stage))
+                .chain(plan.runs.iter().enumerate().flat_map(of_run))
+                .collect(),
         }
     }
 

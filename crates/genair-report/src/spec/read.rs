@@ -98,7 +98,7 @@ impl Reader<'_> {
         for name in self.tree.keys() {
             if !SECTIONS.contains(&name.as_str()) {
                 let key = root.child(name);
-                let hint = suggestion(name, &SECTIONS);
+                let hint = suggestion(name, SECTIONS);
                 self.problems
                     .report(&key, format!("unknown key `{key}`"), hint);
             }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use figment::providers::Env;
-use genair_protocol::{BackboneDescriptor, PluginReport};
+use genair_protocol::{BackboneDescriptor, PluginReport, RepresentationKind};
 use serde_json::json;
 
 use super::*;

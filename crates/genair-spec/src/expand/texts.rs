@@ -5,7 +5,8 @@ use std::path::Path;
 use figment::providers::Env;
 use genair_archetype::{Installation, VectorsRecipe};
 
-use crate::{SpecFile, SpecOptions};
+use super::tests::expand;
+use crate::{SpecFile, SpecOptions, SweepRun, VectorsStage};
 
 const SPEC: &str = r#"
 [sweep]
@@ -49,4 +50,31 @@ fn the_recipe_of_texts_is_what_it_was() {
         "own fd7f9bd9f8baa59f5bab598f9dc46f2fc21930da5feffacf4159830a8bfd75b3",
     ];
     assert_eq!(recipes.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_text_has_no_settings_of_a_language_model() {
+    let of = |archetype: &str, encoder: &str| {
+        let spec = SPEC
+            .replace("threads = 2", archetype)
+            .replace("\"minilm-l6-v2\"", encoder);
+        expand(&spec, &[]).unwrap_err().to_string()
+    };
+    let wrong = of("engine = \"fake\"", "\"minilm-l6-v2\"");
+    insta::assert_snapshot!(wrong, @r"
+    s.toml:21: unknown key `representation.own.archetype.engine`
+    hint: known here: model, prompt, parallel, threads
+    ");
+    let wrong = of("threads = 0", "\"minilm\"");
+    assert!(
+        wrong.contains("s.toml:19: `representation.own.encoder` is `minilm`; "),
+        "{wrong}"
+    );
+    assert!(
+        wrong.contains("`representation.own.archetype.threads` is 0; it must be at least 1"),
+        "{wrong}"
+    );
+    let runs = expand(SPEC, &[]).unwrap().runs;
+    let is_text = |run: &SweepRun| matches!(run.vectors, Some(VectorsStage::Text { .. }));
+    assert!(runs.iter().all(is_text));
 }
