@@ -144,7 +144,11 @@ stop.max_epochs = 1
     lab.genair(["sweep", "s.toml"]).expect(0);
     // Sequences and catalogue.
     let prepared: Vec<_> = std::fs::read_dir(lab.path("cache/data")).unwrap().collect();
-    assert_eq!(prepared.len(), 2, "the same files for both lengths of history");
+    assert_eq!(
+        prepared.len(),
+        2,
+        "the same files for both lengths of history"
+    );
     let hashes = "SELECT DISTINCT sequences_sha256 FROM runs";
     assert_eq!(lab.rows(hashes).len(), 1);
     let graph = lab

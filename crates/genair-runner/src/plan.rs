@@ -1,19 +1,18 @@
 //! The plan of a sweep: its runs with their identities. Reads the data's fingerprints; trains nothing.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 
 use genair_archetype::Installation;
 use genair_data::DataError;
 use genair_protocol::{
-    DatasetKind, DatasetSpec, FailureKind, Labels, RunFailure, RunPhase, RunSpec, VectorSource,
+    DatasetKind, DatasetSpec, FailureKind, Labels, RunFailure, RunPhase, RunSpec,
 };
 use serde::Serialize;
 
 use crate::identity::{configuration, identity};
 use crate::source;
 use crate::stage::{self, Stage, StageError, StageKind, Stages, with_causes};
-use genair_spec::{PluginFile, Problem, Pruning, Schedule, Sweep, SweepRun, VectorsStage};
+use genair_spec::{PluginFile, Sweep, SweepRun, VectorsStage};
 
 /// Stands for the fingerprint of data that cannot be read.
 const UNREADABLE: &str = "unreadable";
@@ -21,24 +20,10 @@ const UNREADABLE: &str = "unreadable";
 /// What a sweep will run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Name of the sweep.
-    pub name: String,
-    /// The spec file as the user named it.
-    pub spec_path: PathBuf,
-    /// The spec file's text.
-    pub spec_text: String,
-    /// Seconds of training between two resume checkpoints of a run.
-    pub checkpoint_seconds: f64,
-    /// Runs in the spec's order, each identity once.
-    pub runs: Vec<PlannedRun>,
+    /// The sweep, its runs in the spec's order, each identity once.
+    pub sweep: Sweep<PlannedRun>,
     /// What runs share and is made before them, in order of first need.
     pub stages: Vec<Stage>,
-    /// How the runs use the machine.
-    pub schedule: Schedule,
-    /// Which runs are stopped early; none where all go to their end.
-    pub pruning: Option<Pruning>,
-    /// Oddities of the spec that do no harm.
-    pub warnings: Vec<Problem>,
 }
 
 /// A run with everything that is known before it runs.
@@ -118,33 +103,30 @@ impl Plan {
         Self::make(sweep, installation).0
     }
 
-    fn make(sweep: Sweep, installation: &Installation) -> (Self, Vec<PlanError>) {
+    fn make(mut sweep: Sweep, installation: &Installation) -> (Self, Vec<PlanError>) {
         let mut identified = Identified {
             installation,
             fingerprints: HashMap::new(),
             recipes: HashMap::new(),
             errors: Vec::new(),
         };
-        let mut calibrations = sweep.runs.iter().filter_map(|run| {
-            let calibration = run.spec.representation.calibration.as_ref();
-            calibration.map(|calibration| calibration.association.clone())
-        });
-        let calibrates = calibrations.next();
+        let mut calibrations = sweep.runs.iter().filter_map(|run| run.spec.association());
+        let calibrates = calibrations.next().cloned();
         let mut known = HashSet::new();
         let mut stages = Stages::default();
         let mut runs = Vec::new();
-        for mut run in sweep.runs {
+        for run in std::mem::take(&mut sweep.runs) {
             let mut refused = None;
             let data_sha256 = identified
-                .data(&run.labels, &run.spec.dataset)
+                .data(&run.labels, run.spec.dataset())
                 .unwrap_or_else(|failure| {
                     refused = Some(failure);
                     UNREADABLE.to_owned()
                 });
-            let data = match run.spec.dataset.kind {
+            let data = match run.spec.dataset().kind {
                 DatasetKind::Synthetic => None,
                 _ => {
-                    let spec = source::prepared_spec(&run.spec.dataset);
+                    let spec = source::prepared_spec(run.spec.dataset());
                     identified.data(&run.labels, &spec).ok().map(|fingerprint| {
                         let recipe = source::recipe_sha256(&fingerprint);
                         let kind = StageKind::Data;
@@ -152,34 +134,25 @@ impl Plan {
                     })
                 }
             };
-            let vectors = match run.vectors.clone().filter(|_| refused.is_none()) {
-                Some(stage) => {
-                    let recipe_sha256 = identified.recipe(&run, &stage);
-                    // Without a recipe, what is asked for tells the run from others.
-                    let known = recipe_sha256.clone();
-                    let known = known.unwrap_or_else(|_| question(&run, &stage));
-                    if let Some(frozen) = &mut run.spec.representation.frozen {
-                        frozen.source = VectorSource::File {
-                            recipe_sha256: known,
-                        };
+            let mut recipe_sha256 = None;
+            let mut vectors = None;
+            if let Some(stage) = run.vectors.as_ref().filter(|_| refused.is_none()) {
+                match identified.recipe(&run, stage) {
+                    Ok(recipe) => {
+                        let kind = StageKind::Vectors(stage.clone());
+                        let (labels, spec) = (&run.labels, run.spec.dataset());
+                        let stage = identified.stage(labels, spec, kind, recipe.clone(), data);
+                        vectors = Some(stages.enter(stage));
+                        recipe_sha256 = Some(recipe);
                     }
-                    let kind = StageKind::Vectors(stage);
-                    let (labels, read, data) = (&run.labels, data, &run.spec.dataset);
-                    match recipe_sha256 {
-                        Ok(recipe) => {
-                            let stage = identified.stage(labels, data, kind, recipe, read);
-                            Some(stages.enter(stage))
-                        }
-                        Err(failure) => {
-                            refused = Some(failure);
-                            None
-                        }
+                    // Without a recipe, what is asked for tells the run from others.
+                    Err(failure) => {
+                        recipe_sha256 = Some(question(&run, stage));
+                        refused = Some(failure);
                     }
                 }
-                None => None,
-            };
-            let own = run.spec.representation.calibration.as_ref();
-            let own = own.map(|own| own.association.clone());
+            }
+            let own = run.spec.association().cloned();
             // Runs without the term are measured by the same scores, so that a sweep that calibrates
             // can compare their item spaces.
             let shared = || calibrates.clone().filter(|_| run.plugin.is_some());
@@ -187,16 +160,17 @@ impl Plan {
             let associations = wanted.map(|association| {
                 let recipe = stage::associations_sha256(&data_sha256, &association);
                 let kind = StageKind::Associations(association);
-                let (labels, spec) = (&run.labels, &run.spec.dataset);
+                let (labels, spec) = (&run.labels, run.spec.dataset());
                 stages.enter(identified.stage(labels, spec, kind, recipe, data))
             });
             let plugin_sha256 = run.plugin.as_ref().map(|plugin| plugin.sha256.as_str());
-            let identity = identity(&run.spec, &data_sha256, plugin_sha256);
-            let configuration = configuration(&run.spec, &data_sha256, plugin_sha256);
+            let spec = run.spec.complete(recipe_sha256);
+            let identity = identity(&spec, &data_sha256, plugin_sha256);
+            let configuration = configuration(&spec, &data_sha256, plugin_sha256);
             if known.insert(identity.clone()) {
                 runs.push(PlannedRun {
                     labels: run.labels,
-                    spec: run.spec,
+                    spec,
                     plugin: run.plugin,
                     data_sha256,
                     data,
@@ -210,15 +184,8 @@ impl Plan {
             }
         }
         let plan = Self {
-            name: sweep.name,
-            spec_path: sweep.spec_path,
-            spec_text: sweep.spec_text,
-            checkpoint_seconds: sweep.checkpoint_seconds,
-            runs,
+            sweep: sweep.with_runs(runs),
             stages: stages.into_vec(),
-            schedule: sweep.schedule,
-            pruning: sweep.pruning,
-            warnings: sweep.warnings,
         };
         (plan, identified.errors)
     }
@@ -226,7 +193,7 @@ impl Plan {
     /// Runs at once where the command line says nothing: the spec's `schedule.jobs`, or else cores over the
     /// threads of the widest run.
     pub fn default_jobs(&self) -> usize {
-        if let Some(jobs) = self.schedule.jobs {
+        if let Some(jobs) = self.sweep.schedule.jobs {
             return jobs;
         }
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -235,7 +202,7 @@ impl Plan {
 
     /// Threads of the run that has most, at least 1.
     pub(crate) fn widest_run(&self) -> usize {
-        let threads = self.runs.iter().map(|run| run.spec.train.threads);
+        let threads = self.sweep.runs.iter().map(|run| run.spec.train.threads);
         threads.max().unwrap_or(1).max(1)
     }
 }
@@ -270,7 +237,7 @@ impl Identified<'_> {
         if let Some(known) = self.recipes.get(&question) {
             return known.clone();
         }
-        let recipe = stage::vectors_sha256(vectors, &run.spec.dataset, self.installation);
+        let recipe = stage::vectors_sha256(vectors, run.spec.dataset(), self.installation);
         let recipe = recipe.map_err(|source| {
             self.refusal(PlanError::Stage {
                 representation: run.labels.representation.clone(),
@@ -309,7 +276,7 @@ impl Identified<'_> {
 /// What is asked of a run's item vectors: SHA-256, lower-case hex, of the settings as they are, without the
 /// content of files.
 fn question(run: &SweepRun, vectors: &VectorsStage) -> String {
-    genair_files::sha256(format!("{:?} {vectors:?}", run.spec.dataset))
+    genair_files::sha256(format!("{:?} {vectors:?}", run.spec.dataset()))
 }
 
 /// The failure of a run that something it needs cannot be made for.

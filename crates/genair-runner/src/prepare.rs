@@ -49,41 +49,25 @@ pub fn prepare(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<InputFile, StageError> {
     if !stage.is_ready() {
+        if let Some((settings, components)) = stage.engine() {
+            let catalogue = source::catalogue(&stage.data, &installation.cache)?;
+            let made = archetypes(
+                catalogue,
+                &settings,
+                components,
+                installation,
+                progress,
+                interrupted,
+            )?;
+            return Ok(made.file);
+        }
         match &stage.kind {
-            StageKind::Vectors(VectorsStage::Archetype {
-                settings,
-                components,
-            }) => {
-                let catalogue = source::catalogue(&stage.data, &installation.cache)?;
-                let made = archetypes(
-                    catalogue,
-                    settings,
-                    *components,
-                    installation,
-                    progress,
-                    interrupted,
-                )?;
-                return Ok(made.file);
-            }
-            StageKind::Vectors(VectorsStage::Text {
-                encoder,
-                components,
-            }) => {
-                let made = archetypes(
-                    &stage.data,
-                    &encoder.engine_settings(),
-                    *components,
-                    installation,
-                    progress,
-                    &|| interrupt.requested(),
-                )?;
-                return Ok(made.file);
-            }
             StageKind::Vectors(VectorsStage::Import { path, items }) => {
                 let (files, ids) =
                     import_of(path, items.as_deref(), &stage.data, &installation.cache)?;
                 import(&files, &ids, 0)?.write(&stage.path)?;
             }
+            StageKind::Vectors(_) => {}
             StageKind::Data => {
                 source::prepare(&stage.data, &stage.recipe_sha256, &installation.cache)?;
             }

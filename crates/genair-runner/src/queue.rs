@@ -26,7 +26,7 @@ const SHARE: f64 = 0.9;
 pub(crate) enum Job {
     /// Of [`Plan::stages`].
     Stage(usize),
-    /// Of [`Plan::runs`].
+    /// Of the runs of [`Plan::sweep`].
     Run(usize),
 }
 
@@ -174,7 +174,7 @@ impl<'p> Queue<'p> {
             changed: Condvar::new(),
         };
         let mut open: Vec<usize> = open.collect();
-        open.sort_by_key(|at| (plan.runs[*at].priority, *at));
+        open.sort_by_key(|at| (plan.sweep.runs[*at].priority, *at));
         let mut state = queue.lock();
         for at in open {
             let end = state.open.len();
@@ -200,7 +200,7 @@ impl<'p> Queue<'p> {
     fn needs(&self, job: Job) -> Vec<usize> {
         match job {
             Job::Stage(at) => self.plan.stages[at].needs.clone(),
-            Job::Run(at) => self.plan.runs[at].stages().collect(),
+            Job::Run(at) => self.plan.sweep.runs[at].stages().collect(),
         }
     }
 
@@ -251,7 +251,7 @@ impl<'p> Queue<'p> {
         match job {
             Job::Stage(at) => self.stages[at],
             Job::Run(at) => {
-                let measured = state.peaks.of(&Alike::of(&self.plan.runs[at].labels));
+                let measured = state.peaks.of(&Alike::of(&self.plan.sweep.runs[at].labels));
                 Need {
                     memory: measured.or(self.room.memory_limit).unwrap_or(UNKNOWN),
                     jobs: 1,
@@ -266,7 +266,7 @@ impl<'p> Queue<'p> {
         if let Some(need) = state.at_work.get_mut(&Job::Run(run)) {
             need.memory = bytes.max(need.memory);
         }
-        let alike = Alike::of(&self.plan.runs[run].labels);
+        let alike = Alike::of(&self.plan.sweep.runs[run].labels);
         state.peaks.learn(alike, bytes);
     }
 
@@ -322,7 +322,7 @@ mod tests {
         BackboneSpec, DatasetSpec, EvalSpec, RepresentationKind, RepresentationSpec, RunSpec,
         TrainSpec,
     };
-    use genair_spec::Schedule;
+    use genair_spec::{Schedule, Sweep};
 
     use super::*;
     use crate::plan::PlannedRun;
@@ -382,15 +382,18 @@ mod tests {
 
     fn plan(runs: Vec<PlannedRun>) -> Plan {
         Plan {
-            name: String::new(),
-            spec_path: PathBuf::new(),
-            spec_text: String::new(),
-            checkpoint_seconds: 0.0,
-            runs,
+            sweep: Sweep {
+                description: None,
+                name: String::new(),
+                spec_path: PathBuf::new(),
+                spec_text: String::new(),
+                checkpoint_seconds: 0.0,
+                runs,
+                schedule: Schedule::default(),
+                pruning: None,
+                warnings: Vec::new(),
+            },
             stages: Vec::new(),
-            schedule: Schedule::default(),
-            pruning: None,
-            warnings: Vec::new(),
         }
     }
 
@@ -444,10 +447,10 @@ mod tests {
     fn a_run_waits_for_its_stages_alone_and_they_go_just_before_it() {
         let mut plan = plan((0..4).map(|_| run("a", 0)).collect());
         plan.stages = vec![stage(&[]), stage(&[0]), stage(&[])];
-        plan.runs[0].data = Some(0);
-        plan.runs[1].data = Some(0);
-        plan.runs[1].associations = Some(1);
-        plan.runs[2].vectors = Some(2);
+        plan.sweep.runs[0].data = Some(0);
+        plan.sweep.runs[1].data = Some(0);
+        plan.sweep.runs[1].associations = Some(1);
+        plan.sweep.runs[2].vectors = Some(2);
         let queue = queue(&plan, 4, 9, u64::MAX / 2, &[]);
         let first = [Job::Stage(0), Job::Stage(2), Job::Run(3)];
         assert_eq!(jobs_now(&queue), first);
@@ -462,7 +465,7 @@ mod tests {
     fn a_run_that_goes_on_brings_the_stages_that_nobody_needed_so_far() {
         let mut plan = plan(vec![run("a", 0), run("a", 0)]);
         plan.stages = vec![stage(&[]), stage(&[0])];
-        plan.runs[1].associations = Some(1);
+        plan.sweep.runs[1].associations = Some(1);
         let queue = queue(&plan, 1, 9, u64::MAX / 2, &[]);
         queue.promote(1, 0);
         assert_eq!(jobs_now(&queue), [Job::Stage(0), Job::Run(0)]);
@@ -476,7 +479,7 @@ mod tests {
     fn a_stage_counts_as_a_job_and_its_memory_as_that_of_one() {
         let mut plan = plan(vec![run("a", 0), run("a", 0)]);
         plan.stages = vec![stage(&[])];
-        plan.runs[1].data = Some(0);
+        plan.sweep.runs[1].data = Some(0);
         let of_jobs = queue(&plan, 2, 1, u64::MAX / 2, &[]);
         assert_eq!(jobs_now(&of_jobs), [Job::Run(0)]);
         of_jobs.done(Job::Run(0));

@@ -25,6 +25,8 @@ use crate::plan::{Plan, PlannedRun};
 use crate::prune::Pruner;
 use crate::queue::{Queue, Room};
 use crate::trainer::Trainer;
+use genair_spec::Sweep;
+
 use crate::writer::{Writer, WriterGone};
 
 /// How often a run that crashes is tried again before it counts as failed.
@@ -61,9 +63,16 @@ pub fn sweep(
     mut store: Store,
     how: &Execution<'_>,
 ) -> Result<(Store, SweepReport), SweepError> {
-    let spec_path = std::path::absolute(&plan.spec_path).unwrap_or_else(|_| plan.spec_path.clone());
-    let id = store.begin_sweep(&plan.name, &spec_path.to_string_lossy(), &plan.spec_text)?;
+    let Sweep {
+        name,
+        spec_path,
+        spec_text,
+        ..
+    } = &plan.sweep;
+    let spec_path = std::path::absolute(spec_path).unwrap_or_else(|_| spec_path.clone());
+    let id = store.begin_sweep(name, &spec_path.to_string_lossy(), spec_text)?;
     let new = plan
+        .sweep
         .runs
         .iter()
         .map(new_run)
@@ -76,7 +85,7 @@ pub fn sweep(
         tracing::warn!(
             "{left_out} {} of an earlier spec of sweep `{}` {} left out of it now; `genair results list --superseded` shows them",
             if left_out == 1 { "run" } else { "runs" },
-            plan.name,
+            name,
             if left_out == 1 { "is" } else { "are" },
         );
     }
@@ -94,15 +103,20 @@ pub fn sweep(
             store.unprune(number, Continued::Asked)?;
         }
     }
-    let runs: Vec<_> = numbers.into_iter().zip(&plan.runs).collect();
-    let pruner = plan.pruning.as_ref();
+    let runs: Vec<_> = numbers.into_iter().zip(&plan.sweep.runs).collect();
+    let pruner = plan.sweep.pruning.as_ref();
     let pruner = pruner.map(|rule| Pruner::new(rule, runs.iter().copied()));
     if let Some(pruner) = &pruner {
         // What a process that was killed did not come to, or what runs of another sweep have changed.
         pruner.promote_all(&mut store)?;
         pruner.rescue()(&mut store)?;
     }
-    let identities: Vec<String> = plan.runs.iter().map(|run| run.identity.clone()).collect();
+    let identities: Vec<String> = plan
+        .sweep
+        .runs
+        .iter()
+        .map(|run| run.identity.clone())
+        .collect();
     let states = store.run_states(&identities)?;
     let count = |state| states.iter().filter(|own| **own == Some(state)).count();
     let jobs = how.jobs.max(1);
@@ -112,10 +126,10 @@ pub fn sweep(
             Some(RunState::Finished | RunState::Failed | RunState::Pruned)
         )
     };
-    let to_run = std::iter::zip(&states, &plan.runs).filter(|(state, _)| to_run(state));
+    let to_run = std::iter::zip(&states, &plan.sweep.runs).filter(|(state, _)| to_run(state));
     let to_run: Vec<&PlannedRun> = to_run.map(|(_, run)| run).collect();
     how.observer.observe(Notice::Begin {
-        total: plan.runs.len(),
+        total: plan.sweep.runs.len(),
         finished: count(RunState::Finished),
         failed: count(RunState::Failed),
         pruned: count(RunState::Pruned),
@@ -125,7 +139,7 @@ pub fn sweep(
 
     let artefacts = artefacts::folder(store.path());
     let artefacts = std::path::absolute(&artefacts).unwrap_or(artefacts);
-    for (state, run) in states.iter().zip(&plan.runs) {
+    for (state, run) in states.iter().zip(&plan.sweep.runs) {
         if *state == Some(RunState::Finished) {
             // Its last runner may have been killed before it did this.
             artefacts::tidy(&artefacts::of_run(&artefacts, run));
@@ -140,8 +154,8 @@ pub fn sweep(
     let open = open.filter_map(|(at, known)| known.is_none().then_some(at));
     let room = Room {
         jobs,
-        memory: plan.schedule.memory,
-        memory_limit: plan.schedule.memory_limit,
+        memory: plan.sweep.schedule.memory,
+        memory_limit: plan.sweep.schedule.memory_limit,
     };
     let model = |stage: usize| plan.stages[stage].model_bytes(how.installation);
     let queue = Queue::new(plan, open, room, store.peak_memory()?, model);
@@ -187,7 +201,7 @@ pub fn sweep(
             tracing::warn!(
                 "{left_out} of these {} runs are not of sweep `{}` any more, since another spec of that name was swept meanwhile; `genair results list --superseded` shows them",
                 numbers.len(),
-                plan.name,
+                name,
             );
         }
         Ok((

@@ -3,12 +3,13 @@
 //!
 //! Owns what a stage is and what decides its outcome. How it is made is `prepare`'s business.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
-    ArchetypeError, AssembleError, EngineKind, ImportError, ImportFile, Installation, RowIds,
+    ArchetypeError, ArchetypeSpec, AssembleError, ImportError, ImportFile, Installation, RowIds,
     VectorsRecipe, import_sha256, lacks_llama, models,
 };
 use genair_calibration::AssociationsError;
@@ -84,17 +85,22 @@ impl Stage {
         self.path.exists()
     }
 
+    /// What an engine is asked for, and the components that its vectors are reduced to; none where no engine makes it.
+    pub(crate) fn engine(&self) -> Option<(Cow<'_, ArchetypeSpec>, usize)> {
+        match &self.kind {
+            StageKind::Vectors(vectors) => vectors.engine(),
+            StageKind::Data | StageKind::Associations(_) => None,
+        }
+    }
+
     /// Threads that its settings name; none where they say nothing.
     pub(crate) fn threads(&self) -> Option<usize> {
-        match &self.kind {
-            StageKind::Vectors(VectorsStage::Archetype { settings, .. }) => settings.threads,
-            _ => None,
-        }
+        self.engine()?.0.threads
     }
 
     /// Bytes of the models that it loads, where they are here already.
     pub(crate) fn model_bytes(&self, installation: &Installation) -> u64 {
-        let StageKind::Vectors(VectorsStage::Archetype { settings, .. }) = &self.kind else {
+        let Some((settings, _)) = self.engine() else {
             return 0;
         };
         let models = settings.local_models().into_iter();
@@ -103,12 +109,8 @@ impl Stage {
 
     /// Whether `genair-llama` has yet to be built for it.
     pub fn lacks_llama(&self, installation: &Installation) -> bool {
-        match &self.kind {
-            StageKind::Vectors(VectorsStage::Archetype { settings, .. }) => {
-                !self.is_ready() && lacks_llama(settings, installation)
-            }
-            _ => false,
-        }
+        let engine = self.engine().filter(|_| !self.is_ready());
+        engine.is_some_and(|(settings, _)| lacks_llama(&settings, installation))
     }
 
     /// What kind of stage it is.
@@ -166,23 +168,19 @@ pub(crate) fn vectors_sha256(
     data: &DatasetSpec,
     installation: &Installation,
 ) -> Result<String, StageError> {
+    let of_engine = |settings: &ArchetypeSpec, components| {
+        let catalogue = source::catalogue(data, &installation.cache)?;
+        Ok(VectorsRecipe::new(&catalogue, settings, components, installation)?.sha256())
+    };
     match stage {
         VectorsStage::Archetype {
             settings,
             components,
-        } => {
-            let catalogue = source::catalogue(data, &installation.cache)?;
-            let recipe = VectorsRecipe::new(&catalogue, settings, *components, installation)?;
-            Ok(recipe.sha256())
-        }
+        } => of_engine(settings, *components),
         VectorsStage::Text {
             encoder,
             components,
-        } => {
-            let (catalogue, settings) = (genair_data::catalogue(data)?, encoder.engine_settings());
-            let recipe = VectorsRecipe::new(&catalogue, &settings, *components, installation)?;
-            Ok(recipe.sha256())
-        }
+        } => of_engine(&encoder.engine_settings(), *components),
         VectorsStage::Import { path, items } => {
             let (files, ids) = import_of(path, items.as_deref(), data, &installation.cache)?;
             Ok(import_sha256(&files, &ids, 0)?)

@@ -18,7 +18,7 @@ use super::representation::VectorsStage;
 use super::representation::{COMPONENTS, Representation};
 use super::search::{Search, borrowed};
 use super::sweep::SweepSection;
-use super::{PluginFile, Schedule, Sweep, SweepRun};
+use super::{Draft, PluginFile, Schedule, Sweep, SweepRun};
 
 /// More runs than this are taken for a slip in an axis.
 const MAX_RUNS: usize = 20_000;
@@ -450,10 +450,10 @@ impl Checker<'_> {
                         axes: labelled(&chosen),
                         seed,
                     },
-                    spec: RunSpec {
+                    spec: Draft(RunSpec {
                         seed,
                         ..spec.clone()
-                    },
+                    }),
                     plugin: plugin.clone(),
                     vectors: vectors.clone(),
                     priority,

@@ -29,7 +29,7 @@ mod train;
 
 use std::path::PathBuf;
 
-use genair_protocol::{Labels, RunSpec};
+use genair_protocol::{AssociationSpec, DatasetSpec, Labels, RunSpec, VectorSource};
 use serde::Serialize;
 
 pub use check::{Accepts, Backbones};
@@ -43,9 +43,9 @@ pub use schedule::Schedule;
 pub use schema::schema;
 pub use settings::{Setting, settings};
 
-/// A spec, checked and expanded.
+/// A spec, checked and expanded: its runs as `R` knows them, here as the spec describes them.
 #[derive(Clone, Debug)]
-pub struct Sweep {
+pub struct Sweep<R = SweepRun> {
     /// `sweep.name`.
     pub name: String,
     /// `sweep.description`.
@@ -57,7 +57,7 @@ pub struct Sweep {
     /// `sweep.checkpoint_seconds`; see [`genair_protocol::ResumeSpec::every_seconds`].
     pub checkpoint_seconds: f64,
     /// Datasets slowest, then backbones, representations, axes in the order of the file, seeds.
-    pub runs: Vec<SweepRun>,
+    pub runs: Vec<R>,
     /// How the runs use the machine.
     pub schedule: Schedule,
     /// Which runs are stopped early; none where all go to their end.
@@ -71,14 +71,59 @@ pub struct Sweep {
 pub struct SweepRun {
     /// What tells it from the sweep's other runs.
     pub labels: Labels,
-    /// Every value that decides its numbers.
-    pub spec: RunSpec,
+    /// Every value that decides its numbers, but for one.
+    pub spec: Draft,
     /// The backbone's plugin; none for a built-in backbone.
     pub plugin: Option<PluginFile>,
     /// What makes its item vectors; none where they need no stage of their own.
     pub vectors: Option<VectorsStage>,
     /// When it goes: 0 first.
     pub priority: usize,
+}
+
+impl<R> Sweep<R> {
+    /// The same sweep with other runs.
+    pub fn with_runs<T>(self, runs: Vec<T>) -> Sweep<T> {
+        Sweep {
+            name: self.name,
+            description: self.description,
+            spec_path: self.spec_path,
+            spec_text: self.spec_text,
+            checkpoint_seconds: self.checkpoint_seconds,
+            runs,
+            schedule: self.schedule,
+            pruning: self.pruning,
+            warnings: self.warnings,
+        }
+    }
+}
+
+/// A run's spec but for the recipe of its item vectors, which depends on the data.
+#[derive(Clone, Debug)]
+pub struct Draft(RunSpec);
+
+impl Draft {
+    /// Its dataset.
+    pub fn dataset(&self) -> &DatasetSpec {
+        &self.0.dataset
+    }
+
+    /// How its association scores are counted, if it calibrates.
+    pub fn association(&self) -> Option<&AssociationSpec> {
+        let calibration = self.0.representation.calibration.as_ref();
+        calibration.map(|calibration| &calibration.association)
+    }
+
+    /// The run's spec, with the SHA-256 of the recipe of its item vectors, where they have one.
+    pub fn complete(self, recipe_sha256: Option<String>) -> RunSpec {
+        let mut spec = self.0;
+        if let (Some(frozen), Some(recipe_sha256)) =
+            (&mut spec.representation.frozen, recipe_sha256)
+        {
+            frozen.source = VectorSource::File { recipe_sha256 };
+        }
+        spec
+    }
 }
 
 /// A plugin's file.

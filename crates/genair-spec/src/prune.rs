@@ -150,7 +150,7 @@ impl Checker<'_> {
         runs: &[SweepRun],
     ) {
         for run in runs.iter().filter(|run| run.plugin.is_some()) {
-            let stop = &run.spec.train.stop;
+            let stop = &run.spec.0.train.stop;
             if let Some(metric) = metric.filter(|metric| *metric != stop.metric) {
                 let key = at.child("metric");
                 let message = format!(

@@ -1,6 +1,7 @@
 //! `[representation.NAME]`, `[archetype]` and `[dataset.NAME.prompt]`: from the tables of a spec to what
 //! a run trains on and the stage that makes its item vectors.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -92,6 +93,23 @@ pub enum VectorsStage {
         /// The file of their rows' item ids; none where rows are the catalogue's.
         items: Option<PathBuf>,
     },
+}
+
+impl VectorsStage {
+    /// What an engine is asked for, and the components that its vectors are reduced to; none for an import.
+    pub fn engine(&self) -> Option<(Cow<'_, ArchetypeSpec>, usize)> {
+        match self {
+            Self::Archetype {
+                settings,
+                components,
+            } => Some((Cow::Borrowed(settings.as_ref()), *components)),
+            Self::Text {
+                encoder,
+                components,
+            } => Some((Cow::Owned(encoder.engine_settings()), *components)),
+            Self::Import { .. } => None,
+        }
+    }
 }
 
 /// A representation with what must be made before a run can have it.
@@ -354,7 +372,7 @@ impl Section {
             RepresentationKind::Random => VectorSource::Gaussian {
                 width: self.width.unwrap_or(GAUSSIAN_WIDTH),
             },
-            // The plan fills it in: it depends on the data.
+            // See `Draft::complete`.
             _ => VectorSource::File {
                 recipe_sha256: String::new(),
             },

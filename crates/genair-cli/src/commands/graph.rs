@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use genair_protocol::Labels;
-use genair_runner::{Plan, PlannedRun};
+use genair_runner::{Plan, PlannedRun, Stage};
 use genair_store::RunState;
 use serde::Serialize;
 
@@ -54,7 +54,7 @@ impl<'p> Graph<'p> {
             recipe: &stage.recipe_sha256,
             path: stage.path.display().to_string(),
         });
-        let runs = plan.runs.iter().zip(states).enumerate();
+        let runs = plan.sweep.runs.iter().zip(states).enumerate();
         let runs = runs.map(|(at, (run, state))| RunNode {
             id: run_id(at),
             state: state.map_or("new", RunState::as_str),
@@ -79,7 +79,7 @@ impl<'p> Graph<'p> {
             stages: stages.collect(),
             runs: runs.collect(),
             edges: (plan.stages.iter().enumerate().flat_map(of_stage))
-                .chain(plan.runs.iter().enumerate().flat_map(of_run))
+                .chain(plan.sweep.runs.iter().enumerate().flat_map(of_run))
                 .collect(),
         }
     }

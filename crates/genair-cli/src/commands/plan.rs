@@ -33,9 +33,14 @@ pub(super) fn plan(
 ) -> anyhow::Result<Exit> {
     let (_, sweep) = read_sweep(spec, plugins)?;
     let plan = Plan::new(sweep, &Installation::new(cache.path()))?;
-    warn(bars, &plan.warnings);
+    warn(bars, &plan.sweep.warnings);
     let path = database.path();
-    let identities: Vec<String> = plan.runs.iter().map(|run| run.identity.clone()).collect();
+    let identities: Vec<String> = plan
+        .sweep
+        .runs
+        .iter()
+        .map(|run| run.identity.clone())
+        .collect();
     // What else is wrong with it, opening it says.
     let is_there = path.is_symlink() || path.try_exists().unwrap_or(true);
     let states = if is_there {
@@ -49,13 +54,13 @@ pub(super) fn plan(
             GraphForm::Text => graph.text(),
             GraphForm::Dot => graph.dot(),
         })?;
-        return Ok(if plan.runs.is_empty() {
+        return Ok(if plan.sweep.runs.is_empty() {
             Exit::NothingToRun
         } else {
             Exit::Done
         });
     }
-    let rows = plan.runs.iter().zip(states).map(|(run, state)| Row {
+    let rows = plan.sweep.runs.iter().zip(states).map(|(run, state)| Row {
         labels: &run.labels,
         state: state.map_or("new", RunState::as_str),
         identity: &run.identity,
@@ -75,7 +80,7 @@ fn text(plan: &Plan, rows: &[Row<'_>]) -> String {
     if rows.is_empty() {
         return format!(
             "{}: nothing to run; the spec has no [dataset.NAME]",
-            plan.spec_path.display()
+            plan.sweep.spec_path.display()
         );
     }
     let headers = [
@@ -104,7 +109,7 @@ fn text(plan: &Plan, rows: &[Row<'_>]) -> String {
         .count();
     let stages = plan.stages.iter().enumerate().map(|(at, stage)| {
         let needing = |run: &&PlannedRun| run.stages().any(|stage| stage == at);
-        let runs = plan.runs.iter().filter(needing).count();
+        let runs = plan.sweep.runs.iter().filter(needing).count();
         let state = if stage.is_ready() { "ready" } else { "to make" };
         let name = stage.name().as_str();
         [

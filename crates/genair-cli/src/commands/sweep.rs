@@ -62,8 +62,8 @@ pub(super) fn sweep(
     let sweep = workshop.expand(&file)?;
     let installation = Installation::new(cache.path());
     let plan = Plan::with_refusals(sweep, &installation);
-    warn(bars, &plan.warnings);
-    if plan.runs.is_empty() {
+    warn(bars, &plan.sweep.warnings);
+    if plan.sweep.runs.is_empty() {
         note(
             bars,
             format!(
@@ -80,7 +80,7 @@ pub(super) fn sweep(
         Urgency::Kill => note(&told, "killing the workers"),
         _ => note(&told, "stopping; once more kills the workers at once"),
     })?;
-    let remaining = Remaining::new(store.run_times(&plan.name)?);
+    let remaining = Remaining::new(store.run_times(&plan.sweep.name)?);
     let progress = (format != Format::Quiet).then(|| Progress::new(bars.clone(), remaining));
     let execution = Execution {
         trainer: &workshop.trainer,
@@ -102,7 +102,7 @@ pub(super) fn sweep(
     let (mut store, report) = genair_runner::sweep(&plan, store, &execution)?;
     drop(progress);
     let shown = Shown::default();
-    let leaderboard = results::standings_of(&mut store, Some(&plan.name), shown, format)?;
+    let leaderboard = results::standings_of(&mut store, Some(&plan.sweep.name), shown, format)?;
     store.close()?;
     format.show(&summary(&plan, &report, &leaderboard)?, || {
         standings::text(&leaderboard, &shown)
@@ -213,7 +213,7 @@ fn summary<'a>(
     });
     let runs = runs.collect::<anyhow::Result<_>>()?;
     Ok(Summary {
-        sweep: &plan.name,
+        sweep: &plan.sweep.name,
         interrupted: report.interrupted,
         runs,
         leaderboard,

@@ -177,7 +177,7 @@ impl Scheduler<'_> {
     }
 
     pub(super) fn fails_fast(&self) -> bool {
-        self.how.fail_fast || self.plan.schedule.fail_fast
+        self.how.fail_fast || self.plan.sweep.schedule.fail_fast
     }
 
     /// Claims a run and executes it, more than once if it crashes.
@@ -246,7 +246,7 @@ impl Scheduler<'_> {
         run: &PlannedRun,
         artefacts: PathBuf,
     ) -> Result<Attempt, SweepError> {
-        let pauses = self.plan.pruning.as_ref();
+        let pauses = self.plan.sweep.pruning.as_ref();
         let request = WorkerRequest {
             run: run.spec.clone(),
             plugin: run.plugin.as_ref().map(|plugin| plugin.path.clone()),
@@ -257,7 +257,7 @@ impl Scheduler<'_> {
             artefacts,
             resume: Some(ResumeSpec {
                 identity: run.identity.clone(),
-                every_seconds: self.plan.checkpoint_seconds,
+                every_seconds: self.plan.sweep.checkpoint_seconds,
                 at_epochs: pauses
                     .map(|rule| prune::pauses(rule, run))
                     .unwrap_or_default(),
@@ -283,8 +283,8 @@ impl Scheduler<'_> {
             trainer: self.how.trainer.path(),
             request: &request,
             limits: Limits {
-                memory: self.plan.schedule.memory_limit,
-                time: self.plan.schedule.time_limit,
+                memory: self.plan.sweep.schedule.memory_limit,
+                time: self.plan.sweep.schedule.time_limit,
                 measured: &|bytes| self.queue.uses(at, bytes),
             },
         };
@@ -385,7 +385,7 @@ impl Scheduler<'_> {
     fn queue_promoted(&self, question: Question<Vec<Promoted>>) -> Result<bool, SweepError> {
         let promoted = self.writer.call(question)??;
         for Promoted { at, rung } in &promoted {
-            let run = &self.plan.runs[*at];
+            let run = &self.plan.sweep.runs[*at];
             self.how.observer.observe(Notice::RunPromoted { run });
             self.queue.promote(*at, *rung);
         }

@@ -22,7 +22,7 @@ use genair_runner::{
     Execution, Interrupt, Outcome, Plan, PlannedRun, SweepReport, Trainer, configuration, identity,
     sweep,
 };
-use genair_spec::Schedule;
+use genair_spec::{Schedule, Sweep};
 use genair_store::{CodeRevision, FailedRuns, Owner, RunId, RunState, Store};
 use tempfile::TempDir;
 
@@ -105,7 +105,7 @@ impl Lab {
     fn state(&self) -> RunState {
         let mut store = Store::open_read_only(self.database()).unwrap();
         store
-            .run_states(&[plan(1).runs[0].identity.clone()])
+            .run_states(&[plan(1).sweep.runs[0].identity.clone()])
             .unwrap()[0]
             .unwrap()
     }
@@ -222,15 +222,18 @@ fn plan(runs: u64) -> Plan {
         }
     };
     Plan {
-        name: "t".to_owned(),
-        spec_path: Path::new("s.toml").to_owned(),
-        spec_text: String::new(),
-        checkpoint_seconds: 30.0,
-        runs: (1..=runs).map(planned).collect(),
+        sweep: Sweep {
+            name: "t".to_owned(),
+            description: None,
+            spec_path: Path::new("s.toml").to_owned(),
+            spec_text: String::new(),
+            checkpoint_seconds: 30.0,
+            runs: (1..=runs).map(planned).collect(),
+            schedule: Schedule::default(),
+            pruning: None,
+            warnings: Vec::new(),
+        },
         stages: Vec::new(),
-        schedule: Schedule::default(),
-        pruning: None,
-        warnings: Vec::new(),
     }
 }
 

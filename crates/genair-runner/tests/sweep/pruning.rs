@@ -21,7 +21,7 @@ const TRAINS: &str = r#"
 /// Runs of one seed that differ in their batch size, one after another.
 fn variants(datasets: &[&str], each: usize, rule: Rule) -> Plan {
     let mut plan = plan((datasets.len() * each) as u64);
-    for (at, run) in plan.runs.iter_mut().enumerate() {
+    for (at, run) in plan.sweep.runs.iter_mut().enumerate() {
         run.labels.dataset = datasets[at / each].to_owned();
         run.spec.dataset_name = run.labels.dataset.clone();
         run.spec.train.batch_size = at + 1;
@@ -30,7 +30,7 @@ fn variants(datasets: &[&str], each: usize, rule: Rule) -> Plan {
         run.identity = identity(&run.spec, "d", None);
         run.configuration = configuration(&run.spec, "d", None);
     }
-    plan.pruning = Some(Pruning {
+    plan.sweep.pruning = Some(Pruning {
         rule,
         grace: 2,
         grace_of: BTreeMap::new(),
@@ -207,7 +207,12 @@ fn the_median_rule_stops_what_is_worse_than_most() {
         [Outcome::Pruned { epoch: 2 }, Outcome::Pruned { epoch: 2 }]
     );
     let mut store = Store::open_read_only(lab.database()).unwrap();
-    let identities: Vec<String> = plan.runs.iter().map(|run| run.identity.clone()).collect();
+    let identities: Vec<String> = plan
+        .sweep
+        .runs
+        .iter()
+        .map(|run| run.identity.clone())
+        .collect();
     let states = store.run_states(&identities).unwrap();
     assert_eq!(states[3], Some(RunState::Pruned));
 }

@@ -30,7 +30,7 @@ fn hydra_3091_a_slow_run_blocks_no_worker() {
 fn runs_go_by_their_priority() {
     let lab = Lab::new(&format!("{NUMBER}\necho $n >> $here/starts\ncat $events"));
     let mut plan = plan(4);
-    for (run, priority) in plan.runs.iter_mut().zip([2, 0, 1, 0]) {
+    for (run, priority) in plan.sweep.runs.iter_mut().zip([2, 0, 1, 0]) {
         run.priority = priority;
     }
     lab.execute(&plan, &Interrupt::default(), |how| how.jobs = 1);
@@ -44,7 +44,7 @@ fn a_failure_stops_the_rest_only_if_asked_to() {
     for (in_spec, on_request) in [(true, false), (false, true)] {
         let lab = Lab::new(&script);
         let mut plan = plan(4);
-        plan.schedule.fail_fast = in_spec;
+        plan.sweep.schedule.fail_fast = in_spec;
         let report = lab.execute(&plan, &Interrupt::default(), |how| {
             how.fail_fast = on_request;
             how.jobs = 1;
@@ -64,7 +64,7 @@ fn a_failure_stops_the_rest_only_if_asked_to() {
 fn a_worker_that_takes_too_long_is_ended() {
     let lab = Lab::new("head -n 1 $events\nexec sleep 600");
     let mut plan = plan(1);
-    plan.schedule.time_limit = Some(Duration::from_millis(1500));
+    plan.sweep.schedule.time_limit = Some(Duration::from_millis(1500));
     let begin = Instant::now();
     let report = lab.execute(&plan, &Interrupt::default(), |_| {});
     assert!(begin.elapsed() < Duration::from_secs(60));
@@ -86,7 +86,7 @@ fn a_worker_that_takes_too_long_is_ended() {
 fn a_worker_that_takes_too_much_memory_is_ended() {
     let lab = Lab::new("x=$(head -c 50000000 /dev/zero | tr '\\0' a)\nsleep 600\necho $x");
     let mut plan = plan(1);
-    plan.schedule.memory_limit = Some(20 << 20);
+    plan.sweep.schedule.memory_limit = Some(20 << 20);
     let begin = Instant::now();
     let report = lab.execute(&plan, &Interrupt::default(), |_| {});
     assert!(begin.elapsed() < Duration::from_secs(60));

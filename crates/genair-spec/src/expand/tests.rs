@@ -144,12 +144,12 @@ fn a_run_holds_the_value_of_each_axis_and_every_default() {
     let runs = expand(&text, &[]).unwrap().runs;
     let run = &runs[1];
     assert_eq!(run.labels.axes.to_string(), "dropout=0,lr=1e-3");
-    assert_eq!(run.spec.train.threads, 2);
-    assert_eq!(run.spec.train.optimizer.lr, 1e-3);
+    assert_eq!(run.spec.0.train.threads, 2);
+    assert_eq!(run.spec.0.train.optimizer.lr, 1e-3);
     let params =
         json!({ "hidden_size": 64, "dropout": 0.0, "widths": [2, 3], "activation": "relu" });
     assert_eq!(
-        serde_json::Value::Object(run.spec.backbone.params.clone()),
+        serde_json::Value::Object(run.spec.0.backbone.params.clone()),
         params
     );
     assert_eq!(
@@ -166,8 +166,8 @@ fn popularity_trains_nothing() {
     );
     let runs = expand(&text, &[]).unwrap().runs;
     assert_eq!(runs.len(), 1);
-    assert_eq!(runs[0].spec.train, TrainSpec::default());
-    assert_eq!(runs[0].spec.representation.kind, RepresentationKind::None);
+    assert_eq!(runs[0].spec.0.train, TrainSpec::default());
+    assert_eq!(runs[0].spec.0.representation.kind, RepresentationKind::None);
     assert_eq!(runs[0].plugin, None);
 }
 
@@ -360,7 +360,7 @@ fn a_sobol_search_has_its_points_in_every_part_of_a_range() {
     let runs = expand(&text, &[]).unwrap().runs;
     let mut parts = [0; 4];
     for run in &runs {
-        let dropout = run.spec.backbone.params["dropout"].as_f64().unwrap();
+        let dropout = run.spec.0.backbone.params["dropout"].as_f64().unwrap();
         parts[((dropout - 0.1) / 0.125) as usize] += 1;
     }
     assert_eq!(parts, [4; 4]);
@@ -421,7 +421,7 @@ fn lists_and_seeds_multiply_with_points() {
     assert_eq!(runs.len(), 8);
     let rates: BTreeSet<String> = runs
         .iter()
-        .map(|run| run.spec.train.optimizer.lr.to_string())
+        .map(|run| run.spec.0.train.optimizer.lr.to_string())
         .collect();
     assert_eq!(rates.len(), 2, "every point has both batch sizes");
 }
@@ -436,8 +436,8 @@ fn excluded_points_are_replaced() {
     let (mut kept, mut others) = (0, 0);
     for run in &runs {
         let (lr, small) = (
-            run.spec.train.optimizer.lr,
-            run.spec.backbone.params["hidden_size"].as_u64() < Some(3),
+            run.spec.0.train.optimizer.lr,
+            run.spec.0.backbone.params["hidden_size"].as_u64() < Some(3),
         );
         match run.labels.backbone.as_str() {
             "sasrec" => assert!(!small || lr <= 1e-3, "{}", run.labels),
@@ -473,7 +473,7 @@ fn points_are_as_listed() {
     ");
     let runs = expand(&text, &[]).unwrap().runs;
     assert_eq!(
-        runs[2].spec.backbone.params["dropout"], 0.3,
+        runs[2].spec.0.backbone.params["dropout"], 0.3,
         "what a point does not set is as elsewhere"
     );
 }
