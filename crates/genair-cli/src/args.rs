@@ -142,7 +142,7 @@ pub(crate) enum Command {
     },
     /// Watch the sweeps of a database: runs, validation curves, failures, time to go
     ///
-    /// Reads only, so it may watch a sweep of any process. JSON, of one moment: {sweeps, sweep, runs}.
+    /// Reads only, so it may watch a sweep of any process. JSON, of one moment: {sweeps, sweep, stages, runs}.
     Watch {
         /// Begin with this sweep [default: the one swept last]
         #[arg(long)]
