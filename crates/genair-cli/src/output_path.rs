@@ -11,6 +11,9 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// How every SQLite database begins.
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 
+/// How every HTML page begins.
+const PAGE: &[u8; 9] = b"<!doctype";
+
 /// Refuses to write `out` where that would destroy something: a file of `inputs`, which the command reads, any
 /// SQLite database or a file that belongs to one, or a device. Files are known by what a path leads to, so that
 /// links and other names of a file are seen through.
@@ -71,6 +74,27 @@ pub(crate) fn may_fill(folder: &Path, extensions: &[&str], inputs: &[&Path]) -> 
     Ok(())
 }
 
+/// Refuses to write a page over a file that is none, such as a spec.
+///
+/// # Errors
+/// Says that the file is no page.
+pub(crate) fn may_be_page(out: &Path) -> anyhow::Result<()> {
+    if !out
+        .metadata()
+        .is_ok_and(|file| file.is_file() && file.len() > 0)
+    {
+        return Ok(());
+    }
+    let mut beginning = [0; PAGE.len()];
+    let read = File::open(out).and_then(|mut file| file.read_exact(&mut beginning));
+    anyhow::ensure!(
+        read.is_ok() && beginning.eq_ignore_ascii_case(PAGE),
+        "{} is no HTML page and would be written over; name another file to write, or remove it first",
+        out.display()
+    );
+    Ok(())
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -106,6 +130,22 @@ fn is_database(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_replaces_a_page_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let may = |path: &Path| may_be_page(path).is_ok();
+        assert!(may(&folder.path().join("new.html")));
+        assert!(may(&write("empty", "")));
+        assert!(may(&write("page", "<!DOCTYPE html>\n<html>")));
+        assert!(!may(&write("spec.toml", "[sweep]\nname = \"x\"\n")));
+        assert!(!may(&write("short", "<!")));
+    }
 
     #[test]
     fn what_a_command_reads_and_every_database_stay() {

@@ -7,6 +7,7 @@ mod command;
 mod lines;
 mod parent;
 mod thread;
+mod worker;
 
 pub use ask::{Reply, ReplyEnd, ask};
 pub use child::Child;
@@ -14,6 +15,7 @@ pub use command::{command, keep_from_children};
 pub use lines::{Heard, Lines};
 pub use parent::end_with_parent;
 pub use thread::{NoThread, PROCESS_HINT, REFUSED, is_refusal, spare_threads, spawn, spawn_scoped};
+pub use worker::Worker;
 
 /// What a program of ours ends with where the system refused it a thread, and the same may go well later:
 /// `EX_TEMPFAIL` of sysexits.h.

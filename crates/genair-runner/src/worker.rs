@@ -8,7 +8,7 @@ use std::process::{ChildStdin, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
-use genair_process::{Child, Heard, Lines, PROCESS_HINT, REFUSED, is_refusal};
+use genair_process::{Heard, PROCESS_HINT, REFUSED, is_refusal};
 use genair_protocol::{FailureKind, RunEvent, RunFailure, RunPhase, WorkerRequest};
 
 use crate::interrupt::{Interrupt, Urgency};
@@ -87,7 +87,9 @@ pub(crate) fn run_worker<E>(
     loop {
         if measured.elapsed() >= TICK && stopping.is_none() {
             measured = Instant::now();
-            if let Some((kind, message, hint)) = over(&launch.limits, worker.child.id(), begin) {
+            if let Some((kind, message, hint)) =
+                over(&launch.limits, worker.process.child.id(), begin)
+            {
                 worker.kill();
                 worker.wait();
                 return Ok(Ending::Failed(RunFailure {
@@ -107,13 +109,10 @@ pub(crate) fn run_worker<E>(
         {
             worker.kill();
         }
-        // Looked at before listening, so that the last words of a worker that has ended are heard. What it left
-        // behind is gone by then, and cannot hold its output open.
-        let ended = !worker.child.is_running();
-        let line = match worker.lines.next(if ended { Duration::ZERO } else { TICK }) {
+        let line = match worker.process.hear(TICK) {
             Ok(Heard::Line(line)) => Ok(line),
-            Ok(Heard::Nothing) if !ended => continue,
-            Ok(Heard::Nothing | Heard::End) => break,
+            Ok(Heard::Nothing) => continue,
+            Ok(Heard::End) => break,
             Err(error) => Err(error),
         };
         let event = line
@@ -225,9 +224,8 @@ fn doing(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartEr
 
 /// A running worker. Dropping it ends it.
 struct Worker {
-    child: Child,
+    process: genair_process::Worker,
     stdin: Option<ChildStdin>,
-    lines: Lines,
     log: PathBuf,
 }
 
@@ -251,21 +249,17 @@ impl Worker {
             .arg(&request)
             // Held open: a worker whose input closes has lost its runner and ends.
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .stderr(File::create(&log).map_err(doing("write", &log))?)
             // Read when libgomp and MKL load, so they must be set before the process starts.
             .env("OMP_NUM_THREADS", &threads)
             .env("MKL_NUM_THREADS", &threads)
             .env("OMP_WAIT_POLICY", "passive");
-        let mut child = Child::spawn(&mut command).map_err(doing("start", launch.trainer))?;
-        let stdin = child.take_stdin();
-        let stdout = child.take_stdout().ok_or_else(|| {
-            doing("listen to", launch.trainer)(io::Error::from(io::ErrorKind::BrokenPipe))
-        })?;
+        let mut process = genair_process::Worker::start(&mut command, MAX_LINE)
+            .map_err(doing("start", launch.trainer))?;
+        let stdin = process.child.take_stdin();
         Ok(Self {
-            child,
+            process,
             stdin,
-            lines: Lines::new(stdout, MAX_LINE),
             log,
         })
     }
@@ -276,13 +270,13 @@ impl Worker {
 
     /// Kills the worker and whatever it started.
     fn kill(&mut self) {
-        self.child.kill();
+        self.process.child.kill();
     }
 
     /// Its exit status; a worker that has closed its output but does not end is killed.
     fn wait(&mut self) -> Option<ExitStatus> {
         self.close_input();
-        self.child.wait(PATIENCE)
+        self.process.child.wait(PATIENCE)
     }
 }
 

@@ -77,6 +77,10 @@ impl Checker<'_> {
             );
         }
         self.judge(&at, RANGES.problems(&section));
+        // What is listed twice is reported above.
+        section.seeds = IndexSet::<u64>::from_iter(section.seeds)
+            .into_iter()
+            .collect();
         if section.seeds.is_empty() {
             // Reported above; one seed is enough to find the other problems.
             section.seeds = vec![0];

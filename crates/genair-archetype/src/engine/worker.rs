@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use genair_process::{Child, Heard, Lines};
+use genair_process::{Heard, Worker};
 use genair_protocol::{EngineEvent, EngineItem, EngineRequest};
 
 use super::{Engine, EngineError};
@@ -63,15 +63,10 @@ impl Engine for WorkerEngine {
             if interrupted() {
                 return Err(EngineError::Interrupted);
             }
-            // Looked at before listening, so that the last words of a worker that has ended are heard.
-            let ended = !process.child.is_running();
-            let line = match process
-                .lines
-                .next(if ended { Duration::ZERO } else { TICK })
-            {
+            let line = match process.worker.hear(TICK) {
                 Ok(Heard::Line(line)) => line,
-                Ok(Heard::Nothing) if !ended => continue,
-                Ok(Heard::Nothing | Heard::End) => break,
+                Ok(Heard::Nothing) => continue,
+                Ok(Heard::End) => break,
                 Err(source) => {
                     let path = self.program.clone();
                     return Err(EngineError::Start { path, source });
@@ -83,7 +78,7 @@ impl Engine for WorkerEngine {
                 return Ok(());
             }
         }
-        let status = process.child.wait(PATIENCE);
+        let status = process.worker.child.wait(PATIENCE);
         if records == count && status.is_some_and(|status| status.success()) {
             return Ok(());
         }
@@ -111,22 +106,19 @@ impl WorkerEngine {
             .arg("run")
             .arg(&request)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .stderr(File::create(&log)?)
             // Read when libgomp loads, so they must be set before the process starts.
             .env("OMP_NUM_THREADS", &threads)
             .env("OMP_WAIT_POLICY", "passive");
         // In a group of its own: Ctrl-C in the terminal reaches this process alone.
-        let mut child = Child::spawn(&mut command)?;
+        let mut worker = Worker::start(&mut command, MAX_LINE)?;
         // It has a thread for each core, and runs train beside it.
-        child.yield_processor();
-        if let Some(stdin) = child.take_stdin() {
+        worker.child.yield_processor();
+        if let Some(stdin) = worker.child.take_stdin() {
             let feeding = genair_process::spawn("hands over items", move || feed(stdin, items));
             feeding.map_err(|refused| refused.source)?;
         }
-        let stdout = child.take_stdout().ok_or(io::ErrorKind::BrokenPipe)?;
-        let lines = Lines::new(stdout, MAX_LINE);
-        Ok(Process { child, lines, log })
+        Ok(Process { worker, log })
     }
 
     fn event(&self, line: &str) -> Result<EngineEvent, EngineError> {
@@ -163,8 +155,7 @@ fn is_version(found: &str, expected: &str) -> bool {
 
 /// A running worker. Dropping it ends it.
 struct Process {
-    child: Child,
-    lines: Lines,
+    worker: Worker,
     log: PathBuf,
 }
 

@@ -9,7 +9,7 @@ use genair_store::Store;
 use crate::args::{Format, HtmlArgs};
 use crate::exit::Exit;
 use crate::output::count;
-use crate::output_path::may_write;
+use crate::output_path::{may_be_page, may_write};
 
 pub(crate) fn html(format: Format, arguments: &HtmlArgs) -> anyhow::Result<Exit> {
     let database = arguments.database.path();
@@ -24,6 +24,7 @@ pub(crate) fn html(format: Format, arguments: &HtmlArgs) -> anyhow::Result<Exit>
     let beside = || database.with_extension("html");
     let out = arguments.out.clone().unwrap_or_else(beside);
     may_write(&out, &read.collect::<Vec<_>>())?;
+    may_be_page(&out)?;
     let mut store = Store::open_read_only(&database)?;
     let figures = drawn
         .into_iter()
