@@ -125,6 +125,19 @@ CREATE TABLE sweep_runs (
 CREATE INDEX sweep_runs_by_run ON sweep_runs (run_id);
 CREATE INDEX sweep_runs_by_axes ON sweep_runs (sweep_id, axes);
 
+-- Stages that processes are making at the moment: what runs of a sweep share. A row goes with its stage's end.
+CREATE TABLE stages (
+    sweep_id      INTEGER NOT NULL REFERENCES sweeps (sweep_id) ON DELETE CASCADE,
+    recipe_sha256 TEXT NOT NULL, -- of what decides its outcome
+    owner         TEXT NOT NULL REFERENCES owners (owner) ON DELETE CASCADE,
+    stage         TEXT NOT NULL, -- data, archetypes, texts, import or associations
+    dataset       TEXT NOT NULL,
+    done          INTEGER, -- items; NULL where they are not counted
+    total         INTEGER,
+    started_at    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
+    PRIMARY KEY (sweep_id, recipe_sha256, owner)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE epochs (
     run_id        INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     epoch         INTEGER NOT NULL CHECK (epoch >= 1),

@@ -74,7 +74,7 @@ protocols = ["ful"]
     error: typos.toml:31: `train.stop.metric`: `ndgc@10` is not a metric; write it as in `ndcg@10` (hr, ndcg or mrr, then @ and a cut-off from 1)
     error: typos.toml:31: unknown key `train.stop.max_epoch`
     hint: did you mean `max_epochs`?
-    error: typos.toml:34: `eval.k.1` is 0; it must be at least 1
+    error: typos.toml:34: `eval.k.0` is 0; it must be at least 1
     error: typos.toml:35: `eval.protocols.0` is "ful"; it can be "full", "sampled-100"
     hint: did you mean `full`?
     "#);

@@ -190,7 +190,6 @@ fn a_wrong_report_spec_names_every_line() {
     hint: name the sweeps here, or in [report] for all tables
     error: r.toml:2: unknown key `table.t.row`
     hint: did you mean `rows`?
-    error: r.toml:3: `figure.f`: missing field `kind`
-    error: r.toml:4: `figure.f.kind` is "pie"; it can be sensitivity, cohorts, learning-curves, cost, item-space, trajectories
+    error: r.toml:4: `figure.f.kind` is "pie"; it can be "sensitivity", "cohorts", "learning-curves", "cost", "item-space", "trajectories"
     "#);
 }

@@ -172,9 +172,18 @@ fn runs_that_need_no_archetypes_finish_while_they_are_written() {
             (states(lab) == others).then_some(())
         });
         assert!(sweeping.is_running(), "the archetypes are at work");
+        let watched = lab.genair(["watch", "--once", "--format", "json"]).json();
+        assert_eq!(watched["stages"][0]["stage"], "archetypes");
+        assert_eq!(watched["stages"][0]["dataset"], "tiny");
+        let watched = lab.genair(["watch", "--once"]).stdout;
+        assert!(
+            watched.contains("making archetypes of tiny: 0 of "),
+            "{watched}"
+        );
         send(Signal::INT, sweeping.id());
         sweeping.outcome().expect(130);
         assert_eq!(states(&lab), others);
+        assert_eq!(lab.rows("SELECT * FROM stages"), [[json!(0); 0]; 0]);
 
         lab.write("go", "");
         lab.genair(sweep).expect(0);

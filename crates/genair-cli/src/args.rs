@@ -180,7 +180,7 @@ pub(crate) enum Command {
     ///
     /// Only reads the database, so it can watch the sweep of any process.
     ///
-    /// JSON, of one moment: {sweeps, sweep, runs}.
+    /// JSON, of one moment: {sweeps, sweep, stages, runs}.
     Watch {
         /// Show this sweep first [default: the one swept last]
         #[arg(long)]

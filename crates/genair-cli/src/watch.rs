@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use genair_store::{RunProgress, Store, SweepProgress};
+use genair_store::{RunProgress, StageProgress, Store, SweepProgress};
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::{execute, terminal};
@@ -42,6 +42,8 @@ struct Snapshot {
     sweeps: Vec<SweepProgress>,
     /// The sweep whose runs these are.
     sweep: Option<String>,
+    /// What these share and is being made.
+    stages: Vec<StageProgress>,
     runs: Vec<RunProgress>,
 }
 
@@ -126,13 +128,17 @@ impl Snapshot {
         let sweeps = store.sweep_progress()?;
         let sweep = sweep.or_else(|| Some(sweeps.first()?.sweep.as_str()));
         let sweep = sweep.map(str::to_owned);
-        let runs = match &sweep {
-            Some(sweep) => store.run_progress(sweep, RUNS)?,
-            None => Vec::new(),
+        let (stages, runs) = match &sweep {
+            Some(sweep) => (
+                store.stage_progress(sweep)?,
+                store.run_progress(sweep, RUNS)?,
+            ),
+            None => (Vec::new(), Vec::new()),
         };
         Ok(Self {
             sweeps,
             sweep,
+            stages,
             runs,
         })
     }

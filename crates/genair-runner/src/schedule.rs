@@ -166,6 +166,7 @@ pub fn sweep(
             plan,
             artefacts,
             owner,
+            sweep: id,
             writer,
             inputs: Mutex::new(vec![Input::NotMade; plan.stages.len()]),
             queue,

@@ -27,6 +27,7 @@ mod read;
 mod record;
 mod register;
 mod show;
+mod stages;
 mod statement;
 mod watch;
 
@@ -56,4 +57,5 @@ pub use show::{
     ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RankList, RunDetails,
     RunRecord, SweepMembership,
 };
+pub use stages::{NewStage, StageProgress};
 pub use watch::{RunProgress, SweepProgress};

@@ -15,7 +15,7 @@ use crate::machine::host;
 use crate::{Machine, StoreErrorKind};
 
 /// Seconds without a heartbeat after which a process that cannot be looked up counts as gone.
-const STALE_SECONDS: f64 = 60.0;
+pub(crate) const STALE_SECONDS: f64 = 60.0;
 
 /// The source a program was built from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

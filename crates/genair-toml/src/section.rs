@@ -88,9 +88,12 @@ fn report(
             );
         }
         Kind::MissingField(name) => {
-            let key = key.child(&name);
-            problems.report(&key, format!("`{key}` is missing"), None);
-            return inner.child(&name);
+            let (inner, key) = (inner.child(&name), key.child(&name));
+            // What was wrong and taken out is not missing.
+            if inner.get(table).is_none() {
+                problems.report(&key, format!("`{key}` is missing"), None);
+            }
+            return inner;
         }
         Kind::UnknownVariant(name, known) => {
             let message = format!("`{key}` is \"{name}\"; it can be {}", quoted(known));

@@ -1,6 +1,6 @@
 //! One frame of `genair watch`.
 
-use genair_store::{RunProgress, RunState, SweepProgress};
+use genair_store::{RunProgress, RunState, StageProgress, SweepProgress};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -24,7 +24,8 @@ const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 /// Rows that a whole view takes.
 pub(super) fn height(view: &View) -> u16 {
     let runs = view.snapshot.runs.len().saturating_sub(view.scroll) + 2;
-    let rows = 2 + sweeps_height(view) + runs + failure_lines(view).len();
+    let stages = view.snapshot.stages.len();
+    let rows = 2 + sweeps_height(view) + stages + runs + failure_lines(view).len();
     u16::try_from(rows).unwrap_or(u16::MAX)
 }
 
@@ -35,16 +36,19 @@ fn sweeps_height(view: &View) -> usize {
 pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
     let failures = failure_lines(view);
     let fixed = |rows: usize| Constraint::Length(u16::try_from(rows).unwrap_or(u16::MAX));
-    let areas: [Rect; 4] = Layout::vertical([
+    let stages: Vec<Line<'_>> = view.snapshot.stages.iter().map(stage_line).collect();
+    let areas: [Rect; 5] = Layout::vertical([
         fixed(2),
         fixed(sweeps_height(view)),
+        fixed(stages.len()),
         Constraint::Min(3),
         fixed(failures.len()),
     ])
     .areas(frame.area());
-    let [title, sweeps, runs, failed] = areas;
+    let [title, sweeps, making, runs, failed] = areas;
     frame.render_widget(heading(view), title);
     frame.render_widget(sweep_table(view), sweeps);
+    frame.render_widget(Text::from(stages), making);
     frame.render_widget(run_table(view), runs);
     let failures = Paragraph::new(Text::from(failures)).wrap(Wrap { trim: false });
     frame.render_widget(failures, failed);
@@ -122,6 +126,19 @@ fn sweep_table(view: &View) -> Table<'static> {
         "  sweep", "", "finished", "running", "failed", "pruned", "pending", "to go",
     ];
     Table::new(rows, widths).header(Row::new(header).style(BOLD))
+}
+
+/// A stage at work: `making archetypes of ml-100k: 120 of 1682, 35s`.
+fn stage_line(own: &StageProgress) -> Line<'static> {
+    let counted = own.done.zip(own.total);
+    let counted = counted.map_or(String::new(), |(done, total)| {
+        format!("{done} of {total}, ")
+    });
+    let (stage, dataset, seconds) = (&own.stage, &own.dataset, rounded(own.seconds));
+    let text = message(format_args!(
+        "making {stage} of {dataset}: {counted}{seconds}"
+    ));
+    Line::styled(text, Color::Cyan)
 }
 
 fn run_table(view: &View) -> Table<'static> {
@@ -291,6 +308,13 @@ mod tests {
             snapshot: Snapshot {
                 sweeps: vec![sweep],
                 sweep: Some("main".to_owned()),
+                stages: vec![StageProgress {
+                    stage: "archetypes".to_owned(),
+                    dataset: "ml-100k".to_owned(),
+                    done: Some(120),
+                    total: Some(1682),
+                    seconds: 35.0,
+                }],
                 runs: vec![
                     run(2, RunState::Running, &[0.1, 0.3]),
                     run(3, RunState::Failed, &[]),

@@ -1,12 +1,16 @@
 //! What the runs of a sweep read that stages make.
 
+use std::time::{Duration, Instant};
+
+use genair_archetype::GenerationProgress;
 use genair_protocol::{InputFile, RunFailure};
+use genair_store::{NewStage, Owner, Store, StoreError, SweepId};
 
 use super::SweepError;
 use super::threads::{Scheduler, lock};
 use crate::observer::Notice;
 use crate::plan::{PlannedRun, not_prepared};
-use crate::prepare::prepare;
+use crate::prepare::{StageProgress, prepare};
 use crate::stage::{StageError, StageKind};
 
 /// What came of a stage.
@@ -20,6 +24,20 @@ pub(super) enum Input {
     Failed(RunFailure),
 }
 
+/// How often the database is told how far a stage is.
+const NOTED_EVERY: Duration = Duration::from_secs(1);
+
+/// Items done and items in all, where a stage counts them.
+fn counted(progress: &StageProgress) -> Option<(usize, usize)> {
+    match progress {
+        StageProgress::Generating(
+            GenerationProgress::Started { done, total, .. }
+            | GenerationProgress::Advanced { done, total, .. },
+        ) => Some((*done, *total)),
+        _ => None,
+    }
+}
+
 impl Scheduler<'_> {
     /// Makes the outcome of a stage, unless the cache has it.
     ///
@@ -29,13 +47,36 @@ impl Scheduler<'_> {
         let stage = &self.plan.stages[at];
         let observer = self.how.observer;
         observer.observe(Notice::StageStarted { stage });
+        let recipe = &stage.recipe_sha256;
+        if !stage.is_ready() {
+            let new = NewStage {
+                recipe_sha256: recipe.clone(),
+                stage: stage.name().as_str().to_owned(),
+                dataset: stage.dataset.clone(),
+            };
+            self.note(move |store, owner, sweep| store.begin_stage(sweep, owner, &new))?;
+        }
+        let mut noted: Option<Instant> = None;
         let mut tell = |progress| {
             observer.observe(Notice::StageProgress {
                 stage,
                 progress: &progress,
             });
+            let due = noted.is_none_or(|noted| noted.elapsed() >= NOTED_EVERY);
+            if let (Some((done, total)), true) = (counted(&progress), due) {
+                noted = Some(Instant::now());
+                let recipe = recipe.clone();
+                let note = self
+                    .note(move |store, owner, _| store.stage_advanced(owner, &recipe, done, total));
+                if let Err(error) = note {
+                    // Only those who watch miss it; what has to be kept is written elsewhere.
+                    tracing::debug!(%error, "a stage's progress could not be noted");
+                }
+            }
         };
         let made = prepare(stage, self.how.installation, &mut tell, &|| self.stops());
+        let ended = recipe.clone();
+        self.note(move |store, owner, _| store.end_stage(owner, &ended))?;
         observer.observe(Notice::StageEnded { stage });
         let input = match made {
             Ok(file) => Input::Made(file),
@@ -62,6 +103,17 @@ impl Scheduler<'_> {
         };
         lock(&self.inputs)[at] = input;
         Ok(())
+    }
+
+    /// Writes what concerns a stage to the database.
+    fn note(
+        &self,
+        work: impl FnOnce(&mut Store, &Owner, SweepId) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), SweepError> {
+        let (owner, sweep) = (self.owner.clone(), self.sweep);
+        Ok(self
+            .writer
+            .call(move |store| work(store, &owner, sweep))??)
     }
 
     /// The file of a stage, for a run that [`Self::not_prepared`] has nothing against.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use genair_process::PROCESS_HINT;
 use genair_protocol::{FailureKind, ResumeSpec, RunEvent, RunFailure, RunPhase, WorkerRequest};
 use genair_store::{
-    Claim, FailedRuns, InputKind, Owner, OwnerInfo, RunId, StoreError, StoreErrorKind,
+    Claim, FailedRuns, InputKind, Owner, OwnerInfo, RunId, StoreError, StoreErrorKind, SweepId,
 };
 
 use super::inputs::Input;
@@ -36,6 +36,7 @@ pub(super) struct Scheduler<'a> {
     pub(super) plan: &'a Plan,
     pub(super) artefacts: PathBuf,
     pub(super) owner: Owner,
+    pub(super) sweep: SweepId,
     pub(super) writer: Writer,
     /// Outcomes of the plan's stages.
     pub(super) inputs: Mutex<Vec<Input>>,

@@ -643,7 +643,10 @@ fn a_name_with_a_control_character_is_refused_wherever_it_is() {
         "\\u0000", "\\u001b", "\\n", "\\r", "\\t", "\\u007f", "\\u009b", "\\u202e", "\\u2066",
         "\\u2028",
     ] {
-        for place in places {
+        // The value of an axis is a text, and may have several lines.
+        let in_a_text = matches!(escape, "\\n" | "\\r" | "\\t");
+        let may_be_there = |place: &&str| in_a_text && place.contains("activation");
+        for place in places.iter().filter(|place| !may_be_there(place)) {
             let found = problems(&place.replace('?', escape));
             let line = found
                 .lines()
