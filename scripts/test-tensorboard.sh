@@ -35,6 +35,6 @@ calibration.alpha = 1e-3
 max_epochs = 5
 SPEC
 export GENAIR_CACHE="$lab/cache" GENAIR_DEVICE=cpu
-"$genair" -q sweep "$lab/s.toml" --db "$lab/genair.db" --format quiet
+"$genair" --quiet sweep "$lab/s.toml" --db "$lab/genair.db"
 "$genair" export tensorboard --db "$lab/genair.db" --out "$lab/events"
 "$venv/bin/python" scripts/check_tensorboard.py "$lab/genair.db" "$lab/events"

@@ -14,16 +14,32 @@ use crate::environment;
 pub(crate) use export::{Export, HtmlArgs, RanksArgs, TablesArgs};
 pub(crate) use results::{MeasureArgs, Results};
 
-const EXIT_CODES: &str = "\
-Environment: GENAIR_DB (database), GENAIR_PLUGIN_PATH (folders of plugins, separated by colons),
-  GENAIR_TRAINER (worker binary), GENAIR_DEVICE (train.device), GENAIR_CACHE (models, archetypes, vectors)
-Exit codes: 0 done, 1 bug, 2 bad input or output that cannot be written, 3 some runs failed,
-  4 nothing to run, 5 results differ, 130 interrupted
-JSON output keeps its keys from release to release; new ones may be added.";
+const AFTER_HELP: &str = "\
+Environment:
+  GENAIR_DB           The results database
+  GENAIR_CACHE        The folder of models, archetypes, item vectors and association scores
+  GENAIR_PLUGIN_PATH  Folders of plugins, separated by colons
+  GENAIR_TRAINER      The binary that trains a run
+  GENAIR_DEVICE       The value of train.device
+  GENAIR_BUILD_LLAMA  The command that builds genair-llama when a sweep needs it
+
+Exit codes:
+  0    Done
+  1    A bug in genair
+  2    Invalid input, or output that cannot be written
+  3    Some runs failed
+  4    Nothing to run
+  5    Results differ
+  130  Interrupted
+
+JSON output keeps its keys from release to release. New keys may be added.";
+
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
 
 /// Run sequential-recommendation experiments described in TOML
 #[derive(Debug, Parser)]
-#[command(name = "genair", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "genair", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -33,18 +49,29 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Standard output: tables, one JSON document, CSV of listings, or nothing (and no progress either)
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    /// The format of the results on standard output; only listings have CSV
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, help_heading = GLOBAL)]
     pub(crate) format: Format,
-    /// Say more on standard error; twice, even more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Log more to standard error; repeat for more detail
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub(crate) verbose: u8,
-    /// Say less on standard error
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) quiet: u8,
-    /// How log messages on standard error look
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    /// Print no results and no progress, and log errors only
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
+    pub(crate) quiet: bool,
+    /// The format of log messages on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = GLOBAL)]
     pub(crate) log_format: LogFormat,
+}
+
+impl Global {
+    /// The format of standard output.
+    pub(crate) fn format(&self) -> Format {
+        if self.quiet {
+            Format::Quiet
+        } else {
+            self.format
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,6 +79,8 @@ pub(crate) enum Format {
     Text,
     Json,
     Csv,
+    /// No output: `--quiet`.
+    #[value(skip)]
     Quiet,
 }
 
@@ -69,21 +98,21 @@ pub(crate) enum GraphForm {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Retry {
-    /// None
+    /// Retry no run
     None,
-    /// Those whose worker died or could not use its files, and those that lacked what is made before them; not those
-    /// that would fail again
+    /// Retry runs whose worker crashed, had an I/O error or found the disk full, and runs whose stage failed
     Crashed,
-    /// All that failed, whatever of
+    /// Retry all failed runs, whatever the reason
     Failed,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Validate specs and plugins; train nothing
+    /// Check specs for mistakes without training
     ///
-    /// Its profiles are checked, too. JSON: an array of {spec, profile, sweep, runs, problems, warnings}; a problem
-    /// is {place, key, message, hint}.
+    /// Also checks each profile of a spec, unless --profile selects some. Plugins check their own settings.
+    ///
+    /// JSON: an array of {spec, profile, sweep, runs, problems, warnings}. A problem is {place, key, message, hint}.
     Check {
         /// Spec files
         #[arg(required = true)]
@@ -93,12 +122,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         plugins: PluginArgs,
     },
-    /// List the runs a spec expands to, which are done, and what they share
+    /// List the runs of a spec, their states and the stages they share
     ///
-    /// JSON: an array of {dataset, backbone, representation, variant, axes, seed, state, identity, priority, spec};
-    /// `state` is new, pending, running, finished, failed or pruned. With `--graph`: {stages, runs, edges}; a stage is
-    /// {id, stage, dataset, state, recipe, path}, a run {id, state, priority} and its labels, an edge {from, to} goes
-    /// from what is made to what needs it.
+    /// JSON: an array of {dataset, backbone, representation, variant, axes, seed, state, identity, priority, spec}.
+    /// `state` is new, pending, running, finished, failed or pruned.
+    ///
+    /// JSON with `--graph`: {stages, runs, edges}. A stage is {id, stage, dataset, state, recipe, path}. A run is
+    /// {id, state, priority} with its labels. An edge {from, to} leads from a stage to a run or stage that needs it.
     Plan {
         #[command(flatten)]
         spec: SpecArgs,
@@ -108,29 +138,35 @@ pub(crate) enum Command {
         database: DatabaseArgs,
         #[command(flatten)]
         cache: CacheArgs,
-        /// Show what is made once and which runs need it, as a tree or in Graphviz's language
+        /// Show each stage with the runs that need it, as a tree (text) or for Graphviz (dot)
         #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "text")]
         graph: Option<GraphForm>,
     },
     /// Train every run of a spec that has no result yet
     ///
-    /// Ctrl-C stops cleanly, twice at once; the same command goes on. JSON: {sweep, interrupted, runs, leaderboard};
-    /// a run is {run_id, dataset, backbone, representation, variant, axes, seed, outcome, failure}, `outcome` is finished,
-    /// finished-before, failed, failed-before, pruned, pruned-before or left; the leaderboard is that of `results
-    /// leaderboard`.
+    /// Fetches MovieLens-100k if the spec reads a folder named ml-100k that is missing or empty. Makes the stages
+    /// that its runs share, such as archetypes, while other runs train.
+    ///
+    /// Press Ctrl-C to stop cleanly, and twice to kill the workers. Rerun the command to resume.
+    ///
+    /// JSON: {sweep, interrupted, runs, leaderboard}. A run is {run_id, dataset, backbone, representation, variant,
+    /// axes, seed, outcome, failure}. `outcome` is finished, finished-before, failed, failed-before, pruned,
+    /// pruned-before or left. `leaderboard` has the form of `genair results leaderboard`.
     Sweep {
         #[command(flatten)]
         spec: SpecArgs,
-        /// Runs at once [default: `schedule.jobs`, or else cores over `train.threads`]
-        #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
+        /// Jobs (runs and stages) at once [default: schedule.jobs, or cores / train.threads]
+        #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         jobs: Option<u16>,
-        /// Which failed runs are tried again; a run that crashes now, twice at the most unless `none`
+        /// Which failed runs of earlier sweeps to retry
+        ///
+        /// A run that crashes during this sweep is retried at most twice, unless this is `none`.
         #[arg(long, value_enum, default_value_t = Retry::Crashed)]
         retry: Retry,
-        /// Start nothing more once a run has failed; runs at work go to their end
+        /// Start no more runs after one has failed; let running ones finish
         #[arg(long)]
         fail_fast: bool,
-        /// Take runs to their end that were pruned
+        /// Finish runs that were pruned
         #[arg(long)]
         continue_pruned: bool,
         #[command(flatten)]
@@ -140,64 +176,70 @@ pub(crate) enum Command {
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Watch the sweeps of a database: runs, validation curves, failures, time to go
+    /// Show the progress of sweeps: runs, validation curves, failures, time left
     ///
-    /// Reads only, so it may watch a sweep of any process. JSON, of one moment: {sweeps, sweep, stages, runs}.
+    /// Only reads the database, so it can watch the sweep of any process.
+    ///
+    /// JSON, of one moment: {sweeps, sweep, stages, runs}.
     Watch {
-        /// Begin with this sweep [default: the one swept last]
+        /// Show this sweep first [default: the one swept last]
         #[arg(long)]
         sweep: Option<String>,
-        /// Write one frame as plain text and end
+        /// Print the state once as plain text, then exit
         #[arg(long)]
         once: bool,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Write results for other programs: CSV, Parquet, MLflow, TensorBoard
+    /// Export results as CSV, Parquet, MLflow or TensorBoard files
     #[command(subcommand)]
     Export(Export),
-    /// Query, compare, and look after recorded runs
+    /// List, compare, query, merge and delete recorded runs
     #[command(subcommand)]
     Results(Results),
-    /// Write the JSON Schema of specs, with the settings of the plugins found, for editors
+    /// Print the JSON Schema of specs for editors
+    ///
+    /// The schema includes the settings of the plugins that genair finds.
     Schema {
         #[command(flatten)]
         plugins: PluginArgs,
     },
-    /// Look at specs
+    /// Inspect a spec
     #[command(subcommand)]
     Spec(Spec),
-    /// Make the tables and figures that a report spec describes, from the database alone
+    /// Make the tables and figures of a report spec from the database
     ///
-    /// Prints tables as Markdown. With --out it writes them as LaTeX, Markdown, CSV and JSON, figures as SVG, PDF, PNG
-    /// and CSV, and an overview (index.md, and index.tex, which compiles). JSON: {tables, figures, skipped, files}.
+    /// Without --out, prints the tables as Markdown. With --out, writes each table as LaTeX, Markdown, CSV and JSON,
+    /// each figure as SVG, PDF, PNG and CSV, and the overviews index.md and index.tex.
+    ///
+    /// JSON: {tables, figures, skipped, files}.
     Report {
-        /// The report spec
+        /// The report spec file
         report: PathBuf,
         /// The folder to write to
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
-        /// Only this table or figure; may be repeated
+        /// Make only this table or figure; may be repeated
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
-        /// Leave out what the database has no results for yet, and say what would fill it
+        /// Skip tables and figures without results, and name the specs that would train them
         #[arg(long)]
         skip_missing: bool,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// List and inspect backbone plugins
+    /// List, inspect and create backbone plugins
     #[command(subcommand)]
     Plugin(Plugin),
-    /// Get and describe data sets
+    /// Download, describe and export datasets
     #[command(subcommand)]
     Data(Data),
-    /// Write archetypes of items and look at them
+    /// Generate and inspect archetypes of items
     #[command(subcommand)]
     Archetype(Archetype),
-    /// Say what is there, what is missing, and what to do about it
+    /// Check the installation, and say how to fix what is missing
     ///
-    /// JSON: {ready, findings}; a finding is {topic, fine, found, fix}.
+    /// JSON: {ready, findings}. A finding is {topic, fine, found, fix}.
     Doctor {
         #[command(flatten)]
         plugins: PluginArgs,
@@ -208,9 +250,12 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Spec {
-    /// Show a spec as it comes out of files, profiles, presets and overrides, and where each value comes from
+    /// Print the complete spec, with the source of each value
     ///
-    /// The text is a spec itself. JSON: {files, profiles, spec, values}; a value is {key, value, from}.
+    /// The complete spec merges the defaults, the preset, the files, the profiles and the overrides. The text output
+    /// is a valid spec itself.
+    ///
+    /// JSON: {files, profiles, spec, values}. A value is {key, value, from}.
     Resolve {
         #[command(flatten)]
         spec: SpecArgs,
@@ -221,65 +266,65 @@ pub(crate) enum Spec {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
-    /// List the plugins found, usable or not
+    /// List all plugins that were found, also unusable ones
     ///
     /// JSON: an array of {name, path, sha256, abi, libtorch, rustc, descriptor, capabilities, error}.
     List {
         #[command(flatten)]
         plugins: PluginArgs,
     },
-    /// Show one plugin: its settings with defaults and ranges, its handshake, its capabilities
+    /// Show one plugin: its settings with defaults and ranges, its versions and capabilities
     Inspect {
-        /// Name in specs, such as sasrec
+        /// The plugin's name in specs, such as sasrec
         name: String,
         #[command(flatten)]
         plugins: PluginArgs,
     },
-    /// Write the package of a new backbone: a small real model to replace, with its tests
+    /// Create the package of a new backbone, with a small model to replace and its tests
     ///
     /// JSON: {"folder": ...}.
     New {
-        /// Its name in specs: lower-case letters, digits and `_`
+        /// The backbone's name in specs: lower-case letters, digits and `_`
         name: String,
-        /// Where its folder is made
-        #[arg(long, default_value = ".")]
+        /// The folder in which to create the package
+        #[arg(long, value_name = "FOLDER", default_value = ".")]
         folder: PathBuf,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Data {
-    /// Download a public data set and check it
+    /// Download a public dataset and verify its checksum
     Fetch {
-        /// Which one
+        /// The dataset
         dataset: PublicDataset,
-        /// Folder to put it in [default: data/NAME]
-        #[arg(long)]
+        /// The folder to write to [default: data/NAME]
+        #[arg(long, value_name = "FOLDER")]
         dest: Option<PathBuf>,
-        /// Another address of the official file
+        /// Download the official file from this address instead
         #[arg(long)]
         url: Option<String>,
     },
-    /// Read the data sets of a spec and describe them
+    /// Read the datasets of a spec and print their statistics
     ///
     /// JSON: an array of {dataset, variant, axes, statistics}.
     Stats {
         #[command(flatten)]
         spec: SpecArgs,
-        /// Only this data set of the spec
+        /// Read only this dataset of the spec
         #[arg(long)]
         dataset: Option<String>,
     },
-    /// Write a data set of a spec, as filtered, for other programs: interactions.tsv and items.jsonl
+    /// Write a dataset, after filtering, as interactions.tsv and items.jsonl
     ///
     /// JSON: {dataset, folder, users, items, interactions}.
     Export {
         #[command(flatten)]
         spec: SpecArgs,
-        /// Which data set of the spec
+        /// The dataset of the spec
         #[arg(long)]
         dataset: String,
-        /// Folder to put the files in; created if it is not there
+        /// The folder to write to; created if missing
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
     },
@@ -287,9 +332,9 @@ pub(crate) enum Data {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Archetype {
-    /// Print exactly what the model will see for an item
+    /// Print the exact prompt that the model gets for an item
     ///
-    /// JSON: {dataset, item, metadata, prompt}; `prompt` is null for an item without metadata.
+    /// JSON: {dataset, item, metadata, prompt}. `prompt` is null for an item without metadata.
     Prompt {
         #[command(flatten)]
         of: ArchetypeArgs,
@@ -297,15 +342,18 @@ pub(crate) enum Archetype {
         #[arg(long)]
         item: Option<String>,
     },
-    /// Write every item's archetype or read its text, unless the cache has it, and make the item vectors
+    /// Generate the archetypes that the cache lacks, and the item vectors
     ///
-    /// Ctrl-C stops; the same command goes on. JSON: an array of {dataset, representation, archetypes, vectors,
-    /// counts}.
+    /// For a representation of kind `text`, encodes each item's text instead. `genair sweep` does the same by itself.
+    ///
+    /// Press Ctrl-C to stop. Rerun the command to resume.
+    ///
+    /// JSON: an array of {dataset, representation, archetypes, vectors, counts}.
     Generate {
         #[command(flatten)]
         of: ArchetypeArgs,
     },
-    /// Show an item: metadata, prompt, answer, and its nearest items in each space
+    /// Show an item: its metadata, prompt, answer, and nearest items in each space
     ///
     /// JSON: {dataset, item, metadata, prompt, answer, neighbours}.
     Show {
@@ -314,13 +362,16 @@ pub(crate) enum Archetype {
         /// The item's id in the data
         #[arg(long)]
         item: String,
-        /// How many nearest items
-        #[arg(long, default_value_t = 5)]
+        /// The number of nearest items
+        #[arg(long, value_name = "N", default_value_t = 5)]
         neighbours: usize,
     },
-    /// Describe a catalogue's archetypes: counts, lengths, explained variance, examples, both spaces as pictures
+    /// Write a report on the archetypes of a dataset
     ///
-    /// Writes report.html, report.md and the pictures. JSON: {files}.
+    /// The report has counts, lengths, explained variance, examples, and a picture of each space. Writes
+    /// report.html, report.md and the pictures.
+    ///
+    /// JSON: {files}.
     Report {
         #[command(flatten)]
         of: ArchetypeArgs,
@@ -328,58 +379,60 @@ pub(crate) enum Archetype {
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
         /// The field that colours the pictures [default: genres, genre, categories or category]
-        #[arg(long)]
+        #[arg(long, value_name = "FIELD")]
         category: Option<String>,
     },
-    /// Turn vectors made elsewhere into a file of item vectors that a spec can name
+    /// Convert vectors from other programs to a file of item vectors for specs
     ///
     /// JSON: {file, sha256, items, parts}.
     Import {
-        /// .npy, .npz or .safetensors files; PART=FILE says what a file becomes (context, archetype, text or
-        /// vectors), or which of its arrays is meant
+        /// Files in .npy, .npz or .safetensors format
+        ///
+        /// PART is context, archetype, text or vectors. It names the part that the file's array becomes. For a file
+        /// with several arrays, it names the array to read.
         #[arg(required = true, value_name = "[PART=]FILE")]
         files: Vec<String>,
-        /// Item ids of the rows, one a line or a JSON list; without it, rows are the items of the spec's data set in
-        /// order
-        #[arg(long)]
+        /// The item ids of the rows, one per line or a JSON list [default: the order of the spec's items]
+        #[arg(long, value_name = "FILE")]
         items: Option<PathBuf>,
-        /// Principal components of each part; 0: as they come
-        #[arg(long, default_value_t = 0)]
+        /// Reduce each part to N principal components; 0 keeps the vectors unchanged
+        #[arg(long, value_name = "N", default_value_t = 0)]
         components: usize,
-        /// The spec whose data set has the items; only its data sets are read. Beside --items, says which of them
-        /// have no row
+        /// The spec whose dataset has the items
+        ///
+        /// Only the datasets of the spec are read. With --items, warns of items that have no row.
         #[arg(long, value_name = "SPEC", required_unless_present = "items")]
         spec: Option<PathBuf>,
         #[command(flatten)]
         set: SetArgs,
-        /// Which data set of the spec [default: its only one]
+        /// The dataset of the spec [default: its only one]
         #[arg(long, requires = "spec")]
         dataset: Option<String>,
         /// The file to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Get models
+    /// List and download models
     #[command(subcommand)]
     Model(Model),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Model {
-    /// List the models that can be fetched, and which are here
+    /// List the models that can be downloaded, and which are present
     ///
     /// JSON: an array of {name, summary, licence, present}.
     List {
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Download a model and check it
+    /// Download a model and verify its checksums
     ///
     /// JSON: {name, path, already_there}.
     Fetch {
-        /// Its name
+        /// The model's name
         name: String,
-        /// Another folder of the same files on the web
+        /// Download the files from this web folder instead
         #[arg(long)]
         url: Option<String>,
         #[command(flatten)]
@@ -394,10 +447,10 @@ pub(crate) struct ArchetypeArgs {
     pub(crate) spec: PathBuf,
     #[command(flatten)]
     pub(crate) set: SetArgs,
-    /// Which data set of the spec [default: its only one]
+    /// The dataset of the spec [default: its only one]
     #[arg(long)]
     pub(crate) dataset: Option<String>,
-    /// Which representation of the spec, of kind archetype or text [default: its only one; generate: all]
+    /// The representation, of kind archetype or text [default: the only one; for generate, all]
     #[arg(long)]
     pub(crate) representation: Option<String>,
     #[command(flatten)]
@@ -406,7 +459,7 @@ pub(crate) struct ArchetypeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
-    /// Where models, archetypes and item vectors are kept [default: GENAIR_CACHE, or else data/cache]
+    /// The folder of models, archetypes and item vectors [default: GENAIR_CACHE, or data/cache]
     #[arg(long, value_name = "FOLDER")]
     cache: Option<PathBuf>,
 }
@@ -440,16 +493,16 @@ pub(crate) struct SpecArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
-    /// Override one setting, e.g. train.optimizer.lr=1e-4; a list makes an axis
+    /// Override one setting, e.g. train.optimizer.lr=1e-4; a list makes an axis; may be repeated
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<String>,
-    /// Put this profile of the spec on top, [profile.NAME]; may be repeated
+    /// Apply [profile.NAME] of the spec; may be repeated
     #[arg(long = "profile", value_name = "NAME")]
     profiles: Vec<String>,
 }
 
 impl SetArgs {
-    /// What is said about a spec beside its file.
+    /// The profiles and overrides of the command line.
     pub(crate) fn options(&self) -> SpecOptions {
         SpecOptions {
             profiles: self.profiles.clone(),
@@ -460,14 +513,14 @@ impl SetArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PluginArgs {
-    /// A folder with plugins, searched before all others; may be repeated
+    /// Search this folder for plugins first; may be repeated
     #[arg(long = "plugin-dir", value_name = "FOLDER")]
     pub(crate) folders: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// The results database [default: GENAIR_DB, or else results/genair.db]
+    /// The results database [default: GENAIR_DB, or results/genair.db]
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
 }
@@ -481,11 +534,14 @@ impl DatabaseArgs {
             .unwrap_or_else(|| "results/genair.db".into())
     }
 
-    /// The database to use, which has to be there.
+    /// The database to use.
+    ///
+    /// # Errors
+    /// It does not exist.
     pub(crate) fn existing(&self) -> Result<PathBuf, StoreError> {
         let path = self.path();
         match path.try_exists() {
-            // What else is wrong with it, opening it says.
+            // Opening it reports any other problem.
             Ok(true) | Err(_) => Ok(path),
             Ok(false) if path.is_symlink() => Ok(path),
             Ok(false) => Err(StoreError {

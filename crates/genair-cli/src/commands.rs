@@ -30,7 +30,7 @@ use crate::output::{self, note};
 use crate::watch;
 
 pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::Result<Exit> {
-    let format = arguments.global.format;
+    let format = arguments.global.format();
     let listing = matches!(
         &arguments.command,
         Command::Results(Results::List { .. } | Results::Leaderboard { .. } | Results::Sql { .. })

@@ -22,7 +22,7 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use crate::args::{Format, Global, LogFormat};
 
 /// What is said where only a listing has the form that was asked for.
-pub(crate) const NO_CSV: &str = "`--format csv` is for `results list`, `results leaderboard` and `results sql`; this command has text, json and quiet";
+pub(crate) const NO_CSV: &str = "`--format csv` is for `results list`, `results leaderboard` and `results sql`; this command has text and json";
 
 impl Format {
     /// Writes a result: `text` for people, `value` as JSON, or nothing.

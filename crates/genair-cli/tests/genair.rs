@@ -279,7 +279,7 @@ fn a_killed_sweep_takes_its_workers_along_and_is_taken_over() {
 fn a_reader_that_has_seen_enough_is_no_error() {
     let lab = Lab::new("cat $here/events");
     assert_eq!(
-        lab.genair(&["sweep", "s.toml", "--format", "quiet"]),
+        lab.genair(&["sweep", "s.toml", "--quiet"]),
         (Some(0), String::new(), String::new())
     );
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n";

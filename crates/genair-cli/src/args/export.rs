@@ -17,29 +17,34 @@ pub(crate) enum Export {
     ///
     /// JSON: an array of {table, file, rows}.
     Parquet(TablesArgs),
-    /// Write runs as MLflow's files: a sweep becomes an experiment, an epoch a step
+    /// Write runs as MLflow files
     ///
-    /// MLflow 3.7 and later read the folder once `mlflow migrate-filestore --source FOLDER --target
-    /// sqlite:///mlflow.db` has turned it into a database; earlier ones by `mlflow ui --backend-store-uri FOLDER`.
+    /// Each sweep becomes an experiment, and each epoch a step.
+    ///
+    /// For MLflow 3.7 and later, convert the folder with `mlflow migrate-filestore --source FOLDER --target
+    /// sqlite:///mlflow.db`. Earlier versions open it with `mlflow ui --backend-store-uri FOLDER`.
+    ///
     /// JSON: {folder, experiments, runs}.
     Mlflow {
-        /// Only this sweep
+        /// Export only this sweep
         #[arg(long)]
         sweep: Option<String>,
-        /// The folder to write to, empty or not there yet
+        /// The folder to write to; it must be empty or missing
         #[arg(long, value_name = "FOLDER", default_value = "mlruns")]
         out: PathBuf,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Write TensorBoard event files, a folder for each run, also of runs that are still going on
+    /// Write TensorBoard event files, one folder per run
     ///
-    /// The same command again brings them up to date. JSON: {folder, runs, events}.
+    /// Includes runs that are still training. Rerun the command to add new events.
+    ///
+    /// JSON: {folder, runs, events}.
     Tensorboard {
-        /// The folder to write to; created if it is not there
+        /// The folder to write to; created if missing
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
-        /// Only this sweep's runs
+        /// Export only runs of this sweep
         #[arg(long)]
         sweep: Option<String>,
         #[command(flatten)]
@@ -49,9 +54,9 @@ pub(crate) enum Export {
 
 #[derive(Debug, Args)]
 pub(crate) struct TablesArgs {
-    /// Tables and views [default: every table and no view]
+    /// Tables and views to export [default: all tables, no views]
     pub(crate) tables: Vec<String>,
-    /// The folder to write to; a file of it is replaced
+    /// The folder to write to; existing files are replaced
     #[arg(long, value_name = "FOLDER", default_value = "results/export")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
@@ -60,19 +65,19 @@ pub(crate) struct TablesArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RanksArgs {
-    /// Only this sweep's runs
+    /// Export only runs of this sweep
     #[arg(long)]
     pub(crate) sweep: Option<String>,
-    /// Only this run; may be repeated [default: every finished run]
+    /// Export only this run; may be repeated [default: all finished runs]
     #[arg(long = "run", value_name = "RUN")]
     pub(crate) runs: Vec<i64>,
-    /// Of which target: test or valid
+    /// The split whose targets are ranked: test or valid
     #[arg(long, default_value_t = Split::Test)]
     pub(crate) split: Split,
-    /// Among which candidates: full or sampled-100
+    /// The candidates of the ranking: full or sampled-100
     #[arg(long, default_value_t = Protocol::Full)]
     pub(crate) protocol: Protocol,
-    /// The file to write; its ending, .csv or .parquet, is its format
+    /// The file to write; its extension, .csv or .parquet, selects the format
     #[arg(long, value_name = "FILE", default_value = "results/ranks.csv")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
@@ -81,16 +86,16 @@ pub(crate) struct RanksArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct HtmlArgs {
-    /// Only this sweep; may be repeated [default: all]
+    /// Include only this sweep; may be repeated [default: all]
     #[arg(long = "sweep", value_name = "SWEEP")]
     pub(crate) sweeps: Vec<String>,
-    /// A folder whose .svg figures the page shows, such as one that `genair report` wrote; may be repeated
+    /// Include the .svg figures of this folder, such as the output of `genair report`; may be repeated
     #[arg(long = "figures", value_name = "FOLDER")]
     pub(crate) figures: Vec<PathBuf>,
     /// The page's heading [default: the database's file name]
     #[arg(long)]
     pub(crate) title: Option<String>,
-    /// The file to write [default: beside the database and named after it, as results/genair.html]
+    /// The file to write [default: the database's path with the extension .html]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]

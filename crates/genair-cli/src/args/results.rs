@@ -13,15 +13,17 @@ use super::{CacheArgs, DatabaseArgs, HtmlArgs, PluginArgs, RanksArgs};
 pub(crate) enum Results {
     /// List recorded runs
     ///
-    /// JSON: an array of runs, one for each sweep a run belongs to. CSV: the columns of the table, with all digits.
+    /// A run that belongs to several sweeps appears once for each.
+    ///
+    /// JSON: an array of runs. CSV: the columns of the table, with all digits.
     List {
-        /// Only this sweep's runs
+        /// List only runs of this sweep
         #[arg(long)]
         sweep: Option<String>,
-        /// Only runs in this state
+        /// List only runs in this state
         #[arg(long, value_parser = states())]
         state: Option<RunState>,
-        /// Also runs that the sweep's present spec does not describe any more
+        /// Include runs that the current spec of their sweep no longer describes
         #[arg(long)]
         superseded: bool,
         #[command(flatten)]
@@ -29,42 +31,46 @@ pub(crate) enum Results {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Show everything about one run but its ranks
+    /// Show everything about one run except its ranks
     Show {
         /// The run's number
         run: i64,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Show the source of the program that executed a run: its commit, and how it differed from that
+    /// Show the source code that executed a run: its commit and uncommitted changes
     ///
-    /// The text is a patch where there is a difference. JSON: {revision, dirty, diff}.
+    /// The text output is a patch if there are uncommitted changes.
+    ///
+    /// JSON: {revision, dirty, diff}.
     Code {
         /// The run's number
         run: i64,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Compare two runs: their results with a paired test, then spec, provenance and course where they differ
+    /// Compare two runs: results with a paired test, and differences of spec and provenance
     ///
-    /// JSON: {runs, spec, provenance, course, results, ranks, tests}; a test is {protocol, metric, k, n,
-    /// mean_difference, interval, t, p, effect_size}, of the second run against the first.
+    /// JSON: {runs, spec, provenance, course, results, ranks, tests}. A test is {protocol, metric, k, n,
+    /// mean_difference, interval, t, p, effect_size}. It compares the second run with the first.
     Diff {
-        /// A run's number
+        /// The first run's number
         a: i64,
-        /// Another one's
+        /// The second run's number
         b: i64,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Run a finished run again, aside, and compare with what is stored, bit for bit
+    /// Repeat a finished run and compare the results with the stored ones, bit for bit
     ///
-    /// What the run was made from and is missing or changed is told first. JSON: {run_id, reproduced, inputs,
-    /// comparisons}. Exit code 5: something differs.
+    /// First reports inputs of the run that are missing or have changed. Does not change the database. Exit code 5
+    /// means that a result differs.
+    ///
+    /// JSON: {run_id, reproduced, inputs, comparisons}.
     Reproduce {
         /// The run's number
         run: i64,
-        /// Where the folder of its data is now [default: where it was]
+        /// The present folder of the run's data [default: the original one]
         #[arg(long, value_name = "FOLDER")]
         data: Option<PathBuf>,
         #[command(flatten)]
@@ -74,16 +80,17 @@ pub(crate) enum Results {
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Compare finished runs: mean and standard deviation over seeds
+    /// Show mean results and standard deviations over seeds
     ///
     /// JSON: an array of {sweep, dataset, backbone, representation, variant, axes, configuration, differences,
-    /// seeds, scores}; a score is {protocol, metric, k, mean, std}, `std` is null for one seed; `differences` says what tells
-    /// apart configurations of the same labels, which a merge may leave. CSV: a row for each score.
+    /// seeds, scores}. A score is {protocol, metric, k, mean, std}. `std` is null for one seed. `differences` holds
+    /// the settings that distinguish configurations with the same labels, which a merge can produce. CSV: a row for
+    /// each score.
     Leaderboard {
-        /// Only this sweep
+        /// Show only this sweep
         #[arg(long)]
         sweep: Option<String>,
-        /// On which target [default: test]
+        /// The split [default: test]
         #[arg(long, value_parser = named::<Split>(Split::ALL, Split::as_str))]
         split: Option<Split>,
         #[command(flatten)]
@@ -91,13 +98,17 @@ pub(crate) enum Results {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Run one reading SQL statement
+    /// Run one read-only SQL statement
     ///
-    /// Tables: sweeps, runs, sweep_runs, epochs, metrics, ranks, artefacts, prune_decisions; view: leaderboard.
-    /// JSON: {columns, rows}. Rows are written as they come, so memory does not grow with their number; a table of
-    /// more than 10,000 rows comes in blocks of as many, each with a header.
+    /// Tables include sweeps, runs, sweep_runs, epochs, metrics, ranks, artefacts and prune_decisions. The view
+    /// `leaderboard` has the results of finished runs.
+    ///
+    /// The output is streamed, so memory use does not depend on the number of rows. A text table of more than 10,000
+    /// rows has a new header after every 10,000.
+    ///
+    /// JSON: {columns, rows}.
     Sql {
-        /// The statement
+        /// The SQL statement
         #[arg(required_unless_present = "file")]
         statement: Option<String>,
         /// Read the statement from a file
@@ -106,76 +117,88 @@ pub(crate) enum Results {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Delete runs for good, with everything measured of them and the files they wrote
+    /// Delete runs with their results and files
     ///
-    /// Asks first. Runs that a process is training are refused. JSON: {runs, sweep, kept, bytes}; `kept` are runs of
-    /// the sweep that other sweeps have, too.
+    /// Asks for confirmation. Refuses to delete a run that a process is training.
+    ///
+    /// JSON: {runs, sweep, kept, bytes}. `kept` lists runs of the sweep that also belong to other sweeps.
     Delete {
         /// The runs' numbers
         #[arg(required_unless_present = "sweep", value_name = "RUN")]
         runs: Vec<i64>,
-        /// This sweep, and its runs that no other sweep has
+        /// Delete this sweep, and its runs that belong to no other sweep
         #[arg(long, conflicts_with = "runs")]
         sweep: Option<String>,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Give the room of deleted rows back to the system
+    /// Shrink the database file after deletions
     ///
-    /// Readers may go on meanwhile. JSON: {bytes_before, bytes_after}.
+    /// Other processes can read the database meanwhile.
+    ///
+    /// JSON: {bytes_before, bytes_after}.
     Vacuum {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Copy the database, one moment of it, also while a sweep writes to it
+    /// Copy the database to a new file
+    ///
+    /// The copy is a consistent snapshot, also while a sweep writes to the database.
     ///
     /// JSON: {file, bytes}.
     Backup {
-        /// The copy's file; there must be none yet
+        /// The new file; it must not exist
         #[arg(value_name = "FILE")]
         to: PathBuf,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Take over the runs of other databases, such as those of other machines; may be repeated
+    /// Copy the runs of other databases into this one
     ///
-    /// A run is known by its identity; of two states of one, the further one stays. JSON: an array of {file, added,
-    /// replaced, kept, running, sweeps, differing}. Exit code 5: a run has other results there than here.
+    /// Use this to collect the results of several machines. Merging a database again changes nothing. If both
+    /// databases have a run, the state with more progress stays. Exit code 5 means that the results of a run differ
+    /// between the databases.
+    ///
+    /// JSON: an array of {file, added, replaced, kept, running, sweeps, differing}.
     Merge {
-        /// The other databases; they stay as they are
+        /// The other databases; they are not changed
         #[arg(required = true, value_name = "OTHER.db")]
         others: Vec<PathBuf>,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Write a page to browse: leaderboard, runs, comparisons, figures, in one file that needs no network
+    /// Write an HTML page with leaderboard, runs, comparisons and figures
+    ///
+    /// The page is one file and needs no network.
     ///
     /// JSON: {file, bytes, runs, runs_with_ranks}.
     Html(HtmlArgs),
-    /// Write each user's rank of runs with their labels, for statistics made elsewhere
+    /// Write each user's rank in each run as CSV or Parquet
     ///
-    /// Columns: run_id, sweep, dataset, backbone, representation, variant, axes, configuration, seed, user, rank; average
-    /// over runs of one configuration only. The database does not keep raw ids: user N is the N-th of `genair data export`'s
-    /// interactions.tsv. JSON: {file, runs, rows}.
+    /// The columns are run_id, sweep, dataset, backbone, representation, variant, axes, configuration, seed, user and
+    /// rank. Average only over runs of the same configuration. The database does not keep raw user ids: user N is the
+    /// N-th distinct user in the interactions.tsv of `genair data export`.
+    ///
+    /// JSON: {file, runs, rows}.
     ExportRanks(RanksArgs),
 }
 
-/// Which result of runs is shown.
+/// The results to show.
 #[derive(Debug, Args)]
 pub(crate) struct MeasureArgs {
-    /// What was measured [default: of text, ndcg and, over seeds, hr]
+    /// The metric [default: ndcg; for leaderboard, ndcg and hr as text, all as JSON or CSV]
     #[arg(long, value_parser = named::<Metric>(Metric::ALL, Metric::as_str))]
     pub(crate) metric: Option<Metric>,
-    /// Its cut-off [default: of text, 10]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    /// The cut-off of the metric [default: 10; for leaderboard, all as JSON or CSV]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) k: Option<u32>,
-    /// Averaged over which users [default: all]
+    /// The users to average over [default: all]
     #[arg(long, value_parser = named::<Cohort>(Cohort::ALL, Cohort::as_str))]
     pub(crate) cohort: Option<Cohort>,
-    /// Among which candidates [default: full, and over seeds both]
+    /// The candidates of the ranking [default: full; for leaderboard, both]
     #[arg(long, value_parser = named::<Protocol>(Protocol::ALL, Protocol::as_str))]
     pub(crate) protocol: Option<Protocol>,
 }
