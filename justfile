@@ -42,10 +42,11 @@ check: setup
     @cargo clippy --release --workspace --all-targets -- -D warnings
     @if command -v cargo-deny >/dev/null; then "{{ just_executable() }}" deny; fi
 
-# All tests; arguments go to cargo test: just test -p genair-data k_core
+# All tests; `just test --fast` leaves the slow suites out; arguments go to cargo test: just test k_core
 test *ARGS: build
     @cargo build --release --workspace --examples # The broken plugins that tests open.
-    @cargo test --release "$@"
+    @given=$#; if [ "${1:-}" = --fast ]; then shift; fi; cargo test --release --workspace "$@"; if [ "$given" = 0 ]; \
+        then RUST_TEST_THREADS=$(($(nproc) * 2)) cargo test --release --workspace --test stress --test fuzz; fi
 
 # Hostile specs, data, vectors, model heads, statements and plugins, from seeds drawn anew: just fuzz [SECONDS]
 fuzz SECONDS="600": build
@@ -64,7 +65,7 @@ test-engines: build llama
 # LaTeX of a report compiles; installs a small LaTeX on Debian where it may
 test-latex: build
     @command -v pdflatex >/dev/null || apt-get install --yes --no-install-recommends texlive-latex-recommended
-    @GENAIR_TEST_LATEX=1 cargo test --release --workspace --test report latex
+    @cargo test --release --workspace --test report latex -- --ignored
 
 # TensorBoard event files are what the real tensorboard package reads; it comes from PyPI into .tools/
 test-tensorboard: build
@@ -89,7 +90,7 @@ bench *ARGS: setup
 
 # Events a second of 8 workers into one database while a reader (sqlite3, where there is one) has it open
 bench-load: build
-    @cargo test --release --workspace --test cli database_is_locked -- --nocapture
+    @cargo test --release --workspace --test stress database_is_locked -- --nocapture
 
 # The calibration loss beside its quadratic form and the published algorithm, in torch
 bench-calibration: build
