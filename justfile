@@ -42,10 +42,11 @@ check: setup
     @cargo clippy --release --workspace --all-targets -- -D warnings
     @if command -v cargo-deny >/dev/null; then "{{ just_executable() }}" deny; fi
 
-# Run all tests; arguments go to cargo test: just test -p genair-data k_core
+# Run all tests; `--fast` leaves out the slow suites; other arguments go to cargo test: just test k_core
 test *ARGS: build
     @cargo build --release --workspace --examples # The broken plugins that tests open.
-    @cargo test --release "$@"
+    @given=$#; if [ "${1:-}" = --fast ]; then shift; fi; cargo test --release --workspace "$@"; if [ "$given" = 0 ]; \
+        then RUST_TEST_THREADS=$(($(nproc) * 2)) cargo test --release --workspace --test stress --test fuzz; fi
 
 # Test with random hostile specs, data, vectors, model files, statements and plugins: just fuzz [SECONDS]
 fuzz SECONDS="600": build
@@ -64,7 +65,7 @@ test-engines: build llama
 # Test that the LaTeX of a report compiles; installs a small LaTeX on Debian if permitted
 test-latex: build
     @command -v pdflatex >/dev/null || apt-get install --yes --no-install-recommends texlive-latex-recommended
-    @GENAIR_TEST_LATEX=1 cargo test --release --workspace --test report latex
+    @cargo test --release --workspace --test report latex -- --ignored
 
 # Test that the tensorboard package from PyPI (installed in .tools/) reads our event files
 test-tensorboard: build
@@ -89,7 +90,7 @@ bench *ARGS: setup
 
 # Measure the events per second of 8 workers and one database, while a reader has the database open
 bench-load: build
-    @cargo test --release --workspace --test cli database_is_locked -- --nocapture
+    @cargo test --release --workspace --test stress database_is_locked -- --nocapture
 
 # Measure the calibration loss beside its quadratic form and the published algorithm in torch
 bench-calibration: build

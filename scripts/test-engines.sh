@@ -53,7 +53,7 @@ test_server() {
 "$genair" archetype model fetch smollm2-135m
 "$genair" archetype model fetch minilm-l6-v2
 export GENAIR_ENCODER_MODEL=$models/minilm-l6-v2 GENAIR_LLAMA_MODEL=$llm
-cargo test --release -p genair-encoder
+cargo test --release -p genair-encoder -- --include-ignored
 scripts/llama.sh test
 cargo test --release --workspace --test real_engine
 build_server

@@ -99,7 +99,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("genair-store", &["genair-files", "genair-protocol"]),
-    ("genair-test-support", &["genair-store"]),
+    ("genair-test-support", &["genair-protocol", "genair-store"]),
     ("genair-toml", &["genair-protocol"]),
     (
         "genair-trainer",
@@ -359,11 +359,19 @@ fn own_starts(text: &str) -> Vec<usize> {
         .collect()
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+/// The source files of a package, without those of tests.
+fn sources(package: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    add_sources(&package.join("src"), &mut found);
+    assert!(!found.is_empty(), "no source in {}", package.display());
+    found
+}
+
+fn add_sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            sources(&path, found);
+            add_sources(&path, found);
         } else if path.extension() == Some("rs".as_ref()) && !path.ends_with("tests.rs") {
             found.push(path);
         }
@@ -375,9 +383,7 @@ fn children_and_threads_are_started_in_one_place() {
     let root = root();
     let mut violations = Vec::new();
     for package in fs::read_dir(root.join("crates")).unwrap() {
-        let mut files = Vec::new();
-        sources(&package.unwrap().path().join("src"), &mut files);
-        for file in files {
+        for file in sources(&package.unwrap().path()) {
             let name = file.strip_prefix(&root).unwrap().to_string_lossy();
             if STARTERS.iter().any(|starter| name.starts_with(starter)) {
                 continue;
@@ -418,9 +424,7 @@ fn statements_are_in_one_place() {
     let mut violations = Vec::new();
     let folders = ["crates", "plugins"].map(|folder| fs::read_dir(root.join(folder)).unwrap());
     for package in folders.into_iter().flatten() {
-        let mut files = Vec::new();
-        sources(&package.unwrap().path().join("src"), &mut files);
-        for file in files {
+        for file in sources(&package.unwrap().path()) {
             let name = file.strip_prefix(&root).unwrap().to_string_lossy();
             if WITH_SQL.iter().any(|place| name.starts_with(place)) {
                 continue;

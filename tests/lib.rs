@@ -1,1 +1,1 @@
-//! Whole-system tests live in this package; see `architecture.rs` and `cli/main.rs`.
+//! Whole-system tests live in this package; see `architecture.rs`, `cli/main.rs` and `stress/main.rs`.

@@ -1,7 +1,7 @@
 //! Hostile input: kept seeds, mutated, go through everything that reads what a user or a stranger wrote.
 //!
 //! An input may be refused, but nothing may panic, take more than [`PATIENCE`] or [`MEMORY`], or end a process by a
-//! signal. `cargo test` runs each target for a few seconds from one seed of the generator; `just fuzz SECONDS` runs
+//! signal. `just test` runs each target for a few seconds from one seed of the generator; `just fuzz SECONDS` runs
 //! them longer, each time from another seed, which it prints. An input that fails is kept in `target/tmp/fuzz`:
 //! mend the fault and copy the input into `tests/fuzz/corpus/TARGET`, whose files are tried first, as they are.
 

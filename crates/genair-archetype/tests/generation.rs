@@ -21,13 +21,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A cache of its own, where the fake engine is allowed.
-struct Lab {
+struct Generator {
     folder: TempDir,
     installation: Installation,
     spec: ArchetypeSpec,
 }
 
-impl Lab {
+impl Generator {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let installation = Installation {
@@ -118,14 +118,14 @@ fn movies(count: usize) -> Catalogue {
 
 #[test]
 fn each_item_gets_its_record_once_and_items_with_one_prompt_share_it() {
-    let lab = Lab::new();
+    let generator = Generator::new();
     let items = catalogue(&[
         ("a", json!({"title": "Emma"})),
         ("b", json!({})),
         ("c", json!({"title": "Solaris"})),
         ("d", json!({"title": "Emma"})),
     ]);
-    let first = lab.generate(&items).unwrap();
+    let first = generator.generate(&items).unwrap();
     assert_eq!(first.counts.items, 4);
     assert_eq!(first.counts.without_metadata, 1);
     assert_eq!(first.counts.prompts, 2);
@@ -139,12 +139,12 @@ fn each_item_gets_its_record_once_and_items_with_one_prompt_share_it() {
     assert!(decode_vector(&record.context, 16).is_ok());
     assert_eq!(first.settings[0].engine, "fake 1");
 
-    let again = lab.generate(&items).unwrap();
+    let again = generator.generate(&items).unwrap();
     assert_eq!(again.counts.made, 0);
     assert_eq!(again.items, first.items);
-    assert_eq!(lines(&lab.record_files()[0]).len(), 2);
+    assert_eq!(lines(&generator.record_files()[0]).len(), 2);
 
-    let exported = lab.exported(&first);
+    let exported = generator.exported(&first);
     let exported: Vec<Value> = exported
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -156,38 +156,43 @@ fn each_item_gets_its_record_once_and_items_with_one_prompt_share_it() {
     assert_eq!(exported[2]["answer"], record.text.as_str());
     assert_eq!(
         exported[2]["prompt"],
-        prompt(&items.items[2].metadata, &lab.spec, &lab.installation)
-            .unwrap()
-            .unwrap()
+        prompt(
+            &items.items[2].metadata,
+            &generator.spec,
+            &generator.installation
+        )
+        .unwrap()
+        .unwrap()
     );
 }
 
 #[test]
 fn changing_one_item_makes_that_item_alone_and_changing_the_settings_all() {
-    let mut lab = Lab::new();
+    let mut generator = Generator::new();
     let mut items = movies(20);
-    let first = lab.generate(&items).unwrap();
+    let first = generator.generate(&items).unwrap();
     items.items[7]
         .metadata
         .insert("year".to_owned(), json!(1999));
-    let second = lab.generate(&items).unwrap();
+    let second = generator.generate(&items).unwrap();
     assert_eq!(second.counts.made, 1);
     let changed: Vec<usize> = (0..20)
         .filter(|&n| first.items[n] != second.items[n])
         .collect();
     assert_eq!(changed, [7]);
-    lab.spec.generation.seed += 1;
-    assert_eq!(lab.generate(&items).unwrap().counts.made, 20);
-    assert_eq!(lab.record_files().len(), 2);
+    generator.spec.generation.seed += 1;
+    assert_eq!(generator.generate(&items).unwrap().counts.made, 20);
+    assert_eq!(generator.record_files().len(), 2);
 }
 
 #[test]
 fn how_many_are_at_work_changes_no_byte_of_the_export() {
-    let (one, mut many) = (Lab::new(), Lab::new());
+    let (one, mut many) = (Generator::new(), Generator::new());
     many.spec.parallel = 5;
     many.spec.threads = Some(2);
     let items = movies(30);
-    let exports = [&one, &many].map(|lab| lab.exported(&lab.generate(&items).unwrap()));
+    let exports =
+        [&one, &many].map(|generator| generator.exported(&generator.generate(&items).unwrap()));
     assert_eq!(exports[0], exports[1]);
     assert_ne!(
         lines(&one.record_files()[0]),
@@ -198,10 +203,10 @@ fn how_many_are_at_work_changes_no_byte_of_the_export() {
 
 #[test]
 fn a_request_to_stop_keeps_what_is_done() {
-    let lab = Lab::new();
+    let generator = Generator::new();
     let items = movies(20);
     let done = Cell::new(0);
-    let error = lab
+    let error = generator
         .watched(
             &items,
             &mut |event| {
@@ -218,7 +223,7 @@ fn a_request_to_stop_keeps_what_is_done() {
         .unwrap_err();
     assert!(error.is_interruption(), "{error}");
     let mut started = Vec::new();
-    let rest = lab.watched(
+    let rest = generator.watched(
         &items,
         &mut |event| {
             if let GenerationProgress::Started { .. } = event {
@@ -238,14 +243,14 @@ fn a_request_to_stop_keeps_what_is_done() {
 
 #[test]
 fn a_record_that_was_cut_is_repaired_with_a_word_and_made_again() {
-    let lab = Lab::new();
+    let generator = Generator::new();
     let items = movies(5);
-    let first = lab.generate(&items).unwrap();
-    let path = lab.record_files().remove(0);
+    let first = generator.generate(&items).unwrap();
+    let path = generator.record_files().remove(0);
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &text[..text.len() - 10]).unwrap();
     let mut repaired = Vec::new();
-    let again = lab.watched(
+    let again = generator.watched(
         &items,
         &mut |event| {
             if let GenerationProgress::Repaired { .. } = event {
@@ -267,19 +272,19 @@ fn a_record_that_was_cut_is_repaired_with_a_word_and_made_again() {
 
 #[test]
 fn the_fake_engine_needs_leave_from_outside_the_spec() {
-    let mut lab = Lab::new();
-    lab.installation.fake_engine = None;
-    let error = lab.generate(&movies(1)).unwrap_err();
+    let mut generator = Generator::new();
+    generator.installation.fake_engine = None;
+    let error = generator.generate(&movies(1)).unwrap_err();
     assert!(matches!(error, ArchetypeError::FakeEngine), "{error}");
-    assert!(lab.record_files().is_empty());
+    assert!(generator.record_files().is_empty());
 }
 
 #[test]
 fn a_recipe_is_known_without_models_and_changes_with_what_decides_the_outcome() {
-    let lab = Lab::new();
+    let generator = Generator::new();
     let items = movies(3);
     let of = |items: &Catalogue, spec: &ArchetypeSpec| {
-        recipe_sha256(items, spec, &lab.installation).unwrap()
+        recipe_sha256(items, spec, &generator.installation).unwrap()
     };
     let spec = ArchetypeSpec::default();
     let base = of(&items, &spec);
@@ -356,22 +361,22 @@ done"#;
 
 #[test]
 fn answers_of_a_server_get_their_vectors_from_a_worker_on_this_machine() {
-    let mut lab = Lab::new();
+    let mut generator = Generator::new();
     let engine = concat!("genair-encoder ", env!("CARGO_PKG_VERSION"));
-    worker(&lab.installation.encoder, engine, 1, "$key");
-    let model = lab.folder.path().join("encoder");
+    worker(&generator.installation.encoder, engine, 1, "$key");
+    let model = generator.folder.path().join("encoder");
     std::fs::create_dir(&model).unwrap();
     std::fs::write(model.join("model.safetensors"), "weights").unwrap();
     let url = server("People who read.");
-    lab.spec = toml::from_str(&format!(
+    generator.spec = toml::from_str(&format!(
         "engine = \"openai\"\nstates = \"encoder\"\nstates_model = \"{}\"\ngeneration.repetition_penalty = 1.0\n\
          [http]\nbase_url = \"{url}\"\nmodel = \"tiny\"",
         model.display()
     ))
     .unwrap();
-    assert_eq!(lab.spec.states, Some(StateSource::Encoder));
+    assert_eq!(generator.spec.states, Some(StateSource::Encoder));
     let items = movies(3);
-    let generated = lab.generate(&items).unwrap();
+    let generated = generator.generate(&items).unwrap();
     // Three answers, three prompts to encode, and one answer to encode: all are the same.
     assert_eq!(generated.counts.made, 7);
     assert_eq!(generated.counts.empty_answers, 0);
@@ -383,28 +388,31 @@ fn answers_of_a_server_get_their_vectors_from_a_worker_on_this_machine() {
         assert!(record.archetype.is_some());
         assert_eq!((record.prompt_tokens, record.new_tokens), (4, 4));
     }
-    let asked = PathBuf::from(format!("{}.items", lab.installation.encoder.display()));
+    let asked = PathBuf::from(format!(
+        "{}.items",
+        generator.installation.encoder.display()
+    ));
     assert_eq!(lines(&asked).len(), 4);
-    let mut folders = lab.record_files();
+    let mut folders = generator.record_files();
     assert_eq!(folders.len(), 2);
 
     // The texts are kept by themselves: losing the vectors costs no request.
     folders.retain(|file| !std::fs::read_to_string(file).unwrap().contains("People"));
     std::fs::remove_file(&folders[0]).unwrap();
-    assert_eq!(lab.generate(&items).unwrap().counts.made, 4);
+    assert_eq!(generator.generate(&items).unwrap().counts.made, 4);
 }
 
 #[test]
 fn a_record_nobody_asked_for_and_a_bad_vector_are_found_out() {
-    let lab = || {
-        let mut lab = Lab::new();
-        let model = lab.folder.path().join("own.gguf");
+    let generator = || {
+        let mut generator = Generator::new();
+        let model = generator.folder.path().join("own.gguf");
         std::fs::write(&model, "weights").unwrap();
-        lab.spec = ArchetypeSpec {
+        generator.spec = ArchetypeSpec {
             model: Some(model.display().to_string()),
             ..ArchetypeSpec::default()
         };
-        lab
+        generator
     };
     for (width, key, expected) in [
         (
@@ -414,12 +422,17 @@ fn a_record_nobody_asked_for_and_a_bad_vector_are_found_out() {
         ),
         (2, "$key", "the context vector of record"),
     ] {
-        let lab = lab();
-        worker(&lab.installation.llama, "llama-cpp-2 0.1.160", width, key);
-        let message = lab.generate(&movies(2)).unwrap_err().to_string();
+        let generator = generator();
+        worker(
+            &generator.installation.llama,
+            "llama-cpp-2 0.1.160",
+            width,
+            key,
+        );
+        let message = generator.generate(&movies(2)).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
         assert_eq!(
-            lines(&lab.record_files()[0]),
+            lines(&generator.record_files()[0]),
             [""; 0],
             "nothing is kept of it"
         );

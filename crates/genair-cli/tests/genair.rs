@@ -26,25 +26,25 @@ const REPORT: &str = r#"{"name":"good","path":"/good.so","sha256":"00","abi":1,"
 
 const SPEC: &str = "[sweep]\nname = \"t\"\nbackbone = \"popularity\"\nseeds = [1, 2, 3, 4]\n[dataset.made]\nkind = \"synthetic\"\n";
 
-/// A folder to run the program in.
-struct Lab(TempDir);
+/// A folder to run the program in, with a shell script as trainer.
+struct ScriptedTrainer(TempDir);
 
-impl Lab {
+impl ScriptedTrainer {
     /// `run` is what the worker does; `$here` is the folder, `$here/starts` gets a line per start.
     fn new(run: &str) -> Self {
-        let lab = Self(tempfile::tempdir().unwrap());
-        lab.write("events", EVENTS);
-        lab.write("s.toml", SPEC);
-        lab.write(
+        let scripted = Self(tempfile::tempdir().unwrap());
+        scripted.write("events", EVENTS);
+        scripted.write("s.toml", SPEC);
+        scripted.write(
             "trainer",
             &format!(
                 "#!/bin/sh\nhere={}\ncase $1 in\nplugin) echo '{REPORT}';;\nrun) echo x >> $here/starts\n{run};;\nesac\n",
-                lab.0.path().display()
+                scripted.0.path().display()
             ),
         );
         let executable = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(lab.0.path().join("trainer"), executable).unwrap();
-        lab
+        std::fs::set_permissions(scripted.0.path().join("trainer"), executable).unwrap();
+        scripted
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -123,8 +123,8 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn a_sweep_ends_with_the_leaderboard_and_a_second_one_does_nothing() {
-    let lab = Lab::new("cat $here/events");
-    let (code, out, err) = lab.genair(&["sweep", "s.toml"]);
+    let scripted = ScriptedTrainer::new("cat $here/events");
+    let (code, out, err) = scripted.genair(&["sweep", "s.toml"]);
     assert_eq!(code, Some(0), "{err}");
     insta::assert_snapshot!(out, @r#"
     dataset  backbone    representation  variant  seeds          NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
@@ -132,13 +132,13 @@ fn a_sweep_ends_with_the_leaderboard_and_a_second_one_does_nothing() {
 
     Test split, all users; "of 100": against 100 sampled negatives, otherwise among all items.
     "#);
-    let (code, out, _) = lab.genair(&["sweep", "s.toml", "--format", "json"]);
+    let (code, out, _) = scripted.genair(&["sweep", "s.toml", "--format", "json"]);
     let summary: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(code, Some(0));
     assert_eq!(summary["runs"][3]["outcome"], "finished-before");
     assert_eq!(summary["leaderboard"][0]["scores"][0]["mean"], 0.25);
-    assert_eq!(lab.lines("starts"), 4);
-    let (code, out, _) = lab.genair(&["plan", "s.toml", "--set", "sweep.seeds=[4, 5]"]);
+    assert_eq!(scripted.lines("starts"), 4);
+    let (code, out, _) = scripted.genair(&["plan", "s.toml", "--set", "sweep.seeds=[4, 5]"]);
     assert_eq!(code, Some(0));
     insta::with_settings!({filters => vec![(r"[0-9a-f]{12}", "[identity]")]}, {
         insta::assert_snapshot!(out, @r"
@@ -153,9 +153,9 @@ fn a_sweep_ends_with_the_leaderboard_and_a_second_one_does_nothing() {
 
 #[test]
 fn exit_codes_say_what_happened() {
-    let lab = Lab::new("exit 3");
-    lab.write("bad.toml", &SPEC.replace("seeds", "seds"));
-    lab.write(
+    let scripted = ScriptedTrainer::new("exit 3");
+    scripted.write("bad.toml", &SPEC.replace("seeds", "seds"));
+    scripted.write(
         "empty.toml",
         "[sweep]\nname = \"e\"\nbackbone = \"popularity\"\n",
     );
@@ -196,7 +196,7 @@ fn exit_codes_say_what_happened() {
         ),
         (&["plugin", "inspect", "sasrec"], 2, "no plugin `sasrec`"),
     ] {
-        let (found, _, err) = lab.genair(arguments);
+        let (found, _, err) = scripted.genair(arguments);
         assert_eq!(found, Some(code), "{arguments:?}: {err}");
         assert!(err.contains(complaint), "{arguments:?}: {err}");
     }
@@ -204,18 +204,19 @@ fn exit_codes_say_what_happened() {
 
 #[test]
 fn two_sweeps_on_one_database_share_the_runs() {
-    let lab = Lab::new("while [ ! -e $here/go ]; do sleep 0.05; done; cat $here/events");
-    let first = lab.start(&["sweep", "s.toml", "-j", "4"]);
-    lab.wait_for_lines("starts", 4);
-    let log = std::fs::File::create(lab.0.path().join("second")).unwrap();
-    let second = lab
+    let scripted =
+        ScriptedTrainer::new("while [ ! -e $here/go ]; do sleep 0.05; done; cat $here/events");
+    let first = scripted.start(&["sweep", "s.toml", "-j", "4"]);
+    scripted.wait_for_lines("starts", 4);
+    let log = std::fs::File::create(scripted.0.path().join("second")).unwrap();
+    let second = scripted
         .command(&["sweep", "s.toml", "-j", "4"])
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
         .unwrap();
-    lab.wait_for_lines("second", 2);
-    let told = std::fs::read_to_string(lab.0.path().join("second")).unwrap();
+    scripted.wait_for_lines("second", 2);
+    let told = std::fs::read_to_string(scripted.0.path().join("second")).unwrap();
     assert!(
         told.contains(&format!(
             "waiting for 4 runs that process {} on ",
@@ -223,22 +224,23 @@ fn two_sweeps_on_one_database_share_the_runs() {
         )),
         "{told}"
     );
-    lab.write("go", "");
+    scripted.write("go", "");
     let [first, second] = [first, second].map(|sweep| said(sweep.wait_with_output().unwrap()));
     assert_eq!((first.0, second.0), (Some(0), Some(0)), "{}", first.2);
     assert_eq!(first.1, second.1);
-    assert_eq!(lab.lines("starts"), 4);
+    assert_eq!(scripted.lines("starts"), 4);
     assert_eq!(
-        lab.states(),
+        scripted.states(),
         "finished 1, finished 1, finished 1, finished 1"
     );
 }
 
 #[test]
 fn ctrl_c_leaves_runs_that_the_same_command_continues() {
-    let lab = Lab::new("[ -e $here/go ] || { cat > /dev/null; exit 3; }; cat $here/events");
-    let sweep = lab.start(&["sweep", "s.toml", "-j", "2"]);
-    lab.wait_for_lines("starts", 2);
+    let scripted =
+        ScriptedTrainer::new("[ -e $here/go ] || { cat > /dev/null; exit 3; }; cat $here/events");
+    let sweep = scripted.start(&["sweep", "s.toml", "-j", "2"]);
+    scripted.wait_for_lines("starts", 2);
     signal(&sweep, "INT");
     let (code, _, err) = said(sweep.wait_with_output().unwrap());
     assert_eq!(code, Some(130), "{err}");
@@ -246,44 +248,50 @@ fn ctrl_c_leaves_runs_that_the_same_command_continues() {
         err.ends_with("interrupted: 4 runs left; the same command continues\n"),
         "{err}"
     );
-    assert_eq!(lab.states(), "pending 1, pending 1, pending 0, pending 0");
-    lab.write("go", "");
-    assert_eq!(lab.genair(&["sweep", "s.toml", "-j", "2"]).0, Some(0));
     assert_eq!(
-        lab.states(),
+        scripted.states(),
+        "pending 1, pending 1, pending 0, pending 0"
+    );
+    scripted.write("go", "");
+    assert_eq!(scripted.genair(&["sweep", "s.toml", "-j", "2"]).0, Some(0));
+    assert_eq!(
+        scripted.states(),
         "finished 2, finished 2, finished 1, finished 1"
     );
 }
 
 #[test]
 fn a_killed_sweep_takes_its_workers_along_and_is_taken_over() {
-    let lab = Lab::new(
+    let scripted = ScriptedTrainer::new(
         "[ -e $here/go ] || { cat > /dev/null; echo x >> $here/ended; exit 3; }; cat $here/events",
     );
-    let mut sweep = lab.start(&["sweep", "s.toml", "-j", "2"]);
-    lab.wait_for_lines("starts", 2);
+    let mut sweep = scripted.start(&["sweep", "s.toml", "-j", "2"]);
+    scripted.wait_for_lines("starts", 2);
     signal(&sweep, "KILL");
     sweep.wait().unwrap();
-    lab.wait_for_lines("ended", 2);
-    assert_eq!(lab.states(), "running 1, running 1, pending 0, pending 0");
-    lab.write("go", "");
-    let (code, _, err) = lab.genair(&["sweep", "s.toml"]);
+    scripted.wait_for_lines("ended", 2);
+    assert_eq!(
+        scripted.states(),
+        "running 1, running 1, pending 0, pending 0"
+    );
+    scripted.write("go", "");
+    let (code, _, err) = scripted.genair(&["sweep", "s.toml"]);
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(
-        lab.states(),
+        scripted.states(),
         "finished 2, finished 2, finished 1, finished 1"
     );
 }
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
-    let lab = Lab::new("cat $here/events");
+    let scripted = ScriptedTrainer::new("cat $here/events");
     assert_eq!(
-        lab.genair(&["sweep", "s.toml", "--quiet"]),
+        scripted.genair(&["sweep", "s.toml", "--quiet"]),
         (Some(0), String::new(), String::new())
     );
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n";
-    let mut reader = lab.start(&["results", "sql", sql]);
+    let mut reader = scripted.start(&["results", "sql", sql]);
     drop(reader.stdout.take());
     let (code, _, err) = said(reader.wait_with_output().unwrap());
     assert_eq!((code, err.as_str()), (Some(0), ""));
@@ -291,17 +299,18 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 
 #[test]
 fn a_trainer_that_dies_of_a_plugin_still_tells_of_the_others() {
-    let lab = Lab::new("");
+    let scripted = ScriptedTrainer::new("");
     let (deadly, good) = (plugin_file("deadly"), plugin_file("good"));
     for file in [&deadly, &good] {
-        lab.write(file, "not a library");
+        scripted.write(file, "not a library");
     }
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in\n--version) echo 1;;\n\
          *{deadly}) echo 'symbol lookup error' >&2; kill -SEGV $$;;\n*) echo '{REPORT}';;\nesac\n"
     );
-    lab.write("trainer", &script);
-    let (code, out, err) = lab.genair(&["plugin", "list", "--plugin-dir", ".", "--format", "json"]);
+    scripted.write("trainer", &script);
+    let (code, out, err) =
+        scripted.genair(&["plugin", "list", "--plugin-dir", ".", "--format", "json"]);
     assert_eq!(code, Some(0), "{err}");
     let reports: serde_json::Value = serde_json::from_str(&out).unwrap();
     let reports = reports.as_array().unwrap();
@@ -329,7 +338,7 @@ fn plugin_file(name: &str) -> String {
 
 #[test]
 fn an_exported_data_set_is_a_data_set() {
-    let lab = Lab::new("");
+    let scripted = ScriptedTrainer::new("");
     let export = [
         "data",
         "export",
@@ -339,26 +348,26 @@ fn an_exported_data_set_is_a_data_set() {
         "--out",
         "made",
     ];
-    let (code, out, err) = lab.genair(&export);
+    let (code, out, err) = scripted.genair(&export);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.starts_with("made: 500 users, 300 items, "), "{out}");
-    lab.write(
+    scripted.write(
         "again.toml",
         &SPEC.replace("kind = \"synthetic\"", "path = \"made\""),
     );
     let statistics = |spec| {
-        let (_, json, err) = lab.genair(&["data", "stats", spec, "--format", "json"]);
+        let (_, json, err) = scripted.genair(&["data", "stats", spec, "--format", "json"]);
         let described: serde_json::Value =
             serde_json::from_str(&json).unwrap_or_else(|_| panic!("{err}"));
         described[0]["statistics"].clone()
     };
     assert_eq!(statistics("again.toml"), statistics("s.toml"));
 
-    let (code, _, err) = lab.genair(&export);
+    let (code, _, err) = scripted.genair(&export);
     assert_eq!(code, Some(2));
     assert!(err.contains("made/items.jsonl` is there already"), "{err}");
     let (code, _, err) =
-        lab.genair(&["data", "export", "s.toml", "--dataset", "mad", "--out", "x"]);
+        scripted.genair(&["data", "export", "s.toml", "--dataset", "mad", "--out", "x"]);
     assert_eq!(code, Some(2));
     assert!(
         err.contains("no such dataset in s.toml; there are: made"),

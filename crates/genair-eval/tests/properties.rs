@@ -51,7 +51,10 @@ proptest! {
             prop_assert!(row.users > 0);
         }
         for &cohort in Cohort::ALL {
-            let Some(hr) = value(&rows, cohort, Metric::Hr, low) else { continue };
+            let Some(hr) = value(&rows, cohort, Metric::Hr, low) else {
+                prop_assert_ne!(cohort, Cohort::All);
+                continue;
+            };
             let ndcg = value(&rows, cohort, Metric::Ndcg, low).unwrap();
             let mrr = value(&rows, cohort, Metric::Mrr, low).unwrap();
             prop_assert!(mrr <= ndcg + 1e-12 && ndcg <= hr + 1e-12);

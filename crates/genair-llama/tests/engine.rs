@@ -1,5 +1,5 @@
 //! The worker against a real model, through its protocol. `GENAIR_LLAMA_MODEL` names a SmolLM2-135M-Instruct
-//! GGUF file; `just test-llama` fetches it and sets the variable.
+//! GGUF file; `just test-engines` fetches it and sets the variable.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -15,14 +15,12 @@ use genair_protocol::{
 
 const ORACLE: &str = include_str!("../../../tests/oracles/llama/hidden_means.json");
 
-/// The model of `GENAIR_LLAMA_MODEL`; says why where there is none.
-fn model() -> Option<PathBuf> {
+/// The model of `GENAIR_LLAMA_MODEL`.
+fn model() -> PathBuf {
     #[expect(clippy::disallowed_methods, reason = "says where the model is")]
     let path = std::env::var_os("GENAIR_LLAMA_MODEL");
-    if path.is_none() {
-        println!("skipped: GENAIR_LLAMA_MODEL is not set; `just test-engines` sets it");
-    }
     path.map(PathBuf::from)
+        .expect("GENAIR_LLAMA_MODEL is not set; `just test-engines` sets it")
 }
 
 /// Runs a worker to its end; its events, and whether it ended well.
@@ -192,7 +190,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 
 #[test]
 fn hidden_means_match_numpy() {
-    let Some(model) = model() else { return };
+    let model = model();
     let (oracle, items) = oracle_items();
     let records = records(&model, EngineTask::Read, 1, 1, &items);
     for (record, oracle) in records.iter().zip(&oracle) {
@@ -216,7 +214,7 @@ fn hidden_means_match_numpy() {
 
 #[test]
 fn neither_company_nor_order_nor_threads_change_a_bit() {
-    let Some(model) = model() else { return };
+    let model = model();
     let mut items = many_items();
     let task = EngineTask::Generate(sampled(24));
     let alone = records(&model, task.clone(), 1, 1, &items);
@@ -228,7 +226,7 @@ fn neither_company_nor_order_nor_threads_change_a_bit() {
 
 #[test]
 fn means_of_writing_are_those_of_reading_what_was_written() {
-    let Some(model) = model() else { return };
+    let model = model();
     let mut items = many_items();
     let spec = GenerationSpec {
         greedy: true,
@@ -258,7 +256,7 @@ fn means_of_writing_are_those_of_reading_what_was_written() {
 
 #[test]
 fn answers_end_where_they_are_told() {
-    let Some(model) = model() else { return };
+    let model = model();
     let items = many_items();
     let stopped = GenerationSpec {
         stop: vec![",".to_owned(), ".".to_owned()],
@@ -287,7 +285,7 @@ fn answers_end_where_they_are_told() {
 
 #[test]
 fn tokens_spell_the_prompt() {
-    let Some(model) = model() else { return };
+    let model = model();
     let prompt = "<|im_start|>user\nDix-neuf été, 19!<|im_end|>\n";
     let found = records(&model, EngineTask::Tokenize, 1, 1, &[item("a", prompt)]);
     let tokens = found[0].tokens.as_ref().unwrap();
@@ -298,7 +296,7 @@ fn tokens_spell_the_prompt() {
 
 #[test]
 fn an_item_that_does_not_fit_is_named() {
-    let Some(model) = model() else { return };
+    let model = model();
     let items = [item("fits", "a"), item("too long", &"word ".repeat(3000))];
     let (message, hint) = failure(&model, EngineTask::Generate(sampled(8)), &items);
     assert!(

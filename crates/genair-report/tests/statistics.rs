@@ -48,7 +48,9 @@ fn oracle() -> Oracle {
         env!("CARGO_MANIFEST_DIR"),
         "/../../tests/oracles/statistics/statistics.json"
     );
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    let oracle: Oracle = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert!(!oracle.summaries.is_empty() && !oracle.paired.is_empty() && !oracle.holm.is_empty());
+    oracle
 }
 
 /// Equal to nine digits, also of a number as small as 1e-96.

@@ -58,33 +58,15 @@ fn canonical(value: &Value) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use genair_protocol::{
-        BackboneSpec, DatasetSpec, EvalSpec, RepresentationKind, RepresentationSpec, TrainSpec,
-    };
+    use genair_test_support::run_spec;
 
     use super::*;
 
     fn spec() -> RunSpec {
-        RunSpec {
-            dataset_name: "a".to_owned(),
-            dataset: DatasetSpec {
-                path: Some("/data/a".into()),
-                ..DatasetSpec::default()
-            },
-            backbone: BackboneSpec {
-                name: "sasrec".to_owned(),
-                params: json!({ "dropout": 0.5 }).as_object().unwrap().clone(),
-            },
-            representation: RepresentationSpec {
-                name: "id".to_owned(),
-                kind: RepresentationKind::Id,
-                frozen: None,
-                calibration: None,
-            },
-            train: TrainSpec::default(),
-            eval: EvalSpec::default(),
-            seed: 44,
-        }
+        let mut spec = run_spec("sasrec", 44);
+        spec.dataset.path = Some("/data/a".into());
+        spec.backbone.params = json!({ "dropout": 0.5 }).as_object().unwrap().clone();
+        spec
     }
 
     /// A spec in which no key is absent.

@@ -318,11 +318,9 @@ impl<'p> Queue<'p> {
 mod tests {
     use std::path::PathBuf;
 
-    use genair_protocol::{
-        BackboneSpec, DatasetSpec, EvalSpec, RepresentationKind, RepresentationSpec, RunSpec,
-        TrainSpec,
-    };
+    use genair_protocol::DatasetSpec;
     use genair_spec::{Schedule, Sweep};
+    use genair_test_support::{labels, run_spec};
 
     use super::*;
     use crate::plan::PlannedRun;
@@ -331,31 +329,9 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn run(backbone: &str, priority: usize) -> PlannedRun {
-        let spec = RunSpec {
-            dataset_name: "made".to_owned(),
-            dataset: DatasetSpec::default(),
-            backbone: BackboneSpec {
-                name: backbone.to_owned(),
-                params: serde_json::Map::new(),
-            },
-            representation: RepresentationSpec {
-                name: "id".to_owned(),
-                kind: RepresentationKind::Id,
-                frozen: None,
-                calibration: None,
-            },
-            train: TrainSpec::default(),
-            eval: EvalSpec::default(),
-            seed: 1,
-        };
+        let spec = run_spec(backbone, 1);
         PlannedRun {
-            labels: Labels {
-                dataset: "made".to_owned(),
-                backbone: backbone.to_owned(),
-                representation: "id".to_owned(),
-                axes: genair_protocol::Axes::default(),
-                seed: 1,
-            },
+            labels: labels(&spec),
             spec,
             plugin: None,
             data_sha256: String::new(),

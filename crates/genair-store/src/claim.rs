@@ -293,13 +293,13 @@ mod tests {
     use crate::owner::started;
     use crate::{CodeRevision, NewRun};
 
-    struct Lab {
+    struct OneRun {
         folder: tempfile::TempDir,
         store: Store,
         run: RunId,
     }
 
-    fn lab() -> Lab {
+    fn one_run() -> OneRun {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(folder.path().join("results.db")).unwrap();
         let sweep = store.begin_sweep("main", "main.toml", "").unwrap();
@@ -320,7 +320,7 @@ mod tests {
             results_version: 1,
         };
         let run = store.register(sweep, &[run]).unwrap().runs[0];
-        Lab { folder, store, run }
+        OneRun { folder, store, run }
     }
 
     fn this_process() -> Owner {
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_run_is_claimed_once_by_whoever_comes_first() {
-        let Lab { folder, run, .. } = lab();
+        let OneRun { folder, run, .. } = one_run();
         let path = folder.path().join("results.db");
         let barrier = Barrier::new(4);
         let claims: Vec<Claim> = std::thread::scope(|scope| {
@@ -368,11 +368,11 @@ mod tests {
 
     #[test]
     fn a_run_is_taken_over_once_its_process_ended_and_not_before() {
-        let Lab {
+        let OneRun {
             folder: _folder,
             mut store,
             run,
-        } = lab();
+        } = one_run();
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let childs = of_child(&child);
         assert_eq!(
@@ -404,11 +404,11 @@ mod tests {
 
     #[test]
     fn a_failed_run_is_tried_again_by_what_it_failed_of() {
-        let Lab {
+        let OneRun {
             folder: _folder,
             mut store,
             run,
-        } = lab();
+        } = one_run();
         let owner = this_process();
         let crashed = [
             FailureKind::WorkerDied,
@@ -446,11 +446,11 @@ mod tests {
 
     #[test]
     fn runs_of_processes_that_are_gone_can_be_released_without_a_claim() {
-        let Lab {
+        let OneRun {
             folder: _folder,
             mut store,
             run,
-        } = lab();
+        } = one_run();
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         store
             .claim(run, &of_child(&child), FailedRuns::Keep)
@@ -467,11 +467,11 @@ mod tests {
 
     #[test]
     fn a_silent_process_of_another_machine_is_taken_over_after_a_minute() {
-        let Lab {
+        let OneRun {
             folder: _folder,
             mut store,
             run,
-        } = lab();
+        } = one_run();
         let elsewhere = Owner {
             owner: "elsewhere".to_owned(),
             host: "elsewhere".to_owned(),
@@ -500,11 +500,11 @@ mod tests {
 
     #[test]
     fn removing_an_owner_releases_its_runs() {
-        let Lab {
+        let OneRun {
             folder: _folder,
             mut store,
             run,
-        } = lab();
+        } = one_run();
         let owner = this_process();
         store.claim(run, &owner, FailedRuns::Keep).unwrap();
         store.heartbeat(&owner).unwrap();
@@ -519,11 +519,11 @@ mod tests {
     /// How runs were judged outlives the attempt that was judged; configurations are kept by triggers.
     #[test]
     fn every_table_of_results_is_known() {
-        let Lab {
+        let OneRun {
             folder: _folder,
             mut store,
             ..
-        } = lab();
+        } = one_run();
         let tables = store
             .query(
                 "SELECT m.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c
@@ -539,11 +539,11 @@ mod tests {
 
     #[test]
     fn an_unknown_run_is_named() {
-        let Lab {
+        let OneRun {
             folder: _folder,
             mut store,
             ..
-        } = lab();
+        } = one_run();
         let error = store
             .claim(RunId(99), &this_process(), FailedRuns::Keep)
             .unwrap_err();

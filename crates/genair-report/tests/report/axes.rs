@@ -197,6 +197,7 @@ fn the_page_and_every_query_tell_values_apart() {
         );
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/queries");
+    let mut checked = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let sql = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         let result = database.store.query(&sql).unwrap();
@@ -206,6 +207,8 @@ fn the_page_and_every_query_tell_values_apart() {
                 result.rows.iter().all(|row| known.contains(&row[at])),
                 "{sql}"
             );
+            checked += result.rows.len();
         }
     }
+    assert!(checked > 0, "no query answers with a variant");
 }

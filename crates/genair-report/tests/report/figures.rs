@@ -249,6 +249,7 @@ x = "alpha"
 fn the_papers_report_is_read() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/reports/paper.toml");
     let spec = ReportSpec::read(&path).unwrap();
+    assert!(!spec.specs.is_empty() && !spec.tables.is_empty() && !spec.figures.is_empty());
     for (sweep, file) in &spec.specs {
         let text = std::fs::read_to_string(path.parent().unwrap().join(file)).unwrap();
         let toml: toml::Table = text.parse().unwrap();

@@ -14,9 +14,8 @@ use std::time::{Duration, Instant};
 
 use genair_archetype::Installation;
 use genair_protocol::{
-    BackboneSpec, Cohort, DataFacts, DatasetKind, DatasetSpec, EvalSpec, FailureKind, Labels,
-    MachineFacts, Metric, MetricRow, Protocol, RepresentationKind, RepresentationSpec, RunEvent,
-    RunFailure, RunPhase, RunSpec, RunTotals, Split, TrainSpec,
+    Cohort, DataFacts, FailureKind, MachineFacts, Metric, MetricRow, Protocol, RunEvent,
+    RunFailure, RunPhase, RunTotals, Split,
 };
 use genair_runner::{
     Execution, Interrupt, Outcome, Plan, PlannedRun, SweepReport, Trainer, configuration, identity,
@@ -24,15 +23,16 @@ use genair_runner::{
 };
 use genair_spec::{Schedule, Sweep};
 use genair_store::{CodeRevision, FailedRuns, Owner, RunId, RunState, Store};
+use genair_test_support::{labels, run_spec};
 use tempfile::TempDir;
 
 /// A folder with a database and a script as trainer.
-struct Lab {
+struct ScriptedSweep {
     folder: TempDir,
     trainer: Trainer,
 }
 
-impl Lab {
+impl ScriptedSweep {
     /// `script` is the body of `run REQUEST`; `$events` holds the events of a good run.
     fn new(script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -178,37 +178,11 @@ fn good_run() -> Vec<RunEvent> {
 
 fn plan(runs: u64) -> Plan {
     let planned = |seed| {
-        let spec = RunSpec {
-            dataset_name: "made".to_owned(),
-            dataset: DatasetSpec {
-                kind: DatasetKind::Synthetic,
-                ..DatasetSpec::default()
-            },
-            backbone: BackboneSpec {
-                name: "popularity".to_owned(),
-                params: serde_json::Map::new(),
-            },
-            representation: RepresentationSpec {
-                name: "none".to_owned(),
-                kind: RepresentationKind::None,
-                frozen: None,
-                calibration: None,
-            },
-            train: TrainSpec::default(),
-            eval: EvalSpec::default(),
-            seed,
-        };
-        let labels = Labels {
-            dataset: "made".to_owned(),
-            backbone: "popularity".to_owned(),
-            representation: "none".to_owned(),
-            seed,
-            ..Labels::default()
-        };
+        let spec = run_spec("popularity", seed);
         let configuration = configuration(&spec, "d", None);
         let identity = identity(&spec, "d", None);
         PlannedRun {
-            labels,
+            labels: labels(&spec),
             spec,
             plugin: None,
             data_sha256: "d".to_owned(),
@@ -239,8 +213,8 @@ fn plan(runs: u64) -> Plan {
 
 #[test]
 fn finished_runs_are_not_done_again() {
-    let lab = Lab::new("echo x >> $here/starts\ncat $events");
-    let first = lab.sweep(3, FailedRuns::Keep, &Interrupt::default());
+    let scripted = ScriptedSweep::new("echo x >> $here/starts\ncat $events");
+    let first = scripted.sweep(3, FailedRuns::Keep, &Interrupt::default());
     assert!(
         first
             .runs
@@ -248,7 +222,7 @@ fn finished_runs_are_not_done_again() {
             .all(|(_, _, outcome)| *outcome == Outcome::Finished),
         "{first:?}"
     );
-    let again = lab.sweep(4, FailedRuns::Keep, &Interrupt::default());
+    let again = scripted.sweep(4, FailedRuns::Keep, &Interrupt::default());
     let outcomes: Vec<_> = again
         .runs
         .into_iter()
@@ -263,7 +237,7 @@ fn finished_runs_are_not_done_again() {
         ]
     );
     assert_eq!(outcomes[3], Outcome::Finished);
-    assert_eq!(lab.starts(), 4);
+    assert_eq!(scripted.starts(), 4);
 }
 
 #[test]
@@ -273,13 +247,15 @@ fn a_worker_gets_its_request_its_threads_and_an_open_input() {
         [ "$OMP_NUM_THREADS $MKL_NUM_THREADS $OMP_WAIT_POLICY" = "1 1 passive" ] || exit 8
         timeout 0.2 cat; [ $? = 124 ] || exit 7
         cat $events"#;
-    assert_eq!(Lab::new(script).outcome(), Outcome::Finished);
+    assert_eq!(ScriptedSweep::new(script).outcome(), Outcome::Finished);
 }
 
 #[test]
 fn a_crash_is_a_failure_with_its_signal_and_last_words() {
-    let lab = Lab::new("head -n 1 $events; echo 'corrupted size vs. prev_size' >&2; kill -SEGV $$");
-    let failure = lab.failure();
+    let scripted = ScriptedSweep::new(
+        "head -n 1 $events; echo 'corrupted size vs. prev_size' >&2; kill -SEGV $$",
+    );
+    let failure = scripted.failure();
     insta::with_settings!({filters => vec![(r"/\S+/genair-artefacts/[0-9a-f]{16}/", "[run]/")]}, {
         insta::assert_json_snapshot!(failure, @r#"
         {
@@ -290,12 +266,12 @@ fn a_crash_is_a_failure_with_its_signal_and_last_words() {
         }
         "#);
     });
-    assert_eq!(lab.state(), RunState::Failed);
+    assert_eq!(scripted.state(), RunState::Failed);
 }
 
 #[test]
 fn a_killed_worker_may_have_run_out_of_memory() {
-    let failure = Lab::new("kill -KILL $$").failure();
+    let failure = ScriptedSweep::new("kill -KILL $$").failure();
     insta::assert_json_snapshot!(failure, @r#"
     {
       "kind": "worker-died",
@@ -308,7 +284,7 @@ fn a_killed_worker_may_have_run_out_of_memory() {
 
 #[test]
 fn ending_without_a_word_is_a_failure() {
-    let failure = Lab::new("exit 3").failure();
+    let failure = ScriptedSweep::new("exit 3").failure();
     assert_eq!(
         failure.message,
         "the worker ended with exit code 3 without a result; it said nothing"
@@ -318,7 +294,7 @@ fn ending_without_a_word_is_a_failure() {
 #[test]
 fn output_that_is_no_event_ends_the_worker() {
     let begin = Instant::now();
-    let failure = Lab::new("echo hello world; exec sleep 600").failure();
+    let failure = ScriptedSweep::new("echo hello world; exec sleep 600").failure();
     insta::assert_json_snapshot!(failure, @r#"
     {
       "kind": "internal",
@@ -332,13 +308,13 @@ fn output_that_is_no_event_ends_the_worker() {
 
 #[test]
 fn bytes_that_are_no_text_end_the_worker() {
-    let failure = Lab::new(r"printf '\377\376\n'; exec sleep 600").failure();
+    let failure = ScriptedSweep::new(r"printf '\377\376\n'; exec sleep 600").failure();
     assert!(failure.message.contains("valid UTF-8"), "{failure:?}");
 }
 
 #[test]
 fn results_without_numbers_are_none() {
-    let failure = Lab::new("head -n 1 $events; tail -n 1 $events").failure();
+    let failure = ScriptedSweep::new("head -n 1 $events; tail -n 1 $events").failure();
     assert!(
         failure.message.contains("without a single result"),
         "{failure:?}"
@@ -347,72 +323,72 @@ fn results_without_numbers_are_none() {
 
 #[test]
 fn a_trainer_that_is_gone_fails_the_run() {
-    let lab = Lab::new("");
-    std::fs::remove_file(lab.trainer.path()).unwrap();
-    let failure = lab.failure();
+    let scripted = ScriptedSweep::new("");
+    std::fs::remove_file(scripted.trainer.path()).unwrap();
+    let failure = scripted.failure();
     assert!(failure.message.starts_with("cannot start "), "{failure:?}");
 }
 
 #[test]
 fn failed_runs_are_tried_again_only_on_request() {
     let failed = r#"{"event":"failed","kind":"non-finite","phase":"training","message":"loss became NaN","hint":null}"#;
-    let lab = Lab::new(&format!("echo x >> $here/starts\necho '{failed}'\nexit 1"));
-    assert_eq!(lab.failure().message, "loss became NaN");
-    let again = lab.outcome();
+    let scripted = ScriptedSweep::new(&format!("echo x >> $here/starts\necho '{failed}'\nexit 1"));
+    assert_eq!(scripted.failure().message, "loss became NaN");
+    let again = scripted.outcome();
     assert!(
         matches!(&again, Outcome::FailedBefore(failure) if failure.message == "loss became NaN"),
         "{again:?}"
     );
-    let retried = lab.sweep(1, FailedRuns::Retry, &Interrupt::default());
+    let retried = scripted.sweep(1, FailedRuns::Retry, &Interrupt::default());
     assert!(matches!(retried.runs[0].2, Outcome::Failed(_)));
     assert_eq!(retried.failed().count(), 1);
-    assert_eq!(lab.starts(), 2);
+    assert_eq!(scripted.starts(), 2);
 }
 
 /// Sweeps three runs, two at once, asks to stop `times` times once both are at work, and says how
 /// long it took from then on.
-fn interrupted(lab: &Lab, times: usize) -> (SweepReport, Duration) {
+fn interrupted(scripted: &ScriptedSweep, times: usize) -> (SweepReport, Duration) {
     let interrupt = Interrupt::default();
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| {
-            while lab.starts() < 2 {
+            while scripted.starts() < 2 {
                 std::thread::sleep(Duration::from_millis(10));
             }
             (0..times).for_each(|_| interrupt.request());
             Instant::now()
         });
-        let report = lab.sweep(3, FailedRuns::Keep, &interrupt);
+        let report = scripted.sweep(3, FailedRuns::Keep, &interrupt);
         (report, asked.join().unwrap().elapsed())
     })
 }
 
 #[test]
 fn a_stop_ends_workers_by_closing_their_input() {
-    let lab = Lab::new(
+    let scripted = ScriptedSweep::new(
         "echo x >> $here/starts\nhead -n 1 $events\ncat > /dev/null\necho ended >> $here/ended",
     );
-    let (report, took) = interrupted(&lab, 1);
+    let (report, took) = interrupted(&scripted, 1);
     assert_eq!((report.left(), report.interrupted), (3, true));
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert_eq!(
-        std::fs::read_to_string(lab.folder.path().join("ended"))
+        std::fs::read_to_string(scripted.folder.path().join("ended"))
             .unwrap()
             .lines()
             .count(),
         2
     );
-    assert_eq!(lab.state(), RunState::Pending);
-    let mut store = Store::open_read_only(lab.database()).unwrap();
+    assert_eq!(scripted.state(), RunState::Pending);
+    let mut store = Store::open_read_only(scripted.database()).unwrap();
     assert_eq!(store.query("SELECT * FROM owners").unwrap().rows.len(), 0);
 }
 
 /// What is left when a sweep is stopped is neither what another process has done meanwhile nor what failed before.
 #[test]
 fn what_is_done_elsewhere_is_not_left() {
-    let lab = Lab::new("echo x >> $here/starts\nhead -n 1 $events\ncat > /dev/null");
+    let scripted = ScriptedSweep::new("echo x >> $here/starts\nhead -n 1 $events\ncat > /dev/null");
     let interrupt = Interrupt::default();
     let elsewhere = || {
-        while lab.starts() < 2 {
+        while scripted.starts() < 2 {
             std::thread::sleep(Duration::from_millis(10));
         }
         let owner = Owner::this_process(CodeRevision {
@@ -420,7 +396,7 @@ fn what_is_done_elsewhere_is_not_left() {
             dirty: false,
             diff: None,
         });
-        let mut store = Store::open(lab.database()).unwrap();
+        let mut store = Store::open(scripted.database()).unwrap();
         let failed = RunEvent::Failed(RunFailure {
             kind: FailureKind::NonFinite,
             phase: RunPhase::Training,
@@ -437,7 +413,7 @@ fn what_is_done_elsewhere_is_not_left() {
     };
     let report = std::thread::scope(|scope| {
         scope.spawn(elsewhere);
-        lab.sweep(5, FailedRuns::Keep, &interrupt)
+        scripted.sweep(5, FailedRuns::Keep, &interrupt)
     });
     assert_eq!((report.left(), report.failed().count()), (3, 1));
     assert_eq!(report.runs[2].2, Outcome::FinishedBefore);
@@ -446,19 +422,20 @@ fn what_is_done_elsewhere_is_not_left() {
 #[test]
 fn what_a_stopped_worker_complains_about_is_no_failure() {
     let failed = r#"{"event":"failed","kind":"internal","phase":"training","message":"torn down","hint":null}"#;
-    let lab = Lab::new(&format!(
+    let scripted = ScriptedSweep::new(&format!(
         "echo x >> $here/starts\ncat > /dev/null\necho '{failed}'\nkill -SEGV $$"
     ));
-    let (report, _) = interrupted(&lab, 1);
+    let (report, _) = interrupted(&scripted, 1);
     assert_eq!((report.left(), report.failed().count()), (3, 0));
-    assert_eq!(lab.state(), RunState::Pending);
+    assert_eq!(scripted.state(), RunState::Pending);
 }
 
 #[test]
 fn a_second_stop_kills_workers_that_do_not_listen() {
-    let lab = Lab::new("trap '' TERM INT\necho x >> $here/starts\nwhile :; do sleep 1; done");
-    let (report, took) = interrupted(&lab, 2);
+    let scripted =
+        ScriptedSweep::new("trap '' TERM INT\necho x >> $here/starts\nwhile :; do sleep 1; done");
+    let (report, took) = interrupted(&scripted, 2);
     assert_eq!(report.left(), 3);
     assert!(took < Duration::from_secs(4), "{took:?}");
-    assert_eq!(lab.state(), RunState::Pending);
+    assert_eq!(scripted.state(), RunState::Pending);
 }

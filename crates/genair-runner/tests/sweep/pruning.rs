@@ -46,13 +46,13 @@ fn outcomes(report: SweepReport) -> Vec<Outcome> {
     outcomes.map(|(_, _, outcome)| outcome).collect()
 }
 
-fn sweep_one_by_one(lab: &Lab, plan: &Plan) -> Vec<Outcome> {
-    outcomes(lab.execute(plan, &Interrupt::default(), |how| how.jobs = 1))
+fn sweep_one_by_one(scripted: &ScriptedSweep, plan: &Plan) -> Vec<Outcome> {
+    outcomes(scripted.execute(plan, &Interrupt::default(), |how| how.jobs = 1))
 }
 
 /// How the workers of runs came one after another, by variant.
-fn starts(lab: &Lab) -> Vec<String> {
-    let told = std::fs::read_to_string(lab.folder.path().join("told")).unwrap();
+fn starts(scripted: &ScriptedSweep) -> Vec<String> {
+    let told = std::fs::read_to_string(scripted.folder.path().join("told")).unwrap();
     let begins = told.lines().filter_map(|line| line.strip_suffix(" 1"));
     begins.map(str::to_owned).collect()
 }
@@ -61,23 +61,23 @@ fn starts(lab: &Lab) -> Vec<String> {
 /// RecBole #1819: ASHA was wired, but metrics came only at the end of each run.
 #[test]
 fn hydra_1954_recbole_1819_hopeless_runs_are_stopped_while_they_train() {
-    let lab = Lab::new(TRAINS);
+    let scripted = ScriptedSweep::new(TRAINS);
     let plan = variants(&["made"], 3, ASHA);
     let pruned = Outcome::Pruned { epoch: 2 };
     let expected = [Outcome::Finished, pruned.clone(), pruned];
-    assert_eq!(sweep_one_by_one(&lab, &plan), expected);
+    assert_eq!(sweep_one_by_one(&scripted, &plan), expected);
     assert_eq!(
-        starts(&lab),
+        starts(&scripted),
         ["1", "2", "3", "1"],
         "the best third goes on as soon as it is known"
     );
-    let told = std::fs::read_to_string(lab.folder.path().join("told")).unwrap();
+    let told = std::fs::read_to_string(scripted.folder.path().join("told")).unwrap();
     assert!(
         told.contains("1 6") && !told.contains("2 6"),
         "its worker was ended: {told}"
     );
     insta::assert_snapshot!(
-        lab.lines("SELECT concat_ws(' ', run_id, rule, rung, epoch, value, coalesce(threshold, '-'), compared, pruned, continued)
+        scripted.lines("SELECT concat_ws(' ', run_id, rule, rung, epoch, value, coalesce(threshold, '-'), compared, pruned, continued)
             FROM prune_decisions ORDER BY run_id, rung"),
         @r"
     1 asha 0 2 0.82 - 0 1 promoted
@@ -86,7 +86,7 @@ fn hydra_1954_recbole_1819_hopeless_runs_are_stopped_while_they_train() {
     "
     );
     assert_eq!(
-        lab.lines("SELECT state || ' ' || pruned_at_epoch || ' ' || (SELECT count(*) FROM epochs WHERE epochs.run_id = runs.run_id) FROM runs WHERE state = 'pruned'"),
+        scripted.lines("SELECT state || ' ' || pruned_at_epoch || ' ' || (SELECT count(*) FROM epochs WHERE epochs.run_id = runs.run_id) FROM runs WHERE state = 'pruned'"),
         "pruned 2 2\npruned 2 2",
         "its epochs stay, and none after the judgement"
     );
@@ -97,8 +97,8 @@ fn hydra_1954_recbole_1819_hopeless_runs_are_stopped_while_they_train() {
         Outcome::PrunedBefore,
         Outcome::PrunedBefore,
     ];
-    assert_eq!(sweep_one_by_one(&lab, &plan), before);
-    let report = lab.execute(&plan, &Interrupt::default(), |how| {
+    assert_eq!(sweep_one_by_one(&scripted, &plan), before);
+    let report = scripted.execute(&plan, &Interrupt::default(), |how| {
         how.continue_pruned = true
     });
     let expected = [
@@ -108,53 +108,53 @@ fn hydra_1954_recbole_1819_hopeless_runs_are_stopped_while_they_train() {
     ];
     assert_eq!(outcomes(report), expected);
     assert_eq!(
-        lab.lines("SELECT group_concat(continued, ' ') FROM prune_decisions"),
+        scripted.lines("SELECT group_concat(continued, ' ') FROM prune_decisions"),
         "promoted asked asked"
     );
 }
 
 #[test]
 fn a_run_goes_on_rung_by_rung_before_new_ones_begin() {
-    let lab = Lab::new(TRAINS);
+    let scripted = ScriptedSweep::new(TRAINS);
     let plan = variants(&["made"], 4, Rule::Asha { reduction: 2 });
     let pruned = |epoch| Outcome::Pruned { epoch };
     let expected = [Outcome::Finished, pruned(4), pruned(2), pruned(2)];
-    assert_eq!(sweep_one_by_one(&lab, &plan), expected);
-    assert_eq!(starts(&lab), ["1", "2", "1", "3", "4", "2", "1"]);
+    assert_eq!(sweep_one_by_one(&scripted, &plan), expected);
+    assert_eq!(starts(&scripted), ["1", "2", "1", "3", "4", "2", "1"]);
     assert_eq!(
-        lab.lines("SELECT attempts || '' FROM runs ORDER BY run_id"),
+        scripted.lines("SELECT attempts || '' FROM runs ORDER BY run_id"),
         "3\n2\n1\n1"
     );
 }
 
 #[test]
 fn several_workers_come_to_the_same_rungs() {
-    let lab = Lab::new(TRAINS);
+    let scripted = ScriptedSweep::new(TRAINS);
     let plan = variants(&["made"], 6, ASHA);
-    let report = lab.execute(&plan, &Interrupt::default(), |how| how.jobs = 3);
+    let report = scripted.execute(&plan, &Interrupt::default(), |how| how.jobs = 3);
     let outcomes = outcomes(report);
     let finished = outcomes.iter().filter(|own| **own == Outcome::Finished);
     assert!(finished.count() >= 2, "two of six: {outcomes:?}");
     assert_eq!(outcomes[0], Outcome::Finished, "the best is one of them");
     let waiting = "SELECT count(*) || '' FROM runs WHERE state NOT IN ('finished', 'pruned')";
-    assert_eq!(lab.lines(waiting), "0");
+    assert_eq!(scripted.lines(waiting), "0");
 }
 
 /// A sweep that was killed after it had judged a run and before it stopped it, and one killed before the
 /// run that was to go on did.
 #[test]
 fn judgements_hold_for_who_comes_after_a_kill() {
-    let lab = Lab::new(TRAINS);
+    let scripted = ScriptedSweep::new(TRAINS);
     let plan = variants(&["made"], 3, ASHA);
     let stopped = Interrupt::default();
     stopped.request();
-    lab.execute(&plan, &stopped, |_| {});
+    scripted.execute(&plan, &stopped, |_| {});
     let owner = Owner::this_process(CodeRevision {
         revision: "4b825dc".to_owned(),
         dirty: false,
         diff: None,
     });
-    let mut store = Store::open(lab.database()).unwrap();
+    let mut store = Store::open(scripted.database()).unwrap();
     for (run, value, threshold) in [(1, 0.82, None), (2, 0.72, None), (3, 0.62, Some(0.82))] {
         let run = RunId(run);
         let decision = PruneDecision {
@@ -180,14 +180,14 @@ fn judgements_hold_for_who_comes_after_a_kill() {
         Outcome::PrunedBefore,
         Outcome::Pruned { epoch: 2 },
     ];
-    assert_eq!(sweep_one_by_one(&lab, &plan), expected);
-    assert_eq!(starts(&lab), ["1", "3"]);
+    assert_eq!(sweep_one_by_one(&scripted, &plan), expected);
+    assert_eq!(starts(&scripted), ["1", "3"]);
 }
 
 #[test]
 fn datasets_are_never_compared() {
-    let lab = Lab::new(TRAINS);
-    let outcomes = sweep_one_by_one(&lab, &variants(&["one", "other"], 2, ASHA));
+    let scripted = ScriptedSweep::new(TRAINS);
+    let outcomes = sweep_one_by_one(&scripted, &variants(&["one", "other"], 2, ASHA));
     let pruned = Outcome::Pruned { epoch: 2 };
     let expected = [Outcome::Finished, pruned.clone(), Outcome::Finished, pruned];
     assert_eq!(
@@ -198,15 +198,15 @@ fn datasets_are_never_compared() {
 
 #[test]
 fn the_median_rule_stops_what_is_worse_than_most() {
-    let lab = Lab::new(TRAINS);
+    let scripted = ScriptedSweep::new(TRAINS);
     let plan = variants(&["made"], 4, Rule::Median { min_runs: 2 });
-    let outcomes = sweep_one_by_one(&lab, &plan);
+    let outcomes = sweep_one_by_one(&scripted, &plan);
     assert_eq!(outcomes[..2], [Outcome::Finished, Outcome::Finished]);
     assert_eq!(
         outcomes[2..],
         [Outcome::Pruned { epoch: 2 }, Outcome::Pruned { epoch: 2 }]
     );
-    let mut store = Store::open_read_only(lab.database()).unwrap();
+    let mut store = Store::open_read_only(scripted.database()).unwrap();
     let identities: Vec<String> = plan
         .sweep
         .runs

@@ -14,10 +14,10 @@ const REFUSALS: [&str; 2] = [
 fn a_refused_worker_is_started_again_and_no_failure_is_recorded() {
     for refusal in REFUSALS {
         // The first two, which are at once.
-        let lab = Lab::new(&format!(
+        let scripted = ScriptedSweep::new(&format!(
             "echo x >> $here/starts\n[ $(wc -l < $here/starts) -gt 2 ] && exec cat $events\n{refusal}"
         ));
-        let report = lab.sweep(3, FailedRuns::Keep, &Interrupt::default());
+        let report = scripted.sweep(3, FailedRuns::Keep, &Interrupt::default());
         let all = report.runs.iter();
         assert_eq!(
             all.filter(|(_, _, outcome)| *outcome == Outcome::Finished)
@@ -25,8 +25,8 @@ fn a_refused_worker_is_started_again_and_no_failure_is_recorded() {
             3,
             "{report:?}"
         );
-        assert_eq!(lab.starts(), 5);
-        let mut store = Store::open_read_only(lab.database()).unwrap();
+        assert_eq!(scripted.starts(), 5);
+        let mut store = Store::open_read_only(scripted.database()).unwrap();
         let failures = store
             .query("SELECT 1 FROM runs WHERE failure_kind IS NOT NULL")
             .unwrap();
@@ -37,12 +37,12 @@ fn a_refused_worker_is_started_again_and_no_failure_is_recorded() {
 #[test]
 fn where_no_worker_starts_the_sweep_says_so_and_leaves_its_runs_open() {
     for refusal in REFUSALS {
-        let lab = Lab::new(&format!("echo x >> $here/starts\n{refusal}"));
-        let store = Store::open(lab.database()).unwrap();
-        let installation = Installation::new(lab.folder.path().join("cache"));
+        let scripted = ScriptedSweep::new(&format!("echo x >> $here/starts\n{refusal}"));
+        let store = Store::open(scripted.database()).unwrap();
+        let installation = Installation::new(scripted.folder.path().join("cache"));
         let how = Execution {
             installation: &installation,
-            trainer: &lab.trainer,
+            trainer: &scripted.trainer,
             jobs: 2,
             failed: FailedRuns::Retry,
             continue_pruned: false,
@@ -53,7 +53,7 @@ fn where_no_worker_starts_the_sweep_says_so_and_leaves_its_runs_open() {
         let error = sweep(&plan(3), store, &how).unwrap_err();
         assert!(matches!(error, SweepError::Refused { .. }), "{error}");
         assert!(error.to_string().contains("`ulimit -u`"), "{error}");
-        assert_eq!(lab.state(), RunState::Pending);
-        assert!(lab.starts() < 12, "it gives up: {}", lab.starts());
+        assert_eq!(scripted.state(), RunState::Pending);
+        assert!(scripted.starts() < 12, "it gives up: {}", scripted.starts());
     }
 }

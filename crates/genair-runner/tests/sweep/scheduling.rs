@@ -12,7 +12,7 @@ const NUMBER: &str = r#"n=$(sed -n 's/.*"seed": \([0-9]*\).*/\1/p' "$2" | tail -
 /// Hydra #3091: the next batch of runs did not start before the last run of the one before had ended.
 #[test]
 fn hydra_3091_a_slow_run_blocks_no_worker() {
-    let lab = Lab::new(&format!(
+    let scripted = ScriptedSweep::new(&format!(
         r#"{NUMBER}
         echo $n >> $here/starts
         # The first run does not end before all the others were started.
@@ -22,19 +22,19 @@ fn hydra_3091_a_slow_run_blocks_no_worker() {
         done
         exit 3"#
     ));
-    let report = lab.sweep(5, FailedRuns::Keep, &Interrupt::default());
+    let report = scripted.sweep(5, FailedRuns::Keep, &Interrupt::default());
     assert_eq!(outcomes(&report), [&Outcome::Finished; 5]);
 }
 
 #[test]
 fn runs_go_by_their_priority() {
-    let lab = Lab::new(&format!("{NUMBER}\necho $n >> $here/starts\ncat $events"));
+    let scripted = ScriptedSweep::new(&format!("{NUMBER}\necho $n >> $here/starts\ncat $events"));
     let mut plan = plan(4);
     for (run, priority) in plan.sweep.runs.iter_mut().zip([2, 0, 1, 0]) {
         run.priority = priority;
     }
-    lab.execute(&plan, &Interrupt::default(), |how| how.jobs = 1);
-    let starts = std::fs::read_to_string(lab.folder.path().join("starts")).unwrap();
+    scripted.execute(&plan, &Interrupt::default(), |how| how.jobs = 1);
+    let starts = std::fs::read_to_string(scripted.folder.path().join("starts")).unwrap();
     assert_eq!(starts, "2\n4\n3\n1\n");
 }
 
@@ -42,10 +42,10 @@ fn runs_go_by_their_priority() {
 fn a_failure_stops_the_rest_only_if_asked_to() {
     let script = format!("{NUMBER}\n[ $n != 2 ] || exit 3\ncat $events");
     for (in_spec, on_request) in [(true, false), (false, true)] {
-        let lab = Lab::new(&script);
+        let scripted = ScriptedSweep::new(&script);
         let mut plan = plan(4);
         plan.sweep.schedule.fail_fast = in_spec;
-        let report = lab.execute(&plan, &Interrupt::default(), |how| {
+        let report = scripted.execute(&plan, &Interrupt::default(), |how| {
             how.fail_fast = on_request;
             how.jobs = 1;
         });
@@ -54,7 +54,7 @@ fn a_failure_stops_the_rest_only_if_asked_to() {
         assert!(matches!(found[1], Outcome::Failed(_)), "{found:?}");
         assert_eq!(found[2..], [&Outcome::Left; 2]);
         assert!(report.failed_fast && !report.interrupted);
-        let went_on = lab.sweep(4, FailedRuns::Keep, &Interrupt::default());
+        let went_on = scripted.sweep(4, FailedRuns::Keep, &Interrupt::default());
         assert_eq!(outcomes(&went_on)[2..], [&Outcome::Finished; 2]);
         assert!(!went_on.failed_fast);
     }
@@ -62,11 +62,11 @@ fn a_failure_stops_the_rest_only_if_asked_to() {
 
 #[test]
 fn a_worker_that_takes_too_long_is_ended() {
-    let lab = Lab::new("head -n 1 $events\nexec sleep 600");
+    let scripted = ScriptedSweep::new("head -n 1 $events\nexec sleep 600");
     let mut plan = plan(1);
     plan.sweep.schedule.time_limit = Some(Duration::from_millis(1500));
     let begin = Instant::now();
-    let report = lab.execute(&plan, &Interrupt::default(), |_| {});
+    let report = scripted.execute(&plan, &Interrupt::default(), |_| {});
     assert!(begin.elapsed() < Duration::from_secs(60));
     let Outcome::Failed(failure) = outcomes(&report)[0] else {
         panic!("{report:?}")
@@ -84,11 +84,12 @@ fn a_worker_that_takes_too_long_is_ended() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_worker_that_takes_too_much_memory_is_ended() {
-    let lab = Lab::new("x=$(head -c 50000000 /dev/zero | tr '\\0' a)\nsleep 600\necho $x");
+    let scripted =
+        ScriptedSweep::new("x=$(head -c 50000000 /dev/zero | tr '\\0' a)\nsleep 600\necho $x");
     let mut plan = plan(1);
     plan.sweep.schedule.memory_limit = Some(20 << 20);
     let begin = Instant::now();
-    let report = lab.execute(&plan, &Interrupt::default(), |_| {});
+    let report = scripted.execute(&plan, &Interrupt::default(), |_| {});
     assert!(begin.elapsed() < Duration::from_secs(60));
     let Outcome::Failed(failure) = outcomes(&report)[0] else {
         panic!("{report:?}")
@@ -110,9 +111,9 @@ fn a_worker_that_takes_too_much_memory_is_ended() {
 fn optuna_566_a_run_that_its_parameters_fail_is_not_tried_again() {
     let failed =
         r#"{"event":"failed","kind":"invalid-spec","phase":"building","message":"no","hint":null}"#;
-    let lab = Lab::new(&format!("echo x >> $here/starts\necho '{failed}'\nexit 1"));
+    let scripted = ScriptedSweep::new(&format!("echo x >> $here/starts\necho '{failed}'\nexit 1"));
     for _ in 0..2 {
-        lab.sweep(1, FailedRuns::Keep, &Interrupt::default());
+        scripted.sweep(1, FailedRuns::Keep, &Interrupt::default());
     }
-    assert_eq!(lab.starts(), 1);
+    assert_eq!(scripted.starts(), 1);
 }

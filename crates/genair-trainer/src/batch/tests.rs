@@ -47,6 +47,7 @@ fn spec(negatives: usize) -> TrainSpec {
 fn epoch(dataset: &Dataset, trains_on: TrainsOn, epoch: usize) -> Vec<TrainingBatch> {
     let mut batches = Batches::new(dataset, &capabilities(trains_on), &spec(2), Streams::new(9));
     batches.start_epoch(epoch);
+    assert!(batches.steps() > 0);
     (0..batches.steps())
         .map(|step| batches.batch(epoch, step))
         .collect()
