@@ -89,7 +89,7 @@ bench *ARGS: setup
 
 # Events a second of 8 workers into one database while a reader (sqlite3, where there is one) has it open
 bench-load: build
-    @cargo test --release --workspace --test cli database_is_locked -- --nocapture
+    @cargo test --release --workspace --test cli --test store database_is_locked -- --nocapture
 
 # The calibration loss beside its quadratic form and the published algorithm, in torch
 bench-calibration: build
