@@ -90,7 +90,7 @@ bench *ARGS: setup
 
 # Measure the events per second of 8 workers and one database, while a reader has the database open
 bench-load: build
-    @cargo test --release --workspace --test stress database_is_locked -- --nocapture
+    @cargo test --release --workspace --test stress --test store database_is_locked -- --nocapture
 
 # Measure the calibration loss beside its quadratic form and the published algorithm in torch
 bench-calibration: build

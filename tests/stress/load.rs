@@ -1,5 +1,5 @@
-//! Eight workers that say as much as they can, one writer, and a reader that has the database open all the
-//! while.
+//! Eight workers that say as much as they can, one process that writes, and a reader that has the database open
+//! all the while.
 
 #![expect(
     clippy::unwrap_used,

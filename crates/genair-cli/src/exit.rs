@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use genair_runner::{SweepError, WriterGone};
+use genair_runner::SweepError;
 use genair_spec::SpecError;
 
 use crate::output::message;
@@ -50,9 +50,6 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
     };
     // Without a stderr there is nobody to tell.
     let _ = io::stderr().write_all(message(text).as_bytes());
-    let bug = matches!(
-        error.downcast_ref(),
-        Some(SweepError::Writer(WriterGone) | SweepError::Json { .. })
-    );
+    let bug = matches!(error.downcast_ref(), Some(SweepError::Json { .. }));
     if bug { Exit::Bug } else { Exit::BadInput }
 }

@@ -7,7 +7,6 @@
 //! anything: a run is judged by what is known at the moment. No run's numbers depend on it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use genair_protocol::DatasetSpec;
 use genair_store::{Continued, Owner, PruneDecision, RunId, RunState, Standing, Store, StoreError};
@@ -159,7 +158,7 @@ fn group(pruning: &Pruning, run: &PlannedRun) -> String {
 }
 /// Judges the runs of one sweep.
 pub(crate) struct Pruner {
-    groups: Vec<Arc<Group>>,
+    groups: Vec<Group>,
     /// The group of each run, and its place in it.
     places: HashMap<RunId, (usize, usize)>,
 }
@@ -187,9 +186,6 @@ pub(crate) struct Promoted {
     pub(crate) rung: u64,
 }
 
-/// A question to the thread that has the database.
-pub(crate) type Question<T> = Box<dyn FnOnce(&mut Store) -> Result<T, StoreError> + Send>;
-
 impl Pruner {
     /// Of the runs of a sweep, in the order of its plan.
     pub(crate) fn new<'r>(
@@ -208,7 +204,7 @@ impl Pruner {
         let rule = pruning.rule;
         let groups: Vec<_> = groups
             .into_values()
-            .map(|members| Arc::new(Group { rule, members }))
+            .map(|members| Group { rule, members })
             .collect();
         let mut places = HashMap::new();
         for (at, group) in groups.iter().enumerate() {
@@ -218,42 +214,46 @@ impl Pruner {
         Self { groups, places }
     }
 
-    /// What judges a run after the validation of `epoch` and says whether it is to be stopped; none if this is
-    /// no epoch to judge it at. What it decides is recorded.
-    pub(crate) fn judgement(
+    /// Judges a run after the validation of `epoch`, and records the decision. Returns whether the run is to be
+    /// stopped; `None` if the rule does not judge it at this epoch.
+    pub(crate) fn judge(
         &self,
+        store: &mut Store,
+        owner: &Owner,
         number: RunId,
         epoch: usize,
-        owner: Owner,
-    ) -> Option<Question<bool>> {
-        let &(group, place) = self.places.get(&number)?;
-        let group = Arc::clone(&self.groups[group]);
-        let epoch = epoch as u64;
-        let rung = group.rule.rung(group.members[place].cadence, epoch)?;
-        Some(Box::new(move |store| {
-            group.judge(store, &owner, number, rung, epoch)
-        }))
+    ) -> Result<Option<bool>, StoreError> {
+        let Some(&(group, place)) = self.places.get(&number) else {
+            return Ok(None);
+        };
+        let (group, epoch) = (&self.groups[group], epoch as u64);
+        let rung = group.rule.rung(group.members[place].cadence, epoch);
+        rung.map(|rung| group.judge(store, owner, number, rung, epoch))
+            .transpose()
     }
 
-    /// What has those of a run's group go on that have come to be among the best of their rung.
-    pub(crate) fn promotion(&self, number: RunId) -> Option<Question<Vec<Promoted>>> {
-        let group = Arc::clone(&self.groups[self.places.get(&number)?.0]);
-        Some(Box::new(move |store| group.promote(store)))
+    /// Promotes the runs of this run's group that are among the best of their rung by now.
+    pub(crate) fn promote(
+        &self,
+        store: &mut Store,
+        number: RunId,
+    ) -> Result<Vec<Promoted>, StoreError> {
+        match self.places.get(&number) {
+            Some(&(group, _)) => self.groups[group].promote(store),
+            None => Ok(Vec::new()),
+        }
     }
 
-    /// The same of all groups.
+    /// As [`Self::promote`], in all groups.
     pub(crate) fn promote_all(&self, store: &mut Store) -> Result<Vec<Promoted>, StoreError> {
         let promoted = self.groups.iter().map(|group| group.promote(store));
         Ok(promoted.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
-    /// What has the best of each group go on where all were stopped.
-    pub(crate) fn rescue(&self) -> Question<Vec<Promoted>> {
-        let groups = self.groups.clone();
-        Box::new(move |store| {
-            let rescued = groups.iter().map(|group| group.rescue(store));
-            Ok(rescued.collect::<Result<Vec<_>, _>>()?.concat())
-        })
+    /// Promotes the best run of each group of which all runs were stopped.
+    pub(crate) fn rescue(&self, store: &mut Store) -> Result<Vec<Promoted>, StoreError> {
+        let rescued = self.groups.iter().map(|group| group.rescue(store));
+        Ok(rescued.collect::<Result<Vec<_>, _>>()?.concat())
     }
 }
 

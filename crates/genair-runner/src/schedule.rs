@@ -10,9 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use genair_archetype::Installation;
 use genair_protocol::RESULTS_VERSION;
-use genair_store::{
-    Continued, FailedRuns, NewRun, Owner, Registered, RunId, RunState, Store, StoreError,
-};
+use genair_store::{Continued, FailedRuns, NewRun, Owner, Registered, RunId, RunState, Store};
 
 use self::inputs::Input;
 pub use self::outcome::{SweepError, SweepReport};
@@ -24,10 +22,9 @@ use crate::observer::{Notice, Observer, Outcome};
 use crate::plan::{Plan, PlannedRun};
 use crate::prune::Pruner;
 use crate::queue::{Queue, Room};
+use crate::shared_store::SharedStore;
 use crate::trainer::Trainer;
 use genair_spec::Sweep;
-
-use crate::writer::{Writer, WriterGone};
 
 /// How often a run that crashes is tried again before it counts as failed.
 pub const CRASH_RETRIES: usize = 2;
@@ -109,7 +106,7 @@ pub fn sweep(
     if let Some(pruner) = &pruner {
         // What a process that was killed did not come to, or what runs of another sweep have changed.
         pruner.promote_all(&mut store)?;
-        pruner.rescue()(&mut store)?;
+        pruner.rescue(&mut store)?;
     }
     let identities: Vec<String> = plan
         .sweep
@@ -159,73 +156,69 @@ pub fn sweep(
     };
     let model = |stage: usize| plan.stages[stage].model_bytes(how.installation);
     let queue = Queue::new(plan, open, room, store.peak_memory()?, model);
-    std::thread::scope(|scope| {
-        let (writer, handle) = Writer::start(scope, store, owner.clone(), how.interrupt.clone())?;
-        let scheduler = Scheduler {
-            how,
-            plan,
-            artefacts,
-            owner,
-            sweep: id,
-            writer,
-            inputs: Mutex::new(vec![Input::NotMade; plan.stages.len()]),
-            queue,
-            pruner,
-            failed: AtomicBool::new(false),
-            jobs: Mutex::new(jobs),
-            told: Mutex::default(),
+    let store = SharedStore::new(store);
+    let scheduler = Scheduler {
+        how,
+        plan,
+        artefacts,
+        owner: &owner,
+        sweep: id,
+        store: &store,
+        inputs: Mutex::new(vec![Input::NotMade; plan.stages.len()]),
+        queue,
+        pruner,
+        failed: AtomicBool::new(false),
+        jobs: Mutex::new(jobs),
+        told: Mutex::default(),
+    };
+    let outcomes = store.while_beating(&owner, how.interrupt, || scheduler.run_all(&runs, known));
+    let failed_fast = scheduler.fails_fast() && scheduler.failed.load(Ordering::SeqCst);
+    drop(scheduler);
+    let mut store = store.into_inner();
+    let outcomes = confirmed(&mut store, outcomes, &runs);
+    let outcomes = outcomes.map_err(|error| match error {
+        SweepError::Store(error) => store.rescued(error).into(),
+        error => error,
+    })?;
+    let mut ended = Vec::with_capacity(runs.len());
+    let states = store.run_states(&identities)?;
+    for (((number, run), outcome), state) in runs.into_iter().zip(outcomes).zip(states) {
+        let outcome = match (outcome, state) {
+            // Another process may have taken it to its end meanwhile.
+            (Outcome::Left, state) => {
+                ended_before(&mut store, number, state)?.unwrap_or(Outcome::Left)
+            }
+            (outcome, _) => outcome,
         };
-        let outcomes = scheduler.run_all(&runs, known);
-        let failed_fast = scheduler.fails_fast() && scheduler.failed.load(Ordering::SeqCst);
-        drop(scheduler);
-        let (mut store, written) = handle.join().map_err(|_| WriterGone)?;
-        let outcomes = confirmed(&mut store, written, outcomes, &runs);
-        let outcomes = outcomes.map_err(|error| match error {
-            SweepError::Store(error) => store.rescued(error).into(),
-            error => error,
-        })?;
-        let mut ended = Vec::with_capacity(runs.len());
-        let states = store.run_states(&identities)?;
-        for (((number, run), outcome), state) in runs.into_iter().zip(outcomes).zip(states) {
-            let outcome = match (outcome, state) {
-                // Another process may have taken it to its end meanwhile.
-                (Outcome::Left, state) => {
-                    ended_before(&mut store, number, state)?.unwrap_or(Outcome::Left)
-                }
-                (outcome, _) => outcome,
-            };
-            ended.push((number, run.labels.clone(), outcome));
-        }
-        let numbers: Vec<RunId> = ended.iter().map(|(number, ..)| *number).collect();
-        let left_out = store.left_out(id, &numbers)?;
-        if left_out > 0 {
-            tracing::warn!(
-                "{left_out} of these {} runs are not of sweep `{}` any more, since another spec of that name was swept meanwhile; `genair results list --superseded` shows them",
-                numbers.len(),
-                name,
-            );
-        }
-        Ok((
-            store,
-            SweepReport {
-                runs: ended,
-                interrupted: how.interrupt.requested(),
-                failed_fast,
-            },
-        ))
-    })
+        ended.push((number, run.labels.clone(), outcome));
+    }
+    let numbers: Vec<RunId> = ended.iter().map(|(number, ..)| *number).collect();
+    let left_out = store.left_out(id, &numbers)?;
+    if left_out > 0 {
+        tracing::warn!(
+            "{left_out} of these {} runs are not of sweep `{}` any more, since another spec of that name was swept meanwhile; `genair results list --superseded` shows them",
+            numbers.len(),
+            name,
+        );
+    }
+    Ok((
+        store,
+        SweepReport {
+            runs: ended,
+            interrupted: how.interrupt.requested(),
+            failed_fast,
+        },
+    ))
 }
 
 /// The outcomes, once the database's file has been found to have the results that were written to it.
 fn confirmed(
     store: &mut Store,
-    written: Result<(), StoreError>,
     outcomes: Result<Vec<Outcome>, SweepError>,
     runs: &[(RunId, &PlannedRun)],
 ) -> Result<Vec<Outcome>, SweepError> {
     // First, since everything else may follow from it.
     store.still_there()?;
-    written?;
     let outcomes = outcomes?;
     let finished = std::iter::zip(runs, &outcomes)
         .filter(|(_, outcome)| **outcome == Outcome::Finished)

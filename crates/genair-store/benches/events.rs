@@ -1,13 +1,13 @@
-//! Short events of 8 workers into one writer while a reader has the database open.
+//! Short events of 8 threads into one store while a reader has the database open.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]
 
-use std::sync::mpsc::channel;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use genair_protocol::{Labels, RunEvent};
-use genair_store::{CodeRevision, FailedRuns, NewRun, Order, Owner, RunId, Store};
+use genair_store::{CodeRevision, FailedRuns, NewRun, Owner, RunId, Store};
 
 const WORKERS: u64 = 8;
 const EVENTS: usize = 1_250;
@@ -49,13 +49,12 @@ fn claimed_runs(store: &mut Store) -> Vec<RunId> {
 /// Records every event and returns how long that took.
 fn record_all(store: &mut Store, runs: &[RunId]) -> Duration {
     let owner = owner();
-    let (queue, orders) = channel();
+    let store = Mutex::new(store);
     let begin = Instant::now();
     std::thread::scope(|scope| {
         for &run in runs {
-            let (queue, owner) = (queue.clone(), owner.clone());
+            let (store, owner) = (&store, &owner);
             scope.spawn(move || {
-                let mut answers = Vec::with_capacity(EVENTS);
                 for epoch in 1..=EVENTS {
                     let event = RunEvent::Epoch {
                         epoch,
@@ -66,20 +65,9 @@ fn record_all(store: &mut Store, runs: &[RunId]) -> Duration {
                         valid: Some(0.1),
                         best: false,
                     };
-                    let owner = owner.clone();
-                    let (order, answer) =
-                        Order::new(move |store| store.record(run, &owner, &event));
-                    queue.send(order).unwrap();
-                    answers.push(answer);
-                }
-                for answer in answers {
-                    answer.recv().unwrap().unwrap();
+                    store.lock().unwrap().record(run, owner, &event).unwrap();
                 }
             });
-        }
-        drop(queue);
-        while let Ok(first) = orders.recv() {
-            store.carry_out(first, &orders);
         }
     });
     begin.elapsed()

@@ -1,7 +1,6 @@
 //! Opening a database: pragmas, the schema, and what a file must be to be taken for ours.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
@@ -33,16 +32,6 @@ pub struct Store {
     opened: Option<FileIdentity>,
     runtime: Runtime,
     connection: SqliteConnection,
-    batch: Batch,
-}
-
-/// A transaction over several calls; see `batch.rs`.
-#[derive(Debug)]
-enum Batch {
-    None,
-    Open,
-    /// It cannot be committed any more.
-    Lost(Arc<StoreErrorKind>),
 }
 
 impl Store {
@@ -90,7 +79,6 @@ impl Store {
                 opened: FileIdentity::of(path),
                 runtime,
                 connection,
-                batch: Batch::None,
             }),
             Err(kind) => Err(StoreError {
                 path: path.to_owned(),
@@ -125,8 +113,7 @@ impl Store {
             })
     }
 
-    /// Runs `work` in a write transaction: all of it happens, or none. In a batch it is a part of the
-    /// batch's transaction.
+    /// Runs `work` in a write transaction: all of it happens, or none.
     pub(crate) fn write<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
@@ -147,85 +134,20 @@ impl Store {
         begin: &'static str,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
     ) -> Result<T, StoreError> {
-        let (begin, commit, undo) = match &self.batch {
-            Batch::None => (begin, "COMMIT", ["ROLLBACK"].as_slice()),
-            Batch::Open => (
-                "SAVEPOINT part",
-                "RELEASE part",
-                ["ROLLBACK TO part", "RELEASE part"].as_slice(),
-            ),
-            Batch::Lost(why) => return Err(self.error(StoreErrorKind::BatchLost(Arc::clone(why)))),
-        };
         let connection = &mut self.connection;
         let done = self.runtime.block_on(async {
             execute(connection, begin).await?;
             let done = match work(connection).await {
-                Ok(value) => execute(connection, commit).await.map(|()| value),
+                Ok(value) => execute(connection, "COMMIT").await.map(|()| value),
                 Err(kind) => Err(kind),
             };
             if done.is_err() {
-                for statement in undo {
-                    // In vain where SQLite has undone the transaction already, as on a full disk.
-                    let _ = execute(connection, statement).await;
-                }
+                // In vain where SQLite has undone the transaction already, as on a full disk.
+                let _ = execute(connection, "ROLLBACK").await;
             }
             done
         });
-        done.map_err(|kind| self.failed(kind))
-    }
-
-    /// Runs `work`, which changes something by a single statement, if at all.
-    pub(crate) fn statement<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
-    ) -> Result<T, StoreError> {
-        if let Batch::Lost(why) = &self.batch {
-            return Err(self.error(StoreErrorKind::BatchLost(Arc::clone(why))));
-        }
-        let done = self.runtime.block_on(work(&mut self.connection));
-        done.map_err(|kind| self.failed(kind))
-    }
-
-    /// `kind` as an error of this database; in a batch, some kinds are the end of all of it.
-    fn failed(&mut self, kind: StoreErrorKind) -> StoreError {
-        if matches!(self.batch, Batch::Open) && kind.ends_transactions() {
-            let why = Arc::new(kind);
-            self.batch = Batch::Lost(Arc::clone(&why));
-            return self.error(StoreErrorKind::BatchLost(why));
-        }
-        self.error(kind)
-    }
-
-    /// Opens a batch: until `end_batch`, whatever is written or read is a part of one transaction.
-    pub(crate) fn begin_batch(&mut self) {
-        let begun = self.runtime.block_on(execute(&mut self.connection, WRITE));
-        self.batch = match begun {
-            Ok(()) => Batch::Open,
-            Err(kind) => Batch::Lost(Arc::new(kind)),
-        };
-    }
-
-    /// Commits the batch, or undoes it and says why.
-    pub(crate) fn end_batch(&mut self) -> Result<(), Arc<StoreErrorKind>> {
-        let connection = &mut self.connection;
-        let ended = match std::mem::replace(&mut self.batch, Batch::None) {
-            Batch::None => return Ok(()),
-            Batch::Open => self
-                .runtime
-                .block_on(execute(connection, "COMMIT"))
-                .map_err(Arc::new),
-            Batch::Lost(why) => Err(why),
-        };
-        if ended.is_err() {
-            // In vain where it never began or SQLite has undone it already.
-            let _ = self.runtime.block_on(execute(connection, "ROLLBACK"));
-        }
-        ended
-    }
-
-    /// Whether the batch that is open can still be committed.
-    pub(crate) fn batch_stands(&self) -> bool {
-        matches!(self.batch, Batch::Open)
+        done.map_err(|kind| self.error(kind))
     }
 
     /// `kind`, of this database.
@@ -259,11 +181,12 @@ impl Store {
         done.map_err(|kind| self.error(kind))
     }
 
-    /// Runs `work`, which SQLite refuses to do in a transaction.
-    pub(crate) fn outside_of_transactions(
+    /// Runs `work` without a transaction around it: SQLite refuses to do it in one, or it changes something by a
+    /// single statement, if at all.
+    pub(crate) fn outside_of_transactions<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<(), StoreErrorKind>,
-    ) -> Result<(), StoreError> {
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
+    ) -> Result<T, StoreError> {
         let done = self.runtime.block_on(work(&mut self.connection));
         done.map_err(|kind| self.error(kind))
     }
@@ -423,4 +346,35 @@ fn has_content(path: &Path, suffix: &str) -> bool {
     let mut companion = path.as_os_str().to_owned();
     companion.push(suffix);
     std::fs::metadata(companion).is_ok_and(|file| file.len() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_undoes_the_transaction_and_with_room_the_store_works_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path().join("results.db")).unwrap();
+        let limit_pages = |store: &mut Store, pages: &'static str| {
+            let limit =
+                store.outside_of_transactions(async |connection| execute(connection, pages).await);
+            limit.unwrap();
+        };
+        let names = |store: &mut Store| store.query("SELECT name FROM sweeps").unwrap().rows;
+        limit_pages(&mut store, "PRAGMA max_page_count = 1"); // As many as there are.
+        let error = store.begin_sweep("large", "", &"x".repeat(1_000_000));
+        let error = error.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("the disk is full; free some space and run the same command again")
+        );
+        assert!(matches!(error.kind, StoreErrorKind::DiskFull(_)));
+        assert!(names(&mut store).is_empty(), "nothing of it is left");
+
+        limit_pages(&mut store, "PRAGMA max_page_count = 100000");
+        store.begin_sweep("late", "", "").unwrap();
+        assert_eq!(names(&mut store), [["late"]]);
+    }
 }

@@ -1,7 +1,6 @@
 //! What can go wrong with a results database: the outer error says where, the kind says what.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::RunId;
 
@@ -156,12 +155,6 @@ pub enum StoreErrorKind {
         /// Why there is no copy.
         reason: String,
     },
-    /// Something else in the same transaction failed in a way that undid all of it.
-    #[error(transparent)]
-    BatchLost(Arc<StoreErrorKind>),
-    /// An order that builds on one that failed.
-    #[error("what came before it was not recorded")]
-    ChainBroken,
     /// A backup is to be written where something is.
     #[error("there is such a file already; name one that does not exist")]
     Exists,
@@ -270,7 +263,6 @@ pub(crate) const BUSY_SECONDS: u64 = 60;
 
 /// Primary result codes, <https://www.sqlite.org/rescode.html>.
 pub(crate) const SQLITE_BUSY: i32 = 5;
-const SQLITE_NOMEM: i32 = 7;
 pub(crate) const SQLITE_READONLY: i32 = 8;
 const SQLITE_IOERR: i32 = 10;
 const SQLITE_CORRUPT: i32 = 11;
@@ -285,23 +277,12 @@ pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
 }
 
 impl StoreErrorKind {
-    /// Whether SQLite may have undone the transaction by itself,
-    /// <https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction>.
-    pub(crate) fn ends_transactions(&self) -> bool {
-        match self {
-            Self::DiskFull(_) | Self::Io(_) => true,
-            Self::Sqlite(error) => sqlite_code(error) == Some(SQLITE_NOMEM),
-            _ => false,
-        }
-    }
-
     /// Whether the database that was opened is not there any more, or not whole.
     pub(crate) fn is_lost(&self) -> bool {
-        match self {
-            Self::Deleted | Self::Replaced | Self::Damaged { .. } | Self::NotADatabase(_) => true,
-            Self::BatchLost(kind) => kind.is_lost(),
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Deleted | Self::Replaced | Self::Damaged { .. } | Self::NotADatabase(_)
+        )
     }
 }
 

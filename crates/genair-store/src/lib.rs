@@ -6,7 +6,6 @@
 //! It trains nothing, schedules nothing and prints nothing.
 
 mod backup;
-mod batch;
 mod claim;
 mod connection;
 mod delete;
@@ -32,7 +31,6 @@ mod statement;
 mod watch;
 
 pub use backup::Vacuumed;
-pub use batch::{Chain, Order};
 pub use claim::{Claim, FailedRuns, Failure};
 pub use connection::Store;
 pub use delete::{Deletion, Doomed, DoomedRun};

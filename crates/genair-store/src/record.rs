@@ -23,7 +23,7 @@ impl Store {
         match event {
             // The event there are most of takes one statement, which needs no transaction of its own.
             RunEvent::Epoch { epoch, max_epochs: _, loss, calibration, train_seconds, valid, best } => {
-                self.statement(async |connection| {
+                self.outside_of_transactions(async |connection| {
                     let added = sqlx::query(
                         "INSERT INTO epochs (run_id, epoch, loss, calibration, train_seconds, valid, best)
                          SELECT run_id, ?, ?, ?, ?, ?, ? FROM runs WHERE run_id = ? AND owner = ?",

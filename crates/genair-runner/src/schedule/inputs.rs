@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use genair_archetype::GenerationProgress;
 use genair_protocol::{InputFile, RunFailure};
-use genair_store::{NewStage, Owner, Store, StoreError, SweepId};
+use genair_store::{NewStage, Store};
 
 use super::SweepError;
 use super::threads::{Scheduler, lock};
@@ -54,7 +54,8 @@ impl Scheduler<'_> {
                 stage: stage.name().as_str().to_owned(),
                 dataset: stage.dataset.clone(),
             };
-            self.note(move |store, owner, sweep| store.begin_stage(sweep, owner, &new))?;
+            self.store
+                .with(|store| store.begin_stage(self.sweep, self.owner, &new))?;
         }
         let mut noted: Option<Instant> = None;
         let mut tell = |progress| {
@@ -65,18 +66,17 @@ impl Scheduler<'_> {
             let due = noted.is_none_or(|noted| noted.elapsed() >= NOTED_EVERY);
             if let (Some((done, total)), true) = (counted(&progress), due) {
                 noted = Some(Instant::now());
-                let recipe = recipe.clone();
-                let note = self
-                    .note(move |store, owner, _| store.stage_advanced(owner, &recipe, done, total));
-                if let Err(error) = note {
+                let told =
+                    |store: &mut Store| store.stage_advanced(self.owner, recipe, done, total);
+                if let Err(error) = self.store.with(told) {
                     // Only those who watch miss it; what has to be kept is written elsewhere.
                     tracing::debug!(%error, "a stage's progress could not be noted");
                 }
             }
         };
         let made = prepare(stage, self.how.installation, &mut tell, &|| self.stops());
-        let ended = recipe.clone();
-        self.note(move |store, owner, _| store.end_stage(owner, &ended))?;
+        self.store
+            .with(|store| store.end_stage(self.owner, recipe))?;
         observer.observe(Notice::StageEnded { stage });
         let input = match made {
             Ok(file) => Input::Made(file),
@@ -103,17 +103,6 @@ impl Scheduler<'_> {
         };
         lock(&self.inputs)[at] = input;
         Ok(())
-    }
-
-    /// Writes what concerns a stage to the database.
-    fn note(
-        &self,
-        work: impl FnOnce(&mut Store, &Owner, SweepId) -> Result<(), StoreError> + Send + 'static,
-    ) -> Result<(), SweepError> {
-        let (owner, sweep) = (self.owner.clone(), self.sweep);
-        Ok(self
-            .writer
-            .call(move |store| work(store, &owner, sweep))??)
     }
 
     /// The file of a stage, for a run that [`Self::not_prepared`] has nothing against.

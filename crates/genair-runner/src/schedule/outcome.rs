@@ -6,7 +6,6 @@ use genair_store::{RunId, StoreError};
 
 use crate::observer::Outcome;
 use crate::stage::{StageError, StageName};
-use crate::writer::WriterGone;
 
 /// How a sweep ended: each run of the plan with its number and outcome, in the plan's order.
 #[derive(Clone, Debug)]
@@ -44,9 +43,6 @@ pub enum SweepError {
     /// The database refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A bug in the writer.
-    #[error(transparent)]
-    Writer(#[from] WriterGone),
     /// The system refuses the sweep a thread that it cannot do without.
     #[error("{PROCESS_HINT}")]
     Thread(#[from] NoThread),

@@ -10,7 +10,8 @@ use std::time::Duration;
 use genair_process::PROCESS_HINT;
 use genair_protocol::{FailureKind, ResumeSpec, RunEvent, RunFailure, RunPhase, WorkerRequest};
 use genair_store::{
-    Claim, FailedRuns, InputKind, Owner, OwnerInfo, RunId, StoreError, StoreErrorKind, SweepId,
+    Claim, FailedRuns, InputKind, Owner, OwnerInfo, RunId, Store, StoreError, StoreErrorKind,
+    SweepId,
 };
 
 use super::inputs::Input;
@@ -18,11 +19,10 @@ use super::{CRASH_RETRIES, Execution, SweepError};
 use crate::artefacts;
 use crate::observer::{Notice, Outcome};
 use crate::plan::{Plan, PlannedRun};
-use crate::prune::{self, Promoted, Pruner, Question};
+use crate::prune::{self, Promoted, Pruner};
 use crate::queue::{Job, Queue};
-use crate::recorder::Recorder;
+use crate::shared_store::SharedStore;
 use crate::worker::{Ending, LOG_FILE, Launch, Limits, Next, run_worker};
-use crate::writer::Writer;
 
 /// How often a run in another process's hands is asked about.
 const POLL: Duration = Duration::from_secs(1);
@@ -35,9 +35,9 @@ pub(super) struct Scheduler<'a> {
     pub(super) how: &'a Execution<'a>,
     pub(super) plan: &'a Plan,
     pub(super) artefacts: PathBuf,
-    pub(super) owner: Owner,
+    pub(super) owner: &'a Owner,
     pub(super) sweep: SweepId,
-    pub(super) writer: Writer,
+    pub(super) store: &'a SharedStore,
     /// Outcomes of the plan's stages.
     pub(super) inputs: Mutex<Vec<Input>>,
     pub(super) queue: Queue<'a>,
@@ -192,11 +192,10 @@ impl Scheduler<'_> {
             if self.how.interrupt.requested() {
                 return Ok(Attempt::Done(Outcome::Left));
             }
-            let (owner, failed) = (self.owner.clone(), self.how.failed);
-            match self
-                .writer
-                .call(move |store| store.claim(number, &owner, failed))??
-            {
+            let claim = self
+                .store
+                .with(|store| store.claim(number, self.owner, self.how.failed));
+            match claim? {
                 Claim::HeldBy(owner) => return Ok(Attempt::Held(Some(owner))),
                 Claim::Finished => break Outcome::FinishedBefore,
                 Claim::Failed(failure) => break Outcome::FailedBefore(failure),
@@ -268,16 +267,14 @@ impl Scheduler<'_> {
             (InputKind::Vectors, &request.vectors),
             (InputKind::Associations, &request.associations),
         ] {
-            if let Some(input) = input.clone() {
-                let owner = self.owner.clone();
-                self.writer
-                    .call(move |store| store.record_input(number, &owner, kind, &input))??;
+            if let Some(input) = input {
+                self.store
+                    .with(|store| store.record_input(number, self.owner, kind, input))?;
             }
         }
         self.how
             .observer
             .observe(Notice::RunStarted { id: number, run });
-        let mut recorder = Recorder::new(&self.writer, &self.owner, number);
         let mut outcome = Outcome::Left;
         let mut refused = None;
         let launch = Launch {
@@ -305,9 +302,8 @@ impl Scheduler<'_> {
                 RunEvent::Failed(failure) => outcome = Outcome::Failed(failure.clone()),
                 _ => {}
             }
-            let validated = validated(&event);
-            recorder.record(event)?;
-            match validated {
+            self.record(number, &event)?;
+            match validated(&event) {
                 Some(epoch) if self.prunes(number, epoch)? => {
                     outcome = Outcome::Pruned { epoch };
                     Ok(Next::End)
@@ -315,12 +311,12 @@ impl Scheduler<'_> {
                 _ => Ok(Next::GoOn),
             }
         });
-        let ending = ending.and_then(|ending| recorder.settle().map(|()| ending));
         match ending {
             Ok(Ending::Reported) => {}
             Ok(Ending::Stopped) => {
                 if let Outcome::Pruned { epoch } = outcome {
-                    self.prune(number, epoch)?;
+                    self.store
+                        .with(|store| store.prune(number, self.owner, epoch))?;
                 }
             }
             Ok(Ending::Failed(failure)) if failure.kind == FailureKind::ProcessLimit => {
@@ -354,71 +350,62 @@ impl Scheduler<'_> {
 
     /// Judges a run by its validations so far, and says whether it is not worth going on with.
     fn prunes(&self, number: RunId, epoch: usize) -> Result<bool, SweepError> {
-        let pruner = self.pruner.as_ref();
-        let judgement =
-            pruner.and_then(|pruner| pruner.judgement(number, epoch, self.owner.clone()));
-        let Some(judgement) = judgement else {
+        let Some(pruner) = &self.pruner else {
             return Ok(false);
         };
-        let pruned = self.writer.call(judgement)??;
+        let judge = |store: &mut Store| pruner.judge(store, self.owner, number, epoch);
+        let Some(pruned) = self.store.with(judge)? else {
+            return Ok(false);
+        };
         // There is one more to be compared with.
         self.promote(number)?;
         Ok(pruned)
     }
 
-    /// Queues what has come to be worth going on with by what a run has come to.
+    /// Queues the runs that this run's result promotes.
     fn promote(&self, number: RunId) -> Result<(), SweepError> {
-        let pruner = self.pruner.as_ref();
-        match pruner.and_then(|pruner| pruner.promotion(number)) {
-            Some(promotion) => self.queue_promoted(promotion).map(drop),
-            None => Ok(()),
+        if let Some(pruner) = &self.pruner {
+            self.queue_promoted(&self.store.with(|store| pruner.promote(store, number))?);
         }
+        Ok(())
     }
 
-    /// Queues what goes on where nothing would finish; says whether there is such a run.
+    /// Queues a run that goes on where none would finish. Returns whether there is one.
     fn rescue(&self) -> Result<bool, SweepError> {
         match &self.pruner {
-            Some(pruner) if !self.stops() => self.queue_promoted(pruner.rescue()),
+            Some(pruner) if !self.stops() => {
+                let promoted = self.store.with(|store| pruner.rescue(store))?;
+                self.queue_promoted(&promoted);
+                Ok(!promoted.is_empty())
+            }
             _ => Ok(false),
         }
     }
 
-    fn queue_promoted(&self, question: Question<Vec<Promoted>>) -> Result<bool, SweepError> {
-        let promoted = self.writer.call(question)??;
-        for Promoted { at, rung } in &promoted {
+    fn queue_promoted(&self, promoted: &[Promoted]) {
+        for Promoted { at, rung } in promoted {
             let run = &self.plan.sweep.runs[*at];
             self.how.observer.observe(Notice::RunPromoted { run });
             self.queue.promote(*at, *rung);
         }
-        Ok(!promoted.is_empty())
     }
 
-    fn prune(&self, number: RunId, epoch: usize) -> Result<(), SweepError> {
-        let owner = self.owner.clone();
-        Ok(self
-            .writer
-            .call(move |store| store.prune(number, &owner, epoch))??)
+    fn record(&self, number: RunId, event: &RunEvent) -> Result<(), StoreError> {
+        self.store
+            .with(|store| store.record(number, self.owner, event))
     }
 
-    fn fail(&self, number: RunId, failure: RunFailure) -> Result<Outcome, SweepError> {
-        Recorder::new(&self.writer, &self.owner, number)
-            .record(RunEvent::Failed(failure.clone()))?;
+    fn fail(&self, number: RunId, failure: RunFailure) -> Result<Outcome, StoreError> {
+        self.record(number, &RunEvent::Failed(failure.clone()))?;
         Ok(Outcome::Failed(failure))
     }
 
-    fn release(&self, number: RunId) -> Result<(), SweepError> {
-        let owner = self.owner.clone();
-        Ok(self
-            .writer
-            .call(move |store| store.release(number, &owner))??)
+    fn release(&self, number: RunId) -> Result<(), StoreError> {
+        self.store.with(|store| store.release(number, self.owner))
     }
 
     fn tell_once(&self, runs: usize, owner: &OwnerInfo) {
-        let mut told = self
-            .told
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if told.insert(owner.owner.clone()) {
+        if lock(&self.told).insert(owner.owner.clone()) {
             self.how.observer.observe(Notice::Waiting { runs, owner });
         }
     }

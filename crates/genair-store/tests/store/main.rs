@@ -5,9 +5,9 @@
     reason = "helpers of tests may panic as the tests may"
 )]
 
-mod batches;
 mod complaints;
 mod copies;
+mod load;
 mod merging;
 mod opening;
 mod presence;
