@@ -183,7 +183,7 @@ fn runs_that_need_no_archetypes_finish_while_they_are_written() {
         send(Signal::INT, sweeping.id());
         sweeping.outcome().expect(130);
         assert_eq!(states(&lab), others);
-        assert_eq!(lab.rows("SELECT * FROM stages"), [[json!(0); 0]; 0]);
+        assert!(lab.rows("SELECT * FROM stages").is_empty());
 
         lab.write("go", "");
         lab.genair(sweep).expect(0);
