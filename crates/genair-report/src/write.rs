@@ -1,9 +1,6 @@
-//! Files: whole or not at all, by a temporary file in the same folder and a rename.
+//! The files of a report.
 
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
 
 use crate::figure::FigureFormat;
 use crate::index;
@@ -24,7 +21,7 @@ pub fn write_report(
     let mut written = Vec::new();
     let mut put = |name: &str, extension: &str, bytes: &[u8]| {
         let path = folder.join(format!("{name}.{extension}"));
-        write_file(&path, |file| file.write_all(bytes))?;
+        write_file(&path, bytes)?;
         written.push(path);
         Ok::<_, ReportError>(())
     };
@@ -45,43 +42,8 @@ pub fn write_report(
 }
 
 /// Writes a file and its folder.
-pub(crate) fn write_file(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<&mut NamedTempFile>) -> std::io::Result<()>,
-) -> Result<(), ReportError> {
-    let mut file = create(path)?;
-    let fill = |file: &mut NamedTempFile| {
-        let mut buffer = BufWriter::new(file);
-        write(&mut buffer)?;
-        buffer.flush()
-    };
-    fill(&mut file).map_err(|source| failed(path, source))?;
-    keep(file, path)
-}
-
-/// A temporary file beside `path`, in a folder that is there.
-pub(crate) fn create(path: &Path) -> Result<NamedTempFile, ReportError> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)
-        .and_then(|()| {
-            let mut builder = tempfile::Builder::new();
-            // As readable as any other file, whatever the standard of temporary files.
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-            builder.tempfile_in(folder)
-        })
-        .map_err(|source| failed(path, source))
-}
-
-/// Gives a temporary file its name.
-pub(crate) fn keep(file: NamedTempFile, path: &Path) -> Result<(), ReportError> {
-    match file.persist(path) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(failed(path, error.error)),
-    }
+pub(crate) fn write_file(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), ReportError> {
+    genair_files::write(path, bytes).map_err(|source| failed(path, source))
 }
 
 pub(crate) fn failed(path: &Path, source: std::io::Error) -> ReportError {

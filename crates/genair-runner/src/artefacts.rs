@@ -78,7 +78,7 @@ mod tests {
             LOCK_FILE,
             "resume.partial",
             "best.partial",
-            "request.partial",
+            ".request.json.x1.partial",
         ];
         for file in kept.iter().chain(&gone) {
             std::fs::write(folder.path().join(file), "").unwrap();

@@ -234,12 +234,9 @@ impl Worker {
         let folder = &launch.request.artefacts;
         genair_store::create_folder(folder).map_err(doing("create the folder", folder))?;
         let request = folder.join("request.json");
-        // By a name that the run's next start writes over, should this one be killed here.
-        let partial = request.with_extension("partial");
         serde_json::to_vec_pretty(launch.request)
             .map_err(io::Error::from)
-            .and_then(|text| std::fs::write(&partial, text))
-            .and_then(|()| std::fs::rename(&partial, &request))
+            .and_then(|text| genair_files::write(&request, text))
             .map_err(doing("write", &request))?;
         let log = folder.join(LOG_FILE);
         let threads = launch.request.run.train.threads.to_string();

@@ -12,7 +12,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use genair_store::{RunDetails, RunFilter, RunState, RunSummary, Store};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::ranks::require_sweep;
 use super::{milliseconds, stop_metric};
@@ -181,12 +180,9 @@ impl Run<'_> {
     /// The same for the same run of the same sweep, whenever it is exported.
     fn id(&self) -> String {
         let of = format!("{}\n{}", self.summary.sweep, self.details.run.identity);
-        let digest = Sha256::digest(of.as_bytes());
-        digest[..16].iter().fold(String::new(), |mut id, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(id, "{byte:02x}");
-            id
-        })
+        let mut id = genair_files::sha256(of);
+        id.truncate(32);
+        id
     }
 
     fn name(&self) -> String {

@@ -4,18 +4,18 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use genair_files::Partial;
 use genair_store::TableColumn;
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
 use super::ExportFormat;
 use super::parquet::ParquetFile;
 use crate::ReportError;
-use crate::write::{create, failed, keep};
+use crate::write::failed;
 
 pub(super) struct Sink {
     path: PathBuf,
-    file: NamedTempFile,
+    file: Partial,
     form: Form,
     rows: u64,
 }
@@ -32,14 +32,15 @@ impl Sink {
         table: &str,
         columns: Vec<TableColumn>,
     ) -> Result<Self, ReportError> {
-        let file = create(path)?;
-        let content = file.reopen().map_err(|source| failed(path, source))?;
+        let failed = |source| failed(path, source);
+        let mut file = Partial::beside(path).map_err(failed)?;
+        let content = file.file().try_clone().map_err(failed)?;
         let form = match format {
             ExportFormat::Csv => {
                 let mut writer = csv::Writer::from_writer(BufWriter::new(content));
                 writer
                     .write_record(columns.iter().map(|column| &column.name))
-                    .map_err(|error| failed(path, error.into()))?;
+                    .map_err(|error| failed(error.into()))?;
                 Form::Csv(Box::new(writer))
             }
             ExportFormat::Parquet => Form::Parquet(Box::new(ParquetFile::create(
@@ -73,7 +74,8 @@ impl Sink {
                 .map_err(|source| failed(&self.path, source))?,
             Form::Parquet(file) => file.finish()?,
         }
-        keep(self.file, &self.path)?;
+        let kept = self.file.keep();
+        kept.map_err(|source| failed(&self.path, source))?;
         Ok(self.rows)
     }
 }

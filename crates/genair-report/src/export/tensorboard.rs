@@ -11,7 +11,6 @@ use genair_protocol::Labels;
 use genair_store::{EpochMetric, MetricRecord, RunDetails, RunFilter, RunSummary, Store};
 use prost::Message;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::ranks::require_sweep;
 use super::{milliseconds, stop_metric};
@@ -117,11 +116,8 @@ fn file_name(text: &str) -> String {
     if name == text && !name.is_empty() && name.len() <= LONGEST_NAME {
         return name.to_owned();
     }
-    let hash: String = Sha256::digest(text)
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut hash = genair_files::sha256(text);
+    hash.truncate(12);
     let room = LONGEST_NAME - hash.len() - 1;
     let kept = &name[..name.floor_char_boundary(room)];
     format!("{}-{hash}", if kept.is_empty() { "_" } else { kept })
@@ -188,7 +184,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
             .open(path)
             .and_then(|mut file| file.write_all(rest))
             .map_err(|source| failed(path, source)),
-        None => write_file(path, |file| file.write_all(bytes)),
+        None => write_file(path, bytes),
     }
 }
 

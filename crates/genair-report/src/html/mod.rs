@@ -12,7 +12,6 @@ mod details;
 mod index;
 mod ranks;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -127,7 +126,7 @@ pub fn write_page(
         blocks => blocks.html(),
     };
     let page = render(&page).map_err(|source| ReportError::Template { source })?;
-    write_file(path, |file| file.write_all(page.as_bytes()))?;
+    write_file(path, &page)?;
     Ok(WrittenPage {
         file: path.to_owned(),
         bytes: page.len(),
