@@ -171,6 +171,9 @@ fn runs_that_need_no_archetypes_finish_while_they_are_written() {
         lab.wait_for("the other runs", |lab| {
             (states(lab) == others).then_some(())
         });
+        lab.wait_for("the archetypes", |lab| {
+            (lab.count("SELECT * FROM stages WHERE done = 0") == 1).then_some(())
+        });
         assert!(sweeping.is_running(), "the archetypes are at work");
         let watched = lab.genair(["watch", "--once", "--format", "json"]).json();
         assert_eq!(watched["stages"][0]["stage"], "archetypes");

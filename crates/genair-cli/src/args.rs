@@ -19,8 +19,8 @@ Environment:
   GENAIR_DB           The results database
   GENAIR_CACHE        The folder of models, archetypes, item vectors and association scores
   GENAIR_PLUGIN_PATH  Folders of plugins, separated by colons
-  GENAIR_TRAINER      The binary that trains a run
-  GENAIR_DEVICE       The value of train.device
+  GENAIR_TRAINER      The program that genair starts to train each run
+  GENAIR_DEVICE       The device that runs use; overrides train.device of the spec
   GENAIR_BUILD_LLAMA  The command that builds genair-llama when a sweep needs it
 
 Exit codes:
@@ -49,13 +49,13 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// The format of the results on standard output; only listings have CSV
+    /// The format of results on standard output; csv works only for commands that print a list
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, help_heading = GLOBAL)]
     pub(crate) format: Format,
     /// Log more to standard error; repeat for more detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub(crate) verbose: u8,
-    /// Print no results and no progress, and log errors only
+    /// Print neither results nor progress; log only errors
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub(crate) quiet: bool,
     /// The format of log messages on standard error
@@ -144,8 +144,8 @@ pub(crate) enum Command {
     },
     /// Train every run of a spec that has no result yet
     ///
-    /// Fetches MovieLens-100k if the spec reads a folder named ml-100k that is missing or empty. Makes the stages
-    /// that its runs share, such as archetypes, while other runs train.
+    /// The command fetches MovieLens-100k if the spec reads a folder named ml-100k that is missing or empty. It makes
+    /// the inputs that runs share, such as archetypes, in stages. Runs that do not need them train meanwhile.
     ///
     /// Press Ctrl-C to stop cleanly, and twice to kill the workers. Rerun the command to resume.
     ///
@@ -155,7 +155,7 @@ pub(crate) enum Command {
     Sweep {
         #[command(flatten)]
         spec: SpecArgs,
-        /// Jobs (runs and stages) at once [default: schedule.jobs, or cores / train.threads]
+        /// The number of jobs (runs and stages) at once [default: schedule.jobs, or cores / train.threads]
         #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         jobs: Option<u16>,
         /// Which failed runs of earlier sweeps to retry
@@ -163,7 +163,7 @@ pub(crate) enum Command {
         /// A run that crashes during this sweep is retried at most twice, unless this is `none`.
         #[arg(long, value_enum, default_value_t = Retry::Crashed)]
         retry: Retry,
-        /// Start no more runs after one has failed; let running ones finish
+        /// Start no more jobs after a run has failed; let the running jobs finish
         #[arg(long)]
         fail_fast: bool,
         /// Finish runs that were pruned
@@ -204,7 +204,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         plugins: PluginArgs,
     },
-    /// Inspect a spec
+    /// Print a spec with all its settings and where each comes from
     #[command(subcommand)]
     Spec(Spec),
     /// Make the tables and figures of a report spec from the database
@@ -493,10 +493,10 @@ pub(crate) struct SpecArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
-    /// Override one setting, e.g. train.optimizer.lr=1e-4; a list makes an axis; may be repeated
+    /// Override one setting, e.g. train.optimizer.lr=1e-4; a list is an axis; repeat for more settings
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<String>,
-    /// Apply [profile.NAME] of the spec; may be repeated
+    /// Apply the settings in [profile.NAME]; repeat for more profiles
     #[arg(long = "profile", value_name = "NAME")]
     profiles: Vec<String>,
 }
@@ -513,7 +513,7 @@ impl SetArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PluginArgs {
-    /// Search this folder for plugins first; may be repeated
+    /// Search this folder for plugins before the others; repeat for more folders
     #[arg(long = "plugin-dir", value_name = "FOLDER")]
     pub(crate) folders: Vec<PathBuf>,
 }

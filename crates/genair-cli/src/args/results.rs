@@ -31,14 +31,14 @@ pub(crate) enum Results {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Show everything about one run except its ranks
+    /// Show all data of one run, except the ranks of users
     Show {
         /// The run's number
         run: i64,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Show the source code that executed a run: its commit and uncommitted changes
+    /// Show the commit and the uncommitted changes of the genair that executed a run
     ///
     /// The text output is a patch if there are uncommitted changes.
     ///
@@ -117,7 +117,7 @@ pub(crate) enum Results {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Delete runs with their results and files
+    /// Delete runs or sweeps, with their results and files
     ///
     /// Asks for confirmation. Refuses to delete a run that a process is training.
     ///
@@ -156,7 +156,7 @@ pub(crate) enum Results {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Copy the runs of other databases into this one
+    /// Copy the runs of other databases into the results database
     ///
     /// Use this to collect the results of several machines. Merging a database again changes nothing. If both
     /// databases have a run, the state with more progress stays. Exit code 5 means that the results of a run differ
