@@ -150,7 +150,7 @@ fn many_mistakes_and_long_names_take_linear_time() {
     lab.write("keys.toml", format!("{SPEC}[train]\n{keys}"));
     let said = timed(&lab, "keys", &["check", "keys.toml"], 2);
     assert!(
-        said.contains("there is more than these 1000 problems"),
+        said.contains("there are more than these 1000 problems"),
         "{said}"
     );
 

@@ -49,7 +49,7 @@ pub enum ArchetypeError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// `genair-llama` is not there and cannot be built.
-    #[error("`{}`, which builds genair-llama, {ending}; its output is in {}, and ends:\n{said}", command.display(), log.display())]
+    #[error("`{}`, which builds genair-llama, {ending}; mend the cause and rerun the command. Its output is in {}, and ends:\n{said}", command.display(), log.display())]
     Build {
         /// The command.
         command: PathBuf,

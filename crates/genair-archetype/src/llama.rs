@@ -42,9 +42,12 @@ pub fn build_llama(
     let Some(command) = &installation.build_llama else {
         return Ok(());
     };
-    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     if !lacks_llama(spec, installation) {
         return Ok(());
+    }
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    if installation.llama.is_file() {
+        return Ok(()); // Another stage has built it meanwhile.
     }
     let log = installation.cache.build_log();
     let failed = |ending: String| ArchetypeError::Build {

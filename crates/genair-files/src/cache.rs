@@ -1,4 +1,5 @@
-//! What the cache has where. Every name in it but those of lock and log files is made here.
+//! What the cache has where. Every name in it is made here, but for those of locks and of the logs that
+//! engines write beside their records.
 
 use std::path::{Path, PathBuf};
 

@@ -121,7 +121,7 @@ impl<'s> Problems<'s> {
         let more = self.more.then(|| Problem {
             place: self.sources.place(&KeyPath::default()),
             key: String::new(),
-            message: format!("there is more than these {MOST} problems; mend them first"),
+            message: format!("there are more than these {MOST} problems; mend them first"),
             hint: None,
         });
         self.found.sort_by(|_, one, _, other| one.cmp(other));

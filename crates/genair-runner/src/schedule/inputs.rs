@@ -48,7 +48,8 @@ impl Scheduler<'_> {
         let observer = self.how.observer;
         observer.observe(Notice::StageStarted { stage });
         let recipe = &stage.recipe_sha256;
-        if !stage.is_ready() {
+        let is_made_now = !stage.is_ready();
+        if is_made_now {
             let new = NewStage {
                 recipe_sha256: recipe.clone(),
                 stage: stage.name().as_str().to_owned(),
@@ -75,8 +76,10 @@ impl Scheduler<'_> {
             }
         };
         let made = prepare(stage, self.how.installation, &mut tell, &|| self.stops());
-        self.store
-            .with(|store| store.end_stage(self.owner, recipe))?;
+        if is_made_now {
+            self.store
+                .with(|store| store.end_stage(self.owner, recipe))?;
+        }
         observer.observe(Notice::StageEnded { stage });
         let input = match made {
             Ok(file) => Input::Made(file),
