@@ -17,15 +17,15 @@ use serde_json::json;
 use crate::error::ArchetypeError;
 use crate::generate::{Generated, ItemArchetype};
 use crate::installation::Installation;
-use crate::pca::{Pca, PcaError};
+use crate::pca::{PcaError, Reduce};
 use crate::prompt::PromptSpec;
-use crate::provenance::{ItemCounts, PartSummary, PcaSummary, VectorsProvenance};
+use crate::provenance::{ItemCounts, PartSummary, VectorsProvenance};
 use crate::recipe::recipe_sha256;
 use crate::record::{VectorError, decode_vector};
 use crate::settings::{ArchetypeSpec, EngineKind};
 
 /// Part of every recipe's hash: changes when the numbers for an unchanged recipe do.
-pub(crate) const RECIPE_VERSION: u32 = 1;
+pub(crate) const RECIPE_VERSION: u32 = 2;
 
 /// Why records do not become vectors.
 #[derive(Debug, thiserror::Error)]
@@ -169,12 +169,13 @@ pub fn assemble(
     recipe: &VectorsRecipe,
     prompt: &PromptSpec,
     generated: &Generated,
+    reduce: &Reduce<'_>,
 ) -> Result<ItemVectors, AssembleError> {
     let items = &generated.items;
     let mut parts = Vec::new();
     let mut summaries = Vec::new();
     for &name in recipe.parts.names() {
-        let (part, summary) = reduce(name, &means(name, items)?, recipe.components)?;
+        let (part, summary) = reduced(name, &means(name, items)?, recipe.components, reduce)?;
         parts.push(part);
         summaries.push(summary);
     }
@@ -238,10 +239,11 @@ fn components(text: &str) -> usize {
 
 /// Reduces the rows there are to principal components (0: leaves them as they are) and fills up with
 /// zero rows.
-pub(crate) fn reduce(
+pub(crate) fn reduced(
     name: &str,
     rows: &[Option<Vec<f32>>],
     components: usize,
+    reduce: &Reduce<'_>,
 ) -> Result<(PartVectors, PartSummary), AssembleError> {
     let present: Vec<&[f32]> = rows.iter().flatten().map(Vec::as_slice).collect();
     let width = match present.first() {
@@ -256,18 +258,12 @@ pub(crate) fn reduce(
     let (pca, kept, reduced) = if components == 0 {
         (None, width, present.concat())
     } else {
-        let pca = Pca::fit(&present, components).map_err(|source| AssembleError::Pca {
+        let reduced = reduce(&present, components).map_err(|source| AssembleError::Pca {
             part: name.to_owned(),
             source,
         })?;
-        let summary = PcaSummary {
-            asked: components,
-            components: pca.components(),
-            rank: pca.rank(),
-            explained_variance: pca.explained_variance().to_vec(),
-            explained_variance_ratio: pca.explained_variance_ratio(),
-        };
-        (Some(summary), pca.components(), pca.transform(&present))
+        let kept = reduced.summary.components;
+        (Some(reduced.summary), kept, reduced.values)
     };
     let mut values = Vec::with_capacity(rows.len() * kept);
     let mut reduced = reduced.chunks_exact(kept);
@@ -299,6 +295,7 @@ mod tests {
 
     use super::*;
     use crate::generate::GenerationCounts;
+    use crate::pca::truncate;
     use crate::record::encode_vector;
 
     fn record(context: &[f32], archetype: Option<&[f32]>) -> EngineRecord {
@@ -350,7 +347,7 @@ mod tests {
             settings: Vec::new(),
             counts: GenerationCounts::default(),
         };
-        assemble(recipe, &PromptSpec::default(), &generated)
+        assemble(recipe, &PromptSpec::default(), &generated, &truncate)
     }
 
     #[test]
@@ -379,21 +376,16 @@ mod tests {
     }
 
     #[test]
-    fn only_items_with_a_vector_are_fitted_and_the_rank_is_recorded() {
-        let vectors = assembled(&recipe(384), records()).unwrap();
-        // The three answers differ in their first component alone, around 2.
+    fn only_items_with_a_vector_are_fitted_and_the_summary_is_recorded() {
+        let vectors = assembled(&recipe(1), records()).unwrap();
         let archetype = vectors.part("archetype").unwrap();
         assert_eq!(
             (archetype.width, &archetype.values[..]),
-            (1, &[-1.0, 0.0, 0.0, 1.0, 0.0][..])
+            (1, &[1.0, 0.0, 0.0, 3.0, 2.0][..])
         );
         let provenance = VectorsProvenance::of(&vectors).unwrap();
         let pca = provenance.parts[1].pca.clone().unwrap();
-        assert_eq!((pca.asked, pca.components, pca.rank), (384, 1, 1));
-        assert_eq!(
-            (pca.explained_variance, pca.explained_variance_ratio),
-            (vec![1.0], vec![1.0])
-        );
+        assert_eq!((pca.asked, pca.components, pca.rank), (1, 1, 1));
     }
 
     #[test]

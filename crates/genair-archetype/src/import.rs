@@ -13,8 +13,9 @@ use genair_data::{Catalogue, ItemVectors, PartVectors, VectorsError, VectorsProb
 use genair_files::regular_file::{self, MAX_ID_LIST, MAX_VECTORS};
 use serde_json::{Map, Value, json};
 
-use crate::assemble::{AssembleError, RECIPE_VERSION, reduce};
+use crate::assemble::{AssembleError, RECIPE_VERSION, reduced};
 use crate::neighbours::is_zero;
+use crate::pca::Reduce;
 use array::{Array, Content};
 
 /// Name of a part whose file has no names.
@@ -242,6 +243,7 @@ pub fn import(
     files: &[ImportFile],
     ids: &RowIds,
     components: usize,
+    reduce: &Reduce<'_>,
 ) -> Result<ItemVectors, ImportError> {
     let mut vectors = ItemVectors {
         items: ids.ids().to_vec(),
@@ -287,8 +289,8 @@ pub fn import(
         let rows: Vec<_> = rows
             .map(|row| (!is_zero(row)).then(|| row.to_vec()))
             .collect();
-        let (reduced, summary) = reduce(&part.name, &rows, components)?;
-        *part = reduced;
+        let (kept, summary) = reduced(&part.name, &rows, components, reduce)?;
+        *part = kept;
         summaries.push(summary);
     }
     let provenance = [

@@ -9,6 +9,8 @@ const ALLOW_FAKE: &str = "GENAIR_ALLOW_FAKE_ENGINE";
 /// Environment variable with the file that the fake engine waits for.
 const FAKE_WAITS_FOR: &str = "GENAIR_FAKE_ENGINE_WAITS_FOR";
 
+/// Environment variable with the path of the worker `genair-trainer`.
+const TRAINER: &str = "GENAIR_TRAINER";
 /// Environment variable with the command that builds `genair-llama`.
 const BUILD_LLAMA: &str = "GENAIR_BUILD_LLAMA";
 
@@ -24,6 +26,8 @@ pub struct FakeEngineSettings {
 pub struct Installation {
     /// The cache; folders are made in it as they are needed.
     pub cache: Cache,
+    /// The worker that trains, and computes principal components.
+    pub trainer: PathBuf,
     /// The worker that runs language models.
     pub llama: PathBuf,
     /// The worker that runs sentence encoders.
@@ -55,6 +59,7 @@ impl Installation {
                 });
         Self {
             cache: Cache::new(cache),
+            trainer: variable(TRAINER).map_or_else(|| beside("genair-trainer"), PathBuf::from),
             llama: beside("genair-llama"),
             encoder: beside("genair-encoder"),
             build_llama,

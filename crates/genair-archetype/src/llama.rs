@@ -98,6 +98,7 @@ mod tests {
         std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755)).unwrap();
         Installation {
             cache: Cache::new(folder.join("cache")),
+            trainer: folder.join("genair-trainer"),
             llama: folder.join("genair-llama"),
             encoder: folder.join("genair-encoder"),
             build_llama: Some(command),

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::neighbours::is_zero;
-use crate::pca::{Pca, PcaError};
+use crate::pca::{PcaError, Reduce};
 
 /// Points of a figure at the most: more are a sample.
 const MAX_POINTS: usize = 4000;
@@ -149,13 +149,14 @@ pub(crate) fn draw(
     catalogue: &Catalogue,
     categories: &Categories,
     mut rng: Xoshiro256PlusPlus,
+    reduce: &Reduce<'_>,
 ) -> Result<String, ProjectionError> {
     let rows: Vec<usize> = (0..catalogue.items.len())
         .filter(|&row| !is_zero(part.row(row)))
         .collect();
     let vectors: Vec<&[f32]> = rows.iter().map(|&row| part.row(row)).collect();
-    let pca = Pca::fit(&vectors, 2)?;
-    let plane = pca.transform(&vectors);
+    let reduced = reduce(&vectors, 2)?;
+    let (plane, components) = (reduced.values, reduced.summary.components);
     let reach = plane
         .iter()
         .fold(f32::MIN_POSITIVE, |reach, value| reach.max(value.abs()));
@@ -180,8 +181,7 @@ pub(crate) fn draw(
     };
     let points = chosen.iter().map(|&place_of| {
         let coordinate = |axis: usize| {
-            let in_row =
-                (axis < pca.components()).then(|| plane[place_of * pca.components() + axis]);
+            let in_row = (axis < components).then(|| plane[place_of * components + axis]);
             in_row.unwrap_or(0.0)
         };
         let row = rows[place_of];
@@ -209,7 +209,7 @@ pub(crate) fn draw(
         y: MARGIN + 24.0 + 22.0 * category as f64,
         label: format!("{name} ({})", count_of(category)),
     });
-    let shares = pca.explained_variance_ratio();
+    let shares = reduced.summary.explained_variance_ratio;
     let axis = |axis: usize| {
         let share = shares.get(axis).copied().unwrap_or_default();
         format!("component {}, {:.1} % of variance", axis + 1, 100.0 * share)
@@ -263,6 +263,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::pca::truncate;
 
     fn catalogue(metadata: &[Value]) -> Catalogue {
         let items = metadata
@@ -328,6 +329,7 @@ mod tests {
                 &catalogue,
                 &categories,
                 Xoshiro256PlusPlus::seed_from_u64(1),
+                &truncate,
             )
             .unwrap()
         };

@@ -1,6 +1,7 @@
 //! How item vectors came to be, typed: what `genair_data::ItemVectors::provenance` holds.
 
 use genair_data::ItemVectors;
+use genair_protocol::PcaSummary;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -47,22 +48,6 @@ pub struct PartSummary {
     /// What PCA did; absent where the vectors were kept as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pca: Option<PcaSummary>,
-}
-
-/// What PCA did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PcaSummary {
-    /// Components asked for.
-    pub asked: usize,
-    /// Components there are: those asked for, or the rank.
-    pub components: usize,
-    /// Rank of the centred vectors.
-    pub rank: usize,
-    /// Variance along each component.
-    pub explained_variance: Vec<f64>,
-    /// Share of the total variance along each component.
-    pub explained_variance_ratio: Vec<f64>,
 }
 
 impl VectorsProvenance {

@@ -21,6 +21,7 @@ use rand_xoshiro::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 
 use crate::generate::ItemArchetype;
+use crate::pca::{PcaError, Reduce};
 use crate::projection::{self, Categories, ProjectionError};
 use contents::Contents;
 
@@ -42,6 +43,9 @@ pub enum ReportError {
     /// A template fails, which is a bug.
     #[error("the report's template fails")]
     Template(#[from] minijinja::Error),
+    /// Vectors cannot be drawn.
+    #[error(transparent)]
+    Pca(#[from] PcaError),
 }
 
 /// What a report is of.
@@ -80,8 +84,8 @@ impl Report {
     /// Makes it. The same input gives the same text.
     ///
     /// # Errors
-    /// [`ReportError::Template`].
-    pub fn new(input: &ReportInput<'_>) -> Result<Self, ReportError> {
+    /// [`ReportError::Template`]; [`ReportError::Pca`] where `reduce` fails for another reason than the vectors.
+    pub fn new(input: &ReportInput<'_>, reduce: &Reduce<'_>) -> Result<Self, ReportError> {
         let parts = aligned(input.vectors, input.catalogue);
         let categories = Categories::new(input.catalogue, input.category_field);
         let mut figures = Vec::new();
@@ -92,6 +96,7 @@ impl Report {
                 input.catalogue,
                 &categories,
                 stream(input.seed, &part.name),
+                reduce,
             ) {
                 Ok(svg) => {
                     let name = format!("projection-{}-{}.svg", place + 1, file_name(&part.name));
@@ -104,12 +109,15 @@ impl Report {
                     figures.push((name, svg));
                 }
                 // A space of equal vectors is worth telling, not worth failing.
-                Err(ProjectionError::Pca(problem)) => drawn.push(contents::Figure {
+                Err(ProjectionError::Pca(
+                    problem @ (PcaError::NoVariance { .. } | PcaError::NotConverged { .. }),
+                )) => drawn.push(contents::Figure {
                     part: part.name.clone(),
                     file: None,
                     svg: String::new(),
                     problem: problem.to_string(),
                 }),
+                Err(ProjectionError::Pca(error)) => return Err(error.into()),
                 Err(ProjectionError::Template(error)) => return Err(error.into()),
             }
         }

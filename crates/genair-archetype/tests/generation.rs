@@ -32,6 +32,7 @@ impl Generator {
         let folder = tempfile::tempdir().unwrap();
         let installation = Installation {
             cache: Cache::new(folder.path().join("cache")),
+            trainer: folder.path().join("genair-trainer"),
             llama: folder.path().join("genair-llama"),
             encoder: folder.path().join("genair-encoder"),
             build_llama: None,

@@ -52,6 +52,7 @@ fn movies() -> Catalogue {
 fn installation(cache: PathBuf) -> Installation {
     Installation {
         cache: Cache::new(cache),
+        trainer: PathBuf::from("genair-trainer"),
         llama: environment("GENAIR_LLAMA").into(),
         encoder: PathBuf::from("genair-encoder"),
         build_llama: None,

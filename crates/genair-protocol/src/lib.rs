@@ -7,6 +7,7 @@ mod eval;
 mod event;
 mod labels;
 mod names;
+mod pca;
 mod plugin;
 mod problem;
 mod ranges;
@@ -29,6 +30,7 @@ pub use event::{
 pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, TrainsOn};
 pub use labels::{Axes, Labels};
 pub use names::{Cohort, Metric, Protocol, Split, UnknownName};
+pub use pca::{PcaReply, PcaSummary};
 pub use plugin::{PluginReport, plugin_name};
 pub use problem::SpecProblem;
 pub use ranges::Ranges;

@@ -24,6 +24,11 @@ impl Ranges {
         )
     }
 
+    /// Those that a schema without references states.
+    pub fn stated_by(schema: Value) -> Self {
+        Self(schema)
+    }
+
     /// Everything in `value`, which is of the type, that is out of its range.
     pub fn problems(&self, value: &impl Serialize) -> Vec<SpecProblem> {
         let mut found = Vec::new();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use genair_archetype::{
     ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, Installation, VectorsRecipe,
-    assemble, build_llama, export_archetypes, generate, import, models,
+    assemble, build_llama, export_archetypes, generate, import, in_trainer, models,
 };
 use genair_calibration::Associations;
 use genair_data::{Catalogue, ItemVectors};
@@ -65,7 +65,8 @@ pub fn prepare(
             StageKind::Vectors(VectorsStage::Import { path, items }) => {
                 let (files, ids) =
                     import_of(path, items.as_deref(), &stage.data, &installation.cache)?;
-                import(&files, &ids, 0)?.write(&stage.path)?;
+                import(&files, &ids, 0, &in_trainer(installation, interrupted))?
+                    .write(&stage.path)?;
             }
             StageKind::Vectors(_) => {}
             StageKind::Data => {
@@ -116,7 +117,12 @@ pub fn archetypes(
     let path = recipe.path(&installation.cache);
     let vectors = match recipe.cached(&installation.cache) {
         Some(vectors) => vectors,
-        None => assemble(&recipe, &settings.prompt, &generated)?,
+        None => assemble(
+            &recipe,
+            &settings.prompt,
+            &generated,
+            &in_trainer(installation, interrupted),
+        )?,
     };
     // Makes the folder, too.
     let sha256 = vectors.write(&path)?;

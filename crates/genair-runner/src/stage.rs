@@ -9,8 +9,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
-    ArchetypeError, ArchetypeSpec, AssembleError, ImportError, ImportFile, Installation, RowIds,
-    VectorsRecipe, import_sha256, lacks_llama, models,
+    ArchetypeError, ArchetypeSpec, AssembleError, ImportError, ImportFile, Installation, PcaError,
+    RowIds, VectorsRecipe, import_sha256, lacks_llama, models,
 };
 use genair_calibration::AssociationsError;
 use genair_data::{DataError, VectorsError};
@@ -246,7 +246,13 @@ pub enum StageError {
 impl StageError {
     /// Whether it was a request to stop, and the same command goes on.
     pub fn is_interruption(&self) -> bool {
-        matches!(self, Self::Archetype(error) if error.is_interruption())
+        match self {
+            Self::Archetype(error) => error.is_interruption(),
+            Self::Assemble(AssembleError::Pca { source, .. }) => {
+                matches!(source, PcaError::Interrupted)
+            }
+            _ => false,
+        }
     }
 
     /// Whether there was no room for a file, which every other stage and run would meet too.

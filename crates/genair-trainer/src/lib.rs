@@ -28,6 +28,7 @@ mod optimizer;
 mod oracles;
 mod parameters;
 mod patience;
+pub mod pca;
 pub mod plugin;
 mod popularity;
 mod random;

@@ -12,7 +12,9 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use genair_process::{NoThread, TRY_AGAIN};
 use genair_protocol::{FailureKind, RunEvent, RunFailure, RunPhase, WorkerRequest, plugin_name};
-use genair_trainer::{RunErrorKind, TrainError, evaluate, is_stuck, libtorch_facts, plugin, run};
+use genair_trainer::{
+    RunErrorKind, TrainError, evaluate, is_stuck, libtorch_facts, pca, plugin, run,
+};
 use signal_hook::consts::SIGXFSZ;
 
 /// Trains one run in a process of its own, and looks into plugins; started by `genair`.
@@ -49,6 +51,16 @@ enum Command {
         /// The plugin's file.
         #[arg(long)]
         plugin: PathBuf,
+    },
+    /// Reduce the rows of a safetensors file to principal components; the summary goes to standard output, as JSON.
+    Pca {
+        /// Components to keep at most.
+        #[arg(long)]
+        components: usize,
+        /// The file with the tensor `rows`.
+        input: PathBuf,
+        /// The file to write.
+        output: PathBuf,
     },
     /// Say what libtorch and devices this process has, as JSON.
     Doctor,
@@ -126,6 +138,11 @@ fn dispatch(command: Command, reply: &Reply) -> anyhow::Result<ExitCode> {
             };
             reply.answer(&all.iter().map(verdict).collect::<Vec<_>>())?;
         }
+        Command::Pca {
+            components,
+            input,
+            output,
+        } => reply.answer(&pca::reduce_file(&input, &output, components)?)?,
         Command::Doctor => reply.answer(&libtorch_facts())?,
     }
     Ok(ExitCode::SUCCESS)

@@ -340,6 +340,7 @@ mod tests {
     fn installation(folder: &Path) -> Installation {
         Installation {
             cache: genair_files::Cache::new(folder.join("cache")),
+            trainer: folder.join("genair-trainer"),
             llama: folder.join("genair-llama"),
             encoder: folder.join("genair-encoder"),
             build_llama: None,

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::assemble::{RecordParts, VectorsRecipe, assemble};
 use crate::generate::{Generated, GenerationCounts};
+use crate::pca::truncate;
 use crate::prompt::PromptSpec;
 use crate::record::encode_vector;
 
@@ -72,7 +73,7 @@ fn report(with_records: bool, seed: u64) -> Report {
         components: 384,
     };
     let prompt: PromptSpec = serde_json::from_value(json!({ "ending": "</pre>tiny" })).unwrap();
-    let mut vectors = assemble(&recipe, &prompt, &generated).unwrap();
+    let mut vectors = assemble(&recipe, &prompt, &generated, &truncate).unwrap();
     // Rows are found by id, whatever their order.
     vectors.items.reverse();
     for part in &mut vectors.parts {
@@ -84,7 +85,7 @@ fn report(with_records: bool, seed: u64) -> Report {
             .copied()
             .collect();
     }
-    Report::new(&ReportInput {
+    let input = ReportInput {
         dataset: "films & more",
         catalogue: &catalogue,
         records: if with_records { &generated.items } else { &[] },
@@ -93,8 +94,8 @@ fn report(with_records: bool, seed: u64) -> Report {
         examples: 4,
         neighbours: 2,
         seed,
-    })
-    .unwrap()
+    };
+    Report::new(&input, &truncate).unwrap()
 }
 
 #[test]
@@ -107,8 +108,8 @@ fn what_was_counted_is_told() {
         "| prompt | 11 | 19 | 20.0 | 29 | 29 |",
         "| the model ended it | 4 | 25.0 % |",
         "| the limit of tokens | 12 | 75.0 % |",
-        "| context | 16 | 3 | 2 | 2 | 100.0 % | 1: ",
-        "| archetype | 12 | 3 | 1 | 1 | 100.0 % |  |",
+        "| context | 16 | 3 | 3 | 3 | 100.0 % | 1: 33.3 %, 2: 66.7 % |",
+        "| archetype | 12 | 3 | 3 | 3 | 100.0 % |",
     ] {
         assert!(report.markdown.contains(row), "{row}\n{}", report.markdown);
     }

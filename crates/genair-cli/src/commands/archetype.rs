@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use genair_archetype::{
-    EngineKind, ImportFile, Installation, Neighbours, Report, ReportInput, RowIds, models, title,
+    EngineKind, ImportFile, Installation, Neighbours, Report, ReportInput, RowIds, in_trainer,
+    models, title,
 };
 use genair_data::{Catalogue, CatalogueItem, ItemVectors};
 use genair_files::Cache;
@@ -287,7 +288,8 @@ fn report(
     let Some(made) = run(format, bars, of, &job)? else {
         return Ok(Exit::Interrupted);
     };
-    let report = Report::new(&ReportInput {
+    let installation = Installation::new(of.cache.path());
+    let input = ReportInput {
         dataset: &job.dataset,
         catalogue: &made.catalogue,
         records: &made.generated.items,
@@ -296,7 +298,8 @@ fn report(
         examples: EXAMPLES,
         neighbours: NEIGHBOURS,
         seed: SEED,
-    })?;
+    };
+    let report = Report::new(&input, &in_trainer(&installation, &|| false))?;
     let default = PathBuf::from(format!("results/archetypes-{}", job.dataset));
     let out = out.unwrap_or(&default);
     may_fill(out, &["html", "md", "svg"], &[&of.spec])?;
@@ -407,7 +410,9 @@ fn import(
         .chain(rows.of.as_ref().map(|of| of.spec));
     may_write(out, &read.collect::<Vec<_>>())?;
     let ids = rows.ids(bars)?;
-    let vectors = genair_archetype::import(&files, &ids, components)?;
+    let installation = Installation::new("");
+    let reduce = in_trainer(&installation, &|| false);
+    let vectors = genair_archetype::import(&files, &ids, components, &reduce)?;
     let sha256 = vectors.write(out)?;
     let parts: Vec<_> = vectors
         .parts

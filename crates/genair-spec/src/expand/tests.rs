@@ -224,7 +224,7 @@ k = [10, 0]
     hint: known here: kind, path, interactions, items, columns, unknown_items, min_rating, k_core, max_len, cohorts, users, catalogue, audiences, mean_length, seed
     s.toml:15: unknown key `backbone.sasrec.hiden_size`
     hint: did you mean `hidden_size`?
-    s.toml:16: `backbone.sasrec.dropout` is 1.0; it must be below 1.0
+    s.toml:16: `backbone.sasrec.dropout` is 1.0; it must be a finite number below 1, at least 0
     s.toml:17: `backbone.sasrec.activation` is "tanh"; it must be one of relu, gelu
     s.toml:22: `train.batch_size` is "big"; it must be a whole number, not negative
     s.toml:23: `train.threads` is 0; it must be at least 1

@@ -46,8 +46,8 @@ fn the_recipe_of_texts_is_what_it_was() {
         format!("{} {}", job.representation, recipe.unwrap().sha256())
     });
     let expected = [
-        "plain 3216fcd926571770d5347a5260a52b3be57aeb7d07633e7cc3c9b8e7890ceff9",
-        "own fd7f9bd9f8baa59f5bab598f9dc46f2fc21930da5feffacf4159830a8bfd75b3",
+        "plain fbe19e8e48a2601a9c39996d8d71fc95ccfa0f389104a064ee021aea0da17f99",
+        "own 5d6871029fd0e4c6606c8160a475219d155563a499d93fc5c316ff2b83857f3b",
     ];
     assert_eq!(recipes.collect::<Vec<_>>(), expected);
 }
