@@ -65,7 +65,7 @@ protocols = ["ful"]
     hint: did you mean `users`?
     error: typos.toml:21: unknown key `backbone.sasrec.hiden_size`
     hint: did you mean `hidden_size`?
-    error: typos.toml:22: `backbone.sasrec.dropout` is 1.5; it must be below 1.0
+    error: typos.toml:22: `backbone.sasrec.dropout` is 1.5; it must be a finite number below 1, at least 0
     error: typos.toml:25: `popularity` is built in and has no settings; remove [backbone.popularity]
     error: typos.toml:29: `train.batch_size` is 0; it must be at least 1
     error: typos.toml:30: `train.optimizer.kind` is "adma"; it can be "adam"

@@ -5,20 +5,12 @@ use serde_json::{Map, Value, json};
 
 use crate::Subject;
 
-/// Name of the package is `genair-backbone-NAME`; every text is there; every parameter has a
-/// description and a default, and no others are taken.
+/// Every text is there; every parameter has a description and a default, and no others are taken.
 ///
 /// # Errors
 /// What is missing.
-pub fn the_handshake_is_complete(subject: &Subject) -> Result<()> {
+pub(crate) fn the_handshake_is_complete(subject: &Subject) -> Result<()> {
     let descriptor = subject.plugin.descriptor();
-    let expected = format!("genair-backbone-{}", descriptor.name);
-    ensure!(
-        subject.package == expected,
-        "the backbone calls itself `{}`, so its package must be `{expected}`, not `{}`",
-        descriptor.name,
-        subject.package
-    );
     for (what, text) in [
         ("version", &descriptor.version),
         ("summary", &descriptor.summary),
@@ -54,7 +46,7 @@ pub fn the_handshake_is_complete(subject: &Subject) -> Result<()> {
 ///
 /// # Errors
 /// That it is taken.
-pub fn unknown_parameters_are_refused(subject: &Subject) -> Result<()> {
+pub(crate) fn unknown_parameters_are_refused(subject: &Subject) -> Result<()> {
     ensure_refused(subject, "no_such_parameter", json!(1))
 }
 
@@ -62,7 +54,7 @@ pub fn unknown_parameters_are_refused(subject: &Subject) -> Result<()> {
 ///
 /// # Errors
 /// The first value beyond a bound that is taken.
-pub fn parameters_out_of_range_are_refused(subject: &Subject) -> Result<()> {
+pub(crate) fn parameters_out_of_range_are_refused(subject: &Subject) -> Result<()> {
     for (name, declared) in subject.declared()? {
         let integer = declared["type"] == json!("integer");
         for (bound, step) in [
@@ -89,7 +81,7 @@ pub fn parameters_out_of_range_are_refused(subject: &Subject) -> Result<()> {
 ///
 /// # Errors
 /// The first parameter that takes one.
-pub fn parameters_of_a_wrong_type_are_refused(subject: &Subject) -> Result<()> {
+pub(crate) fn parameters_of_a_wrong_type_are_refused(subject: &Subject) -> Result<()> {
     for (name, declared) in subject.declared()? {
         let any_text = declared["type"] == json!("string") && declared.get("enum").is_none();
         let wrong = if any_text {

@@ -1,15 +1,14 @@
-//! What every backbone must do, as tests: one call of [`conformance!`] in the plugin's
-//! `tests/conformance.rs`.
+//! What every backbone must do, as checks of a built plugin: `genair plugin test` starts the program
+//! `genair-conformance`, which opens the plugin's file by the trainer's own code.
 //!
-//! A crate of its own, so that a plugin's tests build no database and the system's tests no tensor
-//! library. The plugin is linked into the test and called through its exported handshake, by the
-//! trainer's own code, so that what is proven holds for the built plugin. A check knows of a
-//! backbone what it declares, and nothing else; each compares a model with itself, so there are no
+//! A check knows of a backbone what it declares, and nothing else; each compares a model with itself, so there are no
 //! expected numbers.
 
 mod descriptions;
 mod sequences;
 mod training;
+
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use genair_abi::Handshake;
@@ -19,18 +18,65 @@ use genair_trainer::harness::{ModelUnderTest, Sequence};
 use genair_trainer::plugin::Plugin;
 use serde_json::{Map, Value};
 
-pub use descriptions::{
-    parameters_of_a_wrong_type_are_refused, parameters_out_of_range_are_refused,
-    the_handshake_is_complete, unknown_parameters_are_refused,
-};
-pub use sequences::{
-    causality_is_as_declared, other_sequences_of_a_batch_change_nothing,
-    states_belong_to_their_tokens, states_have_the_declared_shape,
-};
-pub use training::{
-    checkpoints_bring_a_model_back, dropout_is_for_training_alone, gradients_reach_every_parameter,
-    it_overfits_eight_users, it_trains_in_bfloat16_as_in_float32, the_seed_decides_every_number,
-};
+/// A check: why a plugin does not pass it.
+pub type Check = fn(&Subject) -> Result<()>;
+
+/// Every check, by its name.
+pub const CHECKS: [(&str, Check); 14] = [
+    (
+        "the_handshake_is_complete",
+        descriptions::the_handshake_is_complete,
+    ),
+    (
+        "unknown_parameters_are_refused",
+        descriptions::unknown_parameters_are_refused,
+    ),
+    (
+        "parameters_out_of_range_are_refused",
+        descriptions::parameters_out_of_range_are_refused,
+    ),
+    (
+        "parameters_of_a_wrong_type_are_refused",
+        descriptions::parameters_of_a_wrong_type_are_refused,
+    ),
+    (
+        "states_have_the_declared_shape",
+        sequences::states_have_the_declared_shape,
+    ),
+    (
+        "causality_is_as_declared",
+        sequences::causality_is_as_declared,
+    ),
+    (
+        "other_sequences_of_a_batch_change_nothing",
+        sequences::other_sequences_of_a_batch_change_nothing,
+    ),
+    (
+        "states_belong_to_their_tokens",
+        sequences::states_belong_to_their_tokens,
+    ),
+    (
+        "the_seed_decides_every_number",
+        training::the_seed_decides_every_number,
+    ),
+    (
+        "dropout_is_for_training_alone",
+        training::dropout_is_for_training_alone,
+    ),
+    (
+        "gradients_reach_every_parameter",
+        training::gradients_reach_every_parameter,
+    ),
+    (
+        "checkpoints_bring_a_model_back",
+        training::checkpoints_bring_a_model_back,
+    ),
+    ("it_overfits_eight_users", training::it_overfits_eight_users),
+    (
+        "it_trains_in_bfloat16_as_in_float32",
+        training::it_trains_in_bfloat16_as_in_float32,
+    ),
+];
 
 /// Longest sequence of the suite's dataset.
 const MAX_LEN: usize = 10;
@@ -44,31 +90,33 @@ const SEED: u64 = 7;
 /// A plugin with parameters, and the dataset that models are built for.
 pub struct Subject {
     plugin: Plugin,
-    package: &'static str,
     params: Map<String, Value>,
     dataset: Dataset,
 }
 
 impl Subject {
-    /// `package` is the plugin's cargo package, `params` a JSON object.
+    /// With the plugin in a file.
     ///
     /// # Errors
-    /// A handshake that the trainer would refuse, or parameters that are no object.
-    pub fn new(
-        handshake: &'static Handshake,
-        package: &'static str,
-        params: Value,
-    ) -> Result<Self> {
-        let Value::Object(params) = params else {
-            anyhow::bail!("parameters must be a JSON object, not {params}");
-        };
-        let plugin = Plugin::from_handshake(handshake)?;
+    /// A plugin that the trainer refuses.
+    pub fn open(plugin: &Path, params: Map<String, Value>) -> Result<Self> {
+        Self::new(Plugin::open(plugin, None)?, params)
+    }
+
+    /// With a plugin that is linked into this program.
+    ///
+    /// # Errors
+    /// A handshake that the trainer refuses.
+    pub fn linked(handshake: &'static Handshake, params: Map<String, Value>) -> Result<Self> {
+        Self::new(Plugin::from_handshake(handshake)?, params)
+    }
+
+    fn new(plugin: Plugin, params: Map<String, Value>) -> Result<Self> {
         let spec: DatasetSpec = serde_json::from_value(serde_json::json!({
             "kind": "synthetic", "users": 8, "catalogue": 40, "mean_length": 12, "max_len": MAX_LEN,
         }))?;
         Ok(Self {
             plugin,
-            package,
             params,
             dataset: genair_data::load(&spec)?,
         })
@@ -165,59 +213,4 @@ pub(crate) fn ensure_same(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str)
 pub(crate) fn largest_difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     let pairs = a.iter().flatten().zip(b.iter().flatten());
     pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
-}
-
-/// Runs every check on a plugin, each a test of its own, once for each named set of parameters:
-///
-/// ```text
-/// genair_conformance::conformance!(genair_backbone_sasrec::GENAIR_BACKBONE_HANDSHAKE, {
-///     defaults: {},
-///     bidirectional: {"causal": false},
-/// });
-/// ```
-#[macro_export]
-macro_rules! conformance {
-    ($handshake:path, { $($variant:ident: $params:tt),+ $(,)? }) => {
-        $(mod $variant {
-            $crate::conformance_checks! { $handshake, $params,
-                the_handshake_is_complete,
-                unknown_parameters_are_refused,
-                parameters_out_of_range_are_refused,
-                parameters_of_a_wrong_type_are_refused,
-                states_have_the_declared_shape,
-                causality_is_as_declared,
-                other_sequences_of_a_batch_change_nothing,
-                states_belong_to_their_tokens,
-                the_seed_decides_every_number,
-                dropout_is_for_training_alone,
-                gradients_reach_every_parameter,
-                checkpoints_bring_a_model_back,
-                it_overfits_eight_users,
-                it_trains_in_bfloat16_as_in_float32,
-            }
-        })+
-    };
-}
-
-/// One test for each check; part of [`conformance!`].
-#[doc(hidden)]
-#[macro_export]
-macro_rules! conformance_checks {
-    ($handshake:path, $params:tt, $($check:ident),+ $(,)?) => {
-        $(#[test]
-        fn $check() {
-            let params = $crate::private::json!($params);
-            let package = env!("CARGO_PKG_NAME");
-            let subject = $crate::Subject::new(&$handshake, package, params);
-            if let Err(error) = subject.and_then(|subject| $crate::$check(&subject)) {
-                panic!("{error:#}");
-            }
-        })+
-    };
-}
-
-/// What the macros expand to; not for use by hand.
-#[doc(hidden)]
-pub mod private {
-    pub use serde_json::json;
 }

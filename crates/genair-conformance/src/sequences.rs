@@ -10,7 +10,7 @@ use crate::{CHANGE, MAX_LEN, SEED, Subject, ensure_same, largest_difference};
 ///
 /// # Errors
 /// The first sequence that does not.
-pub fn states_have_the_declared_shape(subject: &Subject) -> Result<()> {
+pub(crate) fn states_have_the_declared_shape(subject: &Subject) -> Result<()> {
     let model = subject.model(&subject.calm()?, SEED)?;
     let capabilities = model.capabilities().clone();
     for length in [1, 2, MAX_LEN] {
@@ -47,7 +47,7 @@ pub fn states_have_the_declared_shape(subject: &Subject) -> Result<()> {
 ///
 /// # Errors
 /// The first state that breaks the declaration.
-pub fn causality_is_as_declared(subject: &Subject) -> Result<()> {
+pub(crate) fn causality_is_as_declared(subject: &Subject) -> Result<()> {
     let model = subject.model(&subject.calm()?, SEED)?;
     let sequence = subject.sequence(0, MAX_LEN, 0);
     let states = model.states(std::slice::from_ref(&sequence), None, None)?;
@@ -80,7 +80,7 @@ pub fn causality_is_as_declared(subject: &Subject) -> Result<()> {
 ///
 /// # Errors
 /// The first state that others change.
-pub fn other_sequences_of_a_batch_change_nothing(subject: &Subject) -> Result<()> {
+pub(crate) fn other_sequences_of_a_batch_change_nothing(subject: &Subject) -> Result<()> {
     let model = subject.model(&subject.calm()?, SEED)?;
     let batch = batch(subject);
     let together = model.states(&batch, None, None)?;
@@ -100,7 +100,7 @@ pub fn other_sequences_of_a_batch_change_nothing(subject: &Subject) -> Result<()
 ///
 /// # Errors
 /// The first state that is another token's.
-pub fn states_belong_to_their_tokens(subject: &Subject) -> Result<()> {
+pub(crate) fn states_belong_to_their_tokens(subject: &Subject) -> Result<()> {
     let model = subject.model(&subject.calm()?, SEED)?;
     let batch = batch(subject);
     let all = model.states(&batch, None, None)?;

@@ -20,7 +20,7 @@ const BFLOAT16_CHANGE: f64 = 0.1;
 ///
 /// # Errors
 /// The first number that differs, or does not.
-pub fn the_seed_decides_every_number(subject: &Subject) -> Result<()> {
+pub(crate) fn the_seed_decides_every_number(subject: &Subject) -> Result<()> {
     let trained = |seed| -> Result<_> {
         let mut model = subject.model(&subject.params, seed)?;
         let before = probe(subject, &model, None)?;
@@ -57,7 +57,7 @@ pub fn the_seed_decides_every_number(subject: &Subject) -> Result<()> {
 ///
 /// # Errors
 /// What differs, or does not.
-pub fn dropout_is_for_training_alone(subject: &Subject) -> Result<()> {
+pub(crate) fn dropout_is_for_training_alone(subject: &Subject) -> Result<()> {
     let model = subject.model(&subject.params, SEED)?;
     let states = |model: &ModelUnderTest<'_>, seed| probe(subject, model, seed);
     ensure!(
@@ -97,7 +97,7 @@ pub fn dropout_is_for_training_alone(subject: &Subject) -> Result<()> {
 ///
 /// # Errors
 /// The first parameter that it does not depend on.
-pub fn gradients_reach_every_parameter(subject: &Subject) -> Result<()> {
+pub(crate) fn gradients_reach_every_parameter(subject: &Subject) -> Result<()> {
     let model = subject.model(&subject.calm()?, SEED)?;
     for (name, largest) in model.gradients()? {
         let Some(largest) = largest else {
@@ -115,7 +115,7 @@ pub fn gradients_reach_every_parameter(subject: &Subject) -> Result<()> {
 ///
 /// # Errors
 /// What differs.
-pub fn checkpoints_bring_a_model_back(subject: &Subject) -> Result<()> {
+pub(crate) fn checkpoints_bring_a_model_back(subject: &Subject) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("weights.safetensors");
     let mut model = subject.model(&subject.params, SEED)?;
@@ -145,7 +145,7 @@ pub fn checkpoints_bring_a_model_back(subject: &Subject) -> Result<()> {
 ///
 /// # Errors
 /// The loss that is left.
-pub fn it_overfits_eight_users(subject: &Subject) -> Result<()> {
+pub(crate) fn it_overfits_eight_users(subject: &Subject) -> Result<()> {
     let mut model = subject.model(&subject.calm()?, SEED)?;
     let losses = model.train(EPOCHS)?;
     // Negatives are drawn anew in each epoch, so one epoch's loss says little.
@@ -162,7 +162,7 @@ pub fn it_overfits_eight_users(subject: &Subject) -> Result<()> {
 ///
 /// # Errors
 /// How far the loss falls in each.
-pub fn it_trains_in_bfloat16_as_in_float32(subject: &Subject) -> Result<()> {
+pub(crate) fn it_trains_in_bfloat16_as_in_float32(subject: &Subject) -> Result<()> {
     let fall = |precision| -> Result<f64> {
         let mut model = subject.model_in(precision, &subject.calm()?, SEED)?;
         let losses = model.train(BFLOAT16_EPOCHS)?;

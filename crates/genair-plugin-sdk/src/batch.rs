@@ -184,45 +184,75 @@ impl SequenceBatch {
         }
     }
 
-    /// For each wanted token, the tokens of the window of `width` that ends with it, oldest first,
-    /// as row numbers into the packed form, int64 `[M, width]`; `N` stands for places before the
-    /// sequence's start. Also the sequence each wanted token belongs to, int64 `[M]`.
+    /// For each wanted token, the rows of the `width` tokens of its sequence that end with it, oldest first: `[N, S]`
+    /// to `[M, width, S]`. Places before the start of the sequence are zero.
     ///
     /// # Errors
     /// What libtorch refuses.
-    pub fn wanted_windows(&self, width: i64) -> Result<(Tensor, Tensor)> {
-        let tokens = self.tokens();
-        let mut starts = Vec::with_capacity(tokens as usize);
-        let mut owners = Vec::with_capacity(tokens as usize);
+    pub fn wanted_windows(&self, x_ns: &Tensor, width: i64) -> Result<Tensor> {
+        let padding = self.tokens();
+        let places = self.wanted_places();
+        let rows: Vec<i64> = places
+            .iter()
+            .flat_map(|&Place { token, start, .. }| {
+                (token - width + 1..=token).map(move |row| if row < start { padding } else { row })
+            })
+            .collect();
+        let rows = Tensor::f_from_slice(&rows)?.f_to_device(self.device())?;
+        // One row of zeros after the last token.
+        let x = x_ns.f_constant_pad_nd([0, 0, 0, 1])?;
+        let shape = [places.len() as i64, width, x_ns.size2()?.1];
+        Ok(x.f_index_select(0, &rows)?.f_view(shape)?)
+    }
+
+    /// The sequence of each wanted token, int64 `[M]`.
+    ///
+    /// # Errors
+    /// What libtorch refuses.
+    pub fn wanted_sequences(&self) -> Result<Tensor> {
+        let places = self.wanted_places();
+        let sequences: Vec<i64> = places.iter().map(|place| place.sequence).collect();
+        Ok(Tensor::f_from_slice(&sequences)?.f_to_device(self.device())?)
+    }
+
+    /// The user of each wanted token, int64 `[M]`.
+    ///
+    /// # Errors
+    /// The batch has no user numbers, because the backbone's capabilities do not ask for them.
+    pub fn wanted_users(&self) -> Result<Tensor> {
+        let users_b = self.users_b.as_ref().ok_or_else(|| {
+            Error::Batch("it has no user numbers; set `wants_users` in the capabilities".to_owned())
+        })?;
+        let users_b = users_b.f_to_kind(Kind::Int64)?;
+        Ok(users_b.f_index_select(0, &self.wanted_sequences()?)?)
+    }
+
+    /// The wanted tokens, in order.
+    fn wanted_places(&self) -> Vec<Place> {
+        let mut all = Vec::with_capacity(self.tokens() as usize);
         let mut start = 0;
-        for (sequence, &length) in self.lengths.iter().enumerate() {
-            starts.extend(std::iter::repeat_n(start, length as usize));
-            owners.extend(std::iter::repeat_n(sequence as i64, length as usize));
+        for (sequence, &length) in (0..).zip(&self.lengths) {
+            all.extend((start..start + length).map(|token| Place {
+                token,
+                start,
+                sequence,
+            }));
             start += length;
         }
-        let all: Vec<i64>;
-        let wanted = match &self.wanted {
-            Some(wanted) => wanted,
-            None => {
-                all = (0..tokens).collect();
-                &all
-            }
-        };
-        let mut rows = Vec::with_capacity(wanted.len() * width as usize);
-        for &token in wanted {
-            let first = starts[token as usize];
-            rows.extend(
-                (token - width + 1..=token).map(|row| if row < first { tokens } else { row }),
-            );
+        match &self.wanted {
+            Some(wanted) => wanted.iter().map(|&token| all[token as usize]).collect(),
+            None => all,
         }
-        let owners: Vec<i64> = wanted.iter().map(|&token| owners[token as usize]).collect();
-        let rows = Tensor::f_from_slice(&rows)?.f_view([wanted.len() as i64, width])?;
-        let owners = Tensor::f_from_slice(&owners)?;
-        Ok((
-            rows.f_to_device(self.device())?,
-            owners.f_to_device(self.device())?,
-        ))
     }
+}
+
+/// A token of a batch.
+#[derive(Clone, Copy)]
+struct Place {
+    token: i64,
+    /// The first token of its sequence.
+    start: i64,
+    sequence: i64,
 }
 
 /// Rows of `x` by number, int64 of any shape: `[R, S]` to `[.., S]`. An embedding look-up: its
@@ -258,10 +288,14 @@ mod tests {
     #[test]
     fn windows_end_with_the_wanted_token_and_stay_in_its_sequence() {
         let batch = batch(&[3, 2], Some(&[0, 2, 4])).unwrap();
-        let (rows, owners) = batch.wanted_windows(3).unwrap();
-        let rows: Vec<i64> = Vec::try_from(rows.view([-1])).unwrap();
-        assert_eq!(rows, [5, 5, 0, 0, 1, 2, 5, 3, 4]);
-        assert_eq!(Vec::<i64>::try_from(owners).unwrap(), [0, 0, 1]);
+        let numbers = Tensor::arange_start(1, 6, (Kind::Float, Device::Cpu)).view([5, 1]);
+        let windows = batch.wanted_windows(&numbers, 3).unwrap();
+        assert_eq!(windows.size(), [3, 3, 1]);
+        let windows: Vec<f32> = Vec::try_from(windows.view([-1])).unwrap();
+        assert_eq!(windows, [0., 0., 1., 1., 2., 3., 0., 4., 5.]);
+        let sequences = batch.wanted_sequences().unwrap();
+        assert_eq!(Vec::<i64>::try_from(sequences).unwrap(), [0, 0, 1]);
+        assert!(matches!(batch.wanted_users(), Err(Error::Batch(_))));
     }
 
     #[test]

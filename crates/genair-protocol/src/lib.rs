@@ -31,7 +31,7 @@ pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputIte
 pub use labels::{Axes, Labels};
 pub use names::{Cohort, Metric, Protocol, Split, UnknownName};
 pub use pca::{PcaReply, PcaSummary};
-pub use plugin::{PluginReport, plugin_name};
+pub use plugin::{ConformanceEvent, PluginReport, plugin_name};
 pub use problem::SpecProblem;
 pub use ranges::Ranges;
 pub use representation::{

@@ -45,6 +45,28 @@ impl PluginReport {
     }
 }
 
+/// What `genair-conformance` says while it tests a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConformanceEvent {
+    /// A check of a set of parameters begins.
+    Begins {
+        /// Name of the set.
+        set: String,
+        /// Name of the check.
+        check: String,
+    },
+    /// It has ended.
+    Ended {
+        /// Name of the set.
+        set: String,
+        /// Name of the check.
+        check: String,
+        /// Why the plugin does not pass; none where it does.
+        error: Option<String>,
+    },
+}
+
 /// The name in a plugin's file name: `sasrec` for `libgenair_backbone_sasrec.so`.
 pub fn plugin_name(path: &Path) -> Option<String> {
     let extension = path.extension()?.to_str()?;

@@ -5,10 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The package's files; `{{name}}` and `{{genair}}` are filled in.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     (
         "Cargo.toml",
         include_str!("../../../templates/backbone/Cargo.toml"),
+    ),
+    (
+        "Cargo.lock",
+        include_str!("../../../templates/backbone/Cargo.lock"),
     ),
     (
         ".cargo/config.toml",
@@ -31,8 +35,8 @@ const FILES: [(&str, &str); 7] = [
         include_str!("../../../templates/backbone/src/model.rs"),
     ),
     (
-        "tests/conformance.rs",
-        include_str!("../../../templates/backbone/tests/conformance.rs"),
+        "conformance.toml",
+        include_str!("../../../templates/backbone/conformance.toml"),
     ),
 ];
 
@@ -117,6 +121,25 @@ mod tests {
         for name in ["", "SASRec", "a-b", "1a", "../a"] {
             let error = write_backbone(name, folder.path()).unwrap_err();
             assert!(matches!(error, TemplateError::Name(_)), "{name}");
+        }
+    }
+
+    #[test]
+    fn its_lock_file_has_the_versions_of_the_workspace() {
+        let packages = |text: &str| -> Vec<(String, String)> {
+            let lock: toml::Table = toml::from_str(text).unwrap();
+            let packages = lock["package"].as_array().unwrap().clone();
+            let key = |package: &toml::Value, key: &str| package[key].as_str().unwrap().to_owned();
+            packages
+                .iter()
+                .map(|package| (key(package, "name"), key(package, "version")))
+                .collect()
+        };
+        let own = packages(include_str!("../../../Cargo.lock"));
+        let (_, lock) = FILES.iter().find(|(file, _)| *file == "Cargo.lock").unwrap();
+        for package in packages(lock) {
+            let is_itself = package.0 == "genair-backbone-{{name}}";
+            assert!(is_itself || own.contains(&package), "{package:?}");
         }
     }
 }

@@ -17,7 +17,7 @@ use genair_plugin_sdk::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Which positions of a training sequence predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -176,18 +176,10 @@ impl Backbone for Caser {
     }
 
     fn encode(&self, batch: &SequenceBatch, mode: &Mode) -> Result<Tensor> {
-        let (rows_mw, owners_m) = batch.wanted_windows(self.window)?;
-        let (wanted, d) = (batch.wanted(), batch.items_nd.size()[1]);
-        // One row of zeros after the last token stands for places before a sequence's start.
-        let items = batch.items_nd.f_constant_pad_nd([0, 0, 0, 1])?;
-        let x_mwd =
-            items
-                .f_index_select(0, &rows_mw.f_view([-1])?)?
-                .f_view([wanted, self.window, d])?;
-
+        let x_mwd = batch.wanted_windows(&batch.items_nd, self.window)?;
         let (weight_vw, bias_v) = &self.vertical;
         let vertical = weight_vw.f_matmul(&x_mwd)?.f_add(&bias_v.f_unsqueeze(1)?)?;
-        let mut features = vec![vertical.f_view([wanted, -1])?];
+        let mut features = vec![vertical.f_view([batch.wanted(), -1])?];
         let x_m1wd = x_mwd.f_unsqueeze(1)?;
         for (weight, bias) in &self.horizontal {
             let found = x_m1wd
@@ -198,15 +190,8 @@ impl Backbone for Caser {
         let features = mode.dropout(&Tensor::f_cat(&features, 1)?, self.dropout)?;
         let mut z_md = self.compress.forward(&features)?.f_relu()?;
         if let Some(users) = &self.users {
-            let users_b = batch.users_b.as_ref().ok_or_else(|| {
-                genair_plugin_sdk::Error::Batch(
-                    "it has no user numbers, which user_vectors need".to_owned(),
-                )
-            })?;
-            let user_m = users_b
-                .f_to_kind(Kind::Int64)?
-                .f_index_select(0, &owners_m)?;
-            z_md = Tensor::f_cat(&[z_md, users.f_index_select(0, &user_m)?], 1)?;
+            let user_md = users.f_index_select(0, &batch.wanted_users()?)?;
+            z_md = Tensor::f_cat(&[z_md, user_md], 1)?;
         }
         match &self.join {
             Some(join) => Ok(join.forward(&z_md)?.f_relu()?),

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use genair_abi::Handshake;
-use genair_conformance::Subject;
+use genair_conformance::{CHECKS, Subject};
 use genair_misbehaving::GENAIR_BACKBONE_HANDSHAKE;
 use genair_plugin_sdk::{
     Backbone, Builder, Capabilities, Init, Mode, OutputItems, Padding, Result, SequenceBatch,
@@ -15,42 +15,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tch::Tensor;
 
-type Check = fn(&Subject) -> std::result::Result<(), String>;
-
-/// Names of the checks, with the checks.
-macro_rules! checks {
-    ($($check:ident),+ $(,)?) => {
-        [$((stringify!($check), (|subject| {
-            genair_conformance::$check(subject).map_err(|error| format!("{error:#}"))
-        }) as Check)),+]
-    };
-}
-
 /// Names and messages of the checks that a plugin fails.
 fn failures(handshake: &'static Handshake, params: Value) -> Vec<(&'static str, String)> {
-    let package = "genair-backbone-misbehaving";
-    let subject = Subject::new(handshake, package, params).unwrap();
-    let checks = checks![
-        the_handshake_is_complete,
-        unknown_parameters_are_refused,
-        parameters_out_of_range_are_refused,
-        parameters_of_a_wrong_type_are_refused,
-        states_have_the_declared_shape,
-        causality_is_as_declared,
-        other_sequences_of_a_batch_change_nothing,
-        states_belong_to_their_tokens,
-        the_seed_decides_every_number,
-        dropout_is_for_training_alone,
-        gradients_reach_every_parameter,
-        checkpoints_bring_a_model_back,
-        it_overfits_eight_users,
-        it_trains_in_bfloat16_as_in_float32,
-    ];
-    let results = checks
-        .into_iter()
-        .map(|(name, check)| (name, check(&subject)));
+    let params = params.as_object().unwrap().clone();
+    let subject = Subject::linked(handshake, params).unwrap();
+    let results = CHECKS.map(|(name, check)| (name, check(&subject)));
     results
-        .filter_map(|(name, result)| Some((name, result.err()?)))
+        .into_iter()
+        .filter_map(|(name, result)| Some((name, format!("{:#}", result.err()?))))
         .collect()
 }
 
@@ -251,7 +223,7 @@ fn carelessness_is_found() {
     for (check, part) in [
         (
             "the_handshake_is_complete",
-            "its package must be `genair-backbone-careless`",
+            "the descriptor has no summary",
         ),
         (
             "unknown_parameters_are_refused",

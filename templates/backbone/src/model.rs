@@ -1,14 +1,14 @@
-//! FPMC: what a user likes, and what follows the last item. A model to replace with your own.
+//! A personalised Markov chain: what a user likes, and what follows the last items. A model to replace with your own.
 //!
-//! Rendle, Freudenthaler & Schmidt-Thieme, "Factorizing Personalized Markov Chains for Next-Basket
-//! Recommendation", WWW 2010, with baskets of one item: the score of item i for user u after item l
-//! is <user_u, a_i> + <item_l, b_i>. The state is [user_u ; item_l], and the trainer scores it
+//! FPMC (Rendle et al., "Factorizing Personalized Markov Chains for Next-Basket Recommendation", WWW 2010) scores item
+//! i for user u after item l as <user_u, a_i> + <item_l, b_i>. Here the last `W` items count, with trainable weights,
+//! as in Fossil (He & McAuley, ICDM 2016): the state is [user_u ; sum of weight_k item_k], and the trainer scores it
 //! against a table of [a_i ; b_i]. Deviations: a bias for each item, and dropout.
-//! Shapes: `N` tokens of a batch, `M` wanted tokens, `B` sequences, `D` hidden size.
+//! Shapes: `M` wanted tokens, `W` window, `D` hidden size.
 
+use genair_plugin_sdk::layers::Embedding;
 use genair_plugin_sdk::{
-    Backbone, Builder, Capabilities, Error, Init, Mode, OutputItems, Padding, Result,
-    SequenceBatch, TrainsOn, gather_rows,
+    Backbone, Builder, Capabilities, Init, Mode, OutputItems, Padding, Result, SequenceBatch, TrainsOn,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,6 +21,9 @@ pub(crate) struct Config {
     /// Width of item vectors and user vectors.
     #[schemars(range(min = 1))]
     hidden_size: i64,
+    /// How many of the last items count.
+    #[schemars(range(min = 1))]
+    window: i64,
     /// Drop probability of the states.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     dropout: f64,
@@ -30,6 +33,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             hidden_size: 64,
+            window: 3,
             dropout: 0.2,
         }
     }
@@ -38,8 +42,11 @@ impl Default for Config {
 /// A personalised Markov chain.
 pub(crate) struct Model {
     dropout: f64,
-    /// One vector for each user, `[users, D]`.
-    users: Tensor,
+    /// One vector for each user.
+    users: Embedding,
+    /// Of the items of a window, oldest first, `[W]`.
+    weights: Tensor,
+    window: i64,
 }
 
 impl Backbone for Model {
@@ -47,7 +54,7 @@ impl Backbone for Model {
 
     const NAME: &'static str = "{{name}}";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "A personalised Markov chain: the user and the last item";
+    const SUMMARY: &'static str = "A personalised Markov chain: the user and the last items";
     const REFERENCE: &'static str =
         "Rendle et al., Factorizing Personalized Markov Chains, WWW 2010";
 
@@ -65,23 +72,22 @@ impl Backbone for Model {
     }
 
     fn build(config: &Config, builder: &Builder<'_>) -> Result<Self> {
-        let shape = [builder.users(), config.hidden_size];
+        let users = &builder.scope("users");
+        let even = Init::Constant(1.0 / config.window as f64);
         Ok(Self {
             dropout: config.dropout,
-            users: builder.parameter("users", &shape, Init::Weight)?,
+            users: Embedding::build(users, builder.users(), config.hidden_size)?,
+            weights: builder.parameter("weights", &[config.window], even)?,
+            window: config.window,
         })
     }
 
     fn encode(&self, batch: &SequenceBatch, mode: &Mode) -> Result<Tensor> {
-        let users_b = batch
-            .users_b
-            .as_ref()
-            .ok_or_else(|| Error::Batch("it has no user numbers".to_owned()))?;
-        // Which sequence, and so which user, each wanted token belongs to.
-        let (_, sequences_m) = batch.wanted_windows(1)?;
-        let users_m = users_b.f_index_select(0, &sequences_m)?;
-        let user_md = gather_rows(&self.users, &users_m)?;
-        let last_md = batch.select_wanted(&batch.items_nd)?;
+        let user_md = self.users.forward(&batch.wanted_users()?)?;
+        let x_mwd = batch.wanted_windows(&batch.items_nd, self.window)?;
+        let last_md = x_mwd
+            .f_mul(&self.weights.f_unsqueeze(1)?)?
+            .f_sum_dim_intlist(&[1_i64][..], false, None)?;
         mode.dropout(&Tensor::f_cat(&[user_md, last_md], 1)?, self.dropout)
     }
 }

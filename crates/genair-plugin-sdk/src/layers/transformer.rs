@@ -6,26 +6,13 @@
 //! form, group by group of similar length. `H` heads, `A` channels of one head, `G` and `L` as in a
 //! [`LengthGroup`].
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{LayerNorm, Linear};
+use super::{Activation, FeedForward, LayerNorm};
 use crate::{Builder, Error, Init, LengthGroup, Mode, Result, SequenceBatch, gather_rows};
 
 /// Added to variances, as in the published code.
 const NORM_EPSILON: f64 = 1e-8;
-
-/// The non-linearity of the feed-forward layers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Activation {
-    /// max(0, x).
-    #[default]
-    Relu,
-    /// The exact (erf) form.
-    Gelu,
-}
 
 /// Sizes and choices of a [`TransformerEncoder`].
 #[derive(Clone, Copy, Debug)]
@@ -146,8 +133,7 @@ struct Block {
     out_weight: Tensor,
     out_bias: Tensor,
     feed_forward_norm: LayerNorm,
-    expand: Linear,
-    contract: Linear,
+    feed_forward: FeedForward,
     max_len: i64,
 }
 
@@ -167,8 +153,13 @@ impl Block {
                 d,
                 NORM_EPSILON,
             )?,
-            expand: Linear::build(&builder.scope("expand"), d, config.feed_forward_ratio * d)?,
-            contract: Linear::build(&builder.scope("contract"), config.feed_forward_ratio * d, d)?,
+            feed_forward: FeedForward::build(
+                builder,
+                d,
+                config.feed_forward_ratio * d,
+                config.activation,
+                config.dropout,
+            )?,
             max_len: builder.max_len(),
         })
     }
@@ -200,13 +191,7 @@ impl Block {
         };
         let attended = attended.f_linear(&self.out_weight, Some(&self.out_bias))?;
         let x = self.feed_forward_norm.forward(&query.f_add(&attended)?)?;
-        let mut inner = mode.dropout(&self.expand.forward(&x)?, self.config.dropout)?;
-        inner = match self.config.activation {
-            Activation::Relu => inner.f_relu()?,
-            Activation::Gelu => inner.f_gelu("none")?,
-        };
-        let inner = mode.dropout(&self.contract.forward(&inner)?, self.config.dropout)?;
-        Ok(x.f_add(&inner)?)
+        Ok(x.f_add(&self.feed_forward.forward(&x, mode)?)?)
     }
 
     /// Attention of every token (or of the chosen ones), `[N or M, D]`, before the output map.
