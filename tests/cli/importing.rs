@@ -114,7 +114,7 @@ fn all_files_of_an_import_are_parts_and_none_is_dropped() {
         "x.safetensors",
     ]);
     let told = told.expect(0);
-    let expected = "warning: ids.txt lacks 1 of the data set's 6 items, the first is `6`";
+    let expected = "warning: ids.txt lacks 1 of the dataset's 6 items, the first is `6`";
     assert!(told.stderr.contains(expected), "{told}");
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod archetype;
 mod export;
 mod results;
 
@@ -7,12 +8,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use genair_spec::SpecOptions;
-use genair_store::{StoreError, StoreErrorKind};
+use genair_store::{Store, StoreError, StoreErrorKind};
 
 use crate::environment;
 
+pub(crate) use archetype::{Archetype, ArchetypeArgs, ImportArgs, Model};
 pub(crate) use export::{Export, HtmlArgs, RanksArgs, TablesArgs};
-pub(crate) use results::{MeasureArgs, Results};
+pub(crate) use results::{DeleteArgs, LeaderboardArgs, ListArgs, ReproduceArgs, Results};
 
 const AFTER_HELP: &str = "\
 Environment:
@@ -55,23 +57,12 @@ pub(crate) struct Global {
     /// Log more to standard error; repeat for more detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub(crate) verbose: u8,
-    /// Print neither results nor progress; log only errors
+    /// Print only errors: no results, no progress, no notes and no warnings
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub(crate) quiet: bool,
     /// The format of log messages on standard error
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = GLOBAL)]
     pub(crate) log_format: LogFormat,
-}
-
-impl Global {
-    /// The format of standard output.
-    pub(crate) fn format(&self) -> Format {
-        if self.quiet {
-            Format::Quiet
-        } else {
-            self.format
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -113,15 +104,7 @@ pub(crate) enum Command {
     /// Also checks each profile of a spec, unless --profile selects some. Plugins check their own settings.
     ///
     /// JSON: an array of {spec, profile, sweep, runs, problems, warnings}. A problem is {place, key, message, hint}.
-    Check {
-        /// Spec files
-        #[arg(required = true)]
-        specs: Vec<PathBuf>,
-        #[command(flatten)]
-        set: SetArgs,
-        #[command(flatten)]
-        plugins: PluginArgs,
-    },
+    Check(CheckArgs),
     /// List the runs of a spec, their states and the stages they share
     ///
     /// JSON: an array of {dataset, backbone, representation, variant, axes, seed, state, identity, priority, spec}.
@@ -129,19 +112,7 @@ pub(crate) enum Command {
     ///
     /// JSON with `--graph`: {stages, runs, edges}. A stage is {id, stage, dataset, state, recipe, path}. A run is
     /// {id, state, priority} with its labels. An edge {from, to} leads from a stage to a run or stage that needs it.
-    Plan {
-        #[command(flatten)]
-        spec: SpecArgs,
-        #[command(flatten)]
-        plugins: PluginArgs,
-        #[command(flatten)]
-        database: DatabaseArgs,
-        #[command(flatten)]
-        cache: CacheArgs,
-        /// Show each stage with the runs that need it, as a tree (text) or for Graphviz (dot)
-        #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "text")]
-        graph: Option<GraphForm>,
-    },
+    Plan(PlanArgs),
     /// Train every run of a spec that has no result yet
     ///
     /// The command fetches MovieLens-100k if the spec reads a folder named ml-100k that is missing or empty. It makes
@@ -152,45 +123,13 @@ pub(crate) enum Command {
     /// JSON: {sweep, interrupted, runs, leaderboard}. A run is {run_id, dataset, backbone, representation, variant,
     /// axes, seed, outcome, failure}. `outcome` is finished, finished-before, failed, failed-before, pruned,
     /// pruned-before or left. `leaderboard` has the form of `genair results leaderboard`.
-    Sweep {
-        #[command(flatten)]
-        spec: SpecArgs,
-        /// The number of jobs (runs and stages) at once [default: schedule.jobs, or cores / train.threads]
-        #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-        jobs: Option<u16>,
-        /// Which failed runs of earlier sweeps to retry
-        ///
-        /// A run that crashes during this sweep is retried at most twice, unless this is `none`.
-        #[arg(long, value_enum, default_value_t = Retry::Crashed)]
-        retry: Retry,
-        /// Start no more jobs after a run has failed; let the running jobs finish
-        #[arg(long)]
-        fail_fast: bool,
-        /// Finish runs that were pruned
-        #[arg(long)]
-        continue_pruned: bool,
-        #[command(flatten)]
-        plugins: PluginArgs,
-        #[command(flatten)]
-        database: DatabaseArgs,
-        #[command(flatten)]
-        cache: CacheArgs,
-    },
+    Sweep(SweepArgs),
     /// Show the progress of sweeps: runs, validation curves, failures, time left
     ///
     /// Only reads the database, so it can watch the sweep of any process.
     ///
     /// JSON, of one moment: {sweeps, sweep, stages, runs}.
-    Watch {
-        /// Show this sweep first [default: the one swept last]
-        #[arg(long)]
-        sweep: Option<String>,
-        /// Print the state once as plain text, then exit
-        #[arg(long)]
-        once: bool,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    Watch(WatchArgs),
     /// Export results as CSV, Parquet, MLflow or TensorBoard files
     #[command(subcommand)]
     Export(Export),
@@ -200,10 +139,7 @@ pub(crate) enum Command {
     /// Print the JSON Schema of specs for editors
     ///
     /// The schema includes the settings of the plugins that genair finds.
-    Schema {
-        #[command(flatten)]
-        plugins: PluginArgs,
-    },
+    Schema(PluginArgs),
     /// Print a spec with all its settings and where each comes from
     #[command(subcommand)]
     Spec(Spec),
@@ -213,21 +149,7 @@ pub(crate) enum Command {
     /// each figure as SVG, PDF, PNG and CSV, and the overviews index.md and index.tex.
     ///
     /// JSON: {tables, figures, skipped, files}.
-    Report {
-        /// The report spec file
-        report: PathBuf,
-        /// The folder to write to
-        #[arg(long, value_name = "FOLDER")]
-        out: Option<PathBuf>,
-        /// Make only this table or figure; may be repeated
-        #[arg(long, value_name = "NAME")]
-        only: Vec<String>,
-        /// Skip tables and figures without results, and name the specs that would train them
-        #[arg(long)]
-        skip_missing: bool,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    Report(ReportArgs),
     /// List, inspect and create backbone plugins
     #[command(subcommand)]
     Plugin(Plugin),
@@ -240,12 +162,104 @@ pub(crate) enum Command {
     /// Check the installation, and say how to fix what is missing
     ///
     /// JSON: {ready, findings}. A finding is {topic, fine, found, fix}.
-    Doctor {
-        #[command(flatten)]
-        plugins: PluginArgs,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Spec files
+    #[arg(required = true)]
+    pub(crate) specs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) set: SetArgs,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) spec: SpecArgs,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    /// Show each stage with the runs that need it, as a tree (text) or for Graphviz (dot)
+    #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "text")]
+    pub(crate) graph: Option<GraphForm>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    #[command(flatten)]
+    pub(crate) spec: SpecArgs,
+    /// The number of jobs (runs and stages) at once [default: schedule.jobs, or cores / train.threads]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// Which failed runs of earlier sweeps to retry
+    ///
+    /// A run that crashes during this sweep is retried at most twice, unless this is `none`.
+    #[arg(long, value_enum, default_value_t = Retry::Crashed)]
+    pub(crate) retry: Retry,
+    /// Start no more jobs after a run has failed; let the running jobs finish
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// Finish runs that were pruned
+    #[arg(long)]
+    pub(crate) continue_pruned: bool,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// Show this sweep first [default: the one swept last]
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// Print the state once as plain text, then exit
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The report spec file
+    pub(crate) report: PathBuf,
+    /// The folder to write to
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+    /// Make only this table or figure; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// Skip tables and figures without results, and name the specs that would train them
+    #[arg(long)]
+    pub(crate) skip_missing: bool,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResolveArgs {
+    #[command(flatten)]
+    pub(crate) spec: SpecArgs,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -256,12 +270,7 @@ pub(crate) enum Spec {
     /// is a valid spec itself.
     ///
     /// JSON: {files, profiles, spec, values}. A value is {key, value, from}.
-    Resolve {
-        #[command(flatten)]
-        spec: SpecArgs,
-        #[command(flatten)]
-        plugins: PluginArgs,
-    },
+    Resolve(ResolveArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -269,10 +278,7 @@ pub(crate) enum Plugin {
     /// List all plugins that were found, also unusable ones
     ///
     /// JSON: an array of {name, path, sha256, abi, libtorch, rustc, descriptor, capabilities, error}.
-    List {
-        #[command(flatten)]
-        plugins: PluginArgs,
-    },
+    List(PluginArgs),
     /// Show one plugin: its settings with defaults and ranges, its versions and capabilities
     Inspect {
         /// The plugin's name in specs, such as sasrec
@@ -330,133 +336,6 @@ pub(crate) enum Data {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Archetype {
-    /// Print the exact prompt that the model gets for an item
-    ///
-    /// JSON: {dataset, item, metadata, prompt}. `prompt` is null for an item without metadata.
-    Prompt {
-        #[command(flatten)]
-        of: ArchetypeArgs,
-        /// The item's id in the data [default: the first one]
-        #[arg(long)]
-        item: Option<String>,
-    },
-    /// Generate the archetypes that the cache lacks, and the item vectors
-    ///
-    /// For a representation of kind `text`, encodes each item's text instead. `genair sweep` does the same by itself.
-    ///
-    /// Press Ctrl-C to stop. Rerun the command to resume.
-    ///
-    /// JSON: an array of {dataset, representation, archetypes, vectors, counts}.
-    Generate {
-        #[command(flatten)]
-        of: ArchetypeArgs,
-    },
-    /// Show an item: its metadata, prompt, answer, and nearest items in each space
-    ///
-    /// JSON: {dataset, item, metadata, prompt, answer, neighbours}.
-    Show {
-        #[command(flatten)]
-        of: ArchetypeArgs,
-        /// The item's id in the data
-        #[arg(long)]
-        item: String,
-        /// The number of nearest items
-        #[arg(long, value_name = "N", default_value_t = 5)]
-        neighbours: usize,
-    },
-    /// Write a report on the archetypes of a dataset
-    ///
-    /// The report has counts, lengths, explained variance, examples, and a picture of each space. Writes
-    /// report.html, report.md and the pictures.
-    ///
-    /// JSON: {files}.
-    Report {
-        #[command(flatten)]
-        of: ArchetypeArgs,
-        /// The folder to write to [default: results/archetypes-DATASET]
-        #[arg(long, value_name = "FOLDER")]
-        out: Option<PathBuf>,
-        /// The field that colours the pictures [default: genres, genre, categories or category]
-        #[arg(long, value_name = "FIELD")]
-        category: Option<String>,
-    },
-    /// Convert vectors from other programs to a file of item vectors for specs
-    ///
-    /// JSON: {file, sha256, items, parts}.
-    Import {
-        /// Files in .npy, .npz or .safetensors format
-        ///
-        /// PART is context, archetype, text or vectors. It names the part that the file's array becomes. For a file
-        /// with several arrays, it names the array to read.
-        #[arg(required = true, value_name = "[PART=]FILE")]
-        files: Vec<String>,
-        /// The item ids of the rows, one per line or a JSON list [default: the order of the spec's items]
-        #[arg(long, value_name = "FILE")]
-        items: Option<PathBuf>,
-        /// Reduce each part to N principal components; 0 keeps the vectors unchanged
-        #[arg(long, value_name = "N", default_value_t = 0)]
-        components: usize,
-        /// The spec whose dataset has the items
-        ///
-        /// Only the datasets of the spec are read. With --items, warns of items that have no row.
-        #[arg(long, value_name = "SPEC", required_unless_present = "items")]
-        spec: Option<PathBuf>,
-        #[command(flatten)]
-        set: SetArgs,
-        /// The dataset of the spec [default: its only one]
-        #[arg(long, requires = "spec")]
-        dataset: Option<String>,
-        /// The file to write
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
-    /// List and download models
-    #[command(subcommand)]
-    Model(Model),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Model {
-    /// List the models that can be downloaded, and which are present
-    ///
-    /// JSON: an array of {name, summary, licence, present}.
-    List {
-        #[command(flatten)]
-        cache: CacheArgs,
-    },
-    /// Download a model and verify its checksums
-    ///
-    /// JSON: {name, path, already_there}.
-    Fetch {
-        /// The model's name
-        name: String,
-        /// Download the files from this web folder instead
-        #[arg(long)]
-        url: Option<String>,
-        #[command(flatten)]
-        cache: CacheArgs,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ArchetypeArgs {
-    /// The spec file
-    #[arg(default_value = "experiments/quickstart.toml")]
-    pub(crate) spec: PathBuf,
-    #[command(flatten)]
-    pub(crate) set: SetArgs,
-    /// The dataset of the spec [default: its only one]
-    #[arg(long)]
-    pub(crate) dataset: Option<String>,
-    /// The representation, of kind archetype or text [default: the only one; for generate, all]
-    #[arg(long)]
-    pub(crate) representation: Option<String>,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
     /// The folder of models, archetypes and item vectors [default: GENAIR_CACHE, or data/cache]
@@ -470,8 +349,8 @@ impl CacheArgs {
         let path = self
             .cache
             .clone()
-            .or_else(environment::cache)
-            .unwrap_or_else(|| "data/cache".into());
+            .or_else(|| environment::path("GENAIR_CACHE"));
+        let path = path.unwrap_or_else(|| "data/cache".into());
         std::path::absolute(&path).unwrap_or(path)
     }
 }
@@ -528,10 +407,13 @@ pub(crate) struct DatabaseArgs {
 impl DatabaseArgs {
     /// The database to use.
     pub(crate) fn path(&self) -> PathBuf {
-        self.db
-            .clone()
-            .or_else(environment::database)
-            .unwrap_or_else(|| "results/genair.db".into())
+        let path = self.db.clone().or_else(|| environment::path("GENAIR_DB"));
+        path.unwrap_or_else(|| "results/genair.db".into())
+    }
+
+    /// The database to use, open for reading.
+    pub(crate) fn open(&self) -> Result<Store, StoreError> {
+        Store::open_read_only(self.path())
     }
 
     /// The database to use.

@@ -20,80 +20,34 @@ use std::path::{Path, PathBuf};
 use genair_protocol::PluginReport;
 use genair_runner::{Trainer, TrainerError, plugins};
 use genair_spec::{Backbones, Problem, SpecError, SpecFile, SpecOptions, Sweep};
-use indicatif::MultiProgress;
 use serde_json::{Map, Value};
 
-use crate::args::{Arguments, Command, Format, PluginArgs, Results, SpecArgs};
+use crate::args::{Arguments, Command, Format, PluginArgs, Results, Spec, SpecArgs};
 use crate::environment;
 use crate::exit::Exit;
-use crate::output::{self, note};
+use crate::output::{self, Output};
 use crate::watch;
 
-pub(crate) fn dispatch(arguments: &Arguments, bars: &MultiProgress) -> anyhow::Result<Exit> {
-    let format = arguments.global.format();
+pub(crate) fn dispatch(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit> {
     let listing = matches!(
         &arguments.command,
-        Command::Results(Results::List { .. } | Results::Leaderboard { .. } | Results::Sql { .. })
+        Command::Results(Results::List(_) | Results::Leaderboard(_) | Results::Sql { .. })
     );
-    anyhow::ensure!(format != Format::Csv || listing, output::NO_CSV);
+    anyhow::ensure!(output.format != Format::Csv || listing, output::NO_CSV);
     match &arguments.command {
-        Command::Check {
-            specs,
-            set,
-            plugins,
-        } => check::check(format, bars, specs, set, plugins),
-        Command::Plan {
-            spec,
-            plugins,
-            database,
-            cache,
-            graph,
-        } => plan::plan(format, bars, spec, *graph, plugins, database, cache),
-        Command::Sweep {
-            spec,
-            jobs,
-            retry,
-            fail_fast,
-            continue_pruned,
-            plugins,
-            database,
-            cache,
-        } => {
-            let how = sweep::How {
-                jobs: jobs.map(usize::from),
-                retry: *retry,
-                fail_fast: *fail_fast,
-                continue_pruned: *continue_pruned,
-            };
-            sweep::sweep(format, bars, spec, how, plugins, database, cache)
-        }
-        Command::Watch {
-            sweep,
-            once,
-            database,
-        } => watch::watch(format, database.path(), sweep.clone(), *once),
-        Command::Export(command) => export::export(format, bars, command),
-        Command::Results(command) => results::results(format, bars, command),
-        Command::Schema { plugins } => spec::schema(format, bars, plugins),
-        Command::Spec(command) => spec::spec(format, bars, command),
-        Command::Report {
-            report: path,
-            out,
-            only,
-            skip_missing,
-            database,
-        } => {
-            let wanted = report::Wanted {
-                out: out.as_deref(),
-                only,
-                skip_missing: *skip_missing,
-            };
-            report::report(format, bars, path, &wanted, database)
-        }
-        Command::Plugin(command) => plugin::plugin(format, command),
-        Command::Data(command) => data::data(format, bars, command),
-        Command::Archetype(command) => archetype::archetype(format, bars, command),
-        Command::Doctor { plugins, database } => doctor::doctor(format, plugins, database),
+        Command::Check(arguments) => check::check(output, arguments),
+        Command::Plan(arguments) => plan::plan(output, arguments),
+        Command::Sweep(arguments) => sweep::sweep(output, arguments),
+        Command::Watch(arguments) => watch::watch(output, arguments),
+        Command::Export(command) => export::export(output, command),
+        Command::Results(command) => results::results(output, command),
+        Command::Schema(plugins) => spec::schema(output, plugins),
+        Command::Spec(Spec::Resolve(arguments)) => spec::resolve(output, arguments),
+        Command::Report(arguments) => report::report(output, arguments),
+        Command::Plugin(command) => plugin::plugin(output, command),
+        Command::Data(command) => data::data(output, command),
+        Command::Archetype(command) => archetype::archetype(output, command),
+        Command::Doctor(arguments) => doctor::doctor(output, arguments),
     }
 }
 
@@ -117,11 +71,11 @@ type Question = (PathBuf, String);
 
 impl Workshop {
     fn open(arguments: &PluginArgs) -> anyhow::Result<Self> {
-        let trainer = Trainer::find(environment::trainer())?;
+        let trainer = Trainer::find(environment::path("GENAIR_TRAINER"))?;
         let binary = std::env::current_exe()?;
-        let variable = environment::plugin_path();
-        let folders =
-            plugins::search_path(&arguments.folders, variable.as_deref(), binary.parent());
+        let variable = environment::path("GENAIR_PLUGIN_PATH");
+        let variable = variable.as_ref().map(|path| path.as_os_str());
+        let folders = plugins::search_path(&arguments.folders, variable, binary.parent());
         let plugins = plugins::discover(&trainer, &folders)?;
         Ok(Self {
             trainer,
@@ -178,13 +132,10 @@ impl Workshop {
     /// Asks for the judgements that are not known yet.
     fn learn(&self, plugin: &Path, all: &[Map<String, Value>]) -> Result<(), TrainerError> {
         let mut answers = self.answers.borrow_mut();
-        let mut new = HashMap::new();
-        for params in all {
-            let question = question(plugin, params);
-            if !answers.contains_key(&question) {
-                new.insert(question, params.clone());
-            }
-        }
+        let all = all
+            .iter()
+            .map(|params| (question(plugin, params), params.clone()));
+        let new: HashMap<_, _> = all.filter(|(own, _)| !answers.contains_key(own)).collect();
         if !new.is_empty() {
             let (questions, params): (Vec<_>, Vec<_>) = new.into_iter().unzip();
             let verdicts = self.trainer.capabilities(plugin, &params)?;
@@ -201,8 +152,8 @@ fn question(plugin: &Path, params: &Map<String, Value>) -> Question {
     (plugin.to_owned(), text)
 }
 
-fn warn(bars: &MultiProgress, warnings: &[Problem]) {
+fn warn(output: &Output, warnings: &[Problem]) {
     for warning in warnings {
-        note(bars, format!("warning: {warning}"));
+        output.note(format!("warning: {warning}"));
     }
 }

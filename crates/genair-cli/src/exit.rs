@@ -32,16 +32,13 @@ impl From<Exit> for ExitCode {
 /// Writes an error to stderr and says how to end.
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
     let text = if let Some(error) = error.downcast_ref::<SpecError>() {
-        let problems = error.problems.iter();
-        problems
-            .map(|problem| format!("error: {problem}\n"))
-            .collect()
+        let line = |problem| format!("error: {problem}\n");
+        error.problems.iter().map(line).collect()
     } else {
         let text = format!("error: {error:#}\n");
         let refused = |cause: &(dyn std::error::Error + 'static)| {
-            cause
-                .downcast_ref::<io::Error>()
-                .is_some_and(genair_process::is_refusal)
+            let cause = cause.downcast_ref::<io::Error>();
+            cause.is_some_and(genair_process::is_refusal)
         };
         match error.chain().any(refused) && !text.contains(genair_process::PROCESS_HINT) {
             true => format!("{text}hint: {}\n", genair_process::PROCESS_HINT),

@@ -1,14 +1,13 @@
 //! Progress of a generation: a bar with items per second on a terminal, plain lines in a log.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use genair_archetype::{GenerationProgress, Stage};
 use genair_fetch::Progress;
 use genair_runner::StageProgress;
-use indicatif::{MultiProgress, ProgressBar};
+use indicatif::ProgressBar;
 
-use crate::output::{note, tick};
+use crate::output::{Output, tick};
 use crate::progress::{seconds_of_rest, style, to_go};
 
 /// In a log, a generation is told at most this often.
@@ -16,7 +15,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Draws what a generation tells.
 pub(crate) struct GenerationBar {
-    bars: MultiProgress,
+    output: Output,
     label: String,
     bar: Option<ProgressBar>,
     begin: Instant,
@@ -26,10 +25,10 @@ pub(crate) struct GenerationBar {
 }
 
 impl GenerationBar {
-    pub(crate) fn new(bars: MultiProgress, label: String) -> Self {
+    pub(crate) fn new(output: Output, label: String) -> Self {
         let now = Instant::now();
         Self {
-            bars,
+            output,
             label,
             bar: None,
             begin: now,
@@ -40,46 +39,37 @@ impl GenerationBar {
 
     pub(crate) fn show(&mut self, progress: &StageProgress) {
         match progress {
-            StageProgress::Building(log) => {
-                let (label, log) = (&self.label, log.display());
-                note(
-                    &self.bars,
-                    format!("{label}: building genair-llama, some minutes; its output is in {log}"),
-                );
-            }
-            StageProgress::Fetching(news) => tell_download(&self.bars, news),
+            StageProgress::Building(log) => self.output.note(format!(
+                "{}: building genair-llama, some minutes; its output is in {}",
+                self.label,
+                log.display()
+            )),
+            StageProgress::Fetching(news) => tell_download(&self.output, news),
             StageProgress::Generating(news) => self.generating(news),
         }
     }
 
     fn generating(&mut self, progress: &GenerationProgress) {
-        let label = &self.label;
+        let (label, output) = (&self.label, &self.output);
         match progress {
-            GenerationProgress::Waiting { folder } => {
-                let folder = folder.display();
-                let text = format!("{label}: waiting for another process that writes in {folder}");
-                note(&self.bars, text);
-            }
-            GenerationProgress::Repaired { path, bytes } => {
-                let path = path.display();
-                let text = format!(
-                    "warning: {path}: the last record was cut short; removed its {bytes} bytes, it is made again"
-                );
-                note(&self.bars, text);
-            }
+            GenerationProgress::Waiting { folder } => output.note(format!(
+                "{label}: waiting for another process that writes in {}",
+                folder.display()
+            )),
+            GenerationProgress::Repaired { path, bytes } => output.note(format!(
+                "warning: {}: the last record was cut short; removed its {bytes} bytes, it is made again",
+                path.display()
+            )),
             GenerationProgress::Started { stage, done, total } => {
                 let what = what(*stage);
-                note(
-                    &self.bars,
-                    format!("{label}: {what}, {done} of {total} in the cache"),
-                );
+                output.note(format!("{label}: {what}, {done} of {total} in the cache"));
                 self.begin = Instant::now();
                 self.told = self.begin;
                 self.found = *done;
-                if std::io::stderr().is_terminal() {
+                if output.draws() {
                     let style = style("{bar:30} {pos}/{len} {msg}, {elapsed} gone");
                     let bar = ProgressBar::new(*total as u64).with_style(style);
-                    let bar = self.bars.add(bar.with_position(*done as u64));
+                    let bar = output.bars.add(bar.with_position(*done as u64));
                     bar.set_message(what);
                     tick(&bar, Duration::from_secs(1));
                     self.bar = Some(bar);
@@ -95,10 +85,9 @@ impl GenerationBar {
                     bar.set_message(format!("{what}, {rate:.1} items/s, {left}"));
                 } else if self.told.elapsed() >= LOG_INTERVAL || done == total {
                     self.told = Instant::now();
-                    note(
-                        &self.bars,
-                        format!("{label}: {what} {done}/{total}, {rate:.1} items/s, {left}"),
-                    );
+                    output.note(format!(
+                        "{label}: {what} {done}/{total}, {rate:.1} items/s, {left}"
+                    ));
                 }
             }
             _ => {}
@@ -107,14 +96,14 @@ impl GenerationBar {
 }
 
 /// Says what a download is doing; megabytes need no bar.
-pub(crate) fn tell_download(bars: &MultiProgress, progress: &Progress) {
+pub(crate) fn tell_download(output: &Output, progress: &Progress) {
     match progress {
-        Progress::Connecting { url } => note(bars, format!("asking {url}")),
+        Progress::Connecting { url } => output.note(format!("asking {url}")),
         Progress::Retrying { reason, wait } => {
-            note(bars, format!("{reason}; again in {} s", wait.as_secs()));
+            output.note(format!("{reason}; again in {} s", wait.as_secs()));
         }
         Progress::FallingBack { reason } => {
-            note(bars, format!("{reason}\ntaking it from PyPI instead"));
+            output.note(format!("{reason}\ntaking it from PyPI instead"));
         }
         _ => {}
     }
@@ -124,7 +113,7 @@ impl Drop for GenerationBar {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
-            self.bars.remove(bar);
+            self.output.bars.remove(bar);
         }
     }
 }

@@ -5,7 +5,6 @@ mod commands;
 mod environment;
 mod exit;
 mod generation;
-mod listing;
 mod output;
 mod output_path;
 mod progress;
@@ -18,11 +17,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use indicatif::MultiProgress;
 use signal_hook::consts::SIGXFSZ;
 
 use crate::args::Arguments;
 use crate::exit::Exit;
+use crate::output::Output;
 
 fn main() -> ExitCode {
     // Otherwise a file that reaches its limit (`ulimit -f`) ends the program without a word; now whatever writes
@@ -32,10 +31,10 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(answer) => return tell(&answer),
     };
-    let bars = MultiProgress::new();
-    output::start_logging(&arguments.global, &bars);
+    let output = Output::new(&arguments.global);
+    output::start_logging(&arguments.global, &output.bars);
     // A panic is a bug; its message is on stderr by now.
-    match catch_unwind(AssertUnwindSafe(|| commands::dispatch(&arguments, &bars))) {
+    match catch_unwind(AssertUnwindSafe(|| commands::dispatch(&arguments, &output))) {
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(error)) => exit::report(&error).into(),
         Err(_) => Exit::Bug.into(),

@@ -11,6 +11,7 @@ use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use genair_protocol::text::{escaped, escaped_lines, shortened};
 use indicatif::{MultiProgress, ProgressBar};
+use itertools::Itertools;
 use serde::Serialize;
 use serde_json::Value;
 use tracing::field::Field;
@@ -20,28 +21,87 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::args::{Format, Global, LogFormat};
+use crate::exit::Exit;
 
 /// What is said where only a listing has the form that was asked for.
 pub(crate) const NO_CSV: &str = "`--format csv` is for `results list`, `results leaderboard` and `results sql`; this command has text and json";
 
-impl Format {
-    /// Writes a result: `text` for people, `value` as JSON, or nothing.
+/// Where a command writes: its result to standard output, all else to standard error, above progress bars.
+#[derive(Clone)]
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    pub(crate) bars: MultiProgress,
+}
+
+impl Output {
+    pub(crate) fn new(global: &Global) -> Self {
+        let format = if global.quiet {
+            Format::Quiet
+        } else {
+            global.format
+        };
+        let bars = MultiProgress::new();
+        Self { format, bars }
+    }
+
+    /// Writes a result: `text` for people, `value` as JSON, or nothing. With that a command is done.
     pub(crate) fn show(
-        self,
+        &self,
         value: &impl Serialize,
         text: impl FnOnce() -> String,
-    ) -> anyhow::Result<()> {
-        let text = match self {
-            Self::Quiet => return Ok(()),
-            Self::Json => serde_json::to_string_pretty(value)?,
-            Self::Csv => anyhow::bail!(NO_CSV),
-            Self::Text => escaped_lines(&text()).into_owned(),
+    ) -> anyhow::Result<Exit> {
+        let text = match self.format {
+            Format::Quiet => return Ok(Exit::Done),
+            Format::Json => serde_json::to_string_pretty(value)?,
+            Format::Csv => anyhow::bail!(NO_CSV),
+            Format::Text => escaped_lines(&text()).into_owned(),
         };
         let text = text.trim_end();
         to_stdout(|out| match text {
             "" => Ok(()),
             text => Ok(writeln!(out, "{text}")?),
-        })
+        })?;
+        Ok(Exit::Done)
+    }
+
+    /// Writes a listing: as CSV (a header and rows of as many fields), or as [`Self::show`].
+    pub(crate) fn list<const FIELDS: usize>(
+        &self,
+        value: &impl Serialize,
+        headers: [&str; FIELDS],
+        csv: impl FnOnce() -> Vec<[String; FIELDS]>,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<Exit> {
+        if self.format != Format::Csv {
+            return self.show(value, text);
+        }
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(headers)?;
+        for row in csv() {
+            writer.write_record(row)?;
+        }
+        let bytes = writer.into_inner().context("cannot write CSV")?;
+        to_stdout(|out| Ok(out.write_all(&bytes)?))?;
+        Ok(Exit::Done)
+    }
+
+    /// Whether bars are drawn: there is a terminal to draw on, and somebody looks.
+    pub(crate) fn draws(&self) -> bool {
+        self.format != Format::Quiet && io::stderr().is_terminal()
+    }
+
+    /// Writes a line of news or a warning to standard error, unless that is to be quiet.
+    pub(crate) fn note(&self, text: impl Display) {
+        if self.format != Format::Quiet {
+            self.error(text);
+        }
+    }
+
+    /// Writes a line about a failure to standard error.
+    pub(crate) fn error(&self, text: impl Display) {
+        // Without a stderr there is nobody to tell.
+        let write = || drop(writeln!(io::stderr(), "{}", message(text)));
+        self.bars.suspend(write);
     }
 }
 
@@ -108,12 +168,6 @@ impl Write for Stdout<'_> {
     }
 }
 
-/// Writes a line to standard error, above progress bars.
-pub(crate) fn note(bars: &MultiProgress, text: impl Display) {
-    // Without a stderr there is nobody to tell.
-    bars.suspend(|| drop(writeln!(io::stderr(), "{}", message(text))));
-}
-
 /// A message as it goes to a terminal: nothing in it acts on the terminal, and no line is longer than
 /// [`genair_protocol::text::LONGEST_LINE`] characters.
 pub(crate) fn message(text: impl Display) -> String {
@@ -139,12 +193,9 @@ pub(crate) fn table<R: IntoIterator<Item = String>>(
         .load_style(presets::NOTHING)
         .set_header(headers.iter().map(|header| escaped(header)));
     for row in rows {
-        table.add_row(row.into_iter().map(|cell| {
-            if cell.is_empty() {
-                "-".to_owned()
-            } else {
-                escaped(&cell).into_owned()
-            }
+        table.add_row(row.into_iter().map(|cell| match cell.as_str() {
+            "" => "-".to_owned(),
+            cell => escaped(cell).into_owned(),
         }));
     }
     for (at, column) in table.column_iter_mut().enumerate() {
@@ -159,21 +210,17 @@ pub(crate) fn table<R: IntoIterator<Item = String>>(
 /// A line `key  value` for each entry of a JSON object that has a value.
 pub(crate) fn facts(value: &impl Serialize) -> anyhow::Result<String> {
     let value = serde_json::to_value(value)?;
-    let entries: Vec<_> = value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, value)| !value.is_null())
-        .collect();
+    let entries = value.as_object().into_iter().flatten();
+    let entries: Vec<_> = entries.filter(|(_, value)| !value.is_null()).collect();
     let width = entries
         .iter()
         .map(|(key, _)| key.len())
         .max()
         .unwrap_or_default();
-    let lines = entries
-        .iter()
-        .map(|(key, value)| format!("{:width$}  {}", words(key), escaped(&in_words(value))));
-    Ok(lines.collect::<Vec<_>>().join("\n"))
+    let line = |(key, value): &(&String, &Value)| {
+        format!("{:width$}  {}", words(key), escaped(&in_words(value)))
+    };
+    Ok(entries.iter().map(line).join("\n"))
 }
 
 /// `1 run`, `2 runs`.
@@ -210,11 +257,9 @@ fn in_words(value: &Value) -> String {
         Value::Array(values) => list(values.iter().map(in_words).collect()),
         Value::Object(entries) => {
             let entries = entries.iter().filter(|(_, value)| !value.is_null());
-            list(
-                entries
-                    .map(|(key, value)| format!("{} {}", words(key), in_words(value)))
-                    .collect(),
-            )
+            let part =
+                |(key, value): (&String, &Value)| format!("{} {}", words(key), in_words(value));
+            list(entries.map(part).collect())
         }
         _ => cell(value),
     }

@@ -3,17 +3,16 @@
 mod remaining;
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use genair_protocol::RunEvent;
 use genair_runner::{Notice, Observer, Outcome, PlannedRun};
 use genair_store::RunId;
-use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::generation::GenerationBar;
-use crate::output::{count, message, note, tick};
+use crate::output::{Output, count, message, tick};
 
 pub(crate) use remaining::{Remaining, about, rounded, seconds_of_rest, to_go};
 
@@ -22,8 +21,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Draws what a sweep tells.
 pub(crate) struct Progress {
-    bars: MultiProgress,
-    terminal: bool,
+    output: Output,
     remaining: Remaining,
     state: Mutex<State>,
 }
@@ -52,10 +50,9 @@ struct RunProgress {
 
 impl Progress {
     /// `remaining` knows what runs of the sweep took that finished before.
-    pub(crate) fn new(bars: MultiProgress, remaining: Remaining) -> Self {
+    pub(crate) fn new(output: Output, remaining: Remaining) -> Self {
         Self {
-            bars,
-            terminal: std::io::stderr().is_terminal(),
+            output,
             remaining,
             state: Mutex::default(),
         }
@@ -68,29 +65,26 @@ impl Progress {
             count(total, "run")
         );
         if failed > 0 {
-            line = format!(
-                "{line}; {failed} failed before and are left alone (`--retry failed` tries them again)"
+            line += &format!(
+                "; {failed} failed before and are left alone (`--retry failed` tries them again)"
             );
         }
         if pruned > 0 {
-            line = format!(
-                "{line}; {pruned} pruned before and are left alone (`--continue-pruned` goes on with them)"
+            line += &format!(
+                "; {pruned} pruned before and are left alone (`--continue-pruned` goes on with them)"
             );
         }
-        note(&self.bars, line);
+        self.output.note(line);
         state.total = open;
-        if self.terminal && open > 0 {
+        if self.output.draws() && open > 0 {
             let remaining = self.remaining.clone();
-            let style = style("{bar:30} {pos}/{len} runs, {elapsed} gone, {left}").with_key(
-                "left",
-                move |_: &ProgressState, to: &mut dyn std::fmt::Write| {
-                    // A bar takes every write.
-                    let _ = to.write_str(&to_go(remaining.seconds()));
-                },
-            );
-            let bar = self
-                .bars
-                .add(ProgressBar::new(open as u64).with_style(style));
+            let left = move |_: &ProgressState, to: &mut dyn std::fmt::Write| {
+                // A bar takes every write.
+                let _ = to.write_str(&to_go(remaining.seconds()));
+            };
+            let style = style("{bar:30} {pos}/{len} runs, {elapsed} gone, {left}");
+            let bar = ProgressBar::new(open as u64).with_style(style.with_key("left", left));
+            let bar = self.output.bars.add(bar);
             tick(&bar, Duration::from_secs(1));
             state.sweep = Some(bar);
         }
@@ -98,29 +92,38 @@ impl Progress {
 
     fn started(&self, state: &mut State, id: RunId, run: &PlannedRun) {
         self.remaining.started(&run.labels);
-        let bar = self.terminal.then(|| {
-            let bar = ProgressBar::new_spinner().with_style(style("{spinner} {prefix}: {msg}"));
-            let bar = self.bars.add(
-                bar.with_prefix(message(&run.labels))
-                    .with_message("starting"),
-            );
-            tick(&bar, Duration::from_millis(200));
-            bar
-        });
-        if !self.terminal {
-            note(&self.bars, format!("run {id} ({}): starting", run.labels));
+        let mut bar = None;
+        if self.output.draws() {
+            let own = ProgressBar::new_spinner().with_style(style("{spinner} {prefix}: {msg}"));
+            let own = own
+                .with_prefix(message(&run.labels))
+                .with_message("starting");
+            let own = self.output.bars.add(own);
+            tick(&own, Duration::from_millis(200));
+            bar = Some(own);
+        } else {
+            self.output
+                .note(format!("run {id} ({}): starting", run.labels));
         }
         let now = Instant::now();
-        state.runs.insert(
-            id,
-            RunProgress {
-                bar,
-                begin: now,
-                told: now,
-                valid: None,
-                resumed: 0,
-            },
-        );
+        let progress = RunProgress {
+            bar,
+            begin: now,
+            told: now,
+            valid: None,
+            resumed: 0,
+        };
+        state.runs.insert(id, progress);
+    }
+
+    /// Takes the bar of a run away that does not run any more.
+    fn stopped(&self, state: &mut State, id: RunId) -> Option<RunProgress> {
+        let progress = state.runs.remove(&id)?;
+        if let Some(bar) = &progress.bar {
+            bar.finish_and_clear();
+            self.output.bars.remove(bar);
+        }
+        Some(progress)
     }
 
     fn event(&self, state: &mut State, id: RunId, run: &PlannedRun, event: &RunEvent) {
@@ -131,14 +134,16 @@ impl Progress {
             RunEvent::Started { data, .. } => format!("{} users, {} items", data.users, data.items),
             RunEvent::Resumed { epoch } => {
                 progress.resumed = *epoch;
-                let line = format!("run {id} ({}): goes on from epoch {epoch}", run.labels);
-                note(&self.bars, line);
-                return;
+                let news = format!("goes on from epoch {epoch}");
+                return self
+                    .output
+                    .note(format!("run {id} ({}): {news}", run.labels));
             }
             RunEvent::StartedOver { reason } => {
-                let line = format!("run {id} ({}): starts over: {reason}", run.labels);
-                note(&self.bars, line);
-                return;
+                let news = format!("starts over: {reason}");
+                return self
+                    .output
+                    .note(format!("run {id} ({}): {news}", run.labels));
             }
             // Of earlier workers.
             RunEvent::Epoch { epoch, .. } if *epoch <= progress.resumed => return,
@@ -151,10 +156,9 @@ impl Progress {
             } => {
                 progress.valid = valid.or(progress.valid);
                 let metric = run.spec.train.stop.metric;
-                let valid = progress
-                    .valid
-                    .map(|value| format!(", valid {metric} {value:.4}"))
-                    .unwrap_or_default();
+                let valid = progress.valid;
+                let valid = valid.map(|value| format!(", valid {metric} {value:.4}"));
+                let valid = valid.unwrap_or_default();
                 let done = epoch - progress.resumed;
                 let left = max_epochs.saturating_sub(*epoch);
                 let left = seconds_of_rest(done, left, progress.begin.elapsed());
@@ -168,7 +172,8 @@ impl Progress {
             Some(bar) => bar.set_message(message),
             None if progress.told.elapsed() >= LOG_INTERVAL => {
                 progress.told = Instant::now();
-                note(&self.bars, format!("run {id} ({}): {message}", run.labels));
+                self.output
+                    .note(format!("run {id} ({}): {message}", run.labels));
             }
             None => {}
         }
@@ -177,14 +182,8 @@ impl Progress {
     fn ended(&self, state: &mut State, id: RunId, run: &PlannedRun, outcome: &Outcome) {
         let finished = matches!(outcome, Outcome::Finished);
         let was_open = self.remaining.ended(&run.labels, finished);
-        let progress = state.runs.remove(&id);
-        let took = progress
-            .as_ref()
-            .map(|progress| format!(" after {}", duration(progress.begin.elapsed())));
-        if let Some(bar) = progress.and_then(|progress| progress.bar) {
-            bar.finish_and_clear();
-            self.bars.remove(&bar);
-        }
+        let progress = self.stopped(state, id);
+        let took = progress.map(|own| format!(" after {}", duration(own.begin.elapsed())));
         if let (Some(bar), true) = (&state.sweep, was_open) {
             bar.inc(1);
         }
@@ -200,10 +199,10 @@ impl Progress {
         };
         state.ended += 1;
         let (ended, total, took) = (state.ended, state.total, took.unwrap_or_default());
-        note(
-            &self.bars,
-            format!("[{ended}/{total}] run {id} ({}): {how}{took}", run.labels),
-        );
+        self.output.note(format!(
+            "[{ended}/{total}] run {id} ({}): {how}{took}",
+            run.labels
+        ));
     }
 }
 
@@ -225,30 +224,25 @@ impl Observer for Progress {
             Notice::StageStarted { stage } => {
                 if !stage.is_ready() {
                     let (name, dataset) = (stage.name().as_str(), &stage.dataset);
-                    note(&self.bars, format!("{name} of {dataset}: starting"));
+                    self.output.note(format!("{name} of {dataset}: starting"));
                 }
             }
             Notice::StageProgress { stage, progress } => {
                 let label = || format!("{} of {}", stage.name().as_str(), stage.dataset);
-                let of_stage = state
-                    .stages
-                    .entry(stage.recipe_sha256.clone())
-                    .or_insert_with(|| GenerationBar::new(self.bars.clone(), label()));
-                of_stage.show(progress);
+                let of_stage = state.stages.entry(stage.recipe_sha256.clone());
+                let bar = || GenerationBar::new(self.output.clone(), label());
+                of_stage.or_insert_with(bar).show(progress);
             }
             Notice::StageEnded { stage } => drop(state.stages.remove(&stage.recipe_sha256)),
             Notice::RunStarted { id, run } => self.started(&mut state, id, run),
             Notice::RunEvent { id, run, event } => self.event(&mut state, id, run, event),
             Notice::RunRetried { id, run, failure } => {
                 self.remaining.stopped(&run.labels);
-                let progress = state.runs.remove(&id);
-                if let Some(bar) = progress.and_then(|progress| progress.bar) {
-                    bar.finish_and_clear();
-                    self.bars.remove(&bar);
-                }
+                self.stopped(&mut state, id);
                 let (labels, message) = (&run.labels, &failure.message);
-                let line = format!("run {id} ({labels}): crashed and is tried again: {message}");
-                note(&self.bars, line);
+                self.output.note(format!(
+                    "run {id} ({labels}): crashed and is tried again: {message}"
+                ));
             }
             Notice::RunPromoted { run } => {
                 self.remaining.add(&run.labels);
@@ -261,14 +255,10 @@ impl Observer for Progress {
                 id, run, outcome, ..
             } => self.ended(&mut state, id, run, outcome),
             Notice::Waiting { runs, owner } => {
-                let (pid, host) = (owner.pid, &owner.host);
-                note(
-                    &self.bars,
-                    format!(
-                        "waiting for {} that process {pid} on {host} is at",
-                        count(runs, "run")
-                    ),
-                );
+                let (pid, host, runs) = (owner.pid, &owner.host, count(runs, "run"));
+                self.output.note(format!(
+                    "waiting for {runs} that process {pid} on {host} is at"
+                ));
             }
         }
     }
@@ -277,7 +267,7 @@ impl Observer for Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         // An error may end the sweep with bars on the screen.
-        let _ = self.bars.clear();
+        let _ = self.output.bars.clear();
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
 use genair_store::{LeaderboardMean, MeanFilter};
+use itertools::Itertools;
 use serde::Serialize;
 
 use crate::output::table;
@@ -31,7 +32,7 @@ pub(crate) struct Standing {
 
 /// One metric over the seeds.
 #[derive(Debug, PartialEq, Serialize)]
-struct Score {
+pub(crate) struct Score {
     protocol: Protocol,
     metric: Metric,
     k: u32,
@@ -43,62 +44,25 @@ struct Score {
 /// The representation that others are compared with.
 const ID: &str = "id";
 
-/// Which results are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) split: Split,
-    pub(crate) cohort: Cohort,
-    /// Both by default.
-    pub(crate) protocol: Option<Protocol>,
-    /// All by default; of the text form, NDCG and HR.
-    pub(crate) metric: Option<Metric>,
-    /// All by default; of the text form, 10.
-    pub(crate) k: Option<u32>,
-}
-
-impl Default for Shown {
-    fn default() -> Self {
-        Self {
-            split: Split::Test,
-            cohort: Cohort::All,
-            protocol: None,
-            metric: None,
-            k: None,
-        }
-    }
-}
-
 /// A column of the text form.
 type Column = (Protocol, Metric, u32);
 
 /// The cut-off of the text form.
 pub(crate) const CUT: u32 = 10;
 
-impl Shown {
-    /// What to ask the database for.
-    pub(crate) fn filter(&self, sweep: Option<&str>) -> MeanFilter {
-        MeanFilter {
-            sweep: sweep.map(str::to_owned),
-            split: self.split,
-            cohort: self.cohort,
-            protocol: self.protocol,
-            metric: self.metric,
-            k: self.k,
-        }
-    }
-
-    /// Columns of the text form.
-    fn columns(&self) -> Vec<Column> {
-        let protocols = self
-            .protocol
-            .map_or(Protocol::ALL.to_vec(), |own| vec![own]);
-        let metrics = self
-            .metric
-            .map_or(vec![Metric::Ndcg, Metric::Hr], |own| vec![own]);
-        let k = self.k.unwrap_or(CUT);
-        let of = |protocol| metrics.iter().map(move |&metric| (protocol, metric, k));
-        protocols.into_iter().flat_map(of).collect()
-    }
+/// Columns of the text form: by default both protocols, NDCG and HR at [`CUT`].
+fn columns_of(shown: &MeanFilter) -> Vec<Column> {
+    let protocols = shown
+        .protocol
+        .map_or(Protocol::ALL.to_vec(), |own| vec![own]);
+    let metrics = shown
+        .metric
+        .map_or(vec![Metric::Ndcg, Metric::Hr], |own| vec![own]);
+    let k = shown.k.unwrap_or(CUT);
+    let columns = protocols.into_iter().cartesian_product(metrics);
+    columns
+        .map(|(protocol, metric)| (protocol, metric, k))
+        .collect()
 }
 
 /// `NDCG@10`, or `NDCG@10 of 100` among sampled negatives.
@@ -112,8 +76,8 @@ pub(crate) fn title((protocol, metric, k): Column) -> String {
 
 /// Groups rows of one split and cohort, which come configuration by configuration; best of a dataset first, by
 /// the first column of the text form.
-pub(crate) fn standings(rows: Vec<LeaderboardMean>, shown: &Shown) -> Vec<Standing> {
-    let first = shown.columns()[0];
+pub(crate) fn standings(rows: Vec<LeaderboardMean>, shown: &MeanFilter) -> Vec<Standing> {
+    let first = columns_of(shown)[0];
     let mut standings: Vec<Standing> = Vec::new();
     for row in rows {
         let score = Score {
@@ -188,43 +152,32 @@ impl Standing {
 }
 
 /// The standings as a table.
-pub(crate) fn text(standings: &[Standing], shown: &Shown) -> String {
+pub(crate) fn text(standings: &[Standing], shown: &MeanFilter) -> String {
     if standings.is_empty() {
         return "no finished runs".to_owned();
     }
-    let columns = shown.columns();
+    let columns = columns_of(shown);
     let titles: Vec<String> = columns.iter().map(|&column| title(column)).collect();
     let mut headers = vec!["dataset", "backbone", "representation", "variant", "seeds"];
     headers.extend(titles.iter().map(String::as_str));
-    let several_sweeps = standings
-        .iter()
-        .any(|standing| standing.sweep != standings[0].sweep);
+    let several_sweeps = !standings.iter().map(|own| &own.sweep).all_equal();
     if several_sweeps {
         headers.insert(0, "sweep");
     }
     let rows = standings.iter().map(|standing| {
-        let names = [
-            standing.dataset.clone(),
-            standing.backbone.clone(),
-            standing.representation.clone(),
-            standing.apart.to_string(),
-        ];
+        let (apart, own) = (standing.apart.to_string(), standing);
+        let names = [&own.dataset, &own.backbone, &own.representation, &apart];
+        let names = names.map(String::clone);
         let scores = columns.iter().map(|&column| match standing.score(column) {
-            Some(Score {
-                mean,
-                std: Some(std),
-                ..
-            }) => format!("{mean:.4} ± {std:.4}"),
-            Some(Score { mean, .. }) => format!("{mean:.4}"),
+            Some(score) => match score.std {
+                Some(std) => format!("{:.4} ± {std:.4}", score.mean),
+                None => format!("{:.4}", score.mean),
+            },
             None => String::new(),
         });
-        let sweep = several_sweeps.then(|| standing.sweep.clone());
-        sweep
-            .into_iter()
-            .chain(names)
-            .chain([standing.seeds.to_string()])
-            .chain(scores)
-            .collect::<Vec<_>>()
+        let sweep = several_sweeps.then(|| standing.sweep.clone()).into_iter();
+        let seeds = [standing.seeds.to_string()];
+        sweep.chain(names).chain(seeds).chain(scores).collect_vec()
     });
     let right = [&["seeds"][..], &headers[headers.len() - titles.len()..]].concat();
     let table = table(&headers, &right, rows);
@@ -248,26 +201,21 @@ pub(crate) fn result_name(of: &genair_store::Shown) -> String {
 }
 
 /// What was asked for, in the words of the options.
-pub(crate) fn described(shown: &Shown) -> String {
-    let Shown {
-        split,
-        cohort,
-        protocol,
-        metric,
-        k,
-    } = shown;
+pub(crate) fn described(shown: &MeanFilter) -> String {
     let parts = [
-        Some(format!("split {split}")),
-        Some(format!("cohort {cohort}")),
-        protocol.map(|protocol| format!("protocol {protocol}")),
-        metric.map(|metric| format!("metric {metric}")),
-        k.map(|k| format!("k {k}")),
+        Some(format!("split {}", shown.split)),
+        Some(format!("cohort {}", shown.cohort)),
+        shown
+            .protocol
+            .map(|protocol| format!("protocol {protocol}")),
+        shown.metric.map(|metric| format!("metric {metric}")),
+        shown.k.map(|k| format!("k {k}")),
     ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    parts.iter().flatten().join(", ")
 }
 
 /// What the numbers are of.
-fn caption(shown: &Shown) -> String {
+fn caption(shown: &MeanFilter) -> String {
     let split = match shown.split {
         Split::Test => "Test split",
         Split::Valid => "Validation split",
@@ -285,58 +233,44 @@ fn caption(shown: &Shown) -> String {
 }
 
 /// One row for each score.
-pub(crate) fn csv_rows(standings: &[Standing]) -> Vec<[String; CSV_HEADERS.len()]> {
-    let number = |value: f64| value.to_string();
-    standings
+pub(crate) fn csv_rows(standings: &[Standing]) -> Vec<[String; COLUMNS.len()]> {
+    let scores = standings
         .iter()
-        .flat_map(|standing| {
-            standing.scores.iter().map(move |score| {
-                [
-                    standing.sweep.clone(),
-                    standing.dataset.clone(),
-                    standing.backbone.clone(),
-                    standing.representation.clone(),
-                    standing.variant.clone(),
-                    standing.configuration.clone(),
-                    standing.differences.clone().unwrap_or_default(),
-                    standing.seeds.to_string(),
-                    score.protocol.to_string(),
-                    score.metric.to_string(),
-                    score.k.to_string(),
-                    number(score.mean),
-                    score.std.map(number).unwrap_or_default(),
-                ]
-            })
-        })
-        .collect()
+        .flat_map(|own| own.scores.iter().map(move |score| (own, score)));
+    let row = |(own, score)| COLUMNS.map(|(_, cell)| cell(own, score));
+    scores.map(row).collect()
 }
 
-/// Names of [`csv_rows`]' fields.
-pub(crate) const CSV_HEADERS: [&str; 13] = [
-    "sweep",
-    "dataset",
-    "backbone",
-    "representation",
-    "variant",
-    "configuration",
-    "differences",
-    "seeds",
-    "protocol",
-    "metric",
-    "k",
-    "mean",
-    "std",
+/// A header and what it says of a configuration and its score.
+type CsvColumn = (&'static str, fn(&Standing, &Score) -> String);
+
+/// The columns of [`csv_rows`].
+pub(crate) const COLUMNS: [CsvColumn; 13] = [
+    ("sweep", |own, _| own.sweep.clone()),
+    ("dataset", |own, _| own.dataset.clone()),
+    ("backbone", |own, _| own.backbone.clone()),
+    ("representation", |own, _| own.representation.clone()),
+    ("variant", |own, _| own.variant.clone()),
+    ("configuration", |own, _| own.configuration.clone()),
+    ("differences", |own, _| {
+        own.differences.clone().unwrap_or_default()
+    }),
+    ("seeds", |own, _| own.seeds.to_string()),
+    ("protocol", |_, score| score.protocol.to_string()),
+    ("metric", |_, score| score.metric.to_string()),
+    ("k", |_, score| score.k.to_string()),
+    ("mean", |_, score| score.mean.to_string()),
+    ("std", |_, score| {
+        score.std.map(|std| std.to_string()).unwrap_or_default()
+    }),
 ];
 
 /// Each representation against `id`, paired by sweep, dataset, backbone and the other axes; none where
 /// there is nothing to compare.
 fn differences(standings: &[Standing], columns: &[Column]) -> Option<String> {
     let mut baselines: HashMap<_, Vec<&Standing>> = HashMap::new();
-    for standing in standings.iter().filter(|own| own.representation == ID) {
-        baselines
-            .entry(standing.place())
-            .or_default()
-            .push(standing);
+    for own in standings.iter().filter(|own| own.representation == ID) {
+        baselines.entry(own.place()).or_default().push(own);
     }
     let mut pairs: BTreeMap<String, Vec<(&Standing, &Standing)>> = BTreeMap::new();
     for standing in standings.iter().filter(|own| own.representation != ID) {
@@ -350,11 +284,10 @@ fn differences(standings: &[Standing], columns: &[Column]) -> Option<String> {
         // What is left are the axes of the representation alone.
         let own = standing.apart.iter().filter(|axis| !has(baseline, *axis));
         let own = own.map(|axis| Axes::from_iter([axis]).to_string());
-        let label: Vec<String> = [standing.representation.clone()]
+        let label = [standing.representation.clone()]
             .into_iter()
             .chain(own)
-            .collect();
-        let label = label.join(" ");
+            .join(" ");
         pairs.entry(label).or_default().push((standing, baseline));
     }
     let titles: Vec<String> = columns.iter().map(|&column| title(column)).collect();
@@ -363,10 +296,10 @@ fn differences(standings: &[Standing], columns: &[Column]) -> Option<String> {
     let rows = pairs.iter().map(|(label, pairs)| {
         let mut row = vec![label.clone(), pairs.len().to_string()];
         row.extend(columns.iter().map(|&column| {
-            let values = pairs.iter().filter_map(|(own, baseline)| {
-                Some(own.score(column)?.mean - baseline.score(column)?.mean)
-            });
-            let values: Vec<f64> = values.collect();
+            let difference = |(own, base): &(&Standing, &Standing)| {
+                Some(own.score(column)?.mean - base.score(column)?.mean)
+            };
+            let values: Vec<f64> = pairs.iter().filter_map(difference).collect();
             if values.is_empty() {
                 return String::new();
             }
@@ -419,8 +352,8 @@ mod tests {
             of("b", "genair", &genair, 0.23),
             of("c", "genair", &[("lr", "2"), ("part", "both")], 0.9), // There is no such id.
         ];
-        let shown = Shown::default();
-        let compared = |rows| differences(&standings(rows, &shown), &shown.columns());
+        let shown = MeanFilter::default();
+        let compared = |rows| differences(&standings(rows, &shown), &columns_of(&shown));
         insta::assert_snapshot!(compared(rows).unwrap(), @r#"
         representation    pairs  NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
         genair part=both      2  +0.0400      -               -             -
@@ -445,7 +378,7 @@ mod tests {
     #[test]
     fn the_best_comes_first() {
         let rows = vec![row("a", 0.1, None, 1), row("b", 0.3, Some(0.1), 3)];
-        let shown = Shown::default();
+        let shown = MeanFilter::default();
         insta::assert_snapshot!(text(&standings(rows, &shown), &shown), @r#"
         dataset  backbone  representation  variant  seeds          NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
         d        b         id              -            3  0.3000 ± 0.1000      -               -             -
@@ -461,12 +394,12 @@ mod tests {
             differences: Some([("train.optimizer.lr", rate)].into_iter().collect()),
             ..row("a", mean, None, n)
         };
-        let shown = Shown {
+        let shown = MeanFilter {
             metric: Some(Metric::Ndcg),
             protocol: Some(Protocol::Full),
             split: Split::Valid,
             cohort: Cohort::TailItem,
-            ..Shown::default()
+            ..MeanFilter::default()
         };
         let standings = standings(vec![of("0.001", 0.1, 2), of("0.03", 0.3, 1)], &shown);
         insta::assert_snapshot!(text(&standings, &shown), @r#"

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use genair_store::{RunProgress, StageProgress, Store, SweepProgress};
+use itertools::Itertools;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::{execute, terminal};
@@ -18,8 +19,9 @@ use ratatui::layout::{Rect, Size};
 use ratatui::{Terminal, TerminalOptions, Viewport};
 use serde::Serialize;
 
-use crate::args::Format;
+use crate::args::{Format, WatchArgs};
 use crate::exit::Exit;
+use crate::output::Output;
 
 /// How often the database is read.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -59,39 +61,26 @@ struct View {
     takes_keys: bool,
 }
 
-pub(crate) fn watch(
-    format: Format,
-    database: PathBuf,
-    sweep: Option<String>,
-    once: bool,
-) -> anyhow::Result<Exit> {
-    let mut store = Store::open_read_only(&database)?;
-    let snapshot = Snapshot::read(&mut store, sweep.as_deref())?;
-    if let Some(name) = &sweep
+pub(crate) fn watch(output: &Output, arguments: &WatchArgs) -> anyhow::Result<Exit> {
+    let mut store = arguments.database.open()?;
+    let snapshot = Snapshot::read(&mut store, arguments.sweep.as_deref())?;
+    if let Some(name) = &arguments.sweep
         && !snapshot.sweeps.iter().any(|known| known.sweep == *name)
     {
-        let known: Vec<&str> = snapshot
-            .sweeps
-            .iter()
-            .map(|own| own.sweep.as_str())
-            .collect();
-        anyhow::bail!(
-            "{} has no sweep `{name}`; there are {}",
-            database.display(),
-            known.join(", ")
-        );
+        let database = store.path().display();
+        let known = snapshot.sweeps.iter().map(|own| &own.sweep).join(", ");
+        anyhow::bail!("{database} has no sweep `{name}`; there are {known}");
     }
     let mut view = View {
-        database,
+        database: store.path().to_owned(),
         snapshot,
         scroll: 0,
         trouble: None,
-        takes_keys: !once,
+        takes_keys: !arguments.once,
     };
-    if once || format != Format::Text {
+    if arguments.once || output.format != Format::Text {
         let text = view.to_text()?;
-        format.show(&view.snapshot, || text)?;
-        return Ok(Exit::Done);
+        return output.show(&view.snapshot, || text);
     }
     anyhow::ensure!(
         std::io::stdout().is_terminal(),
@@ -205,17 +194,15 @@ impl View {
     /// Moves on to another sweep.
     fn choose(&mut self, by: isize, store: &mut Store) {
         let Snapshot { sweeps, sweep, .. } = &self.snapshot;
-        let current = sweeps
-            .iter()
-            .position(|own| Some(&own.sweep) == sweep.as_ref());
+        let is_current = |own: &SweepProgress| Some(&own.sweep) == sweep.as_ref();
+        let current = sweeps.iter().position(is_current).unwrap_or_default();
         let count = sweeps.len().cast_signed();
         if count == 0 {
             return;
         }
-        let next = (current.unwrap_or_default().cast_signed() + by).rem_euclid(count);
-        self.snapshot.sweep = sweeps
-            .get(next.cast_unsigned())
-            .map(|own| own.sweep.clone());
+        let next = (current.cast_signed() + by).rem_euclid(count);
+        let next = sweeps.get(next.cast_unsigned());
+        self.snapshot.sweep = next.map(|own| own.sweep.clone());
         self.scroll = 0;
         self.refresh(store);
     }
@@ -225,10 +212,10 @@ impl View {
         let mut terminal = Terminal::new(TestBackend::new(WIDTH, frame::height(self)))?;
         terminal.draw(|frame| frame::draw(frame, self))?;
         let buffer = terminal.backend().buffer();
-        let lines = buffer.content.chunks(usize::from(WIDTH)).map(|cells| {
+        let mut lines = buffer.content.chunks(usize::from(WIDTH)).map(|cells| {
             let line: String = cells.iter().map(ratatui::buffer::Cell::symbol).collect();
             line.trim_end().to_owned()
         });
-        Ok(lines.collect::<Vec<_>>().join("\n"))
+        Ok(lines.join("\n"))
     }
 }

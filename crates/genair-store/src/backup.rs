@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::connection::connect_to_any_version;
+use crate::connection::{connect_to_any_version, execute, new_runtime};
+use crate::place::companion;
 use crate::{Store, StoreError, StoreErrorKind};
 
 /// Size of a database before and after [`Store::vacuum`].
@@ -25,15 +26,9 @@ impl Store {
     pub fn backup(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64, StoreError> {
         let (from, to) = (from.as_ref(), to.as_ref());
         if to.exists() {
-            return Err(StoreError {
-                path: to.to_owned(),
-                kind: StoreErrorKind::Exists,
-            });
+            return Err(StoreError::new(to, StoreErrorKind::Exists));
         }
-        let folder = match to.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = genair_files::folder_of(to);
         let not_written = |source| StoreErrorKind::CopyNotWritten {
             path: to.to_owned(),
             source,
@@ -47,18 +42,14 @@ impl Store {
             snapshot(from, copy.path())?;
             copy.as_file().sync_all().map_err(not_written)?;
             let bytes = copy.as_file().metadata().map_err(not_written)?.len();
-            copy.persist_noclobber(to)
-                .map_err(|error| not_written(error.error))?;
+            let kept = copy.persist_noclobber(to);
+            kept.map_err(|error| not_written(error.error))?;
             // Makes the name last as well.
-            std::fs::File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(not_written)?;
+            let folder = std::fs::File::open(folder);
+            folder.and_then(|own| own.sync_all()).map_err(not_written)?;
             Ok(bytes)
         };
-        write().map_err(|kind| StoreError {
-            path: from.to_owned(),
-            kind,
-        })
+        write().map_err(|kind| StoreError::new(from, kind))
     }
 
     /// Gives the room of deleted rows back to the system. Waits for writers, keeps readers working, and
@@ -67,11 +58,8 @@ impl Store {
         self.write(forget_what_no_run_names)?;
         let bytes_before = self.bytes();
         self.outside_of_transactions(async |connection| {
-            sqlx::query("VACUUM").execute(&mut *connection).await?;
-            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-                .execute(connection)
-                .await?;
-            Ok(())
+            execute(connection, sqlx::query("VACUUM")).await?;
+            execute(connection, sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")).await
         })?;
         Ok(Vacuumed {
             bytes_before,
@@ -81,9 +69,7 @@ impl Store {
 
     fn bytes(&self) -> u64 {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        let mut log = self.path().as_os_str().to_owned();
-        log.push("-wal");
-        size(self.path()) + size(Path::new(&log))
+        size(self.path()) + size(&companion(self.path(), "-wal"))
     }
 }
 
@@ -92,23 +78,26 @@ async fn forget_what_no_run_names(connection: &mut SqliteConnection) -> Result<(
         "DELETE FROM machines WHERE machine NOT IN (SELECT machine FROM runs WHERE machine IS NOT NULL)",
         "DELETE FROM code_diffs WHERE sha256 NOT IN (SELECT code_diff FROM runs WHERE code_diff IS NOT NULL)",
     ] {
-        sqlx::query(delete).execute(&mut *connection).await?;
+        execute(connection, sqlx::query(delete)).await?;
     }
     Ok(())
 }
 
 /// Copies one moment of the database `from` into `to`, an empty file or none.
 pub(crate) fn snapshot(from: &Path, to: &Path) -> Result<(), StoreErrorKind> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(sqlx::Error::Io)?;
-    runtime.block_on(async {
+    new_runtime()?.block_on(async {
         let mut connection = connect_to_any_version(from).await?;
-        let to = std::path::absolute(to).map_err(sqlx::Error::Io)?;
-        sqlx::query("VACUUM INTO ?")
-            .bind(to.to_string_lossy())
-            .execute(&mut connection)
-            .await?;
+        vacuum_into(&mut connection, to).await?;
         Ok(connection.close().await?)
     })
+}
+
+/// Copies what a connection sees into `to`, an empty file or none.
+pub(crate) async fn vacuum_into(
+    connection: &mut SqliteConnection,
+    to: &Path,
+) -> Result<(), StoreErrorKind> {
+    let to = std::path::absolute(to).map_err(sqlx::Error::Io)?;
+    let copy = sqlx::query("VACUUM INTO ?").bind(to.to_string_lossy());
+    execute(connection, copy).await
 }

@@ -2,8 +2,9 @@
 
 use genair_protocol::FailureKind;
 use serde::Serialize;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
+use crate::connection::execute;
 use crate::{Owner, OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind};
 
 /// What to do with a run that failed before.
@@ -23,9 +24,7 @@ impl FailedRuns {
     fn retries(self, kind: &str) -> bool {
         match self {
             Self::Keep => false,
-            Self::RetryCrashed => FailureKind::RETRIED
-                .iter()
-                .any(|retried| retried.code() == kind),
+            Self::RetryCrashed => FailureKind::RETRIED.iter().any(|own| own.code() == kind),
             Self::Retry => true,
         }
     }
@@ -102,19 +101,13 @@ impl Store {
             owner.beat(connection).await?;
             let machine = owner.machine.enter(connection).await?;
             let code_diff = owner.code.enter_diff(connection).await?;
-            sqlx::query(
+            let claim = sqlx::query(
                 "UPDATE runs SET state = 'running', owner = ?, attempts = attempts + 1, code_revision = ?,
                      code_dirty = ?, code_diff = ?, machine = ?, started_at = strftime('%Y-%m-%dT%H:%M:%fZ')
                  WHERE run_id = ?",
-            )
-            .bind(&owner.owner)
-            .bind(&owner.code.revision)
-            .bind(owner.code.dirty)
-            .bind(code_diff)
-            .bind(machine)
-            .bind(run)
-            .execute(&mut *connection)
-            .await?;
+            );
+            let claim = claim.bind(&owner.owner).bind(&owner.code.revision).bind(owner.code.dirty);
+            execute(connection, claim.bind(code_diff).bind(machine).bind(run)).await?;
             if let Some(previous) = previous {
                 forget_if_idle(connection, &previous).await?;
             }
@@ -212,11 +205,8 @@ pub(crate) async fn failure(
 ) -> Result<Failure, StoreErrorKind> {
     let failure = sqlx::query_as(
         "SELECT failure_kind, failure_phase, failure_message, failure_hint FROM runs WHERE run_id = ?",
-    )
-    .bind(run)
-    .fetch_one(connection)
-    .await?;
-    Ok(failure)
+    );
+    Ok(failure.bind(run).fetch_one(connection).await?)
 }
 
 /// Fails unless `owner` holds the run: whoever lost it must not write any more.
@@ -247,14 +237,12 @@ pub(crate) async fn reset(
     connection: &mut SqliteConnection,
     run: RunId,
 ) -> Result<(), StoreErrorKind> {
-    for delete in [
-        "DELETE FROM epochs WHERE run_id = ?",
-        "DELETE FROM metrics WHERE run_id = ?",
-        "DELETE FROM ranks WHERE run_id = ?",
-        "DELETE FROM diagnostics WHERE run_id = ?",
-        "DELETE FROM item_space WHERE run_id = ?",
-        "DELETE FROM run_inputs WHERE run_id = ?",
-        "DELETE FROM artefacts WHERE run_id = ?",
+    for table in RESULTS {
+        // A name of our own.
+        let delete = AssertSqlSafe(format!("DELETE FROM main.{table} WHERE run_id = ?"));
+        execute(connection, sqlx::query(delete).bind(run)).await?;
+    }
+    let clear = sqlx::query(
         "UPDATE runs SET state = 'pending', owner = NULL, started_at = NULL, finished_at = NULL,
              code_revision = NULL, code_dirty = NULL, code_diff = NULL, trainer_version = NULL,
              libtorch = NULL, machine = NULL, host = NULL, device = NULL, threads = NULL, parameters = NULL,
@@ -264,21 +252,16 @@ pub(crate) async fn reset(
              peak_memory_bytes = NULL, pruned_at_epoch = NULL, resumed_from_epoch = NULL,
              failure_kind = NULL, failure_phase = NULL, failure_message = NULL, failure_hint = NULL
          WHERE run_id = ?",
-    ] {
-        sqlx::query(delete).bind(run).execute(&mut *connection).await?;
-    }
-    Ok(())
+    );
+    execute(connection, clear.bind(run)).await
 }
 
 async fn forget_if_idle(
     connection: &mut SqliteConnection,
     owner: &str,
 ) -> Result<(), StoreErrorKind> {
-    sqlx::query("DELETE FROM owners WHERE owner = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.owner = ?1)")
-        .bind(owner)
-        .execute(connection)
-        .await?;
-    Ok(())
+    let forget = "DELETE FROM owners WHERE owner = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.owner = ?1)";
+    execute(connection, sqlx::query(forget).bind(owner)).await
 }
 
 #[cfg(test)]

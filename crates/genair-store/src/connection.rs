@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::query::{Query, QueryAs, QueryScalar};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, FromRow, Sqlite, SqliteConnection};
 use tokio::runtime::Runtime;
 
 use crate::error::{BUSY_SECONDS, SQLITE_BUSY, StoreError, StoreErrorKind, sqlite_code};
-use crate::place::{Place, create_folder, look};
+use crate::place::{Place, companion, create_folder, look};
 use crate::presence::FileIdentity;
 
 const SCHEMA: &str = include_str!("../schema.sql");
@@ -22,6 +23,15 @@ pub(crate) const SCHEMA_VERSION: i64 = 2;
 /// Immediate: a deferred transaction that reads first cannot wait for the lock when it writes, and fails
 /// with "database is locked" instead.
 const WRITE: &str = "BEGIN IMMEDIATE";
+
+/// A statement with its parameters.
+pub(crate) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+/// A statement with its parameters that reads rows as `T`.
+pub(crate) type Rows<'q, T> = QueryAs<'q, Sqlite, T, SqliteArguments>;
+
+/// A statement with its parameters that reads one column as `T`.
+pub(crate) type Scalars<'q, T> = QueryScalar<'q, Sqlite, T, SqliteArguments>;
 
 /// A results database, open. One handle is one connection; threads that write at the same time each
 /// open their own, and so do processes.
@@ -69,22 +79,17 @@ impl Store {
         path: &Path,
         open: impl FnOnce(&Runtime) -> Result<SqliteConnection, StoreErrorKind>,
     ) -> Result<Self, StoreError> {
-        let opened = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(|error| StoreErrorKind::Sqlite(sqlx::Error::Io(error)))
-            .and_then(|runtime| open(&runtime).map(|connection| (runtime, connection)));
-        match opened {
-            Ok((runtime, connection)) => Ok(Self {
+        let open = || {
+            let runtime = new_runtime()?;
+            let connection = open(&runtime)?;
+            Ok(Self {
                 path: path.to_owned(),
                 opened: FileIdentity::of(path),
                 runtime,
                 connection,
-            }),
-            Err(kind) => Err(StoreError {
-                path: path.to_owned(),
-                kind,
-            }),
-        }
+            })
+        };
+        open().map_err(|kind| StoreError::new(path, kind))
     }
 
     /// The database file, as given to `open`.
@@ -99,18 +104,8 @@ impl Store {
     /// Closes the database and waits until that is done, so that the last process to leave folds
     /// the write-ahead log into the file. Dropping a store closes it as well, without waiting.
     pub fn close(self) -> Result<(), StoreError> {
-        let Self {
-            path,
-            runtime,
-            connection,
-            ..
-        } = self;
-        runtime
-            .block_on(connection.close())
-            .map_err(|error| StoreError {
-                path,
-                kind: error.into(),
-            })
+        let closed = self.runtime.block_on(self.connection.close());
+        closed.map_err(|error| StoreError::new(&self.path, error.into()))
     }
 
     /// Runs `work` in a write transaction: all of it happens, or none.
@@ -119,6 +114,28 @@ impl Store {
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
     ) -> Result<T, StoreError> {
         self.transaction(WRITE, work)
+    }
+
+    /// Runs one statement that writes.
+    pub(crate) fn execute(&mut self, statement: Statement<'_>) -> Result<(), StoreError> {
+        self.write(async |connection| execute(connection, statement).await)
+    }
+
+    /// The rows of one statement.
+    pub(crate) fn rows<T>(&mut self, query: Rows<'_, T>) -> Result<Vec<T>, StoreError>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        self.read(async |connection| Ok(query.fetch_all(connection).await?))
+    }
+
+    /// The values of one statement of one column.
+    pub(crate) fn scalars<T>(&mut self, query: Scalars<'_, T>) -> Result<Vec<T>, StoreError>
+    where
+        (T,): for<'r> FromRow<'r, SqliteRow>,
+        T: Send + Unpin,
+    {
+        self.read(async |connection| Ok(query.fetch_all(connection).await?))
     }
 
     /// Runs `work` on one snapshot of the database.
@@ -136,14 +153,16 @@ impl Store {
     ) -> Result<T, StoreError> {
         let connection = &mut self.connection;
         let done = self.runtime.block_on(async {
-            execute(connection, begin).await?;
+            execute(connection, sqlx::query(begin)).await?;
             let done = match work(connection).await {
-                Ok(value) => execute(connection, "COMMIT").await.map(|()| value),
+                Ok(value) => execute(connection, sqlx::query("COMMIT"))
+                    .await
+                    .map(|()| value),
                 Err(kind) => Err(kind),
             };
             if done.is_err() {
                 // In vain where SQLite has undone the transaction already, as on a full disk.
-                let _ = execute(connection, "ROLLBACK").await;
+                let _ = execute(connection, sqlx::query("ROLLBACK")).await;
             }
             done
         });
@@ -152,10 +171,7 @@ impl Store {
 
     /// `kind`, of this database.
     pub(crate) fn error(&self, kind: StoreErrorKind) -> StoreError {
-        StoreError {
-            path: self.path.clone(),
-            kind,
-        }
+        StoreError::new(&self.path, kind)
     }
 
     /// Runs `work` in a write transaction of a connection of its own, to which the database file `theirs`
@@ -203,19 +219,23 @@ impl Store {
             connection.close().await?;
             value
         });
-        done.map_err(|kind| StoreError {
-            path: path.clone(),
-            kind,
-        })
+        done.map_err(|kind| StoreError::new(path, kind))
     }
 }
 
-async fn execute(
+/// Runs a statement whose rows, if any, nobody wants.
+pub(crate) async fn execute(
     connection: &mut SqliteConnection,
-    statement: &'static str,
+    statement: Statement<'_>,
 ) -> Result<(), StoreErrorKind> {
-    sqlx::query(statement).execute(connection).await?;
+    statement.execute(connection).await?;
     Ok(())
+}
+
+/// What drives the connections of one store.
+pub(crate) fn new_runtime() -> Result<Runtime, StoreErrorKind> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    Ok(runtime.map_err(sqlx::Error::Io)?)
 }
 
 fn options(path: &Path) -> Result<SqliteConnectOptions, StoreErrorKind> {
@@ -343,9 +363,9 @@ async fn connect_if_ours(
 
 /// Whether SQLite's companion of the file is there and not empty.
 fn has_content(path: &Path, suffix: &str) -> bool {
-    let mut companion = path.as_os_str().to_owned();
-    companion.push(suffix);
-    std::fs::metadata(companion).is_ok_and(|file| file.len() > 0)
+    companion(path, suffix)
+        .metadata()
+        .is_ok_and(|file| file.len() > 0)
 }
 
 #[cfg(test)]
@@ -357,8 +377,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(folder.path().join("results.db")).unwrap();
         let limit_pages = |store: &mut Store, pages: &'static str| {
-            let limit =
-                store.outside_of_transactions(async |connection| execute(connection, pages).await);
+            let limit = store.outside_of_transactions(async |connection| {
+                execute(connection, sqlx::query(pages)).await
+            });
             limit.unwrap();
         };
         let names = |store: &mut Store| store.query("SELECT name FROM sweeps").unwrap().rows;

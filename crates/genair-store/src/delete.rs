@@ -3,6 +3,7 @@
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
+use crate::connection::execute;
 use crate::json::json_text;
 use crate::{OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind};
 
@@ -57,14 +58,12 @@ impl Store {
                     "DELETE FROM sweep_runs WHERE sweep_id = (SELECT sweep_id FROM sweeps WHERE name = ?)",
                     "DELETE FROM sweeps WHERE name = ?",
                 ] {
-                    sqlx::query(delete).bind(name).execute(&mut *connection).await?;
+                    execute(connection, sqlx::query(delete).bind(name)).await?;
                 }
             }
             let runs: Vec<RunId> = deletion.runs.iter().map(|run| run.run_id).collect();
-            sqlx::query("DELETE FROM runs WHERE run_id IN (SELECT value FROM json_each(?))")
-                .bind(json_text(&runs))
-                .execute(connection)
-                .await?;
+            let delete = "DELETE FROM runs WHERE run_id IN (SELECT value FROM json_each(?))";
+            execute(connection, sqlx::query(delete).bind(json_text(&runs))).await?;
             Ok(deletion)
         })
     }
@@ -85,18 +84,17 @@ async fn deletion(
     .bind(json_text(&runs))
     .fetch_all(&mut *connection)
     .await?;
-    if let Some(&run) = runs
-        .iter()
-        .find(|run| !known.iter().any(|known| known.run_id == **run))
-    {
+    let is_unknown = |run: &&RunId| !known.iter().any(|known| known.run_id == **run);
+    if let Some(&run) = runs.iter().find(is_unknown) {
         return Err(StoreErrorKind::UnknownRun { run });
     }
     require_idle(connection, &runs).await?;
+    let mut deletion = Deletion {
+        runs: known,
+        kept: 0,
+    };
     if matches!(doomed, Doomed::Runs(_)) {
-        return Ok(Deletion {
-            runs: known,
-            kept: 0,
-        });
+        return Ok(deletion);
     }
     let shared: Vec<RunId> = sqlx::query_scalar(
         "SELECT run_id FROM sweep_runs WHERE run_id IN (SELECT value FROM json_each(?))
@@ -105,13 +103,9 @@ async fn deletion(
     .bind(json_text(&runs))
     .fetch_all(connection)
     .await?;
-    Ok(Deletion {
-        kept: shared.len() as u64,
-        runs: known
-            .into_iter()
-            .filter(|run| !shared.contains(&run.run_id))
-            .collect(),
-    })
+    deletion.kept = shared.len() as u64;
+    deletion.runs.retain(|run| !shared.contains(&run.run_id));
+    Ok(deletion)
 }
 
 async fn runs_of(

@@ -1,6 +1,6 @@
 //! What can go wrong with a results database: the outer error says where, the kind says what.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::RunId;
 
@@ -11,6 +11,13 @@ pub struct StoreError {
     pub path: PathBuf,
     /// What is wrong with it, or with the request.
     pub kind: StoreErrorKind,
+}
+
+impl StoreError {
+    pub(crate) fn new(path: &Path, kind: StoreErrorKind) -> Self {
+        let path = path.to_owned();
+        Self { path, kind }
+    }
 }
 
 impl std::fmt::Display for StoreError {
@@ -252,10 +259,8 @@ fn others(runs: usize) -> String {
 }
 
 fn beside(reason: &Option<String>) -> String {
-    let reason = reason.as_ref();
-    reason
-        .map(|reason| format!(": {reason}"))
-        .unwrap_or_default()
+    let reason = reason.as_ref().map(|reason| format!(": {reason}"));
+    reason.unwrap_or_default()
 }
 
 /// Seconds a statement waits for another process's transaction.
@@ -297,10 +302,8 @@ impl From<sqlx::Error> for StoreErrorKind {
             Some(SQLITE_FULL) => Self::DiskFull(error),
             Some(SQLITE_IOERR) => Self::Io(error),
             Some(SQLITE_CORRUPT) => Self::Damaged {
-                found: match error.as_database_error() {
-                    Some(database) => database.message().to_owned(),
-                    None => error.to_string(),
-                },
+                found: (error.as_database_error())
+                    .map_or_else(|| error.to_string(), |own| own.message().to_owned()),
             },
             Some(SQLITE_CANTOPEN) => Self::CannotOpen(error),
             Some(SQLITE_NOTADB) => Self::NotADatabase(error),

@@ -55,19 +55,16 @@ pub fn seconds_left(times: &[RunTimes], open: &[OpenRuns], at_once: u64) -> Opti
 impl Store {
     /// What the finished runs of a sweep took, but those that newer ones have replaced.
     pub fn run_times(&mut self, sweep: &str) -> Result<Vec<RunTimes>, StoreError> {
-        self.read(async |connection| {
-            let times = "SELECT dataset, backbone, count(*) AS runs, sum(seconds) AS seconds
-                 FROM sweeps JOIN sweep_runs USING (sweep_id) JOIN runs USING (run_id)
-                 WHERE name = ? AND state = 'finished' AND seconds IS NOT NULL AND NOT superseded
-                 GROUP BY dataset, backbone";
-            let times = sqlx::query_as(times)
-                .bind(sweep)
-                .fetch_all(connection)
-                .await?;
-            Ok(times)
-        })
+        self.rows(sqlx::query_as(RUN_TIMES).bind(sweep))
     }
 }
+
+/// The `RunTimes` of the sweep `?1`, or of every `sweep`.
+pub(crate) const RUN_TIMES: &str =
+    "SELECT name AS sweep, dataset, backbone, count(*) AS runs, sum(seconds) AS seconds
+     FROM sweeps JOIN sweep_runs USING (sweep_id) JOIN runs USING (run_id)
+     WHERE (?1 IS NULL OR name = ?1) AND state = 'finished' AND seconds IS NOT NULL AND NOT superseded
+     GROUP BY sweep_id, dataset, backbone";
 
 #[cfg(test)]
 mod tests {

@@ -142,33 +142,22 @@ impl Store {
         &mut self,
         identities: &[String],
     ) -> Result<Vec<Option<RunState>>, StoreError> {
-        self.read(async |connection| {
-            let states = sqlx::query_scalar(
-                "SELECT runs.state FROM json_each(?) AS wanted
-                 LEFT JOIN runs ON runs.identity = wanted.value
-                 ORDER BY wanted.key",
-            )
-            .bind(json_text(identities))
-            .fetch_all(connection)
-            .await?;
-            Ok(states)
-        })
+        let states = "SELECT runs.state FROM json_each(?) AS wanted
+             LEFT JOIN runs ON runs.identity = wanted.value
+             ORDER BY wanted.key";
+        self.scalars(sqlx::query_scalar(states).bind(json_text(identities)))
     }
 
     /// How many runs there are in each state.
     pub fn run_counts(&mut self) -> Result<RunCounts, StoreError> {
         self.read(async |connection| {
-            let counts = sqlx::query_as(
-                "SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
-                        count(*) FILTER (WHERE state = 'running') AS running,
-                        count(*) FILTER (WHERE state = 'finished') AS finished,
-                        count(*) FILTER (WHERE state = 'failed') AS failed,
-                        count(*) FILTER (WHERE state = 'pruned') AS pruned
-                 FROM runs",
-            )
-            .fetch_one(connection)
-            .await?;
-            Ok(counts)
+            let counts = "SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
+                    count(*) FILTER (WHERE state = 'running') AS running,
+                    count(*) FILTER (WHERE state = 'finished') AS finished,
+                    count(*) FILTER (WHERE state = 'failed') AS failed,
+                    count(*) FILTER (WHERE state = 'pruned') AS pruned
+                 FROM runs";
+            Ok(sqlx::query_as(counts).fetch_one(connection).await?)
         })
     }
 
@@ -182,30 +171,26 @@ impl Store {
 
     /// The runs that pass `filter`, sweep by sweep, as they were planned.
     pub fn list_runs(&mut self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        self.read(async |connection| {
-            let runs = sqlx::query_as(
-                "SELECT sweeps.name AS sweep, runs.run_id, state, dataset, backbone, representation, axes, seed,
-                        superseded, best_epoch, seconds, failure_kind, failure_message, finished_at,
-                        (SELECT value FROM metrics
-                         WHERE metrics.run_id = runs.run_id AND epoch IS NULL AND split = 'valid'
-                           AND protocol = ?4 AND cohort = ?5 AND metric = ?6 AND k = ?7) AS valid,
-                        (SELECT value FROM metrics
-                         WHERE metrics.run_id = runs.run_id AND epoch IS NULL AND split = 'test'
-                           AND protocol = ?4 AND cohort = ?5 AND metric = ?6 AND k = ?7) AS test
-                 FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
-                 WHERE (?1 IS NULL OR sweeps.name = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 OR NOT superseded)
-                 ORDER BY sweep_id, run_id",
-            )
-            .bind(&filter.sweep)
-            .bind(filter.state)
-            .bind(filter.superseded)
-            .bind(filter.shown.protocol.as_str())
-            .bind(filter.shown.cohort.as_str())
-            .bind(filter.shown.metric.as_str())
-            .bind(filter.shown.k)
-            .fetch_all(connection)
-            .await?;
-            Ok(runs)
-        })
+        let runs = sqlx::query_as(
+            "SELECT sweeps.name AS sweep, runs.run_id, state, dataset, backbone, representation, axes, seed,
+                    superseded, best_epoch, seconds, failure_kind, failure_message, finished_at,
+                    (SELECT value FROM metrics
+                     WHERE metrics.run_id = runs.run_id AND epoch IS NULL AND split = 'valid'
+                       AND protocol = ?4 AND cohort = ?5 AND metric = ?6 AND k = ?7) AS valid,
+                    (SELECT value FROM metrics
+                     WHERE metrics.run_id = runs.run_id AND epoch IS NULL AND split = 'test'
+                       AND protocol = ?4 AND cohort = ?5 AND metric = ?6 AND k = ?7) AS test
+             FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
+             WHERE (?1 IS NULL OR sweeps.name = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 OR NOT superseded)
+             ORDER BY sweep_id, run_id",
+        )
+        .bind(&filter.sweep)
+        .bind(filter.state)
+        .bind(filter.superseded)
+        .bind(filter.shown.protocol.as_str())
+        .bind(filter.shown.cohort.as_str())
+        .bind(filter.shown.metric.as_str())
+        .bind(filter.shown.k);
+        self.rows(runs)
     }
 }

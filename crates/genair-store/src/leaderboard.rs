@@ -1,12 +1,13 @@
 //! The view `leaderboard_mean`: results over seeds, with what tells configurations apart.
 
 use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
+use itertools::Itertools;
 use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::json::Json;
 use crate::{Store, StoreError};
 
-/// Which rows of the leaderboard over seeds; `None` means all.
+/// Which rows of the leaderboard over seeds; `None` means all. By default those of everyone on the test split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeanFilter {
     /// The sweep's name.
@@ -21,6 +22,19 @@ pub struct MeanFilter {
     pub metric: Option<Metric>,
     /// Cut-off.
     pub k: Option<u32>,
+}
+
+impl Default for MeanFilter {
+    fn default() -> Self {
+        Self {
+            sweep: None,
+            split: Split::Test,
+            cohort: Cohort::All,
+            protocol: None,
+            metric: None,
+            k: None,
+        }
+    }
 }
 
 /// A row of the `leaderboard_mean` view, of some split and cohort.
@@ -87,25 +101,20 @@ impl Store {
              ORDER BY sweeps.name, results.configuration_id, results.protocol, results.metric, results.k",
             at_k.unwrap_or_default()
         );
-        self.read(async |connection| {
-            // Of our own words and a number alone.
-            let rows = sqlx::query_as(AssertSqlSafe(sql.as_str()))
-                .bind(&filter.sweep)
-                .bind(filter.split.as_str())
-                .bind(filter.cohort.as_str())
-                .fetch_all(connection)
-                .await?;
-            Ok(rows)
-        })
+        // Of our own words and a number alone.
+        let rows = sqlx::query_as(AssertSqlSafe(sql)).bind(&filter.sweep);
+        self.rows(
+            rows.bind(filter.split.as_str())
+                .bind(filter.cohort.as_str()),
+        )
     }
 }
 
 /// The name of `one`, or of all, as a list for `IN (...)`.
 fn words<T: Copy>(one: Option<T>, all: &[T], name: fn(T) -> &'static str) -> String {
-    let wanted = match &one {
-        Some(one) => std::slice::from_ref(one),
-        None => all,
-    };
-    let wanted = wanted.iter().map(|value| format!("'{}'", name(*value)));
-    wanted.collect::<Vec<_>>().join(", ")
+    let wanted = one.as_ref().map_or(all, std::slice::from_ref);
+    wanted
+        .iter()
+        .map(|value| format!("'{}'", name(*value)))
+        .join(", ")
 }

@@ -1,9 +1,11 @@
 //! What a machine is, so that times measured on it can be read later.
 
+use itertools::Itertools;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::StoreErrorKind;
+use crate::connection::execute;
 
 /// A machine that executes runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -33,11 +35,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
             memory_bytes: field(&read("/proc/meminfo"), "MemTotal")
                 .and_then(|size| kibibytes(&size)),
-            system: system
-                .into_iter()
-                .filter(|part| !part.is_empty())
-                .collect::<Vec<_>>()
-                .join(" "),
+            system: system.iter().filter(|part| !part.is_empty()).join(" "),
         }
     }
 
@@ -57,7 +55,7 @@ impl Machine {
         let key = genair_files::sha256(format!(
             "{host}\n{cpu}\n{cores}\n{memory_bytes:?}\n{system}"
         ));
-        sqlx::query(
+        let enter = sqlx::query(
             "INSERT INTO machines (machine, host, cpu, cores, memory_bytes, system) VALUES (?, ?, ?, ?, ?, ?)
              ON CONFLICT (machine) DO NOTHING",
         )
@@ -66,9 +64,8 @@ impl Machine {
         .bind(cpu)
         .bind(integer(*cores))
         .bind(memory_bytes.map(integer))
-        .bind(system)
-        .execute(connection)
-        .await?;
+        .bind(system);
+        execute(connection, enter).await?;
         Ok(key)
     }
 }
@@ -82,19 +79,14 @@ pub(crate) fn host() -> String {
 
 /// The first value of `name` in lines of `name : value`.
 fn field(lines: &str, name: &str) -> Option<String> {
-    lines
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| key.trim() == name)
-        .map(|(_, value)| value.trim().to_owned())
+    let mut lines = lines.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.find(|(key, _)| key.trim() == name)?;
+    Some(value.trim().to_owned())
 }
 
 fn kibibytes(size: &str) -> Option<u64> {
-    size.strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
+    let number: u64 = size.strip_suffix("kB")?.trim().parse().ok()?;
+    number.checked_mul(1024)
 }
 
 #[cfg(test)]

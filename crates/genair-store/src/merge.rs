@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
 use crate::backup::snapshot;
 use crate::claim::{RESULTS, reset};
+use crate::connection::execute;
 use crate::{OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind, SweepId};
 
 /// What a merge did with the other database's runs; each is in one of the first four counts.
@@ -42,26 +43,19 @@ impl Store {
     /// written.
     pub fn merge(&mut self, other: impl AsRef<Path>) -> Result<Merged, StoreError> {
         let other = other.as_ref();
-        let of_other = |kind| StoreError {
-            path: other.to_owned(),
-            kind,
-        };
+        let of_other = |kind| StoreError::new(other, kind);
         if same_file(self.path(), other) {
             return Err(of_other(StoreErrorKind::SameFile));
         }
-        let folder = match self.path().parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
+        let folder = genair_files::folder_of(self.path());
+        let not_written = |source| StoreErrorKind::CopyNotWritten {
+            path: folder.to_owned(),
+            source,
         };
         let folder = tempfile::Builder::new()
             .prefix(".merge-")
-            .tempdir_in(folder)
-            .map_err(|source| {
-                of_other(StoreErrorKind::CopyNotWritten {
-                    path: folder.to_owned(),
-                    source,
-                })
-            })?;
+            .tempdir_in(folder);
+        let folder = folder.map_err(|source| of_other(not_written(source)))?;
         let copy = folder.path().join("other.db");
         snapshot(other, &copy).map_err(of_other)?;
         Store::open(&copy)
@@ -84,7 +78,7 @@ async fn merge(connection: &mut SqliteConnection) -> Result<Merged, StoreErrorKi
         "INSERT INTO machines SELECT * FROM theirs.machines WHERE TRUE ON CONFLICT DO NOTHING",
         "INSERT INTO code_diffs SELECT * FROM theirs.code_diffs WHERE TRUE ON CONFLICT DO NOTHING",
     ] {
-        sqlx::query(copy).execute(&mut *connection).await?;
+        execute(connection, sqlx::query(copy)).await?;
     }
     let mut merged = Merged::default();
     let ours_of = merge_runs(connection, &mut merged).await?;
@@ -113,10 +107,8 @@ async fn merge_runs(
     let ours: Vec<Run> = sqlx::query_as("SELECT run_id, identity, state, owner FROM main.runs")
         .fetch_all(&mut *connection)
         .await?;
-    let ours: HashMap<&str, &Run> = ours
-        .iter()
-        .map(|run| (run.identity.as_str(), run))
-        .collect();
+    let ours = ours.iter().map(|run| (run.identity.as_str(), run));
+    let ours: HashMap<&str, &Run> = ours.collect();
     let theirs: Vec<Run> =
         sqlx::query_as("SELECT run_id, identity, state, owner FROM theirs.runs ORDER BY run_id")
             .fetch_all(&mut *connection)
@@ -181,10 +173,8 @@ async fn add(connection: &mut SqliteConnection, theirs: RunId) -> Result<RunId, 
                       representation, seed, data_sha256, plugin_sha256, results_version, created_at
                FROM theirs.runs WHERE run_id = ?
                RETURNING run_id";
-    Ok(sqlx::query_scalar(add)
-        .bind(theirs)
-        .fetch_one(connection)
-        .await?)
+    let add = sqlx::query_scalar(add).bind(theirs);
+    Ok(add.fetch_one(connection).await?)
 }
 
 async fn results_differ(
@@ -250,17 +240,12 @@ impl ResultColumns {
         ours: RunId,
     ) -> Result<(), StoreErrorKind> {
         reset(connection, ours).await?;
-        sqlx::query("DELETE FROM main.prune_decisions WHERE run_id = ?")
-            .bind(ours)
-            .execute(&mut *connection)
-            .await?;
+        let delete = sqlx::query("DELETE FROM main.prune_decisions WHERE run_id = ?");
+        execute(connection, delete.bind(ours)).await?;
         for statement in &self.statements {
             // Made of names from our own tables alone.
-            sqlx::query(AssertSqlSafe(statement.as_str()))
-                .bind(theirs)
-                .bind(ours)
-                .execute(&mut *connection)
-                .await?;
+            let copy = sqlx::query(AssertSqlSafe(statement.as_str()));
+            execute(connection, copy.bind(theirs).bind(ours)).await?;
         }
         Ok(())
     }
@@ -292,9 +277,8 @@ async fn merge_sweep(
             .bind(&theirs.name)
             .fetch_optional(&mut *connection)
             .await?;
-    let newer = ours
-        .as_ref()
-        .is_none_or(|ours| theirs.updated_at > ours.updated_at);
+    let is_older = |ours: &Sweep| theirs.updated_at > ours.updated_at;
+    let newer = ours.as_ref().is_none_or(is_older);
     merged.sweeps += u64::from(ours.is_none());
     let enter = if newer {
         "INSERT INTO main.sweeps (name, spec_path, spec_text, created_at, updated_at)
@@ -310,15 +294,12 @@ async fn merge_sweep(
         .bind(theirs.sweep_id)
         .fetch_one(&mut *connection)
         .await?;
-    sqlx::query(
+    let specs = sqlx::query(
         "INSERT INTO main.sweep_specs (sweep_id, spec_text, spec_path, swept_at)
          SELECT ?1, spec_text, spec_path, swept_at FROM theirs.sweep_specs WHERE sweep_id = ?2
          ON CONFLICT DO NOTHING",
-    )
-    .bind(sweep)
-    .bind(theirs.sweep_id)
-    .execute(&mut *connection)
-    .await?;
+    );
+    execute(connection, specs.bind(sweep).bind(theirs.sweep_id)).await?;
     let places = "SELECT run_id, axes, variant, superseded FROM theirs.sweep_runs WHERE sweep_id = ? ORDER BY run_id";
     let places: Vec<Place> = sqlx::query_as(places)
         .bind(theirs.sweep_id)
@@ -349,14 +330,12 @@ async fn merge_place(
         "INSERT INTO main.sweep_runs (sweep_id, run_id, axes, variant, superseded) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING"
     };
-    let entered = sqlx::query(enter)
-        .bind(sweep)
-        .bind(run)
+    let enter = sqlx::query(enter).bind(sweep).bind(run);
+    let enter = enter
         .bind(&theirs.axes)
         .bind(&theirs.variant)
-        .bind(theirs.superseded)
-        .execute(&mut *connection)
-        .await?;
+        .bind(theirs.superseded);
+    let entered = enter.execute(&mut *connection).await?;
     if theirs.superseded || entered.rows_affected() == 0 {
         return Ok(());
     }
@@ -397,10 +376,6 @@ async fn supersede(
     sweep: SweepId,
     run: RunId,
 ) -> Result<(), StoreErrorKind> {
-    sqlx::query("UPDATE sweep_runs SET superseded = 1 WHERE sweep_id = ? AND run_id = ?")
-        .bind(sweep)
-        .bind(run)
-        .execute(connection)
-        .await?;
-    Ok(())
+    let supersede = "UPDATE sweep_runs SET superseded = 1 WHERE sweep_id = ? AND run_id = ?";
+    execute(connection, sqlx::query(supersede).bind(sweep).bind(run)).await
 }

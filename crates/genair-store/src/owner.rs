@@ -1,7 +1,6 @@
 //! Who holds a run, and whether that process is still there.
 
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +10,7 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
+use crate::connection::execute;
 use crate::machine::host;
 use crate::{Machine, StoreErrorKind};
 
@@ -38,13 +38,10 @@ impl CodeRevision {
             return Ok(None);
         };
         let key = genair_files::sha256(diff);
-        sqlx::query(
-            "INSERT INTO code_diffs (sha256, gzip) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING",
-        )
-        .bind(&key)
-        .bind(compressed(diff).map_err(sqlx::Error::Io)?)
-        .execute(connection)
-        .await?;
+        let gzip = compressed(diff).map_err(sqlx::Error::Io)?;
+        let enter =
+            "INSERT INTO code_diffs (sha256, gzip) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING";
+        execute(connection, sqlx::query(enter).bind(&key).bind(gzip)).await?;
         Ok(Some(key))
     }
 }
@@ -79,17 +76,13 @@ impl Owner {
     pub fn this_process(code: CodeRevision) -> Self {
         static PROCESS: LazyLock<(String, Machine)> = LazyLock::new(|| {
             let machine = Machine::this_one();
-            let since_1970 = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
+            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
             // A process of the same number may have died holding runs, so the time is part of the name.
-            let name = format!(
-                "{}/{}/{}",
-                machine.host,
+            let (id, time) = (
                 std::process::id(),
-                since_1970.as_nanos()
+                since_1970.unwrap_or_default().as_nanos(),
             );
-            (name, machine)
+            (format!("{}/{id}/{time}", machine.host), machine)
         });
         let (owner, machine) = PROCESS.clone();
         let pid = std::process::id();
@@ -109,19 +102,13 @@ impl Owner {
         &self,
         connection: &mut SqliteConnection,
     ) -> Result<(), StoreErrorKind> {
-        sqlx::query(
+        let beat = sqlx::query(
             "INSERT INTO owners (owner, host, boot_id, pid, pid_started, heartbeat_at)
              VALUES (?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ'))
              ON CONFLICT (owner) DO UPDATE SET heartbeat_at = excluded.heartbeat_at",
-        )
-        .bind(&self.owner)
-        .bind(&self.host)
-        .bind(&self.boot_id)
-        .bind(self.pid)
-        .bind(self.pid_started)
-        .execute(connection)
-        .await?;
-        Ok(())
+        );
+        let beat = beat.bind(&self.owner).bind(&self.host).bind(&self.boot_id);
+        execute(connection, beat.bind(self.pid).bind(self.pid_started)).await
     }
 }
 
@@ -149,15 +136,11 @@ impl OwnerInfo {
         connection: &mut SqliteConnection,
         owner: &str,
     ) -> Result<Self, StoreErrorKind> {
-        let info = sqlx::query_as(
-            "SELECT owner, host, boot_id, pid, pid_started, heartbeat_at,
-                    unixepoch('now', 'subsec') - unixepoch(heartbeat_at, 'subsec') AS heartbeat_age
-             FROM owners WHERE owner = ?",
-        )
-        .bind(owner)
-        .fetch_one(connection)
-        .await?;
-        Ok(info)
+        let info = "SELECT owner, host, boot_id, pid, pid_started, heartbeat_at,
+                unixepoch('now', 'subsec') - unixepoch(heartbeat_at, 'subsec') AS heartbeat_age
+             FROM owners WHERE owner = ?";
+        let info = sqlx::query_as(info).bind(owner);
+        Ok(info.fetch_one(connection).await?)
     }
 
     /// Whether the process is gone, so that its runs may be taken over. Known at once for a process
@@ -186,8 +169,7 @@ fn boot_id() -> String {
 
 /// When a living process started, in clock ticks since boot; see proc_pid_stat(5).
 pub(crate) fn started(pid: u32) -> Option<i64> {
-    let stat =
-        std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in brackets and may hold anything, spaces and brackets
     // included; the fields after it are numbered from 3.
     let (_, after_name) = stat.rsplit_once(')')?;

@@ -1,7 +1,7 @@
 //! Where a database is: what keeps a path from being one, in the words of what is really there.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::StoreErrorKind;
 
@@ -19,10 +19,8 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 /// What stands where a folder of the path should be.
 fn obstacle(path: &Path) -> Option<String> {
     for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
-        let there = match std::fs::symlink_metadata(part) {
-            Ok(there) => there,
-            // Something above it says why.
-            Err(_) => continue,
+        let Ok(there) = std::fs::symlink_metadata(part) else {
+            continue; // Something above it says why.
         };
         if there.is_symlink() && !part.exists() {
             return Some(dangling(part));
@@ -36,6 +34,13 @@ fn dangling(link: &Path) -> String {
     let target = std::fs::read_link(link).unwrap_or_default();
     let (link, target) = (link.display(), target.display());
     format!("{link} is a link to {target}, which is not there")
+}
+
+/// SQLite's companion of a database, such as its log (`-wal`).
+pub(crate) fn companion(path: &Path, suffix: &str) -> PathBuf {
+    let mut companion = path.as_os_str().to_owned();
+    companion.push(suffix);
+    companion.into()
 }
 
 /// What is at a database's path.

@@ -6,6 +6,11 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use sqlx::SqliteConnection;
+
+use crate::backup::vacuum_into;
+use crate::json::json_text;
+use crate::place::companion;
 use crate::{RunId, Store, StoreError, StoreErrorKind};
 
 /// Copies beside one database at the most.
@@ -52,7 +57,6 @@ impl Store {
     /// # Errors
     /// The file is damaged, or does not have them.
     pub fn read_back(&mut self, finished: &[RunId]) -> Result<(), StoreError> {
-        let wanted: Vec<i64> = finished.iter().map(|run| run.0).collect();
         self.read_only(async |connection| {
             let found: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(1)")
                 .fetch_all(&mut *connection)
@@ -62,19 +66,19 @@ impl Store {
                     found: found.join("; "),
                 });
             }
-            let missing: Vec<i64> = sqlx::query_scalar(
+            let missing: Vec<RunId> = sqlx::query_scalar(
                 "SELECT wanted.value FROM json_each(?) AS wanted
                  WHERE NOT EXISTS (SELECT 1 FROM runs WHERE run_id = wanted.value AND state = 'finished')
                     OR NOT EXISTS (SELECT 1 FROM metrics WHERE run_id = wanted.value AND epoch IS NULL)
                  ORDER BY wanted.value",
             )
-            .bind(serde_json::Value::from(wanted).to_string())
+            .bind(json_text(finished))
             .fetch_all(connection)
             .await?;
             match missing.first() {
                 None => Ok(()),
-                Some(&first) => Err(StoreErrorKind::NotRecorded {
-                    run: RunId(first),
+                Some(&run) => Err(StoreErrorKind::NotRecorded {
+                    run,
                     runs: missing.len(),
                 }),
             }
@@ -87,28 +91,19 @@ impl Store {
         if !error.kind.is_lost() {
             return error;
         }
-        let copy = self.rescue();
-        let kind = match copy {
-            Ok(copy) => StoreErrorKind::Rescued {
-                what: Box::new(error.kind),
-                copy,
-            },
+        let what = Box::new(error.kind);
+        let kind = match self.rescue() {
+            Ok(copy) => StoreErrorKind::Rescued { what, copy },
             Err(reason) => StoreErrorKind::NotRescued {
-                what: Box::new(error.kind),
+                what,
                 reason: reason.to_string(),
             },
         };
-        StoreError {
-            path: error.path,
-            kind,
-        }
+        StoreError { kind, ..error }
     }
 
     fn rescue(&mut self) -> Result<PathBuf, StoreErrorKind> {
-        let beside = match self.path().parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
+        let beside = genair_files::folder_of(self.path()).to_owned();
         let stem = self.path().file_stem().unwrap_or_default();
         let stem = stem.to_string_lossy().into_owned();
         // Its folder may be gone as well.
@@ -117,10 +112,8 @@ impl Store {
             .or_else(|_| self.rescue_into(&std::env::temp_dir(), &stem))?;
         if !self.path().exists() {
             // Beside a copy that is given the database's name, its old log would be taken for the copy's.
-            for companion in ["-wal", "-shm"] {
-                let mut file = self.path().as_os_str().to_owned();
-                file.push(companion);
-                let _ = std::fs::remove_file(file);
+            for suffix in ["-wal", "-shm"] {
+                let _ = std::fs::remove_file(companion(self.path(), suffix));
             }
         }
         Ok(copy)
@@ -136,15 +129,9 @@ impl Store {
             .suffix(".db")
             .tempfile_in(folder)
             .map_err(not_written)?;
-        let to = std::path::absolute(copy.path()).map_err(not_written)?;
-        self.outside_of_transactions(async |connection| {
-            sqlx::query("VACUUM INTO ?")
-                .bind(to.to_string_lossy())
-                .execute(connection)
-                .await?;
-            Ok(())
-        })
-        .map_err(|error| error.kind)?;
+        let write = async |own: &mut SqliteConnection| vacuum_into(own, copy.path()).await;
+        let written = self.outside_of_transactions(write);
+        written.map_err(|error| error.kind)?;
         copy.as_file().sync_all().map_err(not_written)?;
         let mut number = 1;
         loop {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::claim::require_held;
+use crate::connection::execute;
 use crate::json::json_text;
 use crate::register::integer;
 use crate::{Owner, RunId, Store, StoreError};
@@ -94,8 +94,7 @@ impl Store {
         rung: u64,
         runs: &[(RunId, u64)],
     ) -> Result<Vec<Standing>, StoreError> {
-        let runs: Vec<_> = runs.iter().map(|(run, epoch)| (run.0, epoch)).collect();
-        let runs = serde_json::json!(runs).to_string();
+        let runs = json_text(runs);
         self.read(async |connection| {
             let standings = "WITH asked AS MATERIALIZED (
                      SELECT value ->> 0 AS run_id, value ->> 1 AS due FROM json_each(?1)
@@ -119,15 +118,9 @@ impl Store {
 
     /// How a run was judged so far, rung by rung.
     pub fn prune_decisions(&mut self, run: RunId) -> Result<Vec<PruneDecision>, StoreError> {
-        self.read(async |connection| {
-            let decisions =
-                "SELECT rule, rung, epoch, value, threshold, compared, pruned, continued FROM prune_decisions
-                             WHERE run_id = ? ORDER BY rung";
-            Ok(sqlx::query_as(decisions)
-                .bind(run)
-                .fetch_all(connection)
-                .await?)
-        })
+        let decisions = "SELECT rule, rung, epoch, value, threshold, compared, pruned, continued
+             FROM prune_decisions WHERE run_id = ? ORDER BY rung";
+        self.rows(sqlx::query_as(decisions).bind(run))
     }
 
     /// Records how a run that `owner` holds was judged, in the place of an earlier judgement at that rung, by
@@ -138,9 +131,8 @@ impl Store {
         owner: &Owner,
         decision: &PruneDecision,
     ) -> Result<(), StoreError> {
-        self.write(async |connection| {
-            require_held(connection, run, owner).await?;
-            sqlx::query(
+        self.write_held(run, owner, async |connection| {
+            let note = sqlx::query(
                 "INSERT OR REPLACE INTO prune_decisions (run_id, rung, epoch, rule, value, threshold, compared, pruned)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             )
@@ -151,10 +143,8 @@ impl Store {
             .bind(decision.value)
             .bind(decision.threshold)
             .bind(integer("number of runs", decision.compared)?)
-            .bind(decision.pruned)
-            .execute(connection)
-            .await?;
-            Ok(())
+            .bind(decision.pruned);
+            execute(connection, note).await
         })
     }
 
@@ -164,19 +154,13 @@ impl Store {
             let change =
                 "UPDATE runs SET state = 'pending', pruned_at_epoch = NULL, finished_at = NULL
                           WHERE run_id = ? AND state = 'pruned'";
-            let changed = sqlx::query(change)
-                .bind(run)
-                .execute(&mut *connection)
-                .await?;
+            let changed = sqlx::query(change).bind(run);
+            let changed = changed.execute(&mut *connection).await?;
             let was_pruned = changed.rows_affected() == 1;
             if was_pruned {
                 let note = "UPDATE prune_decisions SET continued = ?
                             WHERE run_id = ? AND pruned AND continued IS NULL";
-                sqlx::query(note)
-                    .bind(why)
-                    .bind(run)
-                    .execute(connection)
-                    .await?;
+                execute(connection, sqlx::query(note).bind(why).bind(run)).await?;
             }
             Ok(was_pruned)
         })
@@ -184,10 +168,9 @@ impl Store {
 
     /// The most memory that finished runs took, by what makes them alike.
     pub fn peak_memory(&mut self) -> Result<Vec<PeakMemory>, StoreError> {
-        self.read(async |connection| {
-            let peaks = "SELECT dataset, backbone, representation, max(peak_memory_bytes) AS bytes FROM runs
-                         WHERE peak_memory_bytes > 0 GROUP BY dataset, backbone, representation";
-            Ok(sqlx::query_as(peaks).fetch_all(connection).await?)
-        })
+        let peaks =
+            "SELECT dataset, backbone, representation, max(peak_memory_bytes) AS bytes FROM runs
+             WHERE peak_memory_bytes > 0 GROUP BY dataset, backbone, representation";
+        self.rows(sqlx::query_as(peaks))
     }
 }

@@ -7,6 +7,8 @@ use genair_protocol::{
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::claim::require_held;
+use crate::connection::execute;
+use crate::json::json_text;
 use crate::register::integer;
 use crate::{Owner, RunId, Store, StoreError, StoreErrorKind};
 
@@ -20,92 +22,79 @@ impl Store {
         owner: &Owner,
         event: &RunEvent,
     ) -> Result<(), StoreError> {
-        match event {
-            // The event there are most of takes one statement, which needs no transaction of its own.
-            RunEvent::Epoch { epoch, max_epochs: _, loss, calibration, train_seconds, valid, best } => {
-                self.outside_of_transactions(async |connection| {
-                    let added = sqlx::query(
-                        "INSERT INTO epochs (run_id, epoch, loss, calibration, train_seconds, valid, best)
-                         SELECT run_id, ?, ?, ?, ?, ?, ? FROM runs WHERE run_id = ? AND owner = ?",
-                    )
-                    .bind(integer("epoch", *epoch as u64)?)
-                    .bind(loss)
-                    .bind(calibration)
-                    .bind(train_seconds)
-                    .bind(valid)
-                    .bind(best)
-                    .bind(run)
-                    .bind(&owner.owner)
-                    .execute(&mut *connection)
-                    .await?;
-                    if added.rows_affected() == 1 {
-                        return Ok(());
-                    }
-                    require_held(connection, run, owner).await?;
-                    Err(StoreErrorKind::NotHeld { run })
-                })
-            }
-            RunEvent::Started { machine, data, parameters } => self.write_held(run, owner, async |connection| {
-                started(connection, run, machine, data, *parameters).await
-            }),
-            RunEvent::Resumed { epoch } => self.write_held(run, owner, async |connection| {
-                sqlx::query("UPDATE runs SET resumed_from_epoch = ? WHERE run_id = ?")
-                    .bind(integer("epoch", *epoch as u64)?)
-                    .bind(run)
-                    .execute(connection)
-                    .await?;
-                Ok(())
-            }),
-            // For whoever watches; the claim has cleared the earlier attempt.
-            RunEvent::StartedOver { reason: _ } => self.write_held(run, owner, async |_| Ok(())),
-            RunEvent::Metrics { epoch, split, protocol, rows } => self.write_held(run, owner, async |connection| {
-                metrics(connection, run, *epoch, *split, *protocol, rows).await
-            }),
-            RunEvent::Diagnostics { epoch, rows } => self.write_held(run, owner, async |connection| {
-                diagnostics(connection, run, *epoch, rows).await
-            }),
-            RunEvent::ItemSpace { epoch, items } => self.write_held(run, owner, async |connection| {
-                item_space(connection, run, *epoch, items).await
-            }),
-            RunEvent::Ranks { split, protocol, ranks: of_users } => {
-                self.write_held(run, owner, async |connection| {
-                    ranks(connection, run, *split, *protocol, of_users).await
-                })
-            }
-            RunEvent::Artefact { kind, path, sha256, bytes } => self.write_held(run, owner, async |connection| {
-                sqlx::query("INSERT INTO artefacts (run_id, kind, path, sha256, bytes) VALUES (?, ?, ?, ?, ?)")
-                    .bind(run)
-                    .bind(kind.as_str())
-                    .bind(path)
-                    .bind(sha256)
-                    .bind(integer("size of an artefact", *bytes)?)
-                    .execute(connection)
-                    .await?;
-                Ok(())
-            }),
-            RunEvent::Finished(totals) => {
-                self.write_held(run, owner, async |connection| finished(connection, run, totals).await)
-            }
-            RunEvent::Failed(failure) => {
-                self.write_held(run, owner, async |connection| failed(connection, run, failure).await)
-            }
+        // The event there are most of takes one statement, which needs no transaction of its own.
+        if let RunEvent::Epoch {
+            epoch,
+            loss,
+            calibration,
+            train_seconds,
+            valid,
+            best,
+            ..
+        } = event
+        {
+            return self.outside_of_transactions(async |connection| {
+                let added = sqlx::query(
+                    "INSERT INTO epochs (run_id, epoch, loss, calibration, train_seconds, valid, best)
+                     SELECT run_id, ?, ?, ?, ?, ?, ? FROM runs WHERE run_id = ? AND owner = ?",
+                )
+                .bind(integer("epoch", *epoch as u64)?)
+                .bind(loss)
+                .bind(calibration)
+                .bind(train_seconds)
+                .bind(valid)
+                .bind(best)
+                .bind(run)
+                .bind(&owner.owner)
+                .execute(&mut *connection)
+                .await?;
+                if added.rows_affected() == 1 {
+                    return Ok(());
+                }
+                require_held(connection, run, owner).await?;
+                Err(StoreErrorKind::NotHeld { run })
+            });
         }
+        self.write_held(run, owner, async |connection| match event {
+            RunEvent::Started { machine, data, parameters } => {
+                started(connection, run, machine, data, *parameters).await
+            }
+            RunEvent::Resumed { epoch } => {
+                let resume = sqlx::query("UPDATE runs SET resumed_from_epoch = ? WHERE run_id = ?");
+                let epoch = integer("epoch", *epoch as u64)?;
+                execute(connection, resume.bind(epoch).bind(run)).await
+            }
+            // For whoever watches; the claim has cleared the earlier attempt.
+            RunEvent::StartedOver { .. } | RunEvent::Epoch { .. } => Ok(()),
+            RunEvent::Metrics { epoch, split, protocol, rows } => {
+                metrics(connection, run, *epoch, *split, *protocol, rows).await
+            }
+            RunEvent::Diagnostics { epoch, rows } => diagnostics(connection, run, *epoch, rows).await,
+            RunEvent::ItemSpace { epoch, items } => item_space(connection, run, *epoch, items).await,
+            RunEvent::Ranks { split, protocol, ranks: of_users } => {
+                ranks(connection, run, *split, *protocol, of_users).await
+            }
+            RunEvent::Artefact { kind, path, sha256, bytes } => {
+                let add = "INSERT INTO artefacts (run_id, kind, path, sha256, bytes) VALUES (?, ?, ?, ?, ?)";
+                let add = sqlx::query(add).bind(run).bind(kind.as_str()).bind(path).bind(sha256);
+                execute(connection, add.bind(integer("size of an artefact", *bytes)?)).await
+            }
+            RunEvent::Finished(totals) => finished(connection, run, totals).await,
+            RunEvent::Failed(failure) => failed(connection, run, failure).await,
+        })
     }
 
     /// Ends a run that `owner` holds as pruned after `epoch`, from 1. What is recorded of it stays until
     /// it is claimed again, which [`Store::unprune`] allows.
     pub fn prune(&mut self, run: RunId, owner: &Owner, epoch: usize) -> Result<(), StoreError> {
         self.write_held(run, owner, async |connection| {
-            sqlx::query(
+            let prune = sqlx::query(
                 "UPDATE runs SET state = 'pruned', owner = NULL, pruned_at_epoch = ?,
                      finished_at = strftime('%Y-%m-%dT%H:%M:%fZ')
                  WHERE run_id = ?",
-            )
-            .bind(integer("epoch", epoch as u64)?)
-            .bind(run)
-            .execute(connection)
-            .await?;
-            Ok(())
+            );
+            let prune = prune.bind(integer("epoch", epoch as u64)?).bind(run);
+            execute(connection, prune).await
         })
     }
 
@@ -118,19 +107,15 @@ impl Store {
         input: &InputFile,
     ) -> Result<(), StoreError> {
         self.write_held(run, owner, async |connection| {
-            sqlx::query("INSERT INTO run_inputs (run_id, kind, path, sha256) VALUES (?, ?, ?, ?)")
-                .bind(run)
-                .bind(kind.as_str())
-                .bind(input.path.to_string_lossy())
-                .bind(&input.sha256)
-                .execute(connection)
-                .await?;
-            Ok(())
+            let add = "INSERT INTO run_inputs (run_id, kind, path, sha256) VALUES (?, ?, ?, ?)";
+            let add = sqlx::query(add).bind(run).bind(kind.as_str());
+            let add = add.bind(input.path.to_string_lossy()).bind(&input.sha256);
+            execute(connection, add).await
         })
     }
 
     /// Runs `work` in a write transaction, provided that `owner` holds `run`.
-    fn write_held(
+    pub(crate) fn write_held(
         &mut self,
         run: RunId,
         owner: &Owner,
@@ -169,7 +154,7 @@ async fn started(
     data: &DataFacts,
     parameters: u64,
 ) -> Result<(), StoreErrorKind> {
-    sqlx::query(
+    let start = sqlx::query(
         "UPDATE runs SET host = ?, device = ?, threads = ?, libtorch = ?, trainer_version = ?, parameters = ?,
              users = ?, items = ?, interactions = ?, sequences_sha256 = ?, head_item = ?, long_user = ?
          WHERE run_id = ?",
@@ -186,10 +171,8 @@ async fn started(
     .bind(&data.sequences_sha256)
     .bind(integer("threshold of head items", data.head_item)?)
     .bind(integer("threshold of long users", data.long_user)?)
-    .bind(run)
-    .execute(connection)
-    .await?;
-    Ok(())
+    .bind(run);
+    execute(connection, start).await
 }
 
 async fn metrics(
@@ -239,13 +222,13 @@ async fn diagnostics(
 ) -> Result<(), StoreErrorKind> {
     let epoch = epoch_or_best(connection, run, epoch).await?;
     for row in rows {
-        sqlx::query("INSERT INTO diagnostics (run_id, epoch, name, value) VALUES (?, ?, ?, ?)")
+        let add = "INSERT INTO diagnostics (run_id, epoch, name, value) VALUES (?, ?, ?, ?)";
+        let add = sqlx::query(add)
             .bind(run)
             .bind(epoch)
             .bind(&row.name)
-            .bind(row.value)
-            .execute(&mut *connection)
-            .await?;
+            .bind(row.value);
+        execute(connection, add).await?;
     }
     Ok(())
 }
@@ -297,10 +280,8 @@ async fn epoch_or_best(
     }
     // The last epoch to be the best so far is the best of all.
     let best = "SELECT coalesce(max(epoch), 0) FROM epochs WHERE run_id = ? AND best";
-    Ok(sqlx::query_scalar(best)
-        .bind(run)
-        .fetch_one(connection)
-        .await?)
+    let best = sqlx::query_scalar(best).bind(run);
+    Ok(best.fetch_one(connection).await?)
 }
 
 async fn ranks(
@@ -311,18 +292,12 @@ async fn ranks(
     ranks: &[u32],
 ) -> Result<(), StoreErrorKind> {
     // One statement and one value for any number of users.
-    let list = serde_json::Value::from(ranks).to_string();
-    sqlx::query(
+    let add = sqlx::query(
         "INSERT INTO ranks (run_id, split, protocol, user, rank)
          SELECT ?1, ?2, ?3, key + 1, value FROM json_each(?4)",
-    )
-    .bind(run)
-    .bind(split.as_str())
-    .bind(protocol.as_str())
-    .bind(list)
-    .execute(connection)
-    .await?;
-    Ok(())
+    );
+    let add = add.bind(run).bind(split.as_str()).bind(protocol.as_str());
+    execute(connection, add.bind(json_text(ranks))).await
 }
 
 async fn finished(
@@ -330,20 +305,15 @@ async fn finished(
     run: RunId,
     totals: &RunTotals,
 ) -> Result<(), StoreErrorKind> {
-    let measured: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM metrics WHERE run_id = ? AND epoch IS NULL)",
-    )
-    .bind(run)
-    .fetch_one(&mut *connection)
-    .await?;
-    if !measured {
+    let measured = "SELECT EXISTS (SELECT 1 FROM metrics WHERE run_id = ? AND epoch IS NULL)";
+    let measured = sqlx::query_scalar(measured).bind(run);
+    if !measured.fetch_one(&mut *connection).await? {
         return Err(StoreErrorKind::NothingMeasured { run });
     }
-    let peak_memory_bytes = totals
+    let peak_memory = totals
         .peak_memory_bytes
-        .map(|bytes| integer("peak memory", bytes))
-        .transpose()?;
-    sqlx::query(
+        .map(|bytes| integer("peak memory", bytes));
+    let finish = sqlx::query(
         "UPDATE runs SET state = 'finished', owner = NULL, finished_at = strftime('%Y-%m-%dT%H:%M:%fZ'),
              best_epoch = ?, epochs = ?, seconds = ?, train_seconds = ?, cpu_seconds = ?, peak_memory_bytes = ?
          WHERE run_id = ?",
@@ -353,11 +323,9 @@ async fn finished(
     .bind(totals.seconds)
     .bind(totals.train_seconds)
     .bind(totals.cpu_seconds)
-    .bind(peak_memory_bytes)
-    .bind(run)
-    .execute(connection)
-    .await?;
-    Ok(())
+    .bind(peak_memory.transpose()?)
+    .bind(run);
+    execute(connection, finish).await
 }
 
 async fn failed(
@@ -365,7 +333,7 @@ async fn failed(
     run: RunId,
     failure: &RunFailure,
 ) -> Result<(), StoreErrorKind> {
-    sqlx::query(
+    let fail = sqlx::query(
         "UPDATE runs SET state = 'failed', owner = NULL, finished_at = strftime('%Y-%m-%dT%H:%M:%fZ'),
              failure_kind = ?, failure_phase = ?, failure_message = ?, failure_hint = ?
          WHERE run_id = ?",
@@ -374,8 +342,6 @@ async fn failed(
     .bind(failure.phase.as_str())
     .bind(&failure.message)
     .bind(&failure.hint)
-    .bind(run)
-    .execute(connection)
-    .await?;
-    Ok(())
+    .bind(run);
+    execute(connection, fail).await
 }

@@ -4,6 +4,7 @@ use genair_protocol::Labels;
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 
+use crate::connection::execute;
 use crate::json::json_text;
 use crate::{Store, StoreError, StoreErrorKind};
 
@@ -80,15 +81,12 @@ impl Store {
             .bind(spec_text)
             .fetch_one(&mut *connection)
             .await?;
-            sqlx::query(
+            let text = sqlx::query(
                 "INSERT INTO sweep_specs (sweep_id, spec_text, spec_path) VALUES (?, ?, ?)
                  ON CONFLICT (sweep_id, spec_text) DO NOTHING",
-            )
-            .bind(sweep)
-            .bind(spec_text)
-            .bind(spec_path)
-            .execute(connection)
-            .await?;
+            );
+            let text = text.bind(sweep).bind(spec_text).bind(spec_path);
+            execute(connection, text).await?;
             Ok(sweep)
         })
     }
@@ -110,10 +108,8 @@ impl Store {
                 numbers.push(number);
             }
             let left_out = supersede_all_but(connection, sweep, &numbers).await?;
-            Ok(Registered {
-                runs: numbers,
-                left_out,
-            })
+            let runs = numbers;
+            Ok(Registered { runs, left_out })
         })
     }
 
@@ -135,7 +131,7 @@ async fn enter_run(
     connection: &mut SqliteConnection,
     run: &NewRun,
 ) -> Result<RunId, StoreErrorKind> {
-    sqlx::query(
+    let enter = sqlx::query(
         "INSERT INTO runs (identity, configuration, spec, spec_sha256, dataset, backbone, representation, seed,
                            data_sha256, plugin_sha256, results_version)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -151,14 +147,10 @@ async fn enter_run(
     .bind(integer("seed", run.labels.seed)?)
     .bind(&run.data_sha256)
     .bind(&run.plugin_sha256)
-    .bind(run.results_version)
-    .execute(&mut *connection)
-    .await?;
-    let number = sqlx::query_scalar("SELECT run_id FROM runs WHERE identity = ?")
-        .bind(&run.identity)
-        .fetch_one(connection)
-        .await?;
-    Ok(number)
+    .bind(run.results_version);
+    execute(connection, enter).await?;
+    let number = sqlx::query_scalar("SELECT run_id FROM runs WHERE identity = ?");
+    Ok(number.bind(&run.identity).fetch_one(connection).await?)
 }
 
 async fn add_to_sweep(
@@ -167,18 +159,18 @@ async fn add_to_sweep(
     number: RunId,
     run: &NewRun,
 ) -> Result<(), StoreErrorKind> {
-    sqlx::query(
+    let add = sqlx::query(
         "INSERT INTO sweep_runs (sweep_id, run_id, axes, variant) VALUES (?, ?, ?, ?)
          ON CONFLICT (sweep_id, run_id)
          DO UPDATE SET axes = excluded.axes, variant = excluded.variant, superseded = 0",
-    )
-    .bind(sweep)
-    .bind(number)
-    .bind(run.labels.axes.to_json())
-    .bind(run.labels.axes.to_string())
-    .execute(connection)
-    .await?;
-    Ok(())
+    );
+    let axes = &run.labels.axes;
+    let add = add
+        .bind(sweep)
+        .bind(number)
+        .bind(axes.to_json())
+        .bind(axes.to_string());
+    execute(connection, add).await
 }
 
 /// Takes every other run off the sweep's leaderboard; returns how many were on it.

@@ -294,25 +294,15 @@ impl Store {
 
     /// The ranks of one run, split by split and protocol by protocol, users in order.
     pub fn ranks(&mut self, run: RunId) -> Result<Vec<RankList>, StoreError> {
-        self.read(async |connection| {
-            let rows = sqlx::query_as(
-                "SELECT split, protocol, rank FROM ranks WHERE run_id = ? ORDER BY split, protocol, user",
-            );
-            let rows: Vec<(String, String, u32)> = rows.bind(run).fetch_all(connection).await?;
-            let mut lists: Vec<RankList> = Vec::new();
-            for (split, protocol, rank) in rows {
-                match lists.last_mut() {
-                    Some(list) if list.split == split && list.protocol == protocol => {
-                        list.ranks.push(rank);
-                    }
-                    _ => lists.push(RankList {
-                        split,
-                        protocol,
-                        ranks: vec![rank],
-                    }),
-                }
-            }
-            Ok(lists)
-        })
+        type Row = (String, String, u32);
+        let rows = "SELECT split, protocol, rank FROM ranks WHERE run_id = ? ORDER BY split, protocol, user";
+        let rows: Vec<Row> = self.rows(sqlx::query_as(rows).bind(run))?;
+        let of_list = |a: &Row, b: &Row| (&a.0, &a.1) == (&b.0, &b.1);
+        let lists = rows.chunk_by(of_list).map(|rows| RankList {
+            split: rows[0].0.clone(),
+            protocol: rows[0].1.clone(),
+            ranks: rows.iter().map(|(_, _, rank)| *rank).collect(),
+        });
+        Ok(lists.collect())
     }
 }

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use sqlx::FromRow;
 
+use crate::connection::execute;
 use crate::owner::STALE_SECONDS;
+use crate::register::integer;
 use crate::{Owner, Store, StoreError, SweepId};
 
 /// A stage that a process begins to make.
@@ -34,9 +36,6 @@ pub struct StageProgress {
 
 impl Store {
     /// Notes that a process makes a stage from now on.
-    ///
-    /// # Errors
-    /// The database cannot be written to.
     pub fn begin_stage(
         &mut self,
         sweep: SweepId,
@@ -45,24 +44,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |connection| {
             owner.beat(connection).await?;
-            sqlx::query(
+            let begin = sqlx::query(
                 "INSERT OR REPLACE INTO stages (sweep_id, recipe_sha256, owner, stage, dataset) VALUES (?, ?, ?, ?, ?)",
-            )
-            .bind(sweep)
-            .bind(&stage.recipe_sha256)
-            .bind(&owner.owner)
-            .bind(&stage.stage)
-            .bind(&stage.dataset)
-            .execute(connection)
-            .await?;
-            Ok(())
+            );
+            let begin = begin.bind(sweep).bind(&stage.recipe_sha256).bind(&owner.owner);
+            execute(connection, begin.bind(&stage.stage).bind(&stage.dataset)).await
         })
     }
 
     /// Notes how many items of a stage are done, of how many.
-    ///
-    /// # Errors
-    /// The database cannot be written to.
     pub fn stage_advanced(
         &mut self,
         owner: &Owner,
@@ -70,50 +60,29 @@ impl Store {
         done: usize,
         total: usize,
     ) -> Result<(), StoreError> {
-        let (done, total) = (done as i64, total as i64);
         self.write(async |connection| {
-            sqlx::query(
-                "UPDATE stages SET done = ?, total = ? WHERE owner = ? AND recipe_sha256 = ?",
-            )
-            .bind(done)
-            .bind(total)
-            .bind(&owner.owner)
-            .bind(recipe_sha256)
-            .execute(connection)
-            .await?;
-            Ok(())
+            let items = |number| integer("number of items", number as u64);
+            let advance =
+                "UPDATE stages SET done = ?, total = ? WHERE owner = ? AND recipe_sha256 = ?";
+            let advance = sqlx::query(advance).bind(items(done)?).bind(items(total)?);
+            execute(connection, advance.bind(&owner.owner).bind(recipe_sha256)).await
         })
     }
 
     /// Notes that a stage has ended, however.
-    ///
-    /// # Errors
-    /// The database cannot be written to.
     pub fn end_stage(&mut self, owner: &Owner, recipe_sha256: &str) -> Result<(), StoreError> {
-        self.write(async |connection| {
-            sqlx::query("DELETE FROM stages WHERE owner = ? AND recipe_sha256 = ?")
-                .bind(&owner.owner)
-                .bind(recipe_sha256)
-                .execute(connection)
-                .await?;
-            Ok(())
-        })
+        let end = sqlx::query("DELETE FROM stages WHERE owner = ? AND recipe_sha256 = ?");
+        self.execute(end.bind(&owner.owner).bind(recipe_sha256))
     }
 
     /// The stages of a sweep that are at work, the first to begin first. Those of a process without a sign of life
     /// for a minute are left out.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub fn stage_progress(&mut self, sweep: &str) -> Result<Vec<StageProgress>, StoreError> {
-        self.read(async |connection| {
-            let stages = "SELECT stage, dataset, done, total,
-                    unixepoch('now', 'subsec') - unixepoch(stages.started_at, 'subsec') AS seconds
-                 FROM stages JOIN sweeps USING (sweep_id) JOIN owners USING (owner)
-                 WHERE name = ? AND abs(unixepoch('now', 'subsec') - unixepoch(heartbeat_at, 'subsec')) <= ?
-                 ORDER BY stages.started_at, stage, dataset";
-            let stages = sqlx::query_as(stages).bind(sweep).bind(STALE_SECONDS);
-            Ok(stages.fetch_all(connection).await?)
-        })
+        let stages = "SELECT stage, dataset, done, total,
+                unixepoch('now', 'subsec') - unixepoch(stages.started_at, 'subsec') AS seconds
+             FROM stages JOIN sweeps USING (sweep_id) JOIN owners USING (owner)
+             WHERE name = ? AND abs(unixepoch('now', 'subsec') - unixepoch(heartbeat_at, 'subsec')) <= ?
+             ORDER BY stages.started_at, stage, dataset";
+        self.rows(sqlx::query_as(stages).bind(sweep).bind(STALE_SECONDS))
     }
 }

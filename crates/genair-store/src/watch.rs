@@ -1,31 +1,24 @@
 //! What somebody who watches sweeps wants to see, read in one moment.
 
-use std::collections::HashMap;
-
 use genair_protocol::Labels;
+use itertools::Itertools;
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::estimate::{OpenRuns, RunTimes, seconds_left};
+use crate::estimate::{OpenRuns, RUN_TIMES, RunTimes, seconds_left};
 use crate::json::json_text;
 use crate::labels::LabelColumns;
-use crate::{RunId, RunState, Store, StoreError};
+use crate::{RunCounts, RunId, RunState, Store, StoreError};
 
 /// One sweep, and how far it is. Runs that newer ones have replaced are left out.
 #[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
 pub struct SweepProgress {
     /// Its name.
     pub sweep: String,
-    /// Runs nobody works on.
-    pub pending: u64,
-    /// Runs in the hands of a process.
-    pub running: u64,
-    /// Runs with results.
-    pub finished: u64,
-    /// Runs without.
-    pub failed: u64,
-    /// Runs stopped early for being worse than others.
-    pub pruned: u64,
+    /// Its runs by state.
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub runs: RunCounts,
     /// Seconds until the rest is done, as many runs at once as there are now: see [`seconds_left`].
     #[sqlx(skip)]
     pub seconds_left: Option<f64>,
@@ -63,8 +56,13 @@ pub struct RunProgress {
     pub curve: Vec<f64>,
 }
 
-/// A sweep's name, a dataset's, a backbone's, how many runs, and seconds of them.
-type OfSweep = (String, String, String, u64, f64);
+/// A row of a sweep.
+#[derive(FromRow)]
+struct OfSweep<T> {
+    sweep: String,
+    #[sqlx(flatten)]
+    row: T,
+}
 
 impl Store {
     /// All sweeps, the one that was swept last first.
@@ -82,35 +80,27 @@ impl Store {
                  GROUP BY sweeps.sweep_id ORDER BY sweeps.updated_at DESC, sweeps.sweep_id DESC";
             let mut sweeps: Vec<SweepProgress> =
                 sqlx::query_as(sweeps).fetch_all(&mut *connection).await?;
-            let times =
-                "SELECT name AS sweep, dataset, backbone, count(*) AS runs, sum(seconds) AS seconds
-                 FROM sweeps JOIN sweep_runs USING (sweep_id) JOIN runs USING (run_id)
-                 WHERE state = 'finished' AND seconds IS NOT NULL AND NOT superseded
-                 GROUP BY sweep_id, dataset, backbone";
-            let times: Vec<OfSweep> = sqlx::query_as(times).fetch_all(&mut *connection).await?;
+            let times = sqlx::query_as(RUN_TIMES).bind(None::<&str>);
+            let times: Vec<OfSweep<RunTimes>> = times.fetch_all(&mut *connection).await?;
             let open = "SELECT name AS sweep, dataset, backbone, count(*) AS runs,
                     coalesce(sum(unixepoch('now', 'subsec') - unixepoch(started_at, 'subsec'))
                              FILTER (WHERE state = 'running'), 0.0) AS elapsed
                  FROM sweeps JOIN sweep_runs USING (sweep_id) JOIN runs USING (run_id)
                  WHERE state IN ('pending', 'running') AND NOT superseded
                  GROUP BY sweep_id, dataset, backbone";
-            let open: Vec<OfSweep> = sqlx::query_as(open).fetch_all(connection).await?;
-            let mut times = by_sweep(times, |dataset, backbone, runs, seconds| RunTimes {
-                dataset,
-                backbone,
-                runs,
-                seconds,
-            });
-            let mut open = by_sweep(open, |dataset, backbone, runs, elapsed| OpenRuns {
-                dataset,
-                backbone,
-                runs,
-                elapsed,
-            });
+            let open: Vec<OfSweep<OpenRuns>> = sqlx::query_as(open).fetch_all(connection).await?;
+            let times = times
+                .into_iter()
+                .map(|own| (own.sweep, own.row))
+                .into_group_map();
+            let open = open
+                .into_iter()
+                .map(|own| (own.sweep, own.row))
+                .into_group_map();
             for sweep in &mut sweeps {
-                let times = times.remove(&sweep.sweep).unwrap_or_default();
-                let open = open.remove(&sweep.sweep).unwrap_or_default();
-                sweep.seconds_left = seconds_left(&times, &open, sweep.running);
+                let times = times.get(&sweep.sweep).map_or(&[][..], Vec::as_slice);
+                let open = open.get(&sweep.sweep).map_or(&[][..], Vec::as_slice);
+                sweep.seconds_left = seconds_left(times, open, sweep.runs.running);
             }
             Ok(sweeps)
         })
@@ -149,26 +139,11 @@ impl Store {
                 .bind(json_text(&numbers))
                 .fetch_all(connection)
                 .await?;
-            let mut of_run: HashMap<RunId, Vec<f64>> = HashMap::new();
-            for (run, valid) in curves {
-                of_run.entry(run).or_default().push(valid);
-            }
+            let mut of_run = curves.into_iter().into_group_map();
             for run in &mut runs {
                 run.curve = of_run.remove(&run.run_id).unwrap_or_default();
             }
             Ok(runs)
         })
     }
-}
-
-fn by_sweep<T>(
-    rows: Vec<OfSweep>,
-    of: impl Fn(String, String, u64, f64) -> T,
-) -> HashMap<String, Vec<T>> {
-    let mut found: HashMap<String, Vec<T>> = HashMap::new();
-    for (sweep, dataset, backbone, runs, seconds) in rows {
-        let own = of(dataset, backbone, runs, seconds);
-        found.entry(sweep).or_default().push(own);
-    }
-    found
 }

@@ -16,21 +16,7 @@ pub(crate) enum Results {
     /// A run that belongs to several sweeps appears once for each.
     ///
     /// JSON: an array of runs. CSV: the columns of the table, with all digits.
-    List {
-        /// List only runs of this sweep
-        #[arg(long)]
-        sweep: Option<String>,
-        /// List only runs in this state
-        #[arg(long, value_parser = states())]
-        state: Option<RunState>,
-        /// Include runs that the current spec of their sweep no longer describes
-        #[arg(long)]
-        superseded: bool,
-        #[command(flatten)]
-        measure: MeasureArgs,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    List(ListArgs),
     /// Show all data of one run, except the ranks of users
     Show {
         /// The run's number
@@ -67,37 +53,14 @@ pub(crate) enum Results {
     /// means that a result differs.
     ///
     /// JSON: {run_id, reproduced, inputs, comparisons}.
-    Reproduce {
-        /// The run's number
-        run: i64,
-        /// The present folder of the run's data [default: the original one]
-        #[arg(long, value_name = "FOLDER")]
-        data: Option<PathBuf>,
-        #[command(flatten)]
-        plugins: PluginArgs,
-        #[command(flatten)]
-        database: DatabaseArgs,
-        #[command(flatten)]
-        cache: CacheArgs,
-    },
+    Reproduce(ReproduceArgs),
     /// Show mean results and standard deviations over seeds
     ///
     /// JSON: an array of {sweep, dataset, backbone, representation, variant, axes, configuration, differences,
     /// seeds, scores}. A score is {protocol, metric, k, mean, std}. `std` is null for one seed. `differences` holds
     /// the settings that distinguish configurations with the same labels, which a merge can produce. CSV: a row for
     /// each score.
-    Leaderboard {
-        /// Show only this sweep
-        #[arg(long)]
-        sweep: Option<String>,
-        /// The split [default: test]
-        #[arg(long, value_parser = named::<Split>(Split::ALL, Split::as_str))]
-        split: Option<Split>,
-        #[command(flatten)]
-        measure: MeasureArgs,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    Leaderboard(LeaderboardArgs),
     /// Run one read-only SQL statement
     ///
     /// Tables include sweeps, runs, sweep_runs, epochs, metrics, ranks, artefacts and prune_decisions. The view
@@ -122,28 +85,13 @@ pub(crate) enum Results {
     /// Asks for confirmation. Refuses to delete a run that a process is training.
     ///
     /// JSON: {runs, sweep, kept, bytes}. `kept` lists runs of the sweep that also belong to other sweeps.
-    Delete {
-        /// The runs' numbers
-        #[arg(required_unless_present = "sweep", value_name = "RUN")]
-        runs: Vec<i64>,
-        /// Delete this sweep, and its runs that belong to no other sweep
-        #[arg(long, conflicts_with = "runs")]
-        sweep: Option<String>,
-        /// Do not ask for confirmation
-        #[arg(long)]
-        yes: bool,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    Delete(DeleteArgs),
     /// Shrink the database file after deletions
     ///
     /// Other processes can read the database meanwhile.
     ///
     /// JSON: {bytes_before, bytes_after}.
-    Vacuum {
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    Vacuum(DatabaseArgs),
     /// Copy the database to a new file
     ///
     /// The copy is a consistent snapshot, also while a sweep writes to the database.
@@ -184,6 +132,67 @@ pub(crate) enum Results {
     ///
     /// JSON: {file, runs, rows}.
     ExportRanks(RanksArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// List only runs of this sweep
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// List only runs in this state
+    #[arg(long, value_parser = states())]
+    pub(crate) state: Option<RunState>,
+    /// Include runs that the current spec of their sweep no longer describes
+    #[arg(long)]
+    pub(crate) superseded: bool,
+    #[command(flatten)]
+    pub(crate) measure: MeasureArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReproduceArgs {
+    /// The run's number
+    pub(crate) run: i64,
+    /// The present folder of the run's data [default: the original one]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LeaderboardArgs {
+    /// Show only this sweep
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// The split [default: test]
+    #[arg(long, value_parser = named::<Split>(Split::ALL, Split::as_str))]
+    pub(crate) split: Option<Split>,
+    #[command(flatten)]
+    pub(crate) measure: MeasureArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// The runs' numbers
+    #[arg(required_unless_present = "sweep", value_name = "RUN")]
+    pub(crate) runs: Vec<i64>,
+    /// Delete this sweep, and its runs that belong to no other sweep
+    #[arg(long, conflicts_with = "runs")]
+    pub(crate) sweep: Option<String>,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
 }
 
 /// The results to show.

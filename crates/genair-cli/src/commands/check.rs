@@ -1,16 +1,15 @@
 //! `genair check`: every problem of every spec, and nothing else.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use genair_spec::{Problem, SpecFile, SpecOptions};
-use indicatif::MultiProgress;
 use serde::Serialize;
 
 use super::{Workshop, warn};
-use crate::args::{Format, PluginArgs, SetArgs};
+use crate::args::CheckArgs;
 use crate::exit::Exit;
-use crate::output::{count, note};
+use crate::output::{Output, count};
 
 #[derive(Serialize)]
 struct Checked<'a> {
@@ -24,31 +23,24 @@ struct Checked<'a> {
 }
 
 impl<'a> Checked<'a> {
-    fn new(
-        workshop: &Workshop,
-        spec: &'a Path,
-        profile: Option<String>,
-        options: &SpecOptions,
-    ) -> Self {
-        let checked = Self {
-            spec,
-            profile,
-            sweep: None,
-            runs: 0,
-            problems: Vec::new(),
-            warnings: Vec::new(),
+    fn new(workshop: &Workshop, spec: &'a Path, options: &SpecOptions) -> Self {
+        let read = SpecFile::read(spec, options).and_then(|file| workshop.expand(&file));
+        let (sweep, runs, problems, warnings) = match read {
+            Ok(sweep) => (
+                Some(sweep.name),
+                sweep.runs.len(),
+                Vec::new(),
+                sweep.warnings,
+            ),
+            Err(error) => (None, 0, error.problems, Vec::new()),
         };
-        match SpecFile::read(spec, options).and_then(|file| workshop.expand(&file)) {
-            Ok(sweep) => Self {
-                sweep: Some(sweep.name),
-                runs: sweep.runs.len(),
-                warnings: sweep.warnings,
-                ..checked
-            },
-            Err(error) => Self {
-                problems: error.problems,
-                ..checked
-            },
+        Self {
+            spec,
+            profile: None,
+            sweep,
+            runs,
+            problems,
+            warnings,
         }
     }
 }
@@ -69,37 +61,27 @@ fn with_profiles<'s>(spec: &'s Path, options: &SpecOptions) -> Vec<(&'s Path, Sp
     all
 }
 
-pub(super) fn check(
-    format: Format,
-    bars: &MultiProgress,
-    specs: &[PathBuf],
-    set: &SetArgs,
-    plugins: &PluginArgs,
-) -> anyhow::Result<Exit> {
+pub(super) fn check(output: &Output, arguments: &CheckArgs) -> anyhow::Result<Exit> {
+    let given = arguments.set.options();
     // Before plugins are looked at: a spec may name variables that those must not see.
-    let all: Vec<(&Path, SpecOptions)> = specs
-        .iter()
-        .flat_map(|spec| with_profiles(spec, &set.options()))
-        .collect();
-    let workshop = Workshop::open(plugins)?;
+    let specs = arguments.specs.iter();
+    let all: Vec<_> = specs.flat_map(|spec| with_profiles(spec, &given)).collect();
+    let workshop = Workshop::open(&arguments.plugins)?;
     workshop.ask_ahead(&all);
     let mut checked = Vec::new();
     // Problems of the spec at hand without a profile of its own.
     let mut known: HashSet<Problem> = HashSet::new();
-    let asked = &set.options().profiles;
     for (spec, options) in &all {
-        if options.profiles == *asked {
-            let own = Checked::new(&workshop, spec, None, options);
+        let mut own = Checked::new(&workshop, spec, options);
+        if options.profiles == given.profiles {
             known = own.problems.iter().cloned().collect();
-            checked.push(own);
         } else {
-            let profile = options.profiles.first().cloned();
-            let mut own = Checked::new(&workshop, spec, profile, options);
+            own.profile = options.profiles.first().cloned();
             own.warnings.clear();
             // What is wrong without it has been said.
             own.problems.retain(|problem| !known.contains(problem));
-            checked.push(own);
         }
+        checked.push(own);
     }
     let mut text = String::new();
     // What several profiles share is told once.
@@ -113,11 +95,11 @@ pub(super) fn check(
         ..
     } in &checked
     {
-        warn(bars, warnings);
+        warn(output, warnings);
         for problem in problems {
             if !told.contains(&problem) {
                 told.push(problem);
-                note(bars, format!("error: {problem}"));
+                output.error(format!("error: {problem}"));
             }
         }
         let verdict = match problems.len() {
@@ -129,7 +111,7 @@ pub(super) fn check(
         let profile = profile.unwrap_or_default();
         text += &format!("{}{profile}: {verdict}\n", spec.display());
     }
-    format.show(&checked, || text)?;
+    output.show(&checked, || text)?;
     let fine = checked.iter().all(|checked| checked.problems.is_empty());
     Ok(if fine { Exit::Done } else { Exit::BadInput })
 }

@@ -1,19 +1,17 @@
-//! `genair data`: getting data sets and describing them.
-
-use std::path::PathBuf;
+//! `genair data`: getting datasets and describing them.
 
 use genair_data::Statistics;
 use genair_fetch::Source;
 use genair_protocol::{Axes, DatasetSpec};
 use genair_spec::SpecFile;
-use indicatif::MultiProgress;
+use itertools::Itertools;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::{Data, Format, PublicDataset, SpecArgs};
+use crate::args::{Data, PublicDataset, SpecArgs};
 use crate::exit::Exit;
 use crate::generation::tell_download;
-use crate::output::facts;
+use crate::output::{Output, facts};
 
 #[derive(Serialize)]
 struct Described {
@@ -23,60 +21,44 @@ struct Described {
     statistics: Statistics,
 }
 
-pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyhow::Result<Exit> {
+pub(super) fn data(output: &Output, command: &Data) -> anyhow::Result<Exit> {
     match command {
         Data::Fetch {
             dataset: PublicDataset::Ml100k,
             dest,
             url,
         } => {
-            let dest = dest
-                .clone()
-                .unwrap_or_else(|| PathBuf::from("data/ml-100k"));
+            let dest = dest.clone().unwrap_or_else(|| "data/ml-100k".into());
             let source = url.clone().map_or(Source::Auto, Source::Url);
-            let report = genair_fetch::ml_100k(&dest, &source, &mut |progress| {
-                tell_download(bars, &progress)
-            })?;
+            let told = &mut |progress| tell_download(output, &progress);
+            let report = genair_fetch::ml_100k(&dest, &source, told)?;
             let (folder, origin) = (&report.folder, &report.origin);
             let value = json!({ "folder": folder, "already_there": report.already_there, "origin": origin });
-            format.show(&value, || {
+            output.show(&value, || {
                 let how = if report.already_there {
                     "is there already, verified"
                 } else {
                     "fetched"
                 };
                 format!("{}: {how} (from {origin})", folder.display())
-            })?;
+            })
         }
         Data::Stats { spec, dataset } => {
-            let described = datasets(spec, dataset.as_deref())?
-                .into_iter()
-                .map(describe);
-            let described = described.collect::<anyhow::Result<Vec<_>>>()?;
+            let found = datasets(spec, dataset.as_deref())?.into_iter();
+            let described: Vec<_> = found.map(describe).collect::<anyhow::Result<_>>()?;
             let mut text = String::new();
-            for Described {
-                dataset,
-                variant,
-                statistics,
-                ..
-            } in &described
-            {
-                text += &format!(
-                    "{}\n{}\n\n",
-                    format!("{dataset} {variant}").trim_end(),
-                    facts(statistics)?
-                );
+            for own in &described {
+                let name = format!("{} {}", own.dataset, own.variant);
+                text += &format!("{}\n{}\n\n", name.trim_end(), facts(&own.statistics)?);
             }
-            format.show(&described, || text)?;
+            output.show(&described, || text)
         }
         Data::Export { spec, dataset, out } => {
             let found = datasets(spec, Some(dataset))?;
             let [(_, _, of_dataset)] = found.as_slice() else {
-                let variants: Vec<String> =
-                    found.iter().map(|(_, axes, _)| axes.to_string()).collect();
+                let variants = found.iter().map(|(_, axes, _)| axes).join("; ");
                 anyhow::bail!(
-                    "`{dataset}` has several variants ({}); choose one with --set",
-                    variants.join("; ")
+                    "`{dataset}` has several variants ({variants}); choose one with --set"
                 );
             };
             let loaded = genair_data::load(of_dataset)?;
@@ -86,18 +68,17 @@ pub(super) fn data(format: Format, bars: &MultiProgress, command: &Data) -> anyh
             let value = json!({
                 "dataset": dataset, "folder": out, "users": users, "items": items, "interactions": interactions,
             });
-            format.show(&value, || {
+            output.show(&value, || {
                 format!(
                     "{}: {users} users, {items} items, {interactions} interactions",
                     out.display()
                 )
-            })?;
+            })
         }
     }
-    Ok(Exit::Done)
 }
 
-/// The data sets of a spec with this name, or all; at least one.
+/// The datasets of a spec with this name, or all; at least one.
 fn datasets(
     spec: &SpecArgs,
     wanted: Option<&str>,

@@ -4,13 +4,12 @@ use genair_archetype::Installation;
 use genair_protocol::{Labels, RunSpec};
 use genair_runner::{Plan, PlannedRun};
 use genair_store::{RunState, Store};
-use indicatif::MultiProgress;
 use serde::Serialize;
 
 use super::{graph, read_sweep, warn};
-use crate::args::{CacheArgs, DatabaseArgs, Format, GraphForm, PluginArgs, SpecArgs};
+use crate::args::{GraphForm, PlanArgs};
 use crate::exit::Exit;
-use crate::output::{count, table};
+use crate::output::{Output, count, table};
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -22,25 +21,13 @@ struct Row<'a> {
     spec: &'a RunSpec,
 }
 
-pub(super) fn plan(
-    format: Format,
-    bars: &MultiProgress,
-    spec: &SpecArgs,
-    form: Option<GraphForm>,
-    plugins: &PluginArgs,
-    database: &DatabaseArgs,
-    cache: &CacheArgs,
-) -> anyhow::Result<Exit> {
-    let (_, sweep) = read_sweep(spec, plugins)?;
-    let plan = Plan::new(sweep, &Installation::new(cache.path()))?;
-    warn(bars, &plan.sweep.warnings);
-    let path = database.path();
-    let identities: Vec<String> = plan
-        .sweep
-        .runs
-        .iter()
-        .map(|run| run.identity.clone())
-        .collect();
+pub(super) fn plan(output: &Output, arguments: &PlanArgs) -> anyhow::Result<Exit> {
+    let (_, sweep) = read_sweep(&arguments.spec, &arguments.plugins)?;
+    let plan = Plan::new(sweep, &Installation::new(arguments.cache.path()))?;
+    warn(output, &plan.sweep.warnings);
+    let path = arguments.database.path();
+    let runs = plan.sweep.runs.iter();
+    let identities: Vec<String> = runs.map(|run| run.identity.clone()).collect();
     // What else is wrong with it, opening it says.
     let is_there = path.is_symlink() || path.try_exists().unwrap_or(true);
     let states = if is_there {
@@ -48,28 +35,24 @@ pub(super) fn plan(
     } else {
         vec![None; identities.len()]
     };
-    if let Some(form) = form {
+    if let Some(form) = arguments.graph {
         let graph = graph::Graph::new(&plan, &states);
-        format.show(&graph, || match form {
+        output.show(&graph, || match form {
             GraphForm::Text => graph.text(),
             GraphForm::Dot => graph.dot(),
         })?;
-        return Ok(if plan.sweep.runs.is_empty() {
-            Exit::NothingToRun
-        } else {
-            Exit::Done
+    } else {
+        let rows = plan.sweep.runs.iter().zip(states).map(|(run, state)| Row {
+            labels: &run.labels,
+            state: state.map_or("new", RunState::as_str),
+            identity: &run.identity,
+            priority: run.priority,
+            spec: &run.spec,
         });
+        let rows: Vec<Row<'_>> = rows.collect();
+        output.show(&rows, || text(&plan, &rows))?;
     }
-    let rows = plan.sweep.runs.iter().zip(states).map(|(run, state)| Row {
-        labels: &run.labels,
-        state: state.map_or("new", RunState::as_str),
-        identity: &run.identity,
-        priority: run.priority,
-        spec: &run.spec,
-    });
-    let rows: Vec<Row<'_>> = rows.collect();
-    format.show(&rows, || text(&plan, &rows))?;
-    Ok(if rows.is_empty() {
+    Ok(if plan.sweep.runs.is_empty() {
         Exit::NothingToRun
     } else {
         Exit::Done
@@ -103,10 +86,8 @@ fn text(plan: &Plan, rows: &[Row<'_>]) -> String {
             row.identity[..12].to_owned(),
         ]
     });
-    let finished = rows
-        .iter()
-        .filter(|row| row.state == RunState::Finished.as_str())
-        .count();
+    let is_finished = |row: &&Row<'_>| row.state == RunState::Finished.as_str();
+    let finished = rows.iter().filter(is_finished).count();
     let stages = plan.stages.iter().enumerate().map(|(at, stage)| {
         let needing = |run: &&PlannedRun| run.stages().any(|stage| stage == at);
         let runs = plan.sweep.runs.iter().filter(needing).count();

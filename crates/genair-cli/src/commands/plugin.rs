@@ -2,58 +2,49 @@
 
 use std::path::Path;
 
-use genair_protocol::{BackboneDescriptor, PluginReport};
+use genair_protocol::PluginReport;
 use genair_runner::write_backbone;
 use genair_spec::{Setting, settings};
+use itertools::Itertools;
 
 use super::Workshop;
-use crate::args::{Format, Plugin};
+use crate::args::Plugin;
 use crate::exit::Exit;
-use crate::output::{facts, table};
+use crate::output::{Output, facts, table};
 
-pub(super) fn plugin(format: Format, command: &Plugin) -> anyhow::Result<Exit> {
+pub(super) fn plugin(output: &Output, command: &Plugin) -> anyhow::Result<Exit> {
     match command {
-        Plugin::List { plugins } => {
+        Plugin::List(plugins) => {
             let reports = Workshop::open(plugins)?.plugins;
             let rows = reports.iter().map(|report| {
-                let descriptor = report.descriptor.as_ref();
-                let about = report
-                    .error
-                    .clone()
-                    .or_else(|| Some(descriptor?.summary.clone()));
-                [
-                    report.name.clone(),
-                    descriptor
-                        .map(|descriptor| descriptor.version.clone())
-                        .unwrap_or_default(),
-                    if report.error.is_none() {
-                        "usable"
-                    } else {
-                        "broken"
-                    }
-                    .to_owned(),
-                    report.path.display().to_string(),
-                    about.unwrap_or_default(),
-                ]
+                let (version, summary) = match &report.descriptor {
+                    Some(own) => (own.version.as_str(), own.summary.as_str()),
+                    None => ("", ""),
+                };
+                let (state, about) = match &report.error {
+                    Some(error) => ("broken", error.as_str()),
+                    None => ("usable", summary),
+                };
+                let file = report.path.display().to_string();
+                [&report.name, version, state, &file, about].map(str::to_owned)
             });
-            format.show(&reports, || match reports.is_empty() {
+            output.show(&reports, || match reports.is_empty() {
                 true => {
                     "no plugins; build them (`just build`) or name their folder with --plugin-dir"
                         .to_owned()
                 }
                 false => table(&["name", "version", "state", "file", "about"], &[], rows),
-            })?;
-            Ok(Exit::Done)
+            })
         }
-        Plugin::New { name, folder } => new(format, name, folder),
+        Plugin::New { name, folder } => new(output, name, folder),
         Plugin::Inspect { name, plugins } => {
             let reports = Workshop::open(plugins)?.plugins;
             let Some(report) = reports.iter().find(|report| report.name == *name) else {
-                let names: Vec<&str> = reports.iter().map(|report| report.name.as_str()).collect();
-                anyhow::bail!("no plugin `{name}`; there are {}", names.join(", "));
+                let names = reports.iter().map(|report| &report.name).join(", ");
+                anyhow::bail!("no plugin `{name}`; there are {names}");
             };
             let text = text(report)?;
-            format.show(report, || text)?;
+            output.show(report, || text)?;
             Ok(if report.error.is_none() {
                 Exit::Done
             } else {
@@ -63,60 +54,41 @@ pub(super) fn plugin(format: Format, command: &Plugin) -> anyhow::Result<Exit> {
     }
 }
 
-fn new(format: Format, name: &str, folder: &Path) -> anyhow::Result<Exit> {
+fn new(output: &Output, name: &str, folder: &Path) -> anyhow::Result<Exit> {
     let folder = write_backbone(name, folder)?;
-    format.show(&serde_json::json!({ "folder": folder }), || {
+    output.show(&serde_json::json!({ "folder": folder }), || {
         format!(
             "{} is ready: `cargo test --release` there runs its conformance suite, `genair plugin \
              inspect {name} --plugin-dir {}` shows the plugin that `cargo build --release` makes.",
             folder.display(),
             folder.join("target/release").display()
         )
-    })?;
-    Ok(Exit::Done)
+    })
 }
 
 fn text(report: &PluginReport) -> anyhow::Result<String> {
     let mut parts = Vec::new();
-    if let Some(descriptor) = &report.descriptor {
-        let BackboneDescriptor {
-            name,
-            version,
-            summary,
-            reference,
-            ..
-        } = descriptor;
-        parts.push(format!("{name} {version}: {summary}\n{reference}"));
+    if let Some(own) = &report.descriptor {
+        let name = format!("{} {}", own.name, own.version);
+        parts.push(format!("{name}: {}\n{}", own.summary, own.reference));
     }
     if let Some(error) = &report.error {
         parts.push(format!("cannot be used: {error}"));
     }
-    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
     parts.push(format!(
         "file      {}\nsha256    {}\nABI       {}\nlibtorch  {}\nrustc     {}",
         report.path.display(),
         report.sha256,
-        report
-            .abi
-            .map_or_else(|| "unknown".to_owned(), |abi| abi.to_string()),
-        shown(&report.libtorch),
-        shown(&report.rustc),
+        shown(report.abi.map(|abi| abi.to_string())),
+        shown(report.libtorch.clone()),
+        shown(report.rustc.clone()),
     ));
     if let Some(descriptor) = &report.descriptor {
-        let rows = settings(descriptor).into_iter().map(
-            |Setting {
-                 name,
-                 kind,
-                 default,
-                 range,
-                 about,
-             }| { [name, kind, default, range, about] },
-        );
-        let table = table(
-            &["setting", "type", "default", "range", "about"],
-            &["default"],
-            rows,
-        );
+        let row = |own: Setting| [own.name, own.kind, own.default, own.range, own.about];
+        let rows = settings(descriptor).into_iter().map(row);
+        let headers = ["setting", "type", "default", "range", "about"];
+        let table = table(&headers, &["default"], rows);
         parts.push(format!("[backbone.{}]\n{table}", descriptor.name));
     }
     if let Some(capabilities) = &report.capabilities {

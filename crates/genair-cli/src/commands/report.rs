@@ -2,52 +2,38 @@
 
 use std::path::{Path, PathBuf};
 
-use genair_report::{Format as TableFormat, Lacking, Report, ReportSpec, make_report, render};
+use genair_report::{Format, Lacking, Report, ReportSpec, make_report, render};
 use genair_store::Store;
-use indicatif::MultiProgress;
+use itertools::Itertools;
 use serde_json::json;
 
-use crate::args::{DatabaseArgs, Format};
+use crate::args::ReportArgs;
 use crate::exit::Exit;
-use crate::output::{count, note};
+use crate::output::{Output, count};
 use crate::output_path::may_fill;
 
 /// Endings of the files that a report is written to.
 const WRITTEN: [&str; 7] = ["tex", "md", "csv", "json", "svg", "pdf", "png"];
 
-/// What of a report is made, and where it goes.
-pub(super) struct Wanted<'a> {
-    pub(super) out: Option<&'a Path>,
-    pub(super) only: &'a [String],
-    pub(super) skip_missing: bool,
-}
-
-pub(super) fn report(
-    format: Format,
-    bars: &MultiProgress,
-    path: &Path,
-    wanted: &Wanted<'_>,
-    database: &DatabaseArgs,
-) -> anyhow::Result<Exit> {
+pub(super) fn report(output: &Output, arguments: &ReportArgs) -> anyhow::Result<Exit> {
+    let (path, out) = (&arguments.report, arguments.out.as_deref());
     let spec = ReportSpec::read(path)?;
-    let database = database.path();
-    if let Some(folder) = wanted.out {
+    let database = arguments.database.path();
+    if let Some(folder) = out {
         may_fill(folder, &WRITTEN, &[path, &database])?;
     }
     let mut store = Store::open_read_only(&database)?;
-    let lacking = match wanted.skip_missing {
+    let lacking = match arguments.skip_missing {
         true => Lacking::Skip,
         false => Lacking::Refuse,
     };
-    let report = make_report(&mut store, &spec, wanted.only, lacking)?;
-    let files = match wanted.out {
+    let report = make_report(&mut store, &spec, &arguments.only, lacking)?;
+    let files = match out {
         Some(folder) => genair_report::write_report(&report, &spec, folder)?,
         None => Vec::new(),
     };
-    if format != Format::Quiet {
-        for skipped in &report.skipped {
-            note(bars, format!("skipped {skipped}"));
-        }
+    for skipped in &report.skipped {
+        output.note(format!("skipped {skipped}"));
     }
     let value = json!({
         "tables": report.tables,
@@ -55,8 +41,7 @@ pub(super) fn report(
         "skipped": report.skipped,
         "files": files,
     });
-    format.show(&value, || text(&report, wanted.out, &files))?;
-    Ok(Exit::Done)
+    output.show(&value, || text(&report, out, &files))
 }
 
 /// The tables themselves, or where everything is.
@@ -71,16 +56,13 @@ fn text(report: &Report, out: Option<&Path>, files: &[PathBuf]) -> String {
             folder.join("index.md").display()
         );
     }
-    let mut parts: Vec<String> = report
+    let shown = report
         .tables
         .iter()
-        .map(|table| render(table, TableFormat::Markdown))
-        .collect();
-    if figures > 0 {
-        parts.push(format!(
-            "{} not shown; `--out FOLDER` writes files",
-            count(figures, "figure")
-        ));
-    }
-    parts.join("\n")
+        .map(|table| render(table, Format::Markdown));
+    let not_shown = || {
+        let figures = count(figures, "figure");
+        format!("{figures} not shown; `--out FOLDER` writes files")
+    };
+    shown.chain((figures > 0).then(not_shown)).join("\n")
 }

@@ -9,100 +9,40 @@ mod show;
 mod sql;
 mod upkeep;
 
-use genair_protocol::{Cohort, Split};
-use genair_store::RunFilter;
-use indicatif::MultiProgress;
+use genair_store::RunId;
 
-use crate::args::{Format, MeasureArgs, Results};
+use crate::args::Results;
 use crate::commands::export;
 use crate::exit::Exit;
-use crate::standings::Shown;
+use crate::output::Output;
 
 pub(super) use leaderboard::standings_of;
 
-pub(super) fn results(
-    format: Format,
-    bars: &MultiProgress,
-    command: &Results,
-) -> anyhow::Result<Exit> {
+pub(super) fn results(output: &Output, command: &Results) -> anyhow::Result<Exit> {
     match command {
-        Results::Html(arguments) => export::html(format, arguments),
-        Results::ExportRanks(arguments) => export::ranks(format, arguments),
-        Results::List {
-            sweep,
-            state,
-            superseded,
-            measure,
-            database,
-        } => {
-            let filter = RunFilter {
-                sweep: sweep.clone(),
-                state: *state,
-                superseded: *superseded,
-                shown: one_result(measure),
-            };
-            list::list(format, &filter, database)
+        Results::Html(arguments) => export::html(output, arguments),
+        Results::ExportRanks(arguments) => export::ranks(output, arguments),
+        Results::List(arguments) => list::list(output, arguments),
+        Results::Show { run, database } => show::show(output, &mut database.open()?, RunId(*run)),
+        Results::Code { run, database } => show::code(output, &mut database.open()?, RunId(*run)),
+        Results::Diff { a, b, database } => {
+            diff::diff(output, &mut database.open()?, [RunId(*a), RunId(*b)])
         }
-        Results::Show { run, database } => show::show(format, *run, database),
-        Results::Code { run, database } => show::code(format, *run, database),
-        Results::Diff { a, b, database } => diff::diff(format, [*a, *b], database),
-        Results::Reproduce {
-            run,
-            data,
-            plugins,
-            database,
-            cache,
-        } => reproduce::reproduce(
-            format,
-            bars,
-            *run,
-            data.as_deref(),
-            plugins,
-            database,
-            cache,
-        ),
-        Results::Leaderboard {
-            sweep,
-            split,
-            measure,
-            database,
-        } => {
-            let shown = results_over_seeds(*split, measure);
-            leaderboard::leaderboard(format, sweep.as_deref(), shown, database)
-        }
-        Results::Delete {
-            runs,
-            sweep,
-            yes,
-            database,
-        } => delete::delete(format, runs, sweep.as_deref(), *yes, database),
+        Results::Reproduce(arguments) => reproduce::reproduce(output, arguments),
+        Results::Leaderboard(arguments) => leaderboard::leaderboard(output, arguments),
+        Results::Delete(arguments) => delete::delete(output, arguments),
         Results::Sql {
             statement,
             file,
             database,
-        } => sql::sql(format, statement.as_deref(), file.as_deref(), database),
-        Results::Vacuum { database } => upkeep::vacuum(format, database),
-        Results::Backup { to, database } => upkeep::backup(format, to, database),
-        Results::Merge { others, database } => upkeep::merge(format, others, database),
-    }
-}
-
-fn one_result(measure: &MeasureArgs) -> genair_store::Shown {
-    let usual = genair_store::Shown::default();
-    genair_store::Shown {
-        metric: measure.metric.unwrap_or(usual.metric),
-        k: measure.k.unwrap_or(usual.k),
-        protocol: measure.protocol.unwrap_or(usual.protocol),
-        cohort: measure.cohort.unwrap_or(usual.cohort),
-    }
-}
-
-fn results_over_seeds(split: Option<Split>, measure: &MeasureArgs) -> Shown {
-    Shown {
-        split: split.unwrap_or(Split::Test),
-        cohort: measure.cohort.unwrap_or(Cohort::All),
-        protocol: measure.protocol,
-        metric: measure.metric,
-        k: measure.k,
+        } => sql::sql(
+            output.format,
+            statement.as_deref(),
+            file.as_deref(),
+            database,
+        ),
+        Results::Vacuum(database) => upkeep::vacuum(output, database),
+        Results::Backup { to, database } => upkeep::backup(output, to, database),
+        Results::Merge { others, database } => upkeep::merge(output, others, database),
     }
 }

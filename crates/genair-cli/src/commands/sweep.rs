@@ -8,27 +8,19 @@ use genair_fetch::Source;
 use genair_protocol::Labels;
 use genair_runner::{Execution, Interrupt, Outcome, Plan, Stage, SweepReport, Urgency};
 use genair_spec::SpecFile;
-use genair_store::{FailedRuns, Store};
-use indicatif::MultiProgress;
+use genair_store::{FailedRuns, MeanFilter, Store};
 use serde::Serialize;
 
 use super::{Workshop, results, warn};
-use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs, Retry, SpecArgs};
+use crate::args::{Retry, SweepArgs};
 use crate::exit::Exit;
 use crate::generation::tell_download;
-use crate::output::{count, note};
+use crate::output::{Output, count};
 use crate::progress::{Progress, Remaining};
-use crate::standings::{self, Shown, Standing};
+use crate::standings::{self, Standing};
 
-/// The public data set that a folder of this name is taken for.
+/// The public dataset that a folder of this name is taken for.
 const ML_100K: &str = "ml-100k";
-
-pub(super) struct How {
-    pub(super) jobs: Option<usize>,
-    pub(super) retry: Retry,
-    pub(super) fail_fast: bool,
-    pub(super) continue_pruned: bool,
-}
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -47,98 +39,79 @@ struct RunSummary<'a> {
     failure: Option<serde_json::Value>,
 }
 
-pub(super) fn sweep(
-    format: Format,
-    bars: &MultiProgress,
-    spec: &SpecArgs,
-    how: How,
-    plugins: &PluginArgs,
-    database: &DatabaseArgs,
-    cache: &CacheArgs,
-) -> anyhow::Result<Exit> {
+pub(super) fn sweep(output: &Output, arguments: &SweepArgs) -> anyhow::Result<Exit> {
+    let spec = &arguments.spec;
     let file = SpecFile::read(&spec.spec, &spec.set.options())?;
-    fetch_data(&file, bars)?;
-    let workshop = Workshop::open(plugins)?;
+    fetch_data(&file, output)?;
+    let workshop = Workshop::open(&arguments.plugins)?;
     let sweep = workshop.expand(&file)?;
-    let installation = Installation::new(cache.path());
+    let installation = Installation::new(arguments.cache.path());
     let plan = Plan::with_refusals(sweep, &installation);
-    warn(bars, &plan.sweep.warnings);
+    warn(output, &plan.sweep.warnings);
     if plan.sweep.runs.is_empty() {
-        note(
-            bars,
-            format!(
-                "{}: nothing to run; the spec has no [dataset.NAME]",
-                spec.spec.display()
-            ),
-        );
+        let spec = spec.spec.display();
+        output.note(format!(
+            "{spec}: nothing to run; the spec has no [dataset.NAME]"
+        ));
         return Ok(Exit::NothingToRun);
     }
-    tell_lacking(&plan, &installation, bars);
-    let mut store = Store::open(database.path())?;
-    let told = bars.clone();
+    tell_lacking(&plan, &installation, output);
+    let mut store = Store::open(arguments.database.path())?;
+    let told = output.clone();
     let interrupt = Interrupt::on_signals(move |urgency| match urgency {
-        Urgency::Kill => note(&told, "killing the workers"),
-        _ => note(&told, "stopping; once more kills the workers at once"),
+        Urgency::Kill => told.note("killing the workers"),
+        _ => told.note("stopping; once more kills the workers at once"),
     })?;
     let remaining = Remaining::new(store.run_times(&plan.sweep.name)?);
-    let progress = (format != Format::Quiet).then(|| Progress::new(bars.clone(), remaining));
+    let progress = Progress::new(output.clone(), remaining);
     let execution = Execution {
         trainer: &workshop.trainer,
-        jobs: how.jobs.unwrap_or_else(|| plan.default_jobs()),
-        failed: match how.retry {
+        jobs: arguments
+            .jobs
+            .map_or_else(|| plan.default_jobs(), usize::from),
+        failed: match arguments.retry {
             Retry::None => FailedRuns::Keep,
             Retry::Crashed => FailedRuns::RetryCrashed,
             Retry::Failed => FailedRuns::Retry,
         },
-        fail_fast: how.fail_fast,
-        continue_pruned: how.continue_pruned,
-        observer: match &progress {
-            Some(progress) => progress,
-            None => &(),
-        },
+        fail_fast: arguments.fail_fast,
+        continue_pruned: arguments.continue_pruned,
+        observer: &progress,
         interrupt: &interrupt,
         installation: &installation,
     };
     let (mut store, report) = genair_runner::sweep(&plan, store, &execution)?;
     drop(progress);
-    let shown = Shown::default();
-    let leaderboard = results::standings_of(&mut store, Some(&plan.sweep.name), shown, format)?;
+    let shown = MeanFilter {
+        sweep: Some(plan.sweep.name.clone()),
+        ..MeanFilter::default()
+    };
+    let leaderboard = results::standings_of(&mut store, &shown, output.format)?;
     store.close()?;
-    format.show(&summary(&plan, &report, &leaderboard)?, || {
+    output.show(&summary(&plan, &report, &leaderboard)?, || {
         standings::text(&leaderboard, &shown)
     })?;
-    tell_failures(bars, &report);
-    let pruned =
-        |outcome: &Outcome| matches!(outcome, Outcome::Pruned { .. } | Outcome::PrunedBefore);
-    let pruned = report
-        .runs
-        .iter()
-        .filter(|(_, _, outcome)| pruned(outcome))
-        .count();
+    tell_failures(output, &report);
+    let outcomes = report.runs.iter().map(|(_, _, outcome)| outcome);
+    let is_pruned = |own: &&Outcome| matches!(own, Outcome::Pruned { .. } | Outcome::PrunedBefore);
+    let pruned = outcomes.filter(is_pruned).count();
     if pruned > 0 {
         let runs = count(pruned, "run");
-        note(
-            bars,
-            format!("{runs} pruned; `--continue-pruned` takes them to their end"),
-        );
+        output.note(format!(
+            "{runs} pruned; `--continue-pruned` takes them to their end"
+        ));
     }
-    let left = report.left();
-    if report.interrupted && left > 0 {
-        note(
-            bars,
-            format!(
-                "interrupted: {} left; the same command continues",
-                count(left, "run")
-            ),
-        );
+    let left = count(report.left(), "run");
+    if report.interrupted && report.left() > 0 {
+        output.note(format!(
+            "interrupted: {left} left; the same command continues"
+        ));
         return Ok(Exit::Interrupted);
     }
-    if report.failed_fast && left > 0 {
-        let left = count(left, "run");
-        note(
-            bars,
-            format!("stopped at the first failure: {left} left; the same command continues"),
-        );
+    if report.failed_fast && report.left() > 0 {
+        output.note(format!(
+            "stopped at the first failure: {left} left; the same command continues"
+        ));
     }
     Ok(if report.failed().next().is_some() {
         Exit::SomeFailed
@@ -148,7 +121,7 @@ pub(super) fn sweep(
 }
 
 /// Fetches the public data that the spec reads and that are not there.
-fn fetch_data(file: &SpecFile, bars: &MultiProgress) -> anyhow::Result<()> {
+fn fetch_data(file: &SpecFile, output: &Output) -> anyhow::Result<()> {
     let is_absent = |folder: &PathBuf| match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
@@ -156,20 +129,19 @@ fn fetch_data(file: &SpecFile, bars: &MultiProgress) -> anyhow::Result<()> {
     let public = |folder: &PathBuf| folder.file_name() == Some(OsStr::new(ML_100K));
     for folder in file.data_folders() {
         if public(&folder) && is_absent(&folder) {
-            note(
-                bars,
-                format!("{} is not there: fetching {ML_100K}", folder.display()),
-            );
-            genair_fetch::ml_100k(&folder, &Source::Auto, &mut |progress| {
-                tell_download(bars, &progress);
-            })?;
+            output.note(format!(
+                "{} is not there: fetching {ML_100K}",
+                folder.display()
+            ));
+            let told = &mut |progress| tell_download(output, &progress);
+            genair_fetch::ml_100k(&folder, &Source::Auto, told)?;
         }
     }
     Ok(())
 }
 
 /// Says that a worker has to be built first, or is missing.
-fn tell_lacking(plan: &Plan, installation: &Installation, bars: &MultiProgress) {
+fn tell_lacking(plan: &Plan, installation: &Installation, output: &Output) {
     let lacking = |stage: &&Stage| stage.lacks_llama(installation);
     let Some(stage) = plan.stages.iter().find(lacking) else {
         return;
@@ -184,7 +156,7 @@ fn tell_lacking(plan: &Plan, installation: &Installation, bars: &MultiProgress) 
             installation.llama.display()
         ),
     };
-    note(bars, text);
+    output.note(text);
 }
 
 fn summary<'a>(
@@ -192,14 +164,12 @@ fn summary<'a>(
     report: &'a SweepReport,
     leaderboard: &'a [Standing],
 ) -> anyhow::Result<Summary<'a>> {
-    let runs = report.runs.iter().map(|(id, labels, outcome)| {
-        let (name, failure) = match outcome {
+    let runs = report.runs.iter().map(|(id, labels, result)| {
+        let (outcome, failure) = match result {
             Outcome::Finished => ("finished", None),
             Outcome::FinishedBefore => ("finished-before", None),
-            Outcome::Failed(failure) => ("failed", Some(serde_json::to_value(failure)?)),
-            Outcome::FailedBefore(failure) => {
-                ("failed-before", Some(serde_json::to_value(failure)?))
-            }
+            Outcome::Failed(own) => ("failed", Some(serde_json::to_value(own)?)),
+            Outcome::FailedBefore(own) => ("failed-before", Some(serde_json::to_value(own)?)),
             Outcome::Pruned { .. } => ("pruned", None),
             Outcome::PrunedBefore => ("pruned-before", None),
             Outcome::Left => ("left", None),
@@ -207,7 +177,7 @@ fn summary<'a>(
         Ok(RunSummary {
             run_id: id.0,
             labels,
-            outcome: name,
+            outcome,
             failure,
         })
     });
@@ -220,35 +190,23 @@ fn summary<'a>(
     })
 }
 
-fn tell_failures(bars: &MultiProgress, report: &SweepReport) {
+fn tell_failures(output: &Output, report: &SweepReport) {
+    let mut before = false;
     for (id, labels, outcome) in report.failed() {
         let (when, phase, message, hint) = match outcome {
-            Outcome::Failed(failure) => {
-                ("", failure.phase.as_str(), &failure.message, &failure.hint)
-            }
-            Outcome::FailedBefore(failure) => (
-                " before",
-                failure.phase.as_str(),
-                &failure.message,
-                &failure.hint,
-            ),
+            Outcome::Failed(own) => ("", own.phase.as_str(), &own.message, &own.hint),
+            Outcome::FailedBefore(own) => (" before", &*own.phase, &own.message, &own.hint),
             _ => continue,
         };
-        note(
-            bars,
-            format!("error: run {id} ({labels}) failed{when} while {phase}: {message}"),
-        );
+        before |= !when.is_empty();
+        output.error(format!(
+            "error: run {id} ({labels}) failed{when} while {phase}: {message}"
+        ));
         if let Some(hint) = hint {
-            note(bars, format!("hint: {hint}"));
+            output.error(format!("hint: {hint}"));
         }
     }
-    if report
-        .failed()
-        .any(|(_, _, outcome)| matches!(outcome, Outcome::FailedBefore(_)))
-    {
-        note(
-            bars,
-            "hint: `--retry failed` tries runs again that failed before",
-        );
+    if before {
+        output.error("hint: `--retry failed` tries runs again that failed before");
     }
 }

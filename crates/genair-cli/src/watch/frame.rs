@@ -1,6 +1,6 @@
 //! One frame of `genair watch`.
 
-use genair_store::{RunProgress, RunState, StageProgress, SweepProgress};
+use genair_store::{RunCounts, RunProgress, RunState, StageProgress};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -63,10 +63,8 @@ fn heading(view: &View) -> Line<'static> {
                 true => "   tab: next sweep, arrows: runs, q: quit",
                 false => "",
             };
-            Line::styled(
-                message(format_args!("{}{keys}", view.database.display())),
-                BOLD,
-            )
+            let text = format_args!("{}{keys}", view.database.display());
+            Line::styled(message(text), BOLD)
         }
     }
 }
@@ -74,39 +72,32 @@ fn heading(view: &View) -> Line<'static> {
 fn sweep_table(view: &View) -> Table<'static> {
     let chosen = view.snapshot.sweep.as_deref();
     let sweeps = &view.snapshot.sweeps;
-    let at = sweeps
-        .iter()
-        .position(|own| Some(own.sweep.as_str()) == chosen);
+    let mut names = sweeps.iter().map(|own| Some(own.sweep.as_str()));
+    let at = names.position(|name| name == chosen);
     // The chosen one is always among those that are shown.
     let first = (at.unwrap_or_default() + 1).saturating_sub(SWEEPS);
     let rows = sweeps.iter().skip(first).take(SWEEPS).map(|own| {
-        let SweepProgress {
-            sweep,
+        let RunCounts {
             pending,
             running,
             finished,
             failed,
             pruned,
-            seconds_left,
-        } = own;
+        } = own.runs;
         let total = pending + running + finished + failed + pruned;
-        let left = about(*seconds_left);
-        let mark = if Some(sweep.as_str()) == chosen {
-            "> "
-        } else {
-            "  "
-        };
+        let is_chosen = Some(own.sweep.as_str()) == chosen;
+        let mark = if is_chosen { "> " } else { "  " };
         let row = Row::new([
-            message(format_args!("{mark}{sweep}")),
+            message(format_args!("{mark}{}", own.sweep)),
             bar((finished + pruned) as f64 / total.max(1) as f64),
             format!("{finished}/{total}"),
             running.to_string(),
             failed.to_string(),
             pruned.to_string(),
             pending.to_string(),
-            left.unwrap_or_default(),
+            about(own.seconds_left).unwrap_or_default(),
         ]);
-        match (failed, Some(sweep.as_str()) == chosen) {
+        match (failed, is_chosen) {
             (1.., _) => row.style(Color::Red),
             (_, true) => row.style(BOLD),
             _ => row,
@@ -130,15 +121,13 @@ fn sweep_table(view: &View) -> Table<'static> {
 
 /// A stage at work: `making archetypes of ml-100k: 120 of 1682, 35s`.
 fn stage_line(own: &StageProgress) -> Line<'static> {
-    let counted = own.done.zip(own.total);
-    let counted = counted.map_or(String::new(), |(done, total)| {
-        format!("{done} of {total}, ")
-    });
+    let counted = match own.done.zip(own.total) {
+        Some((done, total)) => format!("{done} of {total}, "),
+        None => String::new(),
+    };
     let (stage, dataset, seconds) = (&own.stage, &own.dataset, rounded(own.seconds));
-    let text = message(format_args!(
-        "making {stage} of {dataset}: {counted}{seconds}"
-    ));
-    Line::styled(text, Color::Cyan)
+    let text = format_args!("making {stage} of {dataset}: {counted}{seconds}");
+    Line::styled(message(text), Color::Cyan)
 }
 
 fn run_table(view: &View) -> Table<'static> {
@@ -152,15 +141,10 @@ fn run_table(view: &View) -> Table<'static> {
         Constraint::Length(CURVE as u16),
         Constraint::Length(12),
     ];
-    let metric = view
-        .snapshot
-        .runs
-        .iter()
-        .find_map(|run| run.stop_metric.clone());
+    let mut metrics = view.snapshot.runs.iter().map(|run| run.stop_metric.clone());
+    let metric = metrics.find_map(|metric| metric);
     let metric = metric.unwrap_or_else(|| "valid".to_owned());
-    let header = ["state", "run", "what", "epoch", "best", "", "time"].map(str::to_owned);
-    let mut header = header.to_vec();
-    header[5] = metric;
+    let header = ["state", "run", "what", "epoch", "best", &metric, "time"].map(str::to_owned);
     Table::new(rows, widths).header(Row::new(header).style(BOLD))
 }
 
@@ -190,35 +174,24 @@ fn run_row(run: &RunProgress) -> Row<'static> {
 
 /// The reasons of the first failures.
 fn failure_lines(view: &View) -> Vec<Line<'static>> {
-    let failed = view
-        .snapshot
-        .runs
-        .iter()
-        .filter(|run| run.state == RunState::Failed);
+    let runs = view.snapshot.runs.iter();
+    let mut failed = runs.filter(|run| run.state == RunState::Failed);
     let mut lines = Vec::new();
-    let mut untold = 0;
-    for (at, run) in failed.enumerate() {
-        if at >= FAILURES {
-            untold += 1;
-            continue;
-        }
+    for run in failed.by_ref().take(FAILURES) {
         let phase = run.failure_phase.as_deref().unwrap_or("at work");
         let kind = run.failure_kind.as_deref().unwrap_or_default();
         let why = run.failure_message.as_deref().unwrap_or_default();
         let text = format!("run {} failed while {phase} ({kind}): {why}", run.run_id);
-        lines.extend(
-            message(text)
-                .lines()
-                .map(|line| Line::styled(line.to_owned(), Color::Red)),
-        );
+        let red = |line: &str| Line::styled(line.to_owned(), Color::Red);
+        lines.extend(message(text).lines().map(red));
         if let Some(hint) = &run.failure_hint {
             lines.push(Line::raw(message(format_args!("hint: {hint}"))));
         }
     }
+    let untold = failed.count();
     if untold > 0 {
-        lines.push(Line::raw(format!(
-            "and {untold} more; `genair results list` has them"
-        )));
+        let text = format!("and {untold} more; `genair results list` has them");
+        lines.push(Line::raw(text));
     }
     lines
 }
@@ -258,7 +231,7 @@ fn sparkline(curve: &[f64], width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use genair_protocol::Labels;
-    use genair_store::RunId;
+    use genair_store::{RunId, SweepProgress};
 
     use super::*;
     use crate::watch::Snapshot;
@@ -296,11 +269,13 @@ mod tests {
         };
         let sweep = SweepProgress {
             sweep: "main".to_owned(),
-            pending: 1,
-            running: 1,
-            finished: 1,
-            failed: 1,
-            pruned: 0,
+            runs: RunCounts {
+                pending: 1,
+                running: 1,
+                finished: 1,
+                failed: 1,
+                pruned: 0,
+            },
             seconds_left: Some(120.0),
         };
         let view = View {

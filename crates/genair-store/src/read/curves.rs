@@ -43,9 +43,8 @@ impl Store {
         &mut self,
         points: u32,
     ) -> Result<Vec<(RunId, Vec<CurvePoint>)>, StoreError> {
-        self.read(async |connection| {
-            // A row a run instead of one an epoch.
-            let curves = "WITH sizes AS (
+        // A row a run instead of one an epoch.
+        let curves = "WITH sizes AS (
                      SELECT run_id, max(epoch) AS last, (max(epoch) + ?1 - 1) / ?1 AS step FROM epochs GROUP BY run_id
                  )
                  SELECT run_id, json_group_array(
@@ -55,37 +54,38 @@ impl Store {
                  FROM sizes JOIN epochs USING (run_id) JOIN runs USING (run_id)
                  WHERE epoch % step = 0 OR epoch = 1 OR epoch = last OR epoch = best_epoch
                  GROUP BY run_id";
-            let curves = sqlx::query_as(curves).bind(points);
-            let curves: Vec<(RunId, Json<Vec<CurvePoint>>)> = curves.fetch_all(connection).await?;
-            Ok(curves.into_iter().map(|(run, Json(points))| (run, points)).collect())
-        })
+        let curves: Vec<(RunId, Json<Vec<CurvePoint>>)> =
+            self.rows(sqlx::query_as(curves).bind(points))?;
+        Ok(curves
+            .into_iter()
+            .map(|(run, Json(points))| (run, points))
+            .collect())
     }
 
     /// The early-stopping metrics of runs.
     pub fn stop_metrics(&mut self, runs: &[RunId]) -> Result<Vec<StopMetric>, StoreError> {
-        self.read(async |connection| {
-            let metrics = "SELECT json_extract(spec, '$.train.stop.metric'), json_group_array(run_id ORDER BY run_id)
+        let metrics = "SELECT json_extract(spec, '$.train.stop.metric'), json_group_array(run_id ORDER BY run_id)
                  FROM runs WHERE run_id IN (SELECT value FROM json_each(?)) GROUP BY 1";
-            let metrics = sqlx::query_as(metrics).bind(json_text(runs));
-            let metrics: Vec<(Option<String>, Json<Vec<RunId>>)> = metrics.fetch_all(connection).await?;
-            Ok(metrics.into_iter().map(|(metric, Json(runs))| (metric, runs)).collect())
-        })
+        let metrics: Vec<(Option<String>, Json<Vec<RunId>>)> =
+            self.rows(sqlx::query_as(metrics).bind(json_text(runs)))?;
+        Ok(metrics
+            .into_iter()
+            .map(|(metric, Json(runs))| (metric, runs))
+            .collect())
     }
 
     /// By epoch of a judgement, the threshold that the last of these runs to be judged there was held against.
     pub fn prune_thresholds(&mut self, runs: &[RunId]) -> Result<Vec<(u64, f64)>, StoreError> {
-        self.read(async |connection| {
-            // Columns beside max() are those of the row that has it.
-            let thresholds = "SELECT epoch, threshold, max(decided_at) FROM prune_decisions
+        // Columns beside max() are those of the row that has it.
+        let thresholds = "SELECT epoch, threshold, max(decided_at) FROM prune_decisions
                  WHERE run_id IN (SELECT value FROM json_each(?)) AND threshold IS NOT NULL
                  GROUP BY epoch ORDER BY epoch";
-            let thresholds = sqlx::query_as(thresholds).bind(json_text(runs));
-            let thresholds: Vec<(u64, f64, String)> = thresholds.fetch_all(connection).await?;
-            Ok(thresholds
-                .into_iter()
-                .map(|(epoch, threshold, _)| (epoch, threshold))
-                .collect())
-        })
+        let thresholds: Vec<(u64, f64, String)> =
+            self.rows(sqlx::query_as(thresholds).bind(json_text(runs)))?;
+        Ok(thresholds
+            .into_iter()
+            .map(|(epoch, threshold, _)| (epoch, threshold))
+            .collect())
     }
 
     /// The pictures of the item spaces of runs, epoch by epoch.

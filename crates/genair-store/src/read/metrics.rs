@@ -76,13 +76,10 @@ impl Store {
 
     /// Metrics of a run's epochs, as they were told.
     pub fn epoch_metrics(&mut self, run: RunId) -> Result<Vec<EpochMetric>, StoreError> {
-        self.read(async |connection| {
-            let metrics =
-                "SELECT epoch, split, protocol, cohort, metric, k, value, users FROM metrics
-                 WHERE run_id = ? AND epoch IS NOT NULL ORDER BY rowid";
-            let metrics = sqlx::query_as(metrics).bind(run);
-            Ok(metrics.fetch_all(connection).await?)
-        })
+        let metrics = "SELECT epoch, split, protocol, cohort, metric, k, value, users FROM metrics
+             WHERE run_id = ? AND epoch IS NOT NULL ORDER BY rowid";
+        let metrics = sqlx::query_as(metrics).bind(run);
+        self.rows(metrics)
     }
 
     /// The results of all runs, measure by measure.
@@ -94,39 +91,36 @@ impl Store {
             measure: Measure,
             results: String,
         }
-        self.read(async |connection| {
-            // 17 digits say which double it was.
-            let packed = "SELECT split, protocol, cohort, metric, k,
+        // 17 digits say which double it was.
+        let packed = "SELECT split, protocol, cohort, metric, k,
                     group_concat(run_id || ' ' || printf('%!.17g', value)) AS results
                  FROM metrics WHERE epoch IS NULL
                  GROUP BY metric, k, split, protocol, cohort";
-            let packed: Vec<Packed> = sqlx::query_as(packed).fetch_all(connection).await?;
-            let result = |result: &str| {
-                let (run, value) = result.split_once(' ')?;
-                Some((RunId(run.parse().ok()?), value.parse().ok()?))
-            };
-            let measures = packed.into_iter().map(|of| MeasureResults {
-                measure: of.measure,
-                results: of.results.split(',').filter_map(result).collect(),
-            });
-            Ok(measures.collect())
-        })
+        let packed: Vec<Packed> = self.rows(sqlx::query_as(packed))?;
+        let result = |result: &str| {
+            let (run, value) = result.split_once(' ')?;
+            Some((RunId(run.parse().ok()?), value.parse().ok()?))
+        };
+        let measures = packed.into_iter().map(|of| MeasureResults {
+            measure: of.measure,
+            results: of.results.split(',').filter_map(result).collect(),
+        });
+        Ok(measures.collect())
     }
 
     /// How many users each cohort has, where one metric was measured by one protocol: they are the same for every
     /// other.
     pub fn cohort_users(&mut self, measure: &Measure) -> Result<Vec<CohortUsers>, StoreError> {
-        self.read(async |connection| {
-            let users = "SELECT DISTINCT coalesce(sequences_sha256, 'raw ' || data_sha256) AS data, head_item,
-                    long_user, split, cohort, metrics.users AS users
-                 FROM metrics JOIN runs USING (run_id)
-                 WHERE epoch IS NULL AND protocol = ? AND metric = ? AND k = ?
-                 ORDER BY data, head_item, long_user, split, cohort";
-            let users = sqlx::query_as(users)
-                .bind(measure.protocol.as_str())
-                .bind(measure.metric.as_str())
-                .bind(measure.k);
-            Ok(users.fetch_all(connection).await?)
-        })
+        let users =
+            "SELECT DISTINCT coalesce(sequences_sha256, 'raw ' || data_sha256) AS data, head_item,
+                long_user, split, cohort, metrics.users AS users
+             FROM metrics JOIN runs USING (run_id)
+             WHERE epoch IS NULL AND protocol = ? AND metric = ? AND k = ?
+             ORDER BY data, head_item, long_user, split, cohort";
+        let users = sqlx::query_as(users)
+            .bind(measure.protocol.as_str())
+            .bind(measure.metric.as_str())
+            .bind(measure.k);
+        self.rows(users)
     }
 }

@@ -40,14 +40,11 @@ impl Store {
     where
         T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
-        self.read(async |connection| {
-            let rows = sqlx::query_as(sql).bind(json_text(runs));
-            let rows: Vec<OfRun<T>> = rows.fetch_all(connection).await?;
-            let mut by_run = ByRun::new();
-            for OfRun { run_id, row } in rows {
-                by_run.entry(run_id).or_insert_with(Vec::new).push(row);
-            }
-            Ok(by_run)
-        })
+        let rows: Vec<OfRun<T>> = self.rows(sqlx::query_as(sql).bind(json_text(runs)))?;
+        let mut by_run = ByRun::new();
+        for OfRun { run_id, row } in rows {
+            by_run.entry(run_id).or_insert_with(Vec::new).push(row);
+        }
+        Ok(by_run)
     }
 }

@@ -75,24 +75,22 @@ pub struct PageRun {
 impl Store {
     /// The runs of the sweeps with these names, or of all if there are no names, by number.
     pub fn page_runs(&mut self, sweeps: &[String]) -> Result<Vec<PageRun>, StoreError> {
-        self.read(async |connection| {
-            let runs = "SELECT run_id, state, dataset, backbone, representation, seed,
-                    substr(configuration, 1, 16) AS configuration,
-                    coalesce(sequences_sha256, 'raw ' || data_sha256) AS data, results_version,
-                    spec ->> '$.dataset.max_len' AS max_len, spec ->> '$.train.stop.metric' AS monitor,
-                    head_item, long_user, users, items, interactions, parameters, epochs, best_epoch,
-                    seconds, train_seconds, cpu_seconds, peak_memory_bytes,
-                    host || ', ' || device || ', threads ' || threads AS machine, pruned_at_epoch,
-                    failure_kind, failure_phase, failure_message, failure_hint, finished_at
-                 FROM runs
-                 WHERE run_id IN (
-                     SELECT run_id FROM sweep_runs JOIN sweeps USING (sweep_id)
-                     WHERE (?1 = '[]' OR name IN (SELECT value FROM json_each(?1))) AND NOT superseded
-                 )
-                 ORDER BY run_id";
-            let runs = sqlx::query_as(runs).bind(json_text(sweeps));
-            Ok(runs.fetch_all(connection).await?)
-        })
+        let runs = "SELECT run_id, state, dataset, backbone, representation, seed,
+                substr(configuration, 1, 16) AS configuration,
+                coalesce(sequences_sha256, 'raw ' || data_sha256) AS data, results_version,
+                spec ->> '$.dataset.max_len' AS max_len, spec ->> '$.train.stop.metric' AS monitor,
+                head_item, long_user, users, items, interactions, parameters, epochs, best_epoch,
+                seconds, train_seconds, cpu_seconds, peak_memory_bytes,
+                host || ', ' || device || ', threads ' || threads AS machine, pruned_at_epoch,
+                failure_kind, failure_phase, failure_message, failure_hint, finished_at
+             FROM runs
+             WHERE run_id IN (
+                 SELECT run_id FROM sweep_runs JOIN sweeps USING (sweep_id)
+                 WHERE (?1 = '[]' OR name IN (SELECT value FROM json_each(?1))) AND NOT superseded
+             )
+             ORDER BY run_id";
+        let runs = sqlx::query_as(runs).bind(json_text(sweeps));
+        self.rows(runs)
     }
 
     /// The machines that runs ran on, one each.

@@ -67,61 +67,55 @@ impl Store {
         runs: &[RunId],
         protocol: Option<Protocol>,
     ) -> Result<Vec<RunRanks>, StoreError> {
-        self.read(async |connection| {
-            // One row a run instead of one a user. The inner order is that of the table itself, which costs nothing,
-            // where an order within the aggregate would sort it again.
-            let ranks =
-                "SELECT run_id, protocol, json_group_array(rank) AS ranks, max(user) AS last
-                 FROM (SELECT run_id, split, protocol, user, rank FROM ranks
-                       WHERE run_id IN (SELECT value FROM json_each(?1)) AND split = 'test'
-                         AND (?2 IS NULL OR protocol = ?2)
-                       ORDER BY run_id, split, protocol, user)
-                 GROUP BY run_id, split, protocol";
-            let ranks = sqlx::query_as(ranks)
-                .bind(json_text(runs))
-                .bind(protocol.map(Protocol::as_str));
-            Ok(ranks.fetch_all(connection).await?)
-        })
+        // One row a run instead of one a user. The inner order is that of the table itself, which costs nothing,
+        // where an order within the aggregate would sort it again.
+        let ranks = "SELECT run_id, protocol, json_group_array(rank) AS ranks, max(user) AS last
+             FROM (SELECT run_id, split, protocol, user, rank FROM ranks
+                   WHERE run_id IN (SELECT value FROM json_each(?1)) AND split = 'test'
+                     AND (?2 IS NULL OR protocol = ?2)
+                   ORDER BY run_id, split, protocol, user)
+             GROUP BY run_id, split, protocol";
+        let ranks = sqlx::query_as(ranks)
+            .bind(json_text(runs))
+            .bind(protocol.map(Protocol::as_str));
+        self.rows(ranks)
     }
 
     /// How many ranks each finished run has on the test split by `protocols`; the best on the validation split
     /// (NDCG@10, full ranking, everyone) first.
     pub fn stored_ranks(&mut self, protocols: &[Protocol]) -> Result<Vec<StoredRanks>, StoreError> {
         let protocols: Vec<&str> = protocols.iter().map(|own| own.as_str()).collect();
-        self.read(async |connection| {
-            // A look into the index for each, where counting would read every rank.
-            let stored = "SELECT run_id, users,
-                    (SELECT count(*) FROM json_each(?) AS wanted WHERE EXISTS (
-                         SELECT 1 FROM ranks
-                         WHERE ranks.run_id = runs.run_id AND split = 'test' AND protocol = wanted.value
-                     )) AS protocols
-                 FROM runs WHERE state = 'finished' AND users IS NOT NULL
-                 ORDER BY (SELECT value FROM metrics
-                           WHERE metrics.run_id = runs.run_id AND epoch IS NULL AND split = 'valid'
-                             AND protocol = 'full' AND cohort = 'all' AND metric = 'ndcg' AND k = 10) DESC, run_id";
-            let stored = sqlx::query_as(stored).bind(json_text(&protocols));
-            Ok(stored.fetch_all(connection).await?)
-        })
+        // A look into the index for each, where counting would read every rank.
+        let stored = "SELECT run_id, users,
+                (SELECT count(*) FROM json_each(?) AS wanted WHERE EXISTS (
+                     SELECT 1 FROM ranks
+                     WHERE ranks.run_id = runs.run_id AND split = 'test' AND protocol = wanted.value
+                 )) AS protocols
+             FROM runs WHERE state = 'finished' AND users IS NOT NULL
+             ORDER BY (SELECT value FROM metrics
+                       WHERE metrics.run_id = runs.run_id AND epoch IS NULL AND split = 'valid'
+                         AND protocol = 'full' AND cohort = 'all' AND metric = 'ndcg' AND k = 10) DESC, run_id";
+        let stored = sqlx::query_as(stored).bind(json_text(&protocols));
+        self.rows(stored)
     }
 
     /// The finished runs that pass `filter` and have ranks, once for every sweep they belong to.
     pub fn ranked_runs(&mut self, filter: &RanksFilter) -> Result<Vec<RankedRun>, StoreError> {
-        self.read(async |connection| {
-            let runs = "SELECT runs.run_id, sweeps.name AS sweep, dataset, backbone, representation, axes,
-                    configuration, seed
-                 FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
-                 WHERE state = 'finished' AND (?2 IS NULL OR sweeps.name = ?2)
-                   AND iif(?1 = '[]', NOT superseded, runs.run_id IN (SELECT value FROM json_each(?1)))
-                   AND EXISTS (SELECT 1 FROM ranks
-                               WHERE ranks.run_id = runs.run_id AND split = ?3 AND protocol = ?4)
-                 ORDER BY sweep_id, runs.run_id";
-            let runs = sqlx::query_as(runs)
-                .bind(json_text(&filter.runs))
-                .bind(&filter.sweep)
-                .bind(filter.split.as_str())
-                .bind(filter.protocol.as_str());
-            Ok(runs.fetch_all(connection).await?)
-        })
+        let runs =
+            "SELECT runs.run_id, sweeps.name AS sweep, dataset, backbone, representation, axes,
+                configuration, seed
+             FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
+             WHERE state = 'finished' AND (?2 IS NULL OR sweeps.name = ?2)
+               AND iif(?1 = '[]', NOT superseded, runs.run_id IN (SELECT value FROM json_each(?1)))
+               AND EXISTS (SELECT 1 FROM ranks
+                           WHERE ranks.run_id = runs.run_id AND split = ?3 AND protocol = ?4)
+             ORDER BY sweep_id, runs.run_id";
+        let runs = sqlx::query_as(runs)
+            .bind(json_text(&filter.runs))
+            .bind(&filter.sweep)
+            .bind(filter.split.as_str())
+            .bind(filter.protocol.as_str());
+        self.rows(runs)
     }
 
     /// Each user of a run, from 1, and the rank of the user's target, from 0.
@@ -131,13 +125,11 @@ impl Store {
         split: Split,
         protocol: Protocol,
     ) -> Result<Vec<(u64, u32)>, StoreError> {
-        self.read(async |connection| {
-            let ranks = "SELECT user, rank FROM ranks WHERE run_id = ? AND split = ? AND protocol = ? ORDER BY user";
-            let ranks = sqlx::query_as(ranks)
-                .bind(run)
-                .bind(split.as_str())
-                .bind(protocol.as_str());
-            Ok(ranks.fetch_all(connection).await?)
-        })
+        let ranks = "SELECT user, rank FROM ranks WHERE run_id = ? AND split = ? AND protocol = ? ORDER BY user";
+        let ranks = sqlx::query_as(ranks)
+            .bind(run)
+            .bind(split.as_str())
+            .bind(protocol.as_str());
+        self.rows(ranks)
     }
 }

@@ -75,29 +75,26 @@ pub struct SweptRun {
 impl Store {
     /// All sweeps, the first that was swept first.
     pub fn sweeps(&mut self) -> Result<Vec<SweepRecord>, StoreError> {
-        self.read(async |connection| {
-            let sweeps = "SELECT sweep_id, name, spec_path, spec_text, updated_at FROM sweeps ORDER BY sweep_id";
-            Ok(sqlx::query_as(sweeps).fetch_all(connection).await?)
-        })
+        self.rows(sqlx::query_as(
+            "SELECT sweep_id, name, spec_path, spec_text, updated_at FROM sweeps ORDER BY sweep_id",
+        ))
     }
 
     /// The runs that a sweep describes now, as they were planned.
     pub fn runs_of_sweep(&mut self, sweep: SweepId) -> Result<Vec<SweptRun>, StoreError> {
-        self.read(async |connection| {
-            let runs = "SELECT runs.run_id, state, sweeps.name AS sweep, runs.dataset, runs.backbone,
-                    runs.representation, sweep_runs.axes, runs.configuration, differences, seed,
-                    plugin_sha256 IS NULL AS built_in, users, results_version, sequences_sha256,
-                    json_extract(spec, '$.dataset.max_len') AS max_len, head_item, long_user, host, device, threads,
-                    parameters, epochs, train_seconds, cpu_seconds, peak_memory_bytes
-                 FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
-                 LEFT JOIN configurations AS own ON own.sweep_id = sweep_runs.sweep_id
-                      AND own.configuration = runs.configuration AND own.axes = sweep_runs.axes
-                 LEFT JOIN configuration_differences AS apart ON apart.configuration_id = own.configuration_id
-                 WHERE sweep_runs.sweep_id = ? AND NOT superseded
-                 ORDER BY runs.run_id";
-            let runs = sqlx::query_as(runs).bind(sweep);
-            Ok(runs.fetch_all(connection).await?)
-        })
+        let runs = "SELECT runs.run_id, state, sweeps.name AS sweep, runs.dataset, runs.backbone,
+                runs.representation, sweep_runs.axes, runs.configuration, differences, seed,
+                plugin_sha256 IS NULL AS built_in, users, results_version, sequences_sha256,
+                json_extract(spec, '$.dataset.max_len') AS max_len, head_item, long_user, host, device, threads,
+                parameters, epochs, train_seconds, cpu_seconds, peak_memory_bytes
+             FROM sweep_runs JOIN sweeps USING (sweep_id) JOIN runs USING (run_id)
+             LEFT JOIN configurations AS own ON own.sweep_id = sweep_runs.sweep_id
+                  AND own.configuration = runs.configuration AND own.axes = sweep_runs.axes
+             LEFT JOIN configuration_differences AS apart ON apart.configuration_id = own.configuration_id
+             WHERE sweep_runs.sweep_id = ? AND NOT superseded
+             ORDER BY runs.run_id";
+        let runs = sqlx::query_as(runs).bind(sweep);
+        self.rows(runs)
     }
 
     /// The backbone of a run.
@@ -114,29 +111,24 @@ impl Store {
 
     /// All backbones, first planned first; built-in ones, which train no representation, at the end.
     pub fn backbones(&mut self) -> Result<Vec<String>, StoreError> {
-        self.in_order(
+        self.scalars(sqlx::query_scalar(
             "SELECT backbone FROM runs GROUP BY backbone ORDER BY min(plugin_sha256 IS NULL), min(run_id)",
-        )
+        ))
     }
 
     /// All representations, first planned first; that of built-in backbones at the end.
     pub fn representations(&mut self) -> Result<Vec<String>, StoreError> {
-        self.in_order(
+        self.scalars(sqlx::query_scalar(
             "SELECT representation FROM runs GROUP BY representation
              ORDER BY min(plugin_sha256 IS NULL), min(run_id)",
-        )
-    }
-
-    fn in_order(&mut self, names: &'static str) -> Result<Vec<String>, StoreError> {
-        self.read(async |connection| Ok(sqlx::query_scalar(names).fetch_all(connection).await?))
+        ))
     }
 
     /// Rows of the `runs` table, by number.
     pub fn run_records(&mut self, runs: &[RunId]) -> Result<Vec<RunRecord>, StoreError> {
-        self.read(async |connection| {
-            let records = "SELECT * FROM runs WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id";
-            let records = sqlx::query_as(records).bind(json_text(runs));
-            Ok(records.fetch_all(connection).await?)
-        })
+        let records =
+            "SELECT * FROM runs WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id";
+        let records = sqlx::query_as(records).bind(json_text(runs));
+        self.rows(records)
     }
 }

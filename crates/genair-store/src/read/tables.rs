@@ -37,13 +37,12 @@ pub struct TableColumn {
 impl Store {
     /// All tables and views, by name.
     pub fn tables(&mut self) -> Result<Vec<TableInfo>, StoreError> {
-        self.read(async |connection| {
-            let tables = "SELECT name, type = 'view' AS is_view FROM sqlite_schema
-                 WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-                   AND name NOT LIKE '\\_%' ESCAPE '\\'
-                 ORDER BY name";
-            Ok(sqlx::query_as(tables).fetch_all(connection).await?)
-        })
+        self.rows(sqlx::query_as(
+            "SELECT name, type = 'view' AS is_view FROM sqlite_schema
+             WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+               AND name NOT LIKE '\\_%' ESCAPE '\\'
+             ORDER BY name",
+        ))
     }
 
     /// The columns of a table or view, in order; none of one that is not there. A view's computed column, such as
@@ -62,18 +61,12 @@ impl Store {
             let undeclared: Vec<String> = undeclared.collect();
             let mut found: Vec<Option<i64>> = Vec::new();
             if !undeclared.is_empty() {
-                let sql = format!(
-                    "SELECT {} FROM {}",
-                    undeclared.join(", "),
-                    identifier(table)
-                );
+                let (kinds, table) = (undeclared.join(", "), identifier(table));
                 // Of names alone, each quoted.
-                let row = sqlx::query(AssertSqlSafe(sql))
-                    .fetch_one(connection)
-                    .await?;
-                found = (0..row.len())
-                    .map(|at| row.try_get(at))
-                    .collect::<Result<_, _>>()?;
+                let kinds = sqlx::query(AssertSqlSafe(format!("SELECT {kinds} FROM {table}")));
+                let row = kinds.fetch_one(connection).await?;
+                let kinds = (0..row.len()).map(|at| row.try_get(at));
+                found = kinds.collect::<Result<_, _>>()?;
             }
             let mut found = found.into_iter();
             let column = |(name, kind): (String, String)| {

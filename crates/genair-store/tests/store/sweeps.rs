@@ -124,7 +124,7 @@ fn a_sweep_has_the_runs_of_its_present_spec_alone() {
     // What is pending of the old text is nowhere.
     let progress = lab.store.sweep_progress().unwrap();
     let main = progress.iter().find(|own| own.sweep == "main").unwrap();
-    assert_eq!((main.pending, main.finished), (0, 2));
+    assert_eq!((main.runs.pending, main.runs.finished), (0, 2));
     assert_eq!(lab.store.run_progress("main", 10).unwrap().len(), 2);
     let listed = RunFilter {
         sweep: Some("main".to_owned()),

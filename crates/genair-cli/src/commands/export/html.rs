@@ -4,51 +4,46 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use genair_report::html::{PageFigure, PageSpec, write_page};
-use genair_store::Store;
 
-use crate::args::{Format, HtmlArgs};
+use crate::args::HtmlArgs;
 use crate::exit::Exit;
-use crate::output::count;
+use crate::output::{Output, count};
 use crate::output_path::{may_be_page, may_write};
 
-pub(crate) fn html(format: Format, arguments: &HtmlArgs) -> anyhow::Result<Exit> {
+pub(crate) fn html(output: &Output, arguments: &HtmlArgs) -> anyhow::Result<Exit> {
     let database = arguments.database.path();
     let mut drawn = Vec::new();
     for folder in &arguments.figures {
         drawn.extend(figures_of(folder)?);
     }
-    let read = drawn
+    let read: Vec<&Path> = drawn
         .iter()
+        .chain([&database])
         .map(PathBuf::as_path)
-        .chain([database.as_path()]);
+        .collect();
     let beside = || database.with_extension("html");
     let out = arguments.out.clone().unwrap_or_else(beside);
-    may_write(&out, &read.collect::<Vec<_>>())?;
+    may_write(&out, &read)?;
     may_be_page(&out)?;
-    let mut store = Store::open_read_only(&database)?;
-    let figures = drawn
-        .into_iter()
-        .map(figure)
-        .collect::<anyhow::Result<_>>()?;
+    let mut store = arguments.database.open()?;
     let spec = PageSpec {
         title: arguments.title.clone(),
         sweeps: arguments.sweeps.clone(),
-        figures,
+        figures: drawn
+            .into_iter()
+            .map(figure)
+            .collect::<anyhow::Result<_>>()?,
     };
     let page = write_page(&mut store, &spec, &out)?;
-    format.show(&page, || {
+    output.show(&page, || {
         let kibibytes = page.bytes.div_ceil(1024);
         let left = match page.runs_with_ranks {
             n if n == page.runs => String::new(),
             n => format!(", ranks of {n} to compare by"),
         };
-        format!(
-            "{}: {}{left}, {kibibytes} KiB",
-            page.file.display(),
-            count(page.runs, "run")
-        )
-    })?;
-    Ok(Exit::Done)
+        let (file, runs) = (page.file.display(), count(page.runs, "run"));
+        format!("{file}: {runs}{left}, {kibibytes} KiB")
+    })
 }
 
 /// The SVG files of a folder by name, at least one.

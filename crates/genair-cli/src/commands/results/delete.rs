@@ -9,37 +9,32 @@ use genair_runner::run_folder;
 use genair_store::{Deletion, Doomed, RunId, Store};
 use serde::Serialize;
 
-use crate::args::{DatabaseArgs, Format};
+use crate::args::DeleteArgs;
 use crate::exit::Exit;
-use crate::output::{bytes, count};
+use crate::output::{Output, bytes, count};
 
 #[derive(Serialize)]
-struct Deleted {
-    runs: Vec<i64>,
-    sweep: Option<String>,
+struct Deleted<'a> {
+    runs: Vec<RunId>,
+    sweep: Option<&'a str>,
     kept: u64,
     bytes: u64,
 }
 
-pub(super) fn delete(
-    format: Format,
-    runs: &[i64],
-    sweep: Option<&str>,
-    yes: bool,
-    database: &DatabaseArgs,
-) -> anyhow::Result<Exit> {
-    let path = database.existing()?;
+pub(super) fn delete(output: &Output, arguments: &DeleteArgs) -> anyhow::Result<Exit> {
+    let sweep = arguments.sweep.as_deref();
+    let path = arguments.database.existing()?;
     if sweep.is_some() {
         require_sweep(&mut Store::open_read_only(&path)?, sweep)?;
     }
     let doomed = match sweep {
         Some(name) => Doomed::Sweep(name.to_owned()),
-        None => Doomed::Runs(runs.iter().copied().map(RunId).collect()),
+        None => Doomed::Runs(arguments.runs.iter().copied().map(RunId).collect()),
     };
     let mut store = Store::open(&path)?;
     let deletion = store.deletion(&doomed)?;
     let what = described(sweep, &deletion, &folders_of(&path, &deletion)?);
-    if !yes && !confirmed(&what)? {
+    if !arguments.yes && !confirmed(&what)? {
         writeln!(io::stderr(), "nothing is deleted")?;
         return Ok(Exit::Done);
     }
@@ -57,23 +52,22 @@ pub(super) fn delete(
         })?;
     }
     let deleted = Deleted {
-        runs: deletion.runs.iter().map(|run| run.run_id.0).collect(),
-        sweep: sweep.map(str::to_owned),
+        runs: deletion.runs.iter().map(|run| run.run_id).collect(),
+        sweep,
         kept: deletion.kept,
         bytes: folders.iter().map(|(_, bytes)| bytes).sum(),
     };
     let what = described(sweep, &deletion, &folders);
-    format.show(&deleted, || {
+    output.show(&deleted, || {
         let kept = match deletion.kept {
             0 => String::new(),
-            kept => format!(
-                "; {} that other sweeps have stay",
-                count(kept as usize, "run")
-            ),
+            kept => {
+                let runs = count(kept as usize, "run");
+                format!("; {runs} that other sweeps have stay")
+            }
         };
         format!("deleted {what}{kept}\n`genair results vacuum` gives the room of the rows back")
-    })?;
-    Ok(Exit::Done)
+    })
 }
 
 /// The folders of the runs' files, with their bytes.

@@ -6,9 +6,8 @@ use genair_runner::{Difference, Differing, ResultPair};
 use genair_store::{RankList, RunDetails, RunId, Store};
 use serde::Serialize;
 
-use crate::args::{DatabaseArgs, Format};
 use crate::exit::Exit;
-use crate::output::{cell, metric, table};
+use crate::output::{Output, cell, metric, table};
 
 #[derive(Serialize)]
 struct Compared {
@@ -27,24 +26,15 @@ struct Test {
     test: PairedTest,
 }
 
-pub(super) fn diff(
-    format: Format,
-    [a, b]: [i64; 2],
-    database: &DatabaseArgs,
-) -> anyhow::Result<Exit> {
-    let mut store = Store::open_read_only(database.path())?;
-    let mut read = |run: i64| -> anyhow::Result<_> {
-        let run = RunId(run);
-        Ok((store.show_run(run)?, store.ranks(run)?))
-    };
+pub(super) fn diff(output: &Output, store: &mut Store, [a, b]: [RunId; 2]) -> anyhow::Result<Exit> {
+    let mut read = |run| anyhow::Ok((store.show_run(run)?, store.ranks(run)?));
     let (a, b) = (read(a)?, read(b)?);
     let difference = Difference::new((&a.0, &a.1), (&b.0, &b.1));
     let compared = Compared {
         tests: tests(&difference, &a, &b),
         difference,
     };
-    format.show(&compared, || text(&compared))?;
-    Ok(Exit::Done)
+    output.show(&compared, || text(&compared))
 }
 
 /// Tests the second run against the first, on the users of the test split.
@@ -55,24 +45,19 @@ fn tests(
 ) -> Vec<Test> {
     // Without these pairs the users are others.
     let paired = |pair: &&ResultPair| {
-        shown(pair)
-            && difference
-                .ranks
-                .iter()
-                .any(|ranks| ranks.split == pair.split && ranks.protocol == pair.protocol)
+        let own = (&pair.split, &pair.protocol);
+        let mut ranks = difference.ranks.iter();
+        shown(pair) && ranks.any(|ranks| (&ranks.split, &ranks.protocol) == own)
     };
     let test = |pair: &ResultPair| {
         let of_metric: Metric = pair.metric.parse().ok()?;
         let values = |lists: &[RankList]| -> Option<Vec<f64>> {
+            let own = (&pair.split, &pair.protocol);
             let list = lists
                 .iter()
-                .find(|list| list.split == pair.split && list.protocol == pair.protocol)?;
-            let ranks = list.ranks.iter();
-            Some(
-                ranks
-                    .map(|&rank| genair_eval::value_of_rank(of_metric, rank, pair.k))
-                    .collect(),
-            )
+                .find(|list| (&list.split, &list.protocol) == own)?;
+            let value = |&rank| genair_eval::value_of_rank(of_metric, rank, pair.k);
+            Some(list.ranks.iter().map(value).collect())
         };
         // Too few users for a test have none.
         let test = paired_t_test(&values(&b.1)?, &values(&a.1)?).ok()?;
@@ -93,19 +78,15 @@ fn shown(pair: &ResultPair) -> bool {
 
 fn text(compared: &Compared) -> String {
     let difference = &compared.difference;
-    let [a, b] = difference
-        .runs
-        .each_ref()
-        .map(|run| format!("run {}", run.run_id));
+    let runs = difference.runs.each_ref();
+    let [a, b] = runs.map(|run| format!("run {}", run.run_id));
     let mut parts = results(compared, &a, &b);
     let part = |title: &str, pairs: &[Differing]| {
         if pairs.is_empty() {
             return format!("{title}: the same");
         }
-        let rows = pairs
-            .iter()
-            .map(|pair| [pair.key.clone(), cell(&pair.a), cell(&pair.b)]);
-        table(&[title, &a, &b], &[], rows)
+        let row = |pair: &Differing| [pair.key.clone(), cell(&pair.a), cell(&pair.b)];
+        table(&[title, &a, &b], &[], pairs.iter().map(row))
     };
     parts.extend([
         part("spec", &difference.spec),

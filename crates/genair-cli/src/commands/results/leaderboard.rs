@@ -1,69 +1,64 @@
 //! `genair results leaderboard`: finished runs over seeds.
 
 use genair_report::export::require_sweep;
-use genair_store::{LeaderboardMean, Store};
+use genair_store::{LeaderboardMean, MeanFilter, Store};
+use itertools::Itertools;
 
-use crate::args::{DatabaseArgs, Format};
+use crate::args::{Format, LeaderboardArgs};
 use crate::exit::Exit;
-use crate::listing;
-use crate::standings::{self, CUT, Shown, Standing};
+use crate::output::Output;
+use crate::standings::{self, CUT, Standing};
 
-pub(super) fn leaderboard(
-    format: Format,
-    sweep: Option<&str>,
-    shown: Shown,
-    database: &DatabaseArgs,
-) -> anyhow::Result<Exit> {
-    let mut store = Store::open_read_only(database.path())?;
-    if sweep.is_some() {
-        require_sweep(&mut store, sweep)?;
+pub(super) fn leaderboard(output: &Output, arguments: &LeaderboardArgs) -> anyhow::Result<Exit> {
+    let (sweep, measure) = (arguments.sweep.clone(), &arguments.measure);
+    let all = MeanFilter {
+        sweep: sweep.clone(),
+        ..MeanFilter::default()
+    };
+    let shown = MeanFilter {
+        sweep,
+        split: arguments.split.unwrap_or(all.split),
+        cohort: measure.cohort.unwrap_or(all.cohort),
+        protocol: measure.protocol,
+        metric: measure.metric,
+        k: measure.k,
+    };
+    let mut store = arguments.database.open()?;
+    if shown.sweep.is_some() {
+        require_sweep(&mut store, shown.sweep.as_deref())?;
     }
-    let standings = standings_of(&mut store, sweep, shown, format)?;
-    if standings.is_empty() && shown != Shown::default() {
-        require_measured(&mut store, sweep, &shown)?;
+    let standings = standings_of(&mut store, &shown, output.format)?;
+    if standings.is_empty() && shown != all {
+        require_measured(&shown, &store.leaderboard_mean(&all)?)?;
     }
-    listing::show(
-        format,
+    output.list(
         &standings,
-        standings::CSV_HEADERS,
+        standings::COLUMNS.map(|(name, _)| name),
         || standings::csv_rows(&standings),
         || standings::text(&standings, &shown),
-    )?;
-    Ok(Exit::Done)
+    )
 }
 
 /// The leaderboard of one sweep or of all: what the format shows of it.
 pub(in crate::commands) fn standings_of(
     store: &mut Store,
-    sweep: Option<&str>,
-    shown: Shown,
+    shown: &MeanFilter,
     format: Format,
 ) -> anyhow::Result<Vec<Standing>> {
-    let mut filter = shown.filter(sweep);
+    let mut filter = shown.clone();
     if matches!(format, Format::Text | Format::Quiet) {
         filter.k = filter.k.or(Some(CUT));
     }
-    Ok(standings::standings(
-        store.leaderboard_mean(&filter)?,
-        &shown,
-    ))
+    let rows = store.leaderboard_mean(&filter)?;
+    Ok(standings::standings(rows, shown))
 }
 
 /// Fails where finished runs were measured, but not as asked for.
-fn require_measured(store: &mut Store, sweep: Option<&str>, shown: &Shown) -> anyhow::Result<()> {
-    let all = store.leaderboard_mean(&Shown::default().filter(sweep))?;
+fn require_measured(shown: &MeanFilter, all: &[LeaderboardMean]) -> anyhow::Result<()> {
     if all.is_empty() {
         return Ok(());
     }
-    let listed = |of: fn(&LeaderboardMean) -> String| {
-        let mut values: Vec<String> = Vec::new();
-        for value in all.iter().map(of) {
-            if !values.contains(&value) {
-                values.push(value);
-            }
-        }
-        values.join(", ")
-    };
+    let listed = |of: fn(&LeaderboardMean) -> String| all.iter().map(of).unique().join(", ");
     anyhow::bail!(
         "no finished run was measured like that ({}); there are the metrics {}, at {}, by the protocols {}",
         standings::described(shown),

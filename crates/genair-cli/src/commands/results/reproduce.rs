@@ -1,66 +1,51 @@
 //! `genair results reproduce`: a finished run once more, and whether the same comes out.
 
-use std::io::IsTerminal;
-use std::path::Path;
-
 use genair_files::Cache;
 use genair_protocol::RunEvent;
 use genair_runner::{
     Comparison, Input, InputState, Interrupt, ReproduceError, Reproduction, Urgency,
 };
-use genair_store::{RunId, Store};
-use indicatif::{MultiProgress, ProgressBar};
+use genair_store::RunId;
+use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::args::{CacheArgs, DatabaseArgs, Format, PluginArgs};
+use crate::args::ReproduceArgs;
 use crate::commands::Workshop;
 use crate::exit::Exit;
-use crate::output::{note, table};
+use crate::output::{Output, table};
 
 #[derive(Serialize)]
 struct Verdict<'a> {
-    run_id: i64,
+    run_id: RunId,
     reproduced: bool,
     inputs: &'a [Input],
     comparisons: &'a [Comparison],
 }
 
-pub(super) fn reproduce(
-    format: Format,
-    bars: &MultiProgress,
-    run: i64,
-    data: Option<&Path>,
-    plugins: &PluginArgs,
-    database: &DatabaseArgs,
-    cache: &CacheArgs,
-) -> anyhow::Result<Exit> {
-    let mut store = Store::open_read_only(database.path())?;
-    let workshop = Workshop::open(plugins)?;
-    let reproduction = Reproduction::new(
-        &mut store,
-        RunId(run),
-        data,
-        &workshop.plugins,
-        &Cache::new(cache.path()),
-    )?;
+pub(super) fn reproduce(output: &Output, arguments: &ReproduceArgs) -> anyhow::Result<Exit> {
+    let run = RunId(arguments.run);
+    let mut store = arguments.database.open()?;
+    let workshop = Workshop::open(&arguments.plugins)?;
+    let (data, cache) = (
+        arguments.data.as_deref(),
+        Cache::new(arguments.cache.path()),
+    );
+    let reproduction = Reproduction::new(&mut store, run, data, &workshop.plugins, &cache)?;
     store.close()?;
-    if format != Format::Quiet {
-        tell(bars, reproduction.inputs());
-    }
-    let told = bars.clone();
+    tell(output, reproduction.inputs());
+    let told = output.clone();
     let interrupt = Interrupt::on_signals(move |urgency| match urgency {
-        Urgency::Kill => note(&told, "killing the worker"),
-        _ => note(&told, "stopping"),
+        Urgency::Kill => told.note("killing the worker"),
+        _ => told.note("stopping"),
     })?;
-    let bar = (format != Format::Quiet && std::io::stderr().is_terminal())
-        .then(|| bars.add(ProgressBar::new_spinner()));
+    let bar = match output.draws() {
+        true => output.bars.add(ProgressBar::new_spinner()),
+        false => ProgressBar::hidden(),
+    };
     let outcome = reproduction.run(&workshop.trainer, &interrupt, &mut |event| {
-        if let (
-            Some(bar),
-            RunEvent::Epoch {
-                epoch, max_epochs, ..
-            },
-        ) = (&bar, event)
+        if let RunEvent::Epoch {
+            epoch, max_epochs, ..
+        } = event
         {
             bar.set_message(format!("epoch {epoch}/{max_epochs}"));
             bar.tick();
@@ -71,7 +56,7 @@ pub(super) fn reproduce(
         Ok(comparisons) => comparisons,
         Err(ReproduceError::Interrupted) => return Ok(Exit::Interrupted),
         Err(error @ ReproduceError::Failed(_)) => {
-            note(bars, format!("error: {error}"));
+            output.error(format!("error: {error}"));
             return Ok(Exit::SomeFailed);
         }
         Err(error) => return Err(error.into()),
@@ -82,7 +67,7 @@ pub(super) fn reproduce(
         inputs: reproduction.inputs(),
         comparisons: &comparisons,
     };
-    format.show(&verdict, || text(&verdict))?;
+    output.show(&verdict, || text(&verdict))?;
     Ok(if verdict.reproduced {
         Exit::Done
     } else {
@@ -91,21 +76,15 @@ pub(super) fn reproduce(
 }
 
 /// Says what is not as it was, before anything starts.
-fn tell(bars: &MultiProgress, inputs: &[Input]) {
-    for Input {
-        input,
-        state,
-        stored,
-        now,
-    } in inputs
-    {
-        match state {
+fn tell(output: &Output, inputs: &[Input]) {
+    for own in inputs {
+        let (input, stored, now) = (&own.input, &own.stored, &own.now);
+        match own.state {
             InputState::Same => {}
-            InputState::Changed => note(
-                bars,
-                format!("warning: {input} changed: {stored} stored, {now} now"),
-            ),
-            InputState::Missing => note(bars, format!("error: {input} missing: {now}")),
+            InputState::Changed => output.note(format!(
+                "warning: {input} changed: {stored} stored, {now} now"
+            )),
+            InputState::Missing => output.error(format!("error: {input} missing: {now}")),
         }
     }
 }
@@ -127,8 +106,6 @@ fn text(verdict: &Verdict<'_>) -> String {
         true => format!("run {run} came out again, bit for bit"),
         false => format!("run {run} did not come out again"),
     };
-    format!(
-        "{}\n\n{last}",
-        table(&headers, &["values", "differing"], rows)
-    )
+    let table = table(&headers, &["values", "differing"], rows);
+    format!("{table}\n\n{last}")
 }

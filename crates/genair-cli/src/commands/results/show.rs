@@ -2,18 +2,17 @@
 
 use genair_protocol::{Cohort, Metric, Protocol, Split};
 use genair_store::{DiagnosticRecord, RunDetails, RunId, RunState, Store};
+use itertools::Itertools;
 use serde::Serialize;
 
-use crate::args::{DatabaseArgs, Format};
 use crate::exit::Exit;
-use crate::output::{facts, metric, table};
+use crate::output::{Output, facts, metric, table};
 use crate::standings::{CUT, title};
 
-pub(super) fn show(format: Format, run: i64, database: &DatabaseArgs) -> anyhow::Result<Exit> {
-    let details = Store::open_read_only(database.path())?.show_run(RunId(run))?;
+pub(super) fn show(output: &Output, store: &mut Store, run: RunId) -> anyhow::Result<Exit> {
+    let details = store.show_run(run)?;
     let text = text(&details)?;
-    format.show(&details, || text)?;
-    Ok(Exit::Done)
+    output.show(&details, || text)
 }
 
 #[derive(Serialize)]
@@ -23,42 +22,31 @@ struct Code {
     diff: Option<String>,
 }
 
-pub(super) fn code(format: Format, run: i64, database: &DatabaseArgs) -> anyhow::Result<Exit> {
-    let mut store = Store::open_read_only(database.path())?;
-    let details = store.show_run(RunId(run))?;
+pub(super) fn code(output: &Output, store: &mut Store, run: RunId) -> anyhow::Result<Exit> {
+    let details = store.show_run(run)?.run;
     let code = Code {
-        revision: details.run.code_revision,
-        dirty: details.run.code_dirty,
-        diff: store.code_diff(RunId(run))?,
+        revision: details.code_revision,
+        dirty: details.code_dirty,
+        diff: store.code_diff(run)?,
     };
-    format.show(&code, || {
-        let revision = code.revision.as_deref();
-        let Some(revision) = revision else {
+    output.show(&code, || {
+        let Some(revision) = &code.revision else {
             return format!("run {run} has not been executed");
         };
         // A patch may begin with words of any kind.
         match (&code.diff, code.dirty) {
             (Some(diff), _) => format!("commit {revision}, and:\n\n{diff}"),
-            (None, Some(true)) => {
-                format!("commit {revision}, with changes that were not kept")
-            }
+            (None, Some(true)) => format!("commit {revision}, with changes that were not kept"),
             (None, _) => format!("commit {revision}"),
         }
-    })?;
-    Ok(Exit::Done)
+    })
 }
 
 fn text(details: &RunDetails) -> anyhow::Result<String> {
     let mut parts = vec![summary(details), facts(&details.run)?];
-    if let Some(failure) = &details.failure {
-        parts.push(facts(failure)?);
-    }
-    if let Some(owner) = &details.owner {
-        parts.push(facts(owner)?);
-    }
-    if let Some(machine) = &details.machine {
-        parts.push(facts(machine)?);
-    }
+    parts.extend(details.failure.as_ref().map(facts).transpose()?);
+    parts.extend(details.owner.as_ref().map(facts).transpose()?);
+    parts.extend(details.machine.as_ref().map(facts).transpose()?);
     let sweeps = details.sweeps.iter().map(|sweep| {
         [
             sweep.sweep.clone(),
@@ -69,26 +57,17 @@ fn text(details: &RunDetails) -> anyhow::Result<String> {
     parts.push(table(&["sweep", "variant", "superseded"], &[], sweeps));
     if !details.metrics.is_empty() {
         let rows = details.metrics.iter().map(|row| {
-            let [split, protocol, cohort] = [
-                row.split.as_str(),
-                row.protocol.as_str(),
-                row.cohort.as_str(),
-            ];
-            let name = format!("{}@{}", row.metric, row.k);
             [
-                split.to_owned(),
-                protocol.to_owned(),
-                cohort.to_owned(),
-                name,
+                row.split.to_string(),
+                row.protocol.to_string(),
+                row.cohort.to_string(),
+                format!("{}@{}", row.metric, row.k),
                 metric(Some(row.value)),
                 row.users.to_string(),
             ]
         });
-        parts.push(table(
-            &["split", "protocol", "cohort", "metric", "value", "users"],
-            &["value", "users"],
-            rows,
-        ));
+        let headers = ["split", "protocol", "cohort", "metric", "value", "users"];
+        parts.push(table(&headers, &headers[4..], rows));
     }
     if !details.diagnostics.is_empty() {
         parts.push(item_space(&details.diagnostics));
@@ -105,24 +84,17 @@ fn text(details: &RunDetails) -> anyhow::Result<String> {
                 best.to_owned(),
             ]
         });
-        parts.push(table(
-            &["epoch", "loss", "calibration", "valid", "seconds", ""],
-            &["epoch", "loss", "calibration", "valid", "seconds"],
-            rows,
-        ));
+        let headers = ["epoch", "loss", "calibration", "valid", "seconds", ""];
+        parts.push(table(&headers, &headers[..5], rows));
     }
     if !details.inputs.is_empty() {
-        let rows = details
-            .inputs
-            .iter()
-            .map(|file| [file.kind.clone(), file.sha256.clone(), file.path.clone()]);
+        let rows = details.inputs.iter();
+        let rows = rows.map(|own| [&own.kind, &own.sha256, &own.path].map(String::clone));
         parts.push(table(&["input", "sha256", "path"], &[], rows));
     }
     if !details.artefacts.is_empty() {
-        let rows = details
-            .artefacts
-            .iter()
-            .map(|file| [file.kind.clone(), file.bytes.to_string(), file.path.clone()]);
+        let rows = details.artefacts.iter();
+        let rows = rows.map(|own| [own.kind.clone(), own.bytes.to_string(), own.path.clone()]);
         parts.push(table(&["artefact", "bytes", "path"], &["bytes"], rows));
     }
     Ok(parts.join("\n\n"))
@@ -149,16 +121,13 @@ fn summary(details: &RunDetails) -> String {
         lines.push(format!("of sweep {}{variant}{present}", sweep.sweep));
     }
     lines.push(state(details));
-    let mut columns: Vec<(Protocol, Metric, u32)> = Vec::new();
     let headline = |metric| matches!(metric, Metric::Ndcg | Metric::Hr);
-    for row in &details.metrics {
-        let column = (row.protocol, row.metric, row.k);
-        if headline(row.metric) && row.k == CUT && !columns.contains(&column) {
-            columns.push(column);
-        }
-    }
+    let rows = details.metrics.iter();
+    let rows = rows.filter(|row| headline(row.metric) && row.k == CUT);
+    let columns = rows.map(|row| (row.protocol, row.metric, row.k)).unique();
     // Full ranking first, NDCG before HR, as leaderboards have it.
-    columns.sort_by_key(|(protocol, metric, _)| (*protocol, *metric != Metric::Ndcg));
+    let order = |column: &(Protocol, Metric, u32)| (column.0, column.1 != Metric::Ndcg);
+    let columns: Vec<_> = columns.sorted_by_key(order).collect();
     if columns.is_empty() {
         return lines.join("\n");
     }
@@ -178,11 +147,8 @@ fn summary(details: &RunDetails) -> String {
     let titles: Vec<String> = columns.iter().map(|&column| title(column)).collect();
     let mut headers = vec!["all users"];
     headers.extend(titles.iter().map(String::as_str));
-    format!(
-        "{}\n\n{}",
-        lines.join("\n"),
-        table(&headers, &headers[1..], rows)
-    )
+    let table = table(&headers, &headers[1..], rows);
+    format!("{}\n\n{table}", lines.join("\n"))
 }
 
 /// Where a run stands, in words.
@@ -238,24 +204,14 @@ fn state(details: &RunDetails) -> String {
 
 /// Measures of the item space, before training beside those of the best epoch's weights.
 fn item_space(diagnostics: &[DiagnosticRecord]) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for record in diagnostics {
-        if !names.contains(&record.name.as_str()) {
-            names.push(&record.name);
-        }
-    }
     let value = |name: &str, trained: bool| {
         let found = diagnostics
             .iter()
             .find(|record| record.name == name && (record.epoch > 0) == trained);
         metric(found.map(|record| record.value))
     };
-    let rows = names
-        .iter()
-        .map(|name| [(*name).to_owned(), value(name, false), value(name, true)]);
-    table(
-        &["item space", "before training", "best epoch"],
-        &["before training", "best epoch"],
-        rows,
-    )
+    let names = diagnostics.iter().map(|record| &record.name).unique();
+    let rows = names.map(|name| [name.clone(), value(name, false), value(name, true)]);
+    let headers = ["item space", "before training", "best epoch"];
+    table(&headers, &headers[1..], rows)
 }

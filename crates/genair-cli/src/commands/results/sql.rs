@@ -1,11 +1,11 @@
 //! `genair results sql`: one reading statement. Rows are written as they come.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
 use genair_files::regular_file;
-use genair_store::{Fetched, Store};
+use genair_store::Fetched;
 use serde_json::Value;
 
 use crate::args::{DatabaseArgs, Format};
@@ -29,13 +29,13 @@ pub(super) fn sql(
             anyhow::bail!("no statement; give one, or a file of one with --file")
         }
     };
-    let mut store = Store::open_read_only(database.path())?;
+    let mut store = database.open()?;
     to_stdout(|out| {
         let mut writer: Box<dyn Rows + '_> = match format {
             Format::Text => Box::new(Blocks::new(out)),
             Format::Csv => Box::new(Csv(csv::Writer::from_writer(out))),
             Format::Json => Box::new(Json { out, rows: 0 }),
-            Format::Quiet => Box::new(Nothing),
+            Format::Quiet => Box::new(Csv(csv::Writer::from_writer(io::sink()))),
         };
         store.query_streamed(&statement, |fetched| match fetched {
             Fetched::Columns(columns) => writer.columns(columns),
@@ -51,22 +51,6 @@ trait Rows {
     fn columns(&mut self, columns: Vec<String>) -> anyhow::Result<()>;
     fn row(&mut self, row: Vec<Value>) -> anyhow::Result<()>;
     fn end(&mut self) -> anyhow::Result<()>;
-}
-
-struct Nothing;
-
-impl Rows for Nothing {
-    fn columns(&mut self, _: Vec<String>) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    fn row(&mut self, _: Vec<Value>) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    fn end(&mut self) -> anyhow::Result<()> {
-        Ok(())
-    }
 }
 
 /// A header and a line for each row. NULL is an empty field.
@@ -136,19 +120,12 @@ impl<'o> Blocks<'o> {
     fn write(&mut self) -> anyhow::Result<()> {
         let rows = std::mem::take(&mut self.rows);
         let headers: Vec<&str> = self.columns.iter().map(String::as_str).collect();
-        let numeric = |at: &usize| {
-            rows.iter()
-                .all(|row| row[*at].is_number() || row[*at].is_null())
-        };
-        let right: Vec<&str> = (0..headers.len())
-            .filter(numeric)
-            .map(|at| headers[at])
-            .collect();
-        let text = table(
-            &headers,
-            &right,
-            rows.iter().map(|row| row.iter().map(cell)),
-        );
+        let is_number = |value: &Value| value.is_number() || value.is_null();
+        let numeric = |at: &usize| rows.iter().all(|row| is_number(&row[*at]));
+        let right = (0..headers.len()).filter(numeric).map(|at| headers[at]);
+        let right: Vec<&str> = right.collect();
+        let cells = rows.iter().map(|row| row.iter().map(cell));
+        let text = table(&headers, &right, cells);
         let space = if self.begun { "\n" } else { "" };
         self.begun = true;
         Ok(writeln!(self.out, "{space}{}", text.trim_end())?)

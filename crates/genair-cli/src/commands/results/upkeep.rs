@@ -2,29 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use genair_store::{Merged, Store, Vacuumed};
+use genair_store::{Merged, Store};
+use itertools::Itertools;
 use serde::Serialize;
 
-use crate::args::{DatabaseArgs, Format};
+use crate::args::DatabaseArgs;
 use crate::exit::Exit;
-use crate::output::{bytes, count, table};
+use crate::output::{Output, bytes, count, table};
 use crate::output_path::may_write;
 
-pub(super) fn vacuum(format: Format, database: &DatabaseArgs) -> anyhow::Result<Exit> {
+pub(super) fn vacuum(output: &Output, database: &DatabaseArgs) -> anyhow::Result<Exit> {
     let path = database.existing()?;
     let mut store = Store::open(&path)?;
     let vacuumed = store.vacuum()?;
     store.close()?;
-    let Vacuumed {
-        bytes_before,
-        bytes_after,
-    } = vacuumed;
-    format.show(&vacuumed, || {
-        let (path, size) = (path.display(), bytes(bytes_after));
-        let freed = bytes(bytes_before.saturating_sub(bytes_after));
-        format!("{path}: {size}, {freed} given back")
-    })?;
-    Ok(Exit::Done)
+    output.show(&vacuumed, || {
+        let (path, size) = (path.display(), bytes(vacuumed.bytes_after));
+        let freed = vacuumed.bytes_before.saturating_sub(vacuumed.bytes_after);
+        format!("{path}: {size}, {} given back", bytes(freed))
+    })
 }
 
 #[derive(Serialize)]
@@ -33,7 +29,7 @@ struct Copied<'a> {
     bytes: u64,
 }
 
-pub(super) fn backup(format: Format, to: &Path, database: &DatabaseArgs) -> anyhow::Result<Exit> {
+pub(super) fn backup(output: &Output, to: &Path, database: &DatabaseArgs) -> anyhow::Result<Exit> {
     let database = database.path();
     if !to.exists() {
         may_write(to, &[&database])?;
@@ -43,8 +39,7 @@ pub(super) fn backup(format: Format, to: &Path, database: &DatabaseArgs) -> anyh
         file: to,
         bytes: size,
     };
-    format.show(&copied, || format!("{}: {}", to.display(), bytes(size)))?;
-    Ok(Exit::Done)
+    output.show(&copied, || format!("{}: {}", to.display(), bytes(size)))
 }
 
 #[derive(Serialize)]
@@ -55,7 +50,7 @@ struct MergedFile<'a> {
 }
 
 pub(super) fn merge(
-    format: Format,
+    output: &Output,
     others: &[PathBuf],
     database: &DatabaseArgs,
 ) -> anyhow::Result<Exit> {
@@ -70,7 +65,7 @@ pub(super) fn merge(
         done.push(MergedFile { file, merged });
     }
     store.close()?;
-    format.show(&done, || {
+    output.show(&done, || {
         let headers = ["database", "added", "replaced", "kept", "running", "sweeps"];
         let rows = done.iter().map(|MergedFile { file, merged }| {
             let numbers = [
@@ -88,12 +83,11 @@ pub(super) fn merge(
     let mut exit = Exit::Done;
     for MergedFile { file, merged } in &done {
         if !merged.differing.is_empty() {
-            let runs: Vec<String> = merged.differing.iter().map(ToString::to_string).collect();
             tracing::error!(
                 "{} of {} with the same identity and other results than here: run {}; those here are kept",
-                count(runs.len(), "run"),
+                count(merged.differing.len(), "run"),
                 file.display(),
-                runs.join(", "),
+                merged.differing.iter().join(", "),
             );
             exit = Exit::Differs;
         }
