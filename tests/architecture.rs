@@ -37,7 +37,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "genair-files",
             "genair-process",
             "genair-protocol",
-            "genair-report",
             "genair-runner",
             "genair-spec",
             "genair-store",
@@ -48,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "genair-abi",
             "genair-data",
+            "genair-process",
             "genair-protocol",
             "genair-trainer",
         ],
@@ -69,6 +69,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "genair-eval",
             "genair-files",
+            "genair-process",
             "genair-protocol",
             "genair-store",
             "genair-toml",

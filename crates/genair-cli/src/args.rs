@@ -29,7 +29,7 @@ Exit codes:
   0    Done
   1    A bug in genair
   2    Invalid input, or output that cannot be written
-  3    Some runs failed
+  3    Some runs or checks failed
   4    Nothing to run
   5    Results differ
   130  Interrupted
@@ -286,6 +286,13 @@ pub(crate) enum Plugin {
         #[command(flatten)]
         plugins: PluginArgs,
     },
+    /// Test whether a plugin does what every backbone must do
+    ///
+    /// Opens the built plugin and runs the conformance suite on it, once for each set of parameters. Exit code 3 means
+    /// that a check failed.
+    ///
+    /// JSON: an array of {set, check, error}. `error` is null if the check passed.
+    Test(PluginTestArgs),
     /// Create the package of a new backbone, with a small model to replace and its tests
     ///
     /// JSON: {"folder": ...}.
@@ -395,6 +402,17 @@ pub(crate) struct PluginArgs {
     /// Search this folder for plugins before the others; repeat for more folders
     #[arg(long = "plugin-dir", value_name = "FOLDER")]
     pub(crate) folders: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginTestArgs {
+    /// The plugin's name in specs, such as sasrec
+    pub(crate) name: String,
+    /// A TOML file with a table of settings for each set of parameters [default: one set, the defaults]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) params: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,6 @@ mod export;
 mod graph;
 mod plan;
 mod plugin;
-mod report;
 mod results;
 mod spec;
 mod sweep;
@@ -43,7 +42,7 @@ pub(crate) fn dispatch(arguments: &Arguments, output: &Output) -> anyhow::Result
         Command::Results(command) => results::results(output, command),
         Command::Schema(plugins) => spec::schema(output, plugins),
         Command::Spec(Spec::Resolve(arguments)) => spec::resolve(output, arguments),
-        Command::Report(arguments) => report::report(output, arguments),
+        Command::Report(arguments) => export::report(output, arguments),
         Command::Plugin(command) => plugin::plugin(output, command),
         Command::Data(command) => data::data(output, command),
         Command::Archetype(command) => archetype::archetype(output, command),

@@ -29,11 +29,19 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// What a worker found wrong, mistake by mistake.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub(crate) struct Mistakes(pub(crate) Vec<String>);
+
 /// Writes an error to stderr and says how to end.
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
     let text = if let Some(error) = error.downcast_ref::<SpecError>() {
         let line = |problem| format!("error: {problem}\n");
         error.problems.iter().map(line).collect()
+    } else if let Some(Mistakes(mistakes)) = error.downcast_ref() {
+        let line = |mistake| format!("error: {mistake}\n");
+        mistakes.iter().map(line).collect()
     } else {
         let text = format!("error: {error:#}\n");
         let refused = |cause: &(dyn std::error::Error + 'static)| {

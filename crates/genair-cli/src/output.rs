@@ -223,12 +223,6 @@ pub(crate) fn facts(value: &impl Serialize) -> anyhow::Result<String> {
     Ok(entries.iter().map(line).join("\n"))
 }
 
-/// `1 run`, `2 runs`.
-pub(crate) fn count(n: usize, noun: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{n} {noun}{plural}")
-}
-
 /// A size such as `1.2 MB`.
 pub(crate) fn bytes(size: u64) -> String {
     indicatif::DecimalBytes(size).to_string()

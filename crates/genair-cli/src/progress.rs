@@ -12,7 +12,8 @@ use genair_store::RunId;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::generation::GenerationBar;
-use crate::output::{Output, count, message, tick};
+use crate::output::{Output, message, tick};
+use genair_protocol::text::count;
 
 pub(crate) use remaining::{Remaining, about, rounded, seconds_of_rest, to_go};
 

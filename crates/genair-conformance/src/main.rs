@@ -50,7 +50,8 @@ fn test(arguments: &Arguments) -> Result<()> {
             })?;
             // A plugin's panic is an error by then; this one is of a check.
             let ended = catch_unwind(AssertUnwindSafe(|| check(&subject)));
-            let ended = ended.unwrap_or_else(|_| Err(anyhow!("a panic; the lines above say where")));
+            let ended =
+                ended.unwrap_or_else(|_| Err(anyhow!("a panic; the lines above say where")));
             say(&ConformanceEvent::Ended {
                 set,
                 check: check_name,

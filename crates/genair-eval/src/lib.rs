@@ -8,6 +8,7 @@ mod error;
 mod metrics;
 mod negatives;
 mod rank;
+pub mod statistics;
 
 pub use cohort::{CohortThresholds, Membership};
 pub use error::EvalError;

@@ -11,8 +11,10 @@ mod pca;
 mod plugin;
 mod problem;
 mod ranges;
+mod report;
 mod representation;
 mod run;
+mod suggestion;
 pub mod text;
 
 pub use dataset::{
@@ -34,6 +36,7 @@ pub use pca::{PcaReply, PcaSummary};
 pub use plugin::{ConformanceEvent, PluginReport, plugin_name};
 pub use problem::SpecProblem;
 pub use ranges::Ranges;
+pub use report::{ReportEvent, ReportRequest, ReportTask};
 pub use representation::{
     AdapterKind, AdapterSpec, AssociationSpec, CalibrationOn, CalibrationSpec, FrozenSpec, Fusion,
     RepresentationKind, RepresentationSpec, VectorPart, VectorSource,
@@ -43,3 +46,4 @@ pub use run::{
     NegativeSampler, NegativesFor, OptimizerKind, OptimizerSpec, Precision, RESULTS_VERSION,
     RESUME_FILE, ResumeSpec, RunSpec, StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
 };
+pub use suggestion::{nearest, nearest_few, suggestion};

@@ -56,6 +56,12 @@ pub fn escaped_lines(text: &str) -> Cow<'_, str> {
     })
 }
 
+/// `1 run`, `2 runs`.
+pub fn count(n: usize, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {noun}{plural}")
+}
+
 /// A TOML string, with its quotes.
 pub fn quoted(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"");

@@ -6,7 +6,7 @@ use genair_store::{RunId, StoreError};
 use genair_toml::SpecError;
 
 use crate::report::Skipped;
-use crate::statistics::StatisticsError;
+use genair_eval::statistics::StatisticsError;
 
 /// Why a report, a table or an export cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +18,6 @@ pub enum ReportError {
     /// The report spec is wrong.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// A database without a sweep.
-    #[error("database {}: it holds no sweep yet; `genair sweep` fills it, `--db` names another", path.display())]
-    EmptyDatabase {
-        /// The database file.
-        path: PathBuf,
-    },
     /// A table or figure that cannot be made from what is in the database.
     #[error("{place}: `{section}`: {kind}")]
     Table {
@@ -76,16 +70,6 @@ pub enum ReportError {
         split: String,
         /// The protocol asked for.
         protocol: String,
-    },
-    /// A sweep to export that the database has not.
-    #[error("database {}: there is no sweep `{name}`{}", path.display(), hint_line(hint))]
-    UnknownSweep {
-        /// The database file.
-        path: PathBuf,
-        /// The name asked for.
-        name: String,
-        /// The nearest name, or all.
-        hint: Option<String>,
     },
     /// A file cannot be written.
     #[error("cannot write {}", path.display())]

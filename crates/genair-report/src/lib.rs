@@ -14,7 +14,6 @@ mod render;
 mod report;
 mod runs;
 pub mod spec;
-pub mod statistics;
 mod table;
 mod write;
 

@@ -252,12 +252,8 @@ fn sweep_numbers(
     spec: &TableSpec,
     fail: &dyn Fn(&str, TableError) -> ReportError,
 ) -> Result<Vec<SweepId>, ReportError> {
+    store.require_sweep(None)?;
     let known = store.sweeps()?;
-    if known.is_empty() {
-        return Err(ReportError::EmptyDatabase {
-            path: store.path().to_owned(),
-        });
-    }
     let number = |name: &String| match known.iter().find(|sweep| sweep.name == *name) {
         Some(sweep) => Ok(sweep.sweep_id),
         None => {

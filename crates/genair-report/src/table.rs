@@ -4,7 +4,7 @@ use genair_store::RunId;
 use serde::Serialize;
 
 use crate::spec::{Delta, Dimension, Measure, Spread};
-use crate::statistics::Summary;
+use genair_eval::statistics::Summary;
 
 /// A table of results.
 #[derive(Clone, Debug, PartialEq, Serialize)]

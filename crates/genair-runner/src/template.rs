@@ -136,7 +136,10 @@ mod tests {
                 .collect()
         };
         let own = packages(include_str!("../../../Cargo.lock"));
-        let (_, lock) = FILES.iter().find(|(file, _)| *file == "Cargo.lock").unwrap();
+        let (_, lock) = FILES
+            .iter()
+            .find(|(file, _)| *file == "Cargo.lock")
+            .unwrap();
         for package in packages(lock) {
             let is_itself = package.0 == "genair-backbone-{{name}}";
             assert!(is_itself || own.contains(&package), "{package:?}");

@@ -118,6 +118,7 @@ async fn runs_of(
         .await?;
     let number = number.ok_or_else(|| StoreErrorKind::UnknownSweep {
         name: sweep.to_owned(),
+        hint: None,
     })?;
     let runs = sqlx::query_scalar("SELECT run_id FROM sweep_runs WHERE sweep_id = ?");
     Ok(runs.bind(number).fetch_all(connection).await?)

@@ -183,11 +183,16 @@ pub enum StoreErrorKind {
         /// The number asked for.
         run: RunId,
     },
+    /// There is no sweep at all.
+    #[error("it holds no sweep yet; `genair sweep` fills it, `--db` names another")]
+    NoSweeps,
     /// No sweep has this name.
-    #[error("there is no sweep `{name}`; `genair results list` shows those there are")]
+    #[error("there is no sweep `{name}`{}", hint.as_ref().map_or(String::new(), |hint| format!("\nhint: {hint}")))]
     UnknownSweep {
         /// The name asked for.
         name: String,
+        /// The nearest name, or all.
+        hint: Option<String>,
     },
     /// Runs that are to be deleted while a process is at their sweep.
     #[error(

@@ -9,12 +9,11 @@ mod problem;
 mod problems;
 mod section;
 mod sources;
-mod suggestion;
 
 pub use document::{Document, Spot};
+pub use genair_protocol::{nearest, nearest_few, suggestion};
 pub use key_path::KeyPath;
 pub use problem::{Place, Problem, SpecError};
 pub use problems::Problems;
 pub use section::read_section;
 pub use sources::{Hint, Origin, Sources};
-pub use suggestion::{nearest, nearest_few, suggestion};

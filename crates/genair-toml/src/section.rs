@@ -6,7 +6,7 @@ use toml::Table;
 
 use crate::key_path::KeyPath;
 use crate::problems::Problems;
-use crate::suggestion::suggestion;
+use genair_protocol::suggestion;
 
 /// Mistakes that are looked for in one table: the table is read again after each.
 const MOST_MISTAKES: usize = 100;

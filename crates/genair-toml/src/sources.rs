@@ -10,7 +10,7 @@ use toml::Table;
 use crate::document::{Document, Spot};
 use crate::key_path::KeyPath;
 use crate::problem::Place;
-use crate::suggestion::suggestion;
+use genair_protocol::suggestion;
 
 /// What the unknown key of a table may stand for: the table, the key, and the keys that are known there.
 pub type Hint = fn(&KeyPath, &str, &[&str]) -> Option<String>;

@@ -221,10 +221,7 @@ fn carelessness_is_found() {
             .clone()
     };
     for (check, part) in [
-        (
-            "the_handshake_is_complete",
-            "the descriptor has no summary",
-        ),
+        ("the_handshake_is_complete", "the descriptor has no summary"),
         (
             "unknown_parameters_are_refused",
             "`no_such_parameter` = 1 is taken",

@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::{Workshop, warn};
 use crate::args::CheckArgs;
 use crate::exit::Exit;
-use crate::output::{Output, count};
+use crate::output::Output;
+use genair_protocol::text::count;
 
 #[derive(Serialize)]
 struct Checked<'a> {

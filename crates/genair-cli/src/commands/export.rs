@@ -1,92 +1,187 @@
-//! `genair export`, `genair results html` and `export-ranks`: the database for other programs.
+//! `genair report`, `genair export`, `genair results html` and `export-ranks`: what the worker `genair-report` makes.
 
-mod html;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Context;
-use genair_report::export::mlflow::export_mlflow;
-use genair_report::export::{ExportFormat, export_ranks, export_tables, export_tensorboard};
-use genair_store::{RanksFilter, RunId};
+use genair_process::{Heard, Worker};
+use genair_protocol::{ReportEvent, ReportRequest, ReportTask};
 use indicatif::ProgressBar;
-use serde_json::json;
 
-use crate::args::{Export, RanksArgs, TablesArgs};
-use crate::exit::Exit;
-use crate::output::{Output, count, table};
-use crate::output_path::{may_fill, may_write};
+use crate::args::{DatabaseArgs, Export, HtmlArgs, RanksArgs, ReportArgs, TablesArgs};
+use crate::exit::{Exit, Mistakes};
+use crate::output::Output;
+use crate::output_path::{may_be_page, may_fill, may_write};
 use crate::progress::style;
 
-pub(super) use html::html;
+/// Name of the worker.
+const WORKER: &str = "genair-report";
+/// How long to wait for a line at a time.
+const TICK: Duration = Duration::from_millis(200);
+/// How long a worker that has closed its output may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest line it may write: all tables of a report as JSON.
+const LONGEST: usize = 1 << 30;
+/// Endings of the files that a report is written to.
+const WRITTEN: [&str; 7] = ["tex", "md", "csv", "json", "svg", "pdf", "png"];
+
+pub(super) fn report(output: &Output, arguments: &ReportArgs) -> anyhow::Result<Exit> {
+    let (spec, out) = (arguments.report.clone(), arguments.out.clone());
+    let database = arguments.database.path();
+    if let Some(folder) = &out {
+        may_fill(folder, &WRITTEN, &[&spec, &database])?;
+    }
+    let (only, skip_missing) = (arguments.only.clone(), arguments.skip_missing);
+    let task = ReportTask::Report {
+        spec,
+        out,
+        only,
+        skip_missing,
+    };
+    make(output, database, task)
+}
 
 pub(super) fn export(output: &Output, command: &Export) -> anyhow::Result<Exit> {
     match command {
-        Export::Csv(arguments) => tables(output, ExportFormat::Csv, arguments),
-        Export::Parquet(arguments) => tables(output, ExportFormat::Parquet, arguments),
+        Export::Csv(arguments) => tables(output, "csv", arguments),
+        Export::Parquet(arguments) => tables(output, "parquet", arguments),
         Export::Mlflow {
             sweep,
             out,
             database,
         } => {
-            let mut store = database.open()?;
-            let bar = match output.draws() {
-                true => ProgressBar::new(0).with_style(style("{bar:30} {pos}/{len} runs")),
-                false => ProgressBar::hidden(),
-            };
-            let bar = output.bars.add(bar);
-            let exported = export_mlflow(&mut store, sweep.as_deref(), out, |done, all| {
-                bar.set_length(all as u64);
-                bar.set_position(done as u64);
-            });
-            bar.finish_and_clear();
-            let exported = exported?;
-            let (experiments, runs) = (exported.experiments, exported.runs);
-            let value = json!({"folder": out, "experiments": experiments, "runs": runs});
-            output.show(&value, || {
-                let (runs, experiments) = (count(runs, "run"), count(experiments, "experiment"));
-                format!("{}: {runs} in {experiments}", out.display())
-            })
+            let (out, sweep) = (out.clone(), sweep.clone());
+            make_of(output, database, ReportTask::Mlflow { out, sweep })
         }
         Export::Tensorboard {
             out,
             sweep,
             database,
         } => {
-            let written = export_tensorboard(&mut database.open()?, out, sweep.as_deref())?;
-            output.show(&written, || {
-                let (runs, folder) = (count(written.runs, "run"), written.folder.display());
-                format!("{runs} in {folder}; look at them with `tensorboard --logdir {folder}`")
-            })
+            let (out, sweep) = (out.clone(), sweep.clone());
+            make_of(output, database, ReportTask::Tensorboard { out, sweep })
         }
     }
 }
 
-fn tables(output: &Output, of: ExportFormat, arguments: &TablesArgs) -> anyhow::Result<Exit> {
-    let database = arguments.database.path();
-    may_fill(&arguments.out, &[of.extension()], &[&database])?;
-    let mut store = arguments.database.open()?;
-    let files = export_tables(&mut store, &arguments.out, of, &arguments.tables)?;
-    output.show(&files, || {
-        let rows = files.iter();
-        let rows = rows.map(|own| [own.rows.to_string(), own.file.display().to_string()]);
-        table(&["rows", "file"], &["rows"], rows)
-    })
+fn tables(output: &Output, form: &str, arguments: &TablesArgs) -> anyhow::Result<Exit> {
+    may_fill(&arguments.out, &[form], &[&arguments.database.path()])?;
+    let task = ReportTask::Tables {
+        out: arguments.out.clone(),
+        form: form.to_owned(),
+        tables: arguments.tables.clone(),
+    };
+    make_of(output, &arguments.database, task)
 }
 
 pub(super) fn ranks(output: &Output, arguments: &RanksArgs) -> anyhow::Result<Exit> {
-    let out = &arguments.out;
-    let of_file = ExportFormat::of(out).with_context(|| {
-        let file = out.display();
-        format!("{file}: ranks are written as .csv or .parquet; the file's ending says which")
-    })?;
-    may_write(out, &[&arguments.database.path()])?;
-    let filter = RanksFilter {
+    may_write(&arguments.out, &[&arguments.database.path()])?;
+    let task = ReportTask::Ranks {
+        out: arguments.out.clone(),
         sweep: arguments.sweep.clone(),
-        runs: arguments.runs.iter().copied().map(RunId).collect(),
+        runs: arguments.runs.clone(),
         split: arguments.split,
         protocol: arguments.protocol,
     };
-    let exported = export_ranks(&mut arguments.database.open()?, &filter, of_file, out)?;
-    let (runs, rows) = (exported.runs, exported.rows);
-    output.show(&json!({"file": out, "runs": runs, "rows": rows}), || {
-        format!("{}: {rows} ranks of {}", out.display(), count(runs, "run"))
-    })
+    make_of(output, &arguments.database, task)
+}
+
+pub(super) fn html(output: &Output, arguments: &HtmlArgs) -> anyhow::Result<Exit> {
+    let database = arguments.database.path();
+    let mut figures = Vec::new();
+    for folder in &arguments.figures {
+        figures.extend(figures_of(folder)?);
+    }
+    let read: Vec<&Path> = figures
+        .iter()
+        .chain([&database])
+        .map(PathBuf::as_path)
+        .collect();
+    let beside = || database.with_extension("html");
+    let out = arguments.out.clone().unwrap_or_else(beside);
+    may_write(&out, &read)?;
+    may_be_page(&out)?;
+    let task = ReportTask::Page {
+        out,
+        title: arguments.title.clone(),
+        sweeps: arguments.sweeps.clone(),
+        figures,
+    };
+    make_of(output, &arguments.database, task)
+}
+
+/// The SVG files of a folder by name, at least one.
+fn figures_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let unreadable = || format!("cannot read the figures in {}", folder.display());
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+        .with_context(unreadable)?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "svg"));
+    files.sort();
+    anyhow::ensure!(
+        !files.is_empty(),
+        "{} holds no .svg file; `genair report SPEC.toml --out FOLDER` makes figures",
+        folder.display()
+    );
+    Ok(files)
+}
+
+/// Of a database that must be there.
+fn make_of(output: &Output, database: &DatabaseArgs, task: ReportTask) -> anyhow::Result<Exit> {
+    make(output, database.existing()?, task)
+}
+
+/// Has the worker make it, and shows what it says.
+fn make(output: &Output, database: PathBuf, task: ReportTask) -> anyhow::Result<Exit> {
+    let program = std::env::current_exe()?.with_file_name(WORKER);
+    anyhow::ensure!(
+        program.is_file(),
+        "there is no {}; build it with `just tools`",
+        program.display()
+    );
+    let starting = || format!("cannot start {}", program.display());
+    let request = serde_json::to_string(&ReportRequest { database, task })?;
+    let mut command = genair_process::command(&program);
+    let command = command.stdin(Stdio::piped()).stderr(Stdio::inherit());
+    let mut worker = Worker::start(command, LONGEST).with_context(starting)?;
+    if let Some(mut stdin) = worker.child.take_stdin() {
+        // One that has ended says why.
+        let _ = writeln!(stdin, "{request}");
+    }
+    let bar = match output.draws() {
+        true => ProgressBar::new(0).with_style(style("{bar:30} {pos}/{len} runs")),
+        false => ProgressBar::hidden(),
+    };
+    let mut shown = None; // A bar is shown from its first progress on.
+    loop {
+        let line = match worker.hear(TICK).with_context(starting)? {
+            Heard::Line(line) => line,
+            Heard::Nothing => continue,
+            Heard::End => break,
+        };
+        let event = serde_json::from_str(&line).with_context(|| {
+            format!("{WORKER} says what cannot be read; build it with `just tools`")
+        })?;
+        match event {
+            ReportEvent::Note(text) => output.note(text),
+            ReportEvent::Progress { done, all } => {
+                let bar = shown.get_or_insert_with(|| output.bars.add(bar.clone()));
+                bar.set_length(all as u64);
+                bar.set_position(done as u64);
+            }
+            ReportEvent::Done { text, value } => {
+                if let Some(bar) = shown {
+                    bar.finish_and_clear();
+                }
+                return output.show(&value, || text);
+            }
+            ReportEvent::Failed(mistakes) => return Err(Mistakes(mistakes).into()),
+        }
+    }
+    match worker.child.wait(PATIENCE) {
+        Some(status) => anyhow::bail!("{WORKER} ended with {status}; the lines above say why"),
+        None => anyhow::bail!("{WORKER} was lost"),
+    }
 }

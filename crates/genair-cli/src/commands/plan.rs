@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::{graph, read_sweep, warn};
 use crate::args::{GraphForm, PlanArgs};
 use crate::exit::Exit;
-use crate::output::{Output, count, table};
+use crate::output::{Output, table};
+use genair_protocol::text::count;
 
 #[derive(Serialize)]
 struct Row<'a> {

@@ -1,5 +1,7 @@
 //! `genair plugin`: what plugins there are and what they say of themselves.
 
+mod conformance;
+
 use std::path::Path;
 
 use genair_protocol::PluginReport;
@@ -8,7 +10,7 @@ use genair_spec::{Setting, settings};
 use itertools::Itertools;
 
 use super::Workshop;
-use crate::args::Plugin;
+use crate::args::{Plugin, PluginArgs};
 use crate::exit::Exit;
 use crate::output::{Output, facts, table};
 
@@ -37,14 +39,11 @@ pub(super) fn plugin(output: &Output, command: &Plugin) -> anyhow::Result<Exit> 
             })
         }
         Plugin::New { name, folder } => new(output, name, folder),
+        Plugin::Test(arguments) => conformance::test(output, arguments),
         Plugin::Inspect { name, plugins } => {
-            let reports = Workshop::open(plugins)?.plugins;
-            let Some(report) = reports.iter().find(|report| report.name == *name) else {
-                let names = reports.iter().map(|report| &report.name).join(", ");
-                anyhow::bail!("no plugin `{name}`; there are {names}");
-            };
-            let text = text(report)?;
-            output.show(report, || text)?;
+            let report = find(name, plugins)?;
+            let text = text(&report)?;
+            output.show(&report, || text)?;
             Ok(if report.error.is_none() {
                 Exit::Done
             } else {
@@ -54,14 +53,26 @@ pub(super) fn plugin(output: &Output, command: &Plugin) -> anyhow::Result<Exit> 
     }
 }
 
+/// The plugin of a name, which may be one that cannot be used.
+fn find(name: &str, plugins: &PluginArgs) -> anyhow::Result<PluginReport> {
+    let mut reports = Workshop::open(plugins)?.plugins;
+    match reports.iter().position(|report| report.name == name) {
+        Some(at) => Ok(reports.swap_remove(at)),
+        None => {
+            let names = reports.iter().map(|report| &report.name).join(", ");
+            anyhow::bail!("no plugin `{name}`; there are {names}")
+        }
+    }
+}
+
 fn new(output: &Output, name: &str, folder: &Path) -> anyhow::Result<Exit> {
     let folder = write_backbone(name, folder)?;
     output.show(&serde_json::json!({ "folder": folder }), || {
+        let (folder, built) = (folder.display(), folder.join("target/release"));
+        let built = built.display();
         format!(
-            "{} is ready: `cargo test --release` there runs its conformance suite, `genair plugin \
-             inspect {name} --plugin-dir {}` shows the plugin that `cargo build --release` makes.",
-            folder.display(),
-            folder.join("target/release").display()
+            "{folder} is ready. `cargo build --release` there makes the plugin, and this tests it:\n  genair plugin test \
+             {name} --plugin-dir {built} --params {folder}/conformance.toml"
         )
     })
 }

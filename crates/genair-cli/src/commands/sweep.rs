@@ -15,9 +15,10 @@ use super::{Workshop, results, warn};
 use crate::args::{Retry, SweepArgs};
 use crate::exit::Exit;
 use crate::generation::tell_download;
-use crate::output::{Output, count};
+use crate::output::Output;
 use crate::progress::{Progress, Remaining};
 use crate::standings::{self, Standing};
+use genair_protocol::text::count;
 
 /// The public dataset that a folder of this name is taken for.
 const ML_100K: &str = "ml-100k";

@@ -16,8 +16,8 @@ use crate::ReportError;
 use crate::error::TableError;
 use crate::runs::select;
 use crate::spec::{Measure, ReportSpec, TableSpec};
-use crate::statistics::summarise;
 use crate::table::{Cell, Place, RunValue, Style, Table};
+use genair_eval::statistics::summarise;
 use pivot::{At, Pivot};
 
 pub(crate) use pivot::text;

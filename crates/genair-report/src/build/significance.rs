@@ -13,8 +13,8 @@ use super::{is_testable, listed};
 use crate::ReportError;
 use crate::error::TableError;
 use crate::spec::{Measure, TableSpec, TestKind, TestSpec};
-use crate::statistics::{StatisticsError, holm, paired_bootstrap, paired_t_test};
 use crate::table::{Tested, Verdict};
+use genair_eval::statistics::{StatisticsError, holm, paired_bootstrap, paired_t_test};
 
 /// Ranks on the test split, from 0, by protocol and run; users in order of their number.
 type Ranks = BTreeMap<(Protocol, RunId), Vec<u32>>;

@@ -13,7 +13,6 @@ use genair_store::{RunDetails, RunFilter, RunState, RunSummary, Store};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::ranks::require_sweep;
 use super::{milliseconds, stop_metric};
 use crate::ReportError;
 use crate::write::failed;
@@ -46,7 +45,7 @@ pub fn export_mlflow(
     folder: &Path,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<ExportedRuns, ReportError> {
-    require_sweep(store, sweep)?;
+    store.require_sweep(sweep)?;
     let occupied = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if occupied {
         return Err(ReportError::Occupied {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ReportError;
-pub use ranks::{ExportedRanks, export_ranks, require_sweep};
+pub use ranks::{ExportedRanks, export_ranks};
 use sink::Sink;
 pub use tensorboard::{EventFiles, export_tensorboard};
 

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use genair_store::{ColumnKind, RankedRun, RanksFilter, Store, TableColumn};
-use genair_toml::suggestion;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -79,7 +78,7 @@ fn columns() -> Vec<TableColumn> {
 }
 
 fn runs_with_ranks(store: &mut Store, filter: &RanksFilter) -> Result<Vec<RankedRun>, ReportError> {
-    require_sweep(store, filter.sweep.as_deref())?;
+    store.require_sweep(filter.sweep.as_deref())?;
     let runs = store.ranked_runs(filter)?;
     let without = filter
         .runs
@@ -94,26 +93,4 @@ fn runs_with_ranks(store: &mut Store, filter: &RanksFilter) -> Result<Vec<Ranked
         });
     }
     Ok(runs)
-}
-
-/// Fails unless the database has a sweep, and one of this name where one is wanted.
-///
-/// # Errors
-/// As said, with the nearest name; a database that cannot be read.
-pub fn require_sweep(store: &mut Store, wanted: Option<&str>) -> Result<(), ReportError> {
-    let sweeps = store.sweeps()?;
-    let path = store.path().to_owned();
-    if sweeps.is_empty() {
-        return Err(ReportError::EmptyDatabase { path });
-    }
-    match wanted {
-        Some(name) if !sweeps.iter().any(|sweep| sweep.name == name) => {
-            Err(ReportError::UnknownSweep {
-                path,
-                name: name.to_owned(),
-                hint: suggestion(name, sweeps.iter().map(|sweep| sweep.name.as_str())),
-            })
-        }
-        _ => Ok(()),
-    }
 }

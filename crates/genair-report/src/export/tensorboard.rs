@@ -12,7 +12,6 @@ use genair_store::{EpochMetric, MetricRecord, RunDetails, RunFilter, RunSummary,
 use prost::Message;
 use serde::Serialize;
 
-use super::ranks::require_sweep;
 use super::{milliseconds, stop_metric};
 use crate::ReportError;
 use crate::write::{failed, write_file};
@@ -45,7 +44,7 @@ pub fn export_tensorboard(
     sweep: Option<&str>,
 ) -> Result<EventFiles, ReportError> {
     if let Some(name) = sweep {
-        require_sweep(store, Some(name))?;
+        store.require_sweep(Some(name))?;
     }
     let runs = store.list_runs(&RunFilter {
         sweep: sweep.map(str::to_owned),

@@ -11,8 +11,8 @@ use crate::ReportError;
 use crate::build::{build, fail_with};
 use crate::error::TableError;
 use crate::spec::{Dimension, FigureSpec, Measure, ReportSpec, Spread};
-use crate::statistics::summarise;
 use crate::table::Cell;
+use genair_eval::statistics::summarise;
 
 /// A number of an epoch, where there is one.
 type Curve = fn(&EpochRecord) -> Option<f64>;

@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use super::blocks::Blocks;
 use crate::ReportError;
-use crate::export::require_sweep;
 
 /// The block `index`.
 #[derive(Serialize)]
@@ -46,9 +45,9 @@ pub(super) struct Place {
 impl Index {
     /// Reads all but the results.
     pub(super) fn read(store: &mut Store, wanted: &[String]) -> Result<Self, ReportError> {
-        require_sweep(store, None)?;
+        store.require_sweep(None)?;
         for name in wanted {
-            require_sweep(store, Some(name))?;
+            store.require_sweep(Some(name))?;
         }
         let mut sweeps = store.sweeps()?;
         sweeps.retain(|sweep| wanted.is_empty() || wanted.contains(&sweep.name));

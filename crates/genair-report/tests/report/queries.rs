@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use genair_report::statistics::summarise;
+use genair_eval::statistics::summarise;
 
 use crate::database::{Database, End, RUN, Run, main_sweep};
 

@@ -1,6 +1,6 @@
 //! Sweeps and their runs, with what says whether runs may stand side by side.
 
-use genair_protocol::{Axes, Labels};
+use genair_protocol::{Axes, Labels, suggestion};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -78,6 +78,25 @@ impl Store {
         self.rows(sqlx::query_as(
             "SELECT sweep_id, name, spec_path, spec_text, updated_at FROM sweeps ORDER BY sweep_id",
         ))
+    }
+
+    /// Fails unless the database has a sweep, and one of this name where one is wanted.
+    ///
+    /// # Errors
+    /// As said, with the nearest name; a database that cannot be read.
+    pub fn require_sweep(&mut self, wanted: Option<&str>) -> Result<(), StoreError> {
+        let sweeps = self.sweeps()?;
+        let kind = match wanted {
+            _ if sweeps.is_empty() => StoreErrorKind::NoSweeps,
+            Some(name) if !sweeps.iter().any(|sweep| sweep.name == name) => {
+                let hint = suggestion(name, sweeps.iter().map(|sweep| &sweep.name));
+                let name = name.to_owned();
+                StoreErrorKind::UnknownSweep { name, hint }
+            }
+            _ => return Ok(()),
+        };
+        let path = self.path().to_owned();
+        Err(StoreError { path, kind })
     }
 
     /// The runs that a sweep describes now, as they were planned.

@@ -4,14 +4,14 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use genair_report::export::require_sweep;
 use genair_runner::run_folder;
 use genair_store::{Deletion, Doomed, RunId, Store};
 use serde::Serialize;
 
 use crate::args::DeleteArgs;
 use crate::exit::Exit;
-use crate::output::{Output, bytes, count};
+use crate::output::{Output, bytes};
+use genair_protocol::text::count;
 
 #[derive(Serialize)]
 struct Deleted<'a> {
@@ -25,7 +25,7 @@ pub(super) fn delete(output: &Output, arguments: &DeleteArgs) -> anyhow::Result<
     let sweep = arguments.sweep.as_deref();
     let path = arguments.database.existing()?;
     if sweep.is_some() {
-        require_sweep(&mut Store::open_read_only(&path)?, sweep)?;
+        Store::open_read_only(&path)?.require_sweep(sweep)?;
     }
     let doomed = match sweep {
         Some(name) => Doomed::Sweep(name.to_owned()),

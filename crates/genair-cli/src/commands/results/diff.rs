@@ -1,7 +1,7 @@
 //! `genair results diff`: two runs beside each other.
 
+use genair_eval::statistics::{PairedTest, paired_t_test};
 use genair_protocol::Metric;
-use genair_report::statistics::{PairedTest, paired_t_test};
 use genair_runner::{Difference, Differing, ResultPair};
 use genair_store::{RankList, RunDetails, RunId, Store};
 use serde::Serialize;

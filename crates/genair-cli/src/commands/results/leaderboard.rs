@@ -1,6 +1,5 @@
 //! `genair results leaderboard`: finished runs over seeds.
 
-use genair_report::export::require_sweep;
 use genair_store::{LeaderboardMean, MeanFilter, Store};
 use itertools::Itertools;
 
@@ -25,7 +24,7 @@ pub(super) fn leaderboard(output: &Output, arguments: &LeaderboardArgs) -> anyho
     };
     let mut store = arguments.database.open()?;
     if shown.sweep.is_some() {
-        require_sweep(&mut store, shown.sweep.as_deref())?;
+        store.require_sweep(shown.sweep.as_deref())?;
     }
     let standings = standings_of(&mut store, &shown, output.format)?;
     if standings.is_empty() && shown != all {

@@ -1,6 +1,5 @@
 //! `genair results list`: runs, one line each.
 
-use genair_report::export::require_sweep;
 use genair_store::{RunFilter, RunSummary, Shown};
 
 use crate::args::ListArgs;
@@ -43,7 +42,7 @@ pub(super) fn list(output: &Output, arguments: &ListArgs) -> anyhow::Result<Exit
     };
     let mut store = arguments.database.open()?;
     if filter.sweep.is_some() {
-        require_sweep(&mut store, filter.sweep.as_deref())?;
+        store.require_sweep(filter.sweep.as_deref())?;
     }
     let runs = store.list_runs(&filter)?;
     let headers = COLUMNS.map(|(name, _)| name);

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::args::DatabaseArgs;
 use crate::exit::Exit;
-use crate::output::{Output, bytes, count, table};
+use crate::output::{Output, bytes, table};
 use crate::output_path::may_write;
+use genair_protocol::text::count;
 
 pub(super) fn vacuum(output: &Output, database: &DatabaseArgs) -> anyhow::Result<Exit> {
     let path = database.existing()?;

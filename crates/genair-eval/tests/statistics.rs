@@ -2,10 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use genair_eval::statistics::{StatisticsError, holm, paired_bootstrap, paired_t_test, summarise};
 use genair_protocol::Metric;
-use genair_report::statistics::{
-    StatisticsError, holm, paired_bootstrap, paired_t_test, summarise,
-};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -1,0 +1,226 @@
+//! The worker: makes tables, figures, pages and exports of a database. Meant to be started by `genair`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use genair_protocol::text::count;
+use genair_protocol::{ReportEvent, ReportRequest, ReportTask};
+use genair_report::export::mlflow::export_mlflow;
+use genair_report::export::{ExportFormat, export_ranks, export_tables, export_tensorboard};
+use genair_report::html::{PageFigure, PageSpec, write_page};
+use genair_report::{
+    Format, Lacking, Report, ReportSpec, SpecError, make_report, render, write_report,
+};
+use genair_store::{RanksFilter, RunId, Store};
+use serde::Serialize;
+use serde_json::{Value, json};
+use signal_hook::consts::SIGXFSZ;
+
+/// Makes tables, figures, pages and exports of a results database; started by `genair`. Reads a request from the first
+/// line of standard input (JSON); what it says goes to standard output, one JSON object a line.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {}
+
+fn main() -> ExitCode {
+    // A file that reaches its limit (`ulimit -f`) is an error of whatever writes it, and not the end.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    genair_process::end_with_parent();
+    Arguments::parse();
+    let (event, code) = match request().and_then(|request| make(&request)) {
+        Ok(done) => (done, ExitCode::SUCCESS),
+        Err(error) => (ReportEvent::Failed(mistakes(&error)), ExitCode::from(2)),
+    };
+    match say(&event) {
+        Ok(()) => code,
+        // Nobody listens.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn request() -> Result<ReportRequest> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    serde_json::from_str(&line).context("standard input is no request")
+}
+
+fn make(request: &ReportRequest) -> Result<ReportEvent> {
+    // A spec's mistakes are told before the database's.
+    if let ReportTask::Report { spec, .. } = &request.task {
+        ReportSpec::read(spec)?;
+    }
+    let store = &mut Store::open_read_only(&request.database)?;
+    match &request.task {
+        ReportTask::Report {
+            spec,
+            out,
+            only,
+            skip_missing,
+        } => report(store, spec, out.as_deref(), only, *skip_missing),
+        ReportTask::Tables { out, form, tables } => export(store, out, form, tables),
+        ReportTask::Ranks {
+            out,
+            sweep,
+            runs,
+            split,
+            protocol,
+        } => {
+            let form = ExportFormat::of(out).with_context(|| {
+                let file = out.display();
+                format!(
+                    "{file}: ranks are written as .csv or .parquet; the file's ending says which"
+                )
+            })?;
+            let filter = RanksFilter {
+                sweep: sweep.clone(),
+                runs: runs.iter().copied().map(RunId).collect(),
+                split: *split,
+                protocol: *protocol,
+            };
+            let exported = export_ranks(store, &filter, form, out)?;
+            let (runs, rows) = (exported.runs, exported.rows);
+            let text = format!("{}: {rows} ranks of {}", out.display(), count(runs, "run"));
+            done(text, &json!({"file": out, "runs": runs, "rows": rows}))
+        }
+        ReportTask::Mlflow { out, sweep } => {
+            let mut told = Ok(());
+            let exported = export_mlflow(store, sweep.as_deref(), out, |done, all| {
+                told = say(&ReportEvent::Progress { done, all });
+            })?;
+            told?;
+            let (experiments, runs) = (exported.experiments, exported.runs);
+            let of = count(experiments, "experiment");
+            let text = format!("{}: {} in {of}", out.display(), count(runs, "run"));
+            done(
+                text,
+                &json!({"folder": out, "experiments": experiments, "runs": runs}),
+            )
+        }
+        ReportTask::Tensorboard { out, sweep } => {
+            let written = export_tensorboard(store, out, sweep.as_deref())?;
+            let (runs, folder) = (count(written.runs, "run"), written.folder.display());
+            let text =
+                format!("{runs} in {folder}; look at them with `tensorboard --logdir {folder}`");
+            done(text, &written)
+        }
+        ReportTask::Page {
+            out,
+            title,
+            sweeps,
+            figures,
+        } => {
+            let spec = PageSpec {
+                title: title.clone(),
+                sweeps: sweeps.clone(),
+                figures: figures.iter().map(figure).collect::<Result<_>>()?,
+            };
+            let page = write_page(store, &spec, out)?;
+            let left = match page.runs_with_ranks {
+                n if n == page.runs => String::new(),
+                n => format!(", ranks of {n} to compare by"),
+            };
+            let (file, runs) = (page.file.display(), count(page.runs, "run"));
+            let kibibytes = page.bytes.div_ceil(1024);
+            done(format!("{file}: {runs}{left}, {kibibytes} KiB"), &page)
+        }
+    }
+}
+
+fn report(
+    store: &mut Store,
+    spec: &Path,
+    out: Option<&Path>,
+    only: &[String],
+    skip_missing: bool,
+) -> Result<ReportEvent> {
+    let spec = ReportSpec::read(spec)?;
+    let lacking = match skip_missing {
+        true => Lacking::Skip,
+        false => Lacking::Refuse,
+    };
+    let report = make_report(store, &spec, only, lacking)?;
+    let files = match out {
+        Some(folder) => write_report(&report, &spec, folder)?,
+        None => Vec::new(),
+    };
+    for skipped in &report.skipped {
+        say(&ReportEvent::Note(format!("skipped {skipped}")))?;
+    }
+    let figures = report.figures.iter().map(|figure| &figure.name);
+    let value = json!({
+        "tables": report.tables,
+        "figures": figures.collect::<Vec<_>>(),
+        "skipped": report.skipped,
+        "files": files,
+    });
+    done(text(&report, out, &files), &value)
+}
+
+/// The tables themselves, or where everything is.
+fn text(report: &Report, out: Option<&Path>, files: &[PathBuf]) -> String {
+    let [tables, figures] = [report.tables.len(), report.figures.len()];
+    if let Some(folder) = out {
+        return format!(
+            "{} and {} in {} files; overview: {}",
+            count(tables, "table"),
+            count(figures, "figure"),
+            files.len(),
+            folder.join("index.md").display()
+        );
+    }
+    let shown = report
+        .tables
+        .iter()
+        .map(|table| render(table, Format::Markdown));
+    let not_shown = || {
+        let figures = count(figures, "figure");
+        format!("{figures} not shown; `--out FOLDER` writes files")
+    };
+    let parts: Vec<String> = shown.chain((figures > 0).then(not_shown)).collect();
+    parts.join("\n")
+}
+
+fn export(store: &mut Store, out: &Path, form: &str, tables: &[String]) -> Result<ReportEvent> {
+    let form = match form {
+        "csv" => ExportFormat::Csv,
+        "parquet" => ExportFormat::Parquet,
+        other => bail!("`{other}` is no form of tables"),
+    };
+    let files = export_tables(store, out, form, tables)?;
+    let lines = files
+        .iter()
+        .map(|own| format!("{}: {} rows", own.file.display(), own.rows));
+    done(lines.collect::<Vec<_>>().join("\n"), &files)
+}
+
+fn figure(file: &PathBuf) -> Result<PageFigure> {
+    let svg =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let name = file.file_stem().unwrap_or_default();
+    Ok(PageFigure::new(&name.to_string_lossy(), svg))
+}
+
+fn done(text: String, value: &impl Serialize) -> Result<ReportEvent> {
+    let value: Value = serde_json::to_value(value)?;
+    Ok(ReportEvent::Done { text, value })
+}
+
+/// The mistakes of a spec, or an error with its causes.
+fn mistakes(error: &anyhow::Error) -> Vec<String> {
+    match error.downcast_ref::<SpecError>() {
+        Some(error) => error.problems.iter().map(ToString::to_string).collect(),
+        None => vec![format!("{error:#}")],
+    }
+}
+
+fn say(event: &ReportEvent) -> Result<()> {
+    let mut line = serde_json::to_string(event)?;
+    line.push('\n');
+    let mut stdout = io::stdout();
+    stdout.write_all(line.as_bytes())?;
+    Ok(stdout.flush()?)
+}
