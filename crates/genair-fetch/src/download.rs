@@ -10,7 +10,7 @@ use ureq::Agent;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 
-use crate::{FetchError, Progress, disk};
+use crate::{FetchError, Progress, disk, verify};
 
 /// How to download.
 pub(crate) struct Downloader {
@@ -74,16 +74,11 @@ impl Downloader {
             });
             std::thread::sleep(wait);
         }
-        let found = hash(part)?;
+        let found = genair_files::sha256_of_file(part).map_err(disk("read", part))?;
         if found != sha256 {
             std::fs::remove_file(part).map_err(disk("remove", part))?;
-            return Err(FetchError::Checksum {
-                what: url.to_owned(),
-                expected: sha256.to_owned(),
-                found,
-            });
         }
-        Ok(())
+        verify(url, sha256, found)
     }
 
     /// One request. Whatever arrives is kept in `part`; an error if it is not all.
@@ -207,8 +202,4 @@ fn length(path: &Path) -> Result<u64, FetchError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
         Err(error) => Err(disk("read", path)(error)),
     }
-}
-
-fn hash(path: &Path) -> Result<String, FetchError> {
-    genair_files::sha256_of_file(path).map_err(disk("read", path))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::movielens::Content;
-use crate::{FetchError, disk};
+use crate::{FetchError, disk, hash_if_there};
 
 const SOURCE: &str = "SOURCE.json";
 const LICENCE: &str = "MovieLens data by GroupLens Research, University of Minnesota. Its terms do not allow \
@@ -37,12 +37,8 @@ pub(crate) fn verified(folder: &Path) -> Result<Option<String>, FetchError> {
         return Ok(None);
     };
     for (name, sha256) in &provenance.files {
-        let path = folder.join(name);
-        match genair_files::sha256_of_file(&path) {
-            Ok(found) if found == *sha256 => {}
-            Ok(_) => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(disk("read", &path)(error)),
+        if hash_if_there(&folder.join(name))?.as_ref() != Some(sha256) {
+            return Ok(None);
         }
     }
     Ok(Some(provenance.origin))

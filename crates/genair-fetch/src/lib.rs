@@ -10,11 +10,12 @@ mod install;
 mod movielens;
 mod pip;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use download::Downloader;
-pub use files::{KnownFile, files};
+pub use files::{KnownFile, Origin, files};
 use movielens::{Content, Release};
 pub use pip::Wheel;
 
@@ -283,6 +284,27 @@ fn disk(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Fet
         path,
         source,
     }
+}
+
+/// SHA-256 of a file, where there is one.
+fn hash_if_there(path: &Path) -> Result<Option<String>, FetchError> {
+    match genair_files::sha256_of_file(path) {
+        Ok(sha256) => Ok(Some(sha256)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(disk("read", path)(error)),
+    }
+}
+
+/// Refuses content whose SHA-256 is another than expected.
+fn verify(what: &str, expected: &str, found: String) -> Result<(), FetchError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(FetchError::Checksum {
+        what: what.to_owned(),
+        expected: expected.to_owned(),
+        found,
+    })
 }
 
 fn with_causes(error: &FetchError) -> String {

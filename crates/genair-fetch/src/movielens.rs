@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::Serialize;
 use zip::ZipArchive;
 
-use crate::{FetchError, disk};
+use crate::{FetchError, disk, verify};
 
 /// What identifies the archives of a release. SHA-256 in lower-case hex.
 pub(crate) struct Release<'a> {
@@ -120,14 +120,7 @@ fn unpack(path: &Path, member: &str) -> Result<Vec<u8>, FetchError> {
 /// The rows of `u.data`, in its order, under a header.
 fn interactions(u_data: &[u8], release: &Release<'_>) -> Result<Vec<u8>, FetchError> {
     let found = genair_files::sha256(u_data);
-    if found != release.u_data_sha256 {
-        let expected = release.u_data_sha256.to_owned();
-        return Err(FetchError::Checksum {
-            what: "u.data".to_owned(),
-            expected,
-            found,
-        });
-    }
+    verify("u.data", release.u_data_sha256, found)?;
     Ok([b"user_id\titem_id\trating\ttimestamp\n", u_data].concat())
 }
 
