@@ -4,6 +4,7 @@ use genair_toml::{KeyPath, Problems, nearest, suggestion};
 use toml::{Table, Value};
 
 use super::axes::axis_values;
+use super::condition::number;
 
 /// How a range is written: its name is the only key of a table.
 const NAMES: [&str; 4] = ["uniform", "log_uniform", "int", "choice"];
@@ -65,9 +66,9 @@ impl Range {
                 "`{at}` is {value}; it must be two whole numbers, the lowest and the highest"
             )),
             ("uniform" | "log_uniform", [low, high]) => {
-                let ends = number(low)
-                    .zip(number(high))
-                    .filter(|(low, high)| low < high);
+                let finite = |end| number(end).filter(|end| end.is_finite());
+                let ends = finite(low).zip(finite(high));
+                let ends = ends.filter(|(low, high)| low < high);
                 match ends {
                     None => wrong(format!(
                         "`{at}` is {value}; it must be two finite numbers, the lowest and the highest"
@@ -130,13 +131,6 @@ impl Range {
         values.dedup();
         values
     }
-}
-
-fn number(value: &Value) -> Option<f64> {
-    let number = value
-        .as_float()
-        .or_else(|| value.as_integer().map(|whole| whole as f64));
-    number.filter(|number| number.is_finite())
 }
 
 #[cfg(test)]

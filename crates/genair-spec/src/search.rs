@@ -145,9 +145,8 @@ impl Checker<'_> {
         let draws = matches!(section.kind, SearchKind::Random | SearchKind::Sobol);
         match section.runs {
             Some(runs) if runs > 0 && !draws && as_written => {
-                let key = at.child("runs");
-                let message = format!("`{key}` has no meaning for this `search.kind`; remove it");
-                self.problems.report(&key, message, None);
+                let message = "has no meaning for this `search.kind`; remove it";
+                self.problems.about(&at.child("runs"), message, None);
             }
             None if draws => {
                 let message = "`search.runs` is missing; say how many points to draw";
@@ -227,9 +226,9 @@ impl Checker<'_> {
         }
         let at = KeyPath::new(["search", "kind"]);
         if draws && ranges.is_empty() {
-            let message = format!("`{at}` draws from ranges, but no setting is one");
+            let message = "draws from ranges, but no setting is one";
             let hint = "write one as in `optimizer.lr = { log_uniform = [1e-4, 1e-2] }`";
-            self.problems.report(&at, message, Some(hint.to_owned()));
+            self.problems.about(&at, message, Some(hint.to_owned()));
         }
         if search.kind == SearchKind::Sobol && ranges.len() > sobol_burley::NUM_DIMENSIONS as usize
         {
@@ -335,14 +334,9 @@ impl Checker<'_> {
         }
         if found < search.runs {
             let key = KeyPath::new(["search", "runs"]);
-            let Cell {
-                dataset,
-                backbone,
-                representation,
-            } = cell;
             let message = format!(
-                "`{key}` is {}, but {dataset} {backbone} {representation} has only {found} different points",
-                search.runs
+                "`{key}` is {}, but {} {} {} has only {found} different points",
+                search.runs, cell.dataset, cell.backbone, cell.representation
             );
             self.problems.warn(&key, message, None);
         }
