@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use genair_data::{Catalogue, ItemVectors, PartVectors};
+use genair_files::{FileError, doing};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{
@@ -32,13 +33,8 @@ const MARKDOWN: &str = "markdown";
 #[non_exhaustive]
 pub enum ReportError {
     /// A file cannot be written.
-    #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A template fails, which is a bug.
     #[error("the report's template fails")]
     Template(#[from] minijinja::Error),
@@ -127,19 +123,15 @@ impl Report {
     /// says the files. Each appears whole or not at all.
     ///
     /// # Errors
-    /// [`ReportError::Write`].
+    /// [`ReportError::File`].
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
-        let failed = |path: &Path, source| ReportError::Write {
-            path: path.to_owned(),
-            source,
-        };
-        std::fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+        std::fs::create_dir_all(folder).map_err(doing("write", folder))?;
         let pages = [("report.html", &self.html), ("report.md", &self.markdown)];
         let figures = self.figures.iter().map(|(name, svg)| (name.as_str(), svg));
         let mut written = Vec::new();
         for (name, text) in pages.into_iter().chain(figures) {
             let path = folder.join(name);
-            genair_files::write(&path, text.as_bytes()).map_err(|source| failed(&path, source))?;
+            genair_files::write(&path, text).map_err(doing("write", &path))?;
             written.push(path);
         }
         Ok(written)

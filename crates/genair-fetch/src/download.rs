@@ -6,11 +6,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use genair_files::doing;
 use ureq::Agent;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 
-use crate::{FetchError, Progress, disk, verify};
+use crate::{FetchError, Progress, verify};
 
 /// How to download.
 pub(crate) struct Downloader {
@@ -74,9 +75,9 @@ impl Downloader {
             });
             std::thread::sleep(wait);
         }
-        let found = genair_files::sha256_of_file(part).map_err(disk("read", part))?;
+        let found = genair_files::sha256_of_file(part).map_err(doing("read", part))?;
         if found != sha256 {
-            std::fs::remove_file(part).map_err(disk("remove", part))?;
+            std::fs::remove_file(part).map_err(doing("remove", part))?;
         }
         verify(url, sha256, found)
     }
@@ -95,7 +96,7 @@ impl Downloader {
         };
         let mut received = length(part)?;
         if received > size {
-            File::create(part).map_err(disk("write", part))?;
+            File::create(part).map_err(doing("write", part))?;
             received = 0;
         }
         let mut request = self.agent.get(url);
@@ -116,12 +117,12 @@ impl Downloader {
                         found,
                     });
                 }
-                File::create(part).map_err(disk("write", part))?;
+                File::create(part).map_err(doing("write", part))?;
                 received = 0;
             }
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if received > 0 => {
                 // What is here does not fit what is there: the next attempt starts anew.
-                File::create(part).map_err(disk("write", part))?;
+                File::create(part).map_err(doing("write", part))?;
                 return Err(FetchError::Cut {
                     url: url.to_owned(),
                     received: 0,
@@ -139,7 +140,7 @@ impl Downloader {
             .create(true)
             .append(true)
             .open(part)
-            .map_err(disk("write", part))?;
+            .map_err(doing("write", part))?;
         let mut body = response.body_mut().as_reader();
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -154,14 +155,14 @@ impl Downloader {
             received += n as u64;
             if received > size {
                 drop(file);
-                std::fs::remove_file(part).map_err(disk("remove", part))?;
+                std::fs::remove_file(part).map_err(doing("remove", part))?;
                 return Err(FetchError::Size {
                     url: url.to_owned(),
                     expected: size,
                     found: received,
                 });
             }
-            file.write_all(&buffer[..n]).map_err(disk("write", part))?;
+            file.write_all(&buffer[..n]).map_err(doing("write", part))?;
             progress(Progress::Downloaded {
                 bytes: received,
                 total: size,
@@ -200,6 +201,6 @@ fn length(path: &Path) -> Result<u64, FetchError> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(disk("read", path)(error)),
+        Err(error) => Err(doing("read", path)(error).into()),
     }
 }

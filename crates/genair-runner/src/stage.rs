@@ -13,7 +13,7 @@ use genair_archetype::{
 };
 use genair_calibration::AssociationsError;
 use genair_data::{Catalogue, DataError, VectorsError};
-use genair_files::Cache;
+use genair_files::{Cache, FileError};
 use genair_protocol::{AssociationSpec, DatasetSpec, FailureKind};
 use genair_spec::VectorsStage;
 use serde::Serialize;
@@ -203,14 +203,9 @@ pub enum StageError {
     /// The data cannot be read.
     #[error("the data cannot be used")]
     Data(#[from] DataError),
-    /// A file of vectors, or of their items, cannot be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Archetypes cannot be had.
     #[error(transparent)]
     Archetype(#[from] ArchetypeError),

@@ -11,13 +11,15 @@ use std::process::Stdio;
 use std::time::UNIX_EPOCH;
 
 use genair_fetch::{FetchError, Origin, Progress, files};
-use genair_files::Partial;
+use genair_files::{FileError, Partial, doing};
 use serde::{Deserialize, Serialize};
 
 use crate::installation::{Installation, build_command};
 pub use catalogue::{CATALOGUE, KnownModel, ModelKind};
 pub(crate) use catalogue::{DEFAULT_ENCODER, DEFAULT_LLM, in_catalogue};
 
+/// What is done to a model, for errors.
+pub(crate) const READ: &str = "read the model";
 /// An encoder's parameters.
 const WEIGHTS: &str = "model.safetensors";
 
@@ -48,13 +50,8 @@ pub enum ModelError {
         source: FetchError,
     },
     /// A file cannot be read, or is no model.
-    #[error("cannot read the model `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The worker is missing.
     #[error("there is no worker binary `{}`; build it with `{}`", path.display(), build_command(path))]
     NoWorker {
@@ -150,7 +147,8 @@ pub(crate) fn identity(model: &str, installation: &Installation) -> Result<Strin
     }
     let path = Path::new(model);
     let hash = |path: &Path| {
-        remembered_sha256(path, &installation.cache.hashes()).map_err(unreadable(path))
+        let sha256 = remembered_sha256(path, &installation.cache.hashes());
+        sha256.map_err(doing(READ, path))
     };
     if !path.is_dir() {
         return Ok(format!("sha256:{}", hash(path)?));
@@ -184,7 +182,7 @@ fn of_folder<'a>(files: impl Iterator<Item = (&'a str, String)>) -> String {
 pub(crate) fn path(model: &str, installation: &Installation) -> Result<PathBuf, ModelError> {
     if !is_name(model) {
         let path = PathBuf::from(model);
-        std::fs::metadata(&path).map_err(unreadable(&path))?;
+        std::fs::metadata(&path).map_err(doing(READ, &path))?;
         return Ok(path);
     }
     let model = known(model)?;
@@ -225,11 +223,6 @@ fn not_fetched(model: &'static KnownModel, folder: PathBuf) -> ModelError {
         name: model.name,
         folder,
     }
-}
-
-fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> ModelError {
-    let path = path.to_owned();
-    move |source| ModelError::Read { path, source }
 }
 
 /// Has the worker write a copy of 8 bits a weight, unless it is there.
