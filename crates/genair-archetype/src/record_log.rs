@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use genair_files::{FileError, doing};
 use genair_protocol::EngineRecord;
 
+use crate::progress::GenerationProgress;
 use crate::record::RecordSettings;
 
 const RECORDS: &str = "records.jsonl";
@@ -66,15 +67,6 @@ pub enum RecordLogError {
     Interrupted,
 }
 
-/// What happens while a log is opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Opening {
-    /// Another process generates under the same settings; this one waits for it.
-    Waiting { folder: PathBuf },
-    /// The last line was not whole.
-    Repaired { path: PathBuf, bytes: u64 },
-}
-
 /// Records by key.
 pub(crate) type Records = HashMap<String, Arc<EngineRecord>>;
 
@@ -95,7 +87,7 @@ impl RecordLog {
     pub(crate) fn open(
         folder: &Path,
         settings: &RecordSettings,
-        told: &mut dyn FnMut(Opening),
+        told: &mut dyn FnMut(GenerationProgress),
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Self, RecordLogError> {
         std::fs::create_dir_all(folder).map_err(doing("create", folder))?;
@@ -114,7 +106,7 @@ impl RecordLog {
             file.set_len(whole)
                 .and_then(|()| file.sync_all())
                 .map_err(doing("repair", &path))?;
-            told(Opening::Repaired {
+            told(GenerationProgress::Repaired {
                 path: path.clone(),
                 bytes: length - whole,
             });
@@ -217,7 +209,7 @@ fn parse(path: &Path, file: &File) -> Result<(Records, u64), RecordLogError> {
 
 fn lock(
     folder: &Path,
-    told: &mut dyn FnMut(Opening),
+    told: &mut dyn FnMut(GenerationProgress),
     interrupted: &dyn Fn() -> bool,
 ) -> Result<File, RecordLogError> {
     let path = folder.join(LOCK);
@@ -239,7 +231,7 @@ fn lock(
         }
         if !waiting {
             waiting = true;
-            told(Opening::Waiting {
+            told(GenerationProgress::Waiting {
                 folder: folder.to_owned(),
             });
         }

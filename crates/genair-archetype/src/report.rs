@@ -6,7 +6,7 @@
 
 mod contents;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use genair_data::{Catalogue, ItemVectors, PartVectors};
@@ -19,11 +19,12 @@ use minijinja::{
 use rand::seq::index;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::generate::ItemArchetype;
 use crate::projection::{self, Categories, ProjectionError};
-use contents::Contents;
+use contents::contents;
 
 /// Marks templates whose values are escaped for Markdown.
 const MARKDOWN: &str = "markdown";
@@ -82,34 +83,23 @@ impl Report {
         let categories = Categories::new(input.catalogue, input.category_field);
         let mut figures = Vec::new();
         let mut drawn = Vec::new();
-        for (place, part) in parts.iter().enumerate() {
-            match projection::draw(
-                part,
-                input.catalogue,
-                &categories,
-                stream(input.seed, &part.name),
-            ) {
+        for (place, part) in (1..).zip(&parts) {
+            let rng = stream(input.seed, &part.name);
+            match projection::draw(part, input.catalogue, &categories, rng) {
                 Ok(svg) => {
-                    let name = format!("projection-{}-{}.svg", place + 1, file_name(&part.name));
-                    drawn.push(contents::Figure {
-                        part: part.name.clone(),
-                        file: Some(name.clone()),
-                        svg: svg.clone(),
-                        problem: String::new(),
-                    });
-                    figures.push((name, svg));
+                    let file = format!("projection-{place}-{}.svg", file_name(&part.name));
+                    drawn.push(json!({ "part": part.name, "file": file, "svg": svg }));
+                    figures.push((file, svg));
                 }
                 // A space of equal vectors is worth telling, not worth failing.
-                Err(ProjectionError::Pca(problem)) => drawn.push(contents::Figure {
-                    part: part.name.clone(),
-                    file: None,
-                    svg: String::new(),
-                    problem: problem.to_string(),
-                }),
+                Err(ProjectionError::Pca(problem)) => {
+                    let problem = problem.to_string();
+                    drawn.push(json!({ "part": part.name, "file": null, "problem": problem }));
+                }
                 Err(ProjectionError::Template(error)) => return Err(error.into()),
             }
         }
-        let contents = Contents::new(input, &parts, &examples(input), drawn);
+        let contents = contents(input, &parts, &examples(input), &drawn);
         let environment = environment()?;
         let render = |name: &str| environment.get_template(name)?.render(Serde(&contents));
         Ok(Self {
@@ -140,12 +130,7 @@ impl Report {
 
 /// The parts with a row for each item of the catalogue, in its order; zero where the vectors lack it.
 fn aligned(vectors: &ItemVectors, catalogue: &Catalogue) -> Vec<PartVectors> {
-    let rows: HashMap<&str, usize> = vectors
-        .items
-        .iter()
-        .enumerate()
-        .map(|(row, item)| (item.as_str(), row))
-        .collect();
+    let rows = vectors.rows();
     let align = |part: &PartVectors| {
         let zero = vec![0.0; part.width];
         let row = |id: &str| rows.get(id).map_or(&zero[..], |&row| part.row(row));

@@ -111,12 +111,7 @@ impl ItemVectors {
             Some(name) => vec![self.part(name)?],
             None => self.parts.iter().collect(),
         };
-        let rows: HashMap<&str, usize> = self
-            .items
-            .iter()
-            .enumerate()
-            .map(|(row, item)| (item.as_str(), row))
-            .collect();
+        let rows = self.rows();
         let mut missing = dataset
             .items()
             .map(|item| dataset.raw_item(item))
@@ -138,6 +133,11 @@ impl ItemVectors {
             }
         }
         Ok((width, table))
+    }
+
+    /// The row of each item, by its raw id.
+    pub fn rows(&self) -> HashMap<&str, usize> {
+        self.items.iter().map(String::as_str).zip(0..).collect()
     }
 
     /// A part by its name.
