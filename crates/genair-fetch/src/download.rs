@@ -94,6 +94,16 @@ impl Downloader {
             url: url.to_owned(),
             source: Box::new(source),
         };
+        let wrong_size = |found| FetchError::Size {
+            url: url.to_owned(),
+            expected: size,
+            found,
+        };
+        let cut = |received| FetchError::Cut {
+            url: url.to_owned(),
+            received,
+            size,
+        };
         let mut received = length(part)?;
         if received > size {
             File::create(part).map_err(doing("write", part))?;
@@ -111,11 +121,7 @@ impl Downloader {
                 let found =
                     header(&response, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
                 if let Some(found) = found.filter(|&found: &u64| found != size) {
-                    return Err(FetchError::Size {
-                        url: url.to_owned(),
-                        expected: size,
-                        found,
-                    });
+                    return Err(wrong_size(found));
                 }
                 File::create(part).map_err(doing("write", part))?;
                 received = 0;
@@ -123,11 +129,7 @@ impl Downloader {
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if received > 0 => {
                 // What is here does not fit what is there: the next attempt starts anew.
                 File::create(part).map_err(doing("write", part))?;
-                return Err(FetchError::Cut {
-                    url: url.to_owned(),
-                    received: 0,
-                    size,
-                });
+                return Err(cut(0));
             }
             status => {
                 return Err(FetchError::Status {
@@ -156,11 +158,7 @@ impl Downloader {
             if received > size {
                 drop(file);
                 std::fs::remove_file(part).map_err(doing("remove", part))?;
-                return Err(FetchError::Size {
-                    url: url.to_owned(),
-                    expected: size,
-                    found: received,
-                });
+                return Err(wrong_size(received));
             }
             file.write_all(&buffer[..n]).map_err(doing("write", part))?;
             progress(Progress::Downloaded {
@@ -169,11 +167,7 @@ impl Downloader {
             });
         }
         if received < size {
-            return Err(FetchError::Cut {
-                url: url.to_owned(),
-                received,
-                size,
-            });
+            return Err(cut(received));
         }
         Ok(())
     }
