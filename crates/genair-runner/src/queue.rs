@@ -99,18 +99,11 @@ fn alike(labels: &Labels) -> Alike {
 }
 
 /// The largest peak measured of each kind of run.
-#[derive(Default)]
-struct Peaks(HashMap<Alike, u64>);
+type Peaks = HashMap<Alike, u64>;
 
-impl Peaks {
-    fn learn(&mut self, alike: Alike, bytes: u64) {
-        let known = self.0.entry(alike).or_default();
-        *known = bytes.max(*known);
-    }
-
-    fn of(&self, alike: &Alike) -> Option<u64> {
-        self.0.get(alike).copied().filter(|bytes| *bytes > 0)
-    }
+fn learn(peaks: &mut Peaks, alike: Alike, bytes: u64) {
+    let known = peaks.entry(alike).or_default();
+    *known = bytes.max(*known);
 }
 
 impl<'p> Queue<'p> {
@@ -125,7 +118,8 @@ impl<'p> Queue<'p> {
     ) -> Self {
         let mut peaks = Peaks::default();
         for of in measured {
-            peaks.learn([of.dataset, of.backbone, of.representation], of.bytes);
+            let alike = [of.dataset, of.backbone, of.representation];
+            learn(&mut peaks, alike, of.bytes);
         }
         let widest = plan.widest_run();
         let stages = plan.stages.iter().enumerate().map(|(at, stage)| Need {
@@ -230,7 +224,8 @@ impl<'p> Queue<'p> {
         match job {
             Job::Stage(at) => self.stages[at],
             Job::Run(at) => {
-                let measured = state.peaks.of(&alike(&self.plan.sweep.runs[at].labels));
+                let measured = state.peaks.get(&alike(&self.plan.sweep.runs[at].labels));
+                let measured = measured.copied().filter(|bytes| *bytes > 0);
                 Need {
                     memory: measured.or(self.room.memory_limit).unwrap_or(UNKNOWN),
                     jobs: 1,
@@ -246,7 +241,7 @@ impl<'p> Queue<'p> {
             need.memory = bytes.max(need.memory);
         }
         let alike = alike(&self.plan.sweep.runs[run].labels);
-        state.peaks.learn(alike, bytes);
+        learn(&mut state.peaks, alike, bytes);
     }
 
     /// A job has ended.
