@@ -40,6 +40,14 @@ impl Axis {
     pub(crate) fn is_list(&self) -> bool {
         self.kind == AxisKind::List
     }
+
+    /// What a search draws its values from, if it does.
+    pub(crate) fn range(&self) -> Option<&Range> {
+        match &self.kind {
+            AxisKind::Range(range) => Some(range),
+            AxisKind::List | AxisKind::Points => None,
+        }
+    }
 }
 
 /// All axes in the sections of `tree` and those that `points` set, in the order of the file. `is_list`

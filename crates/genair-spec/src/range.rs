@@ -65,11 +65,13 @@ impl Range {
             ("int", _) => wrong(format!(
                 "`{at}` is {value}; it must be two whole numbers, the lowest and the highest"
             )),
-            ("uniform" | "log_uniform", [low, high]) => {
+            ("uniform" | "log_uniform", _) => {
                 let finite = |end| number(end).filter(|end| end.is_finite());
-                let ends = finite(low).zip(finite(high));
-                let ends = ends.filter(|(low, high)| low < high);
-                match ends {
+                let ends = match numbers {
+                    [low, high] => finite(low).zip(finite(high)),
+                    _ => None,
+                };
+                match ends.filter(|(low, high)| low < high) {
                     None => wrong(format!(
                         "`{at}` is {value}; it must be two finite numbers, the lowest and the highest"
                     )),
@@ -80,9 +82,6 @@ impl Range {
                     )),
                 }
             }
-            ("uniform" | "log_uniform", _) => wrong(format!(
-                "`{at}` is {value}; it must be two finite numbers, the lowest and the highest"
-            )),
             (other, _) => {
                 let message = format!("`{path}`: there is no range `{other}`");
                 problems.report(path, message, suggestion(other, NAMES));
