@@ -4,40 +4,26 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// A file of the template, and its text.
+macro_rules! file {
+    ($path:literal) => {
+        (
+            $path,
+            include_str!(concat!("../../../templates/backbone/", $path)),
+        )
+    };
+}
+
 /// The package's files; `{{name}}` and `{{genair}}` are filled in.
 const FILES: [(&str, &str); 8] = [
-    (
-        "Cargo.toml",
-        include_str!("../../../templates/backbone/Cargo.toml"),
-    ),
-    (
-        "Cargo.lock",
-        include_str!("../../../templates/backbone/Cargo.lock"),
-    ),
-    (
-        ".cargo/config.toml",
-        include_str!("../../../templates/backbone/.cargo/config.toml"),
-    ),
-    (
-        ".gitignore",
-        include_str!("../../../templates/backbone/.gitignore"),
-    ),
-    (
-        "build.rs",
-        include_str!("../../../templates/backbone/build.rs"),
-    ),
-    (
-        "src/lib.rs",
-        include_str!("../../../templates/backbone/src/lib.rs"),
-    ),
-    (
-        "src/model.rs",
-        include_str!("../../../templates/backbone/src/model.rs"),
-    ),
-    (
-        "conformance.toml",
-        include_str!("../../../templates/backbone/conformance.toml"),
-    ),
+    file!("Cargo.toml"),
+    file!("Cargo.lock"),
+    file!(".cargo/config.toml"),
+    file!(".gitignore"),
+    file!("build.rs"),
+    file!("src/lib.rs"),
+    file!("src/model.rs"),
+    file!("conformance.toml"),
 ];
 
 /// Why no package was written.
