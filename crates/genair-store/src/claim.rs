@@ -24,7 +24,7 @@ impl FailedRuns {
     fn retries(self, kind: &str) -> bool {
         match self {
             Self::Keep => false,
-            Self::RetryCrashed => FailureKind::RETRIED.iter().any(|own| own.code() == kind),
+            Self::RetryCrashed => FailureKind::RETRIED.iter().any(|own| own.as_str() == kind),
             Self::Retry => true,
         }
     }

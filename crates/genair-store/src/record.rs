@@ -338,7 +338,7 @@ async fn failed(
              failure_kind = ?, failure_phase = ?, failure_message = ?, failure_hint = ?
          WHERE run_id = ?",
     )
-    .bind(failure.kind.code())
+    .bind(failure.kind.as_str())
     .bind(failure.phase.as_str())
     .bind(&failure.message)
     .bind(&failure.hint)
