@@ -183,7 +183,8 @@ async fn release_all(
     Ok(held.len() as u64)
 }
 
-async fn holder(
+/// Where a run stands, and who holds it; an error where there is no such run.
+pub(crate) async fn holder(
     connection: &mut SqliteConnection,
     run: RunId,
 ) -> Result<(RunState, Option<String>), StoreErrorKind> {
