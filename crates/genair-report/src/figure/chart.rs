@@ -15,6 +15,20 @@ pub(crate) struct Chart {
     pub(crate) wide: bool,
 }
 
+impl Chart {
+    /// Panels with a legend where it tells something apart.
+    pub(crate) fn new(panels: Vec<Panel>, mut legend: Vec<(String, Look)>, wide: bool) -> Self {
+        if legend.len() < 2 {
+            legend.clear();
+        }
+        Self {
+            panels,
+            legend,
+            wide,
+        }
+    }
+}
+
 /// One pair of axes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Panel {

@@ -92,11 +92,7 @@ pub(super) fn curves(
     notes.push(spread_note(seeds, spec.spread));
     notes.push("A curve ends where the first of its seeds stopped.".to_owned());
     Ok(Drawing {
-        chart: Chart {
-            panels,
-            legend: if legend.len() > 1 { legend } else { Vec::new() },
-            wide: false,
-        },
+        chart: Chart::new(panels, legend, false),
         csv: csv(records),
         notes,
     })

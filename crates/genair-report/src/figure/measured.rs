@@ -222,18 +222,19 @@ fn drawing(
     table: &Table,
     spec: &FigureSpec,
 ) -> Drawing {
-    let mut notes: Vec<String> = table.notes.first().cloned().into_iter().collect();
     let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
     let seeds = cells.map(|cell| cell.summary.n).max().unwrap_or_default();
-    notes.push(spread_note(seeds, spec.spread));
+    let spread = spread_note(seeds, spec.spread);
     Drawing {
-        chart: Chart {
-            panels,
-            legend: if legend.len() > 1 { legend } else { Vec::new() },
-            wide,
-        },
+        chart: Chart::new(panels, legend, wide),
         csv: render(table, Format::Csv),
-        notes,
+        notes: table
+            .notes
+            .first()
+            .cloned()
+            .into_iter()
+            .chain([spread])
+            .collect(),
     }
 }
 
