@@ -20,23 +20,13 @@ pub(crate) enum Results {
     /// JSON: an array of runs. CSV: the columns of the table, with all digits.
     List(ListArgs),
     /// Show all data of one run, except the ranks of users
-    Show {
-        /// The run's number
-        run: i64,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    Show(RunArgs),
     /// Show the commit and the uncommitted changes of the genair that executed a run
     ///
     /// The text output is a patch if there are uncommitted changes.
     ///
     /// JSON: {revision, dirty, diff}.
-    Code {
-        /// The run's number
-        run: i64,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    Code(RunArgs),
     /// Compare two runs: results with a paired test, and differences of spec and provenance
     ///
     /// JSON: {runs, spec, provenance, course, results, ranks, tests}. A test is {protocol, metric, k, n,
@@ -134,6 +124,14 @@ pub(crate) enum Results {
     ///
     /// JSON: {file, runs, rows}.
     ExportRanks(RanksArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The run's number
+    pub(crate) run: i64,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
