@@ -103,6 +103,20 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     lab.genair_into(writer, ["check", "bad.toml"]).expect(2);
 }
 
+#[test]
+fn quiet_leaves_errors_alone() {
+    let lab = Lab::new();
+    lab.write(
+        "none.toml",
+        "[sweep]\nname = \"none\"\nbackbone = [\"popularity\"]\n",
+    );
+    lab.write("bad.toml", "[sweep]\nnaem = \"bad\"\n");
+    let said = |arguments: &[&str], code| lab.genair(arguments.iter().copied()).expect(code).stderr;
+    assert!(said(&["sweep", "none.toml"], 4).contains("nothing to run"));
+    assert_eq!(said(&["sweep", "none.toml", "--quiet"], 4), "");
+    assert!(said(&["check", "bad.toml", "--quiet"], 2).contains("naem"));
+}
+
 /// A statement of any number of rows: all are there, and memory does not grow with them.
 #[test]
 fn rows_are_written_as_they_come() {

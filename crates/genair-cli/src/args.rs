@@ -14,7 +14,7 @@ use crate::environment;
 
 pub(crate) use archetype::{Archetype, ArchetypeArgs, ImportArgs, Model};
 pub(crate) use export::{Export, HtmlArgs, RanksArgs, TablesArgs};
-pub(crate) use results::{DeleteArgs, LeaderboardArgs, ListArgs, ReproduceArgs, Results};
+pub(crate) use results::{DeleteArgs, LeaderboardArgs, ListArgs, ReproduceArgs, Results, RunArgs};
 
 const AFTER_HELP: &str = "\
 Environment:
@@ -440,14 +440,16 @@ impl DatabaseArgs {
     /// It does not exist.
     pub(crate) fn existing(&self) -> Result<PathBuf, StoreError> {
         let path = self.path();
-        match path.try_exists() {
-            // Opening it reports any other problem.
-            Ok(true) | Err(_) => Ok(path),
-            Ok(false) if path.is_symlink() => Ok(path),
-            Ok(false) => Err(StoreError {
-                path,
-                kind: StoreErrorKind::Missing,
-            }),
+        let kind = StoreErrorKind::Missing;
+        match self.is_there() {
+            true => Ok(path),
+            false => Err(StoreError { path, kind }),
         }
+    }
+
+    /// Whether something is at its path; opening it reports any other problem.
+    pub(crate) fn is_there(&self) -> bool {
+        let path = self.path();
+        path.is_symlink() || path.try_exists().unwrap_or(true)
     }
 }

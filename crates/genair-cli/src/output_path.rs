@@ -24,13 +24,10 @@ const PAGE: &[u8; 9] = b"<!doctype";
 /// Says what the file is.
 pub(crate) fn may_write(out: &Path, inputs: &[&Path]) -> anyhow::Result<()> {
     let shown = out.display();
-    for input in inputs {
-        let same = same_file(out, input);
-        anyhow::ensure!(
-            !same,
-            "{shown} would be written over, and the command reads it; name another file to write"
-        );
-    }
+    anyhow::ensure!(
+        !inputs.iter().any(|input| same_file(out, input)),
+        "{shown} would be written over, and the command reads it; name another file to write"
+    );
     let inputs = inputs.iter().map(|input| (*input).to_owned());
     let named = COMPANIONS.iter().filter_map(|companion| {
         let name = out.file_name()?.to_str()?.strip_suffix(companion)?;
@@ -79,16 +76,10 @@ pub(crate) fn may_fill(folder: &Path, extensions: &[&str], inputs: &[&Path]) -> 
 /// # Errors
 /// Says that the file is no page.
 pub(crate) fn may_be_page(out: &Path) -> anyhow::Result<()> {
-    if !out
-        .metadata()
-        .is_ok_and(|file| file.is_file() && file.len() > 0)
-    {
-        return Ok(());
-    }
-    let mut beginning = [0; PAGE.len()];
-    let read = File::open(out).and_then(|mut file| file.read_exact(&mut beginning));
+    let has_content = |file: Metadata| file.is_file() && file.len() > 0;
+    let is_page = |own: [u8; PAGE.len()]| own.eq_ignore_ascii_case(PAGE);
     anyhow::ensure!(
-        read.is_ok() && beginning.eq_ignore_ascii_case(PAGE),
+        !out.metadata().is_ok_and(has_content) || beginning(out).is_some_and(is_page),
         "{} is no HTML page and would be written over; name another file to write, or remove it first",
         out.display()
     );
@@ -119,12 +110,14 @@ fn place(path: &Path) -> Option<PathBuf> {
 
 fn is_database(path: &Path) -> bool {
     // Opening a pipe would wait for whoever is at its other end.
-    if !path.metadata().is_ok_and(|file| file.is_file()) {
-        return false;
-    }
-    let mut beginning = [0; SQLITE.len()];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
-    read.is_ok() && beginning == *SQLITE
+    path.metadata().is_ok_and(|file| file.is_file()) && beginning(path) == Some(*SQLITE)
+}
+
+/// The first bytes of a file that has so many.
+fn beginning<const N: usize>(path: &Path) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open(path).ok()?.read_exact(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -190,7 +190,7 @@ impl Progress {
         }
         let how = match outcome {
             Outcome::Finished => "finished".to_owned(),
-            Outcome::Failed(failure) => format!("failed ({})", failure.kind.code()),
+            Outcome::Failed(failure) => format!("failed ({})", failure.kind.as_str()),
             Outcome::FinishedBefore => "finished by another process".to_owned(),
             // Told at the beginning.
             Outcome::FailedBefore(_) => return,

@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, ioctl_fionbio};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::ioctl_fionbio;
 
 use crate::child::Child;
-use crate::lines::read_some;
+use crate::lines::{read_some, wait_for};
 
 /// How often it is looked whether a silent process has ended.
 const TICK: Duration = Duration::from_millis(10);
@@ -122,7 +122,6 @@ pub fn ask(command: &mut Command, question: &str, patience: Duration) -> io::Res
 
 /// Which pipes can be written to (the first) or read from (the others) within this time.
 fn ready(pipes: [Option<BorrowedFd<'_>>; 3], patience: Duration) -> io::Result<[bool; 3]> {
-    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
     let wanted = [PollFlags::OUT, PollFlags::IN, PollFlags::IN];
     let mut places = [None; 3];
     let mut asked = Vec::new();
@@ -132,10 +131,8 @@ fn ready(pipes: [Option<BorrowedFd<'_>>; 3], patience: Duration) -> io::Result<[
             asked.push(PollFd::from_borrowed_fd(pipe, wanted[at]));
         }
     }
-    match poll(&mut asked, Some(&patience)) {
-        Ok(_) => {}
-        Err(Errno::INTR) => return Ok([false; 3]),
-        Err(error) => return Err(error.into()),
+    if !wait_for(&mut asked, patience)? {
+        return Ok([false; 3]);
     }
     Ok(places.map(|place| place.is_some_and(|at| !asked[at].revents().is_empty())))
 }

@@ -59,7 +59,9 @@ impl Lines {
                 let message = format!("a line of more than {} bytes", self.longest);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
-            if !is_readable(&self.pipe, patience)? {
+            // Also at the end there is something to read.
+            let pipe = PollFd::new(&self.pipe, PollFlags::IN);
+            if !wait_for(&mut [pipe], patience)? {
                 return Ok(Heard::Nothing);
             }
             self.bytes.drain(..self.start);
@@ -88,10 +90,10 @@ impl Lines {
     }
 }
 
-/// Whether something, or the end, can be read within this time.
-fn is_readable(pipe: &File, patience: Duration) -> io::Result<bool> {
+/// Waits no longer than this for one of the pipes; whether one is ready.
+pub(crate) fn wait_for(pipes: &mut [PollFd<'_>], patience: Duration) -> io::Result<bool> {
     let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
-    match poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&patience)) {
+    match poll(pipes, Some(&patience)) {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),

@@ -211,15 +211,9 @@ impl DatasetSpec {
             problems.add("path", "is missing; name the folder of the data");
         }
         for (key, name) in [("interactions", &self.interactions), ("items", &self.items)] {
-            if let Some(name) = name
-                && !is_file_name(name)
-            {
-                problems.add(
-                    key,
-                    format!(
-                        "is `{name}`, which is not a file name; files lie in the folder `path`"
-                    ),
-                );
+            if let Some(name) = name.as_ref().filter(|name| !is_file_name(name)) {
+                let what = "which is not a file name; files lie in the folder `path`";
+                problems.add(key, format!("is `{name}`, {what}"));
             }
         }
         if let Some(columns) = &self.columns {
@@ -231,27 +225,24 @@ impl DatasetSpec {
             ];
             for (i, (key, name)) in named.iter().enumerate() {
                 let Some(name) = name else { continue };
+                let same = named[..i]
+                    .iter()
+                    .find(|(_, earlier)| *earlier == Some(name));
                 if name.is_empty() {
                     problems.add(key, "is empty; name a column of the interactions file");
-                } else if let Some((other, _)) = named[..i]
-                    .iter()
-                    .find(|(_, earlier)| *earlier == Some(*name))
-                {
+                } else if let Some((other, _)) = same {
+                    let meaning = "a column has one meaning";
                     problems.add(
                         key,
-                        format!("is `{name}`, as `{other}` is already; a column has one meaning"),
+                        format!("is `{name}`, as `{other}` is already; {meaning}"),
                     );
                 }
             }
         }
-        if let Some(min_rating) = self.min_rating
-            && !min_rating.is_finite()
-        {
-            problems.add(
-                "min_rating",
-                format!("is {min_rating}; write a finite number"),
-            );
+        if let Some(rating) = self.min_rating.filter(|rating| !rating.is_finite()) {
+            problems.add("min_rating", format!("is {rating}; write a finite number"));
         }
+        let alone = "is for `kind = \"synthetic\"` alone; remove it, or change `kind`";
         for (key, is_set) in [
             ("users", self.users.is_some()),
             ("catalogue", self.catalogue.is_some()),
@@ -260,15 +251,13 @@ impl DatasetSpec {
             ("seed", self.seed.is_some()),
         ] {
             if is_set {
-                problems.add(
-                    key,
-                    "is for `kind = \"synthetic\"` alone; remove it, or change `kind`",
-                );
+                problems.add(key, alone);
             }
         }
     }
 
     fn check_generator(&self, problems: &mut Problems) {
+        let no_file = "has no meaning for `kind = \"synthetic\"`, which reads no file; remove it";
         for (key, is_set) in [
             ("path", self.path.is_some()),
             ("interactions", self.interactions.is_some()),
@@ -278,32 +267,18 @@ impl DatasetSpec {
             ("min_rating", self.min_rating.is_some()),
         ] {
             if is_set {
-                problems.add(
-                    key,
-                    "has no meaning for `kind = \"synthetic\"`, which reads no file; remove it",
-                );
+                problems.add(key, no_file);
             }
         }
-        let GeneratorSettings {
-            catalogue,
-            audiences,
-            mean_length,
-            ..
-        } = self.generator();
-        let least = audiences.min(MAX_AUDIENCES) * 4;
+        let settings = self.generator();
+        let (catalogue, length) = (settings.catalogue, settings.mean_length);
+        let (least, half) = (settings.audiences.min(MAX_AUDIENCES) * 4, catalogue / 2);
         if catalogue < least {
-            problems.add(
-                "catalogue",
-                format!("is {catalogue}; it must be at least {least}, 4 per audience"),
-            );
-        } else if mean_length > catalogue / 2 {
-            problems.add(
-                "mean_length",
-                format!(
-                    "is {mean_length}; it must be at most {}, half the catalogue",
-                    catalogue / 2
-                ),
-            );
+            let must = format!("it must be at least {least}, 4 per audience");
+            problems.add("catalogue", format!("is {catalogue}; {must}"));
+        } else if length > half {
+            let must = format!("it must be at most {half}, half the catalogue");
+            problems.add("mean_length", format!("is {length}; {must}"));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::names::named_enum;
 use crate::{MetricRow, Protocol, Split};
 use serde::{Deserialize, Serialize};
 
@@ -156,20 +157,12 @@ pub struct DataFacts {
     pub long_user: u64,
 }
 
-/// What a file of a run holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ArtefactKind {
-    /// Best epoch's weights, safetensors.
-    Checkpoint,
-}
-
-impl ArtefactKind {
-    /// The name stored in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Checkpoint => "checkpoint",
-        }
+named_enum! {
+    "kind of file",
+    /// What a file of a run holds.
+    ArtefactKind {
+        /// Best epoch's weights, safetensors.
+        Checkpoint = "checkpoint",
     }
 }
 
@@ -203,38 +196,39 @@ pub struct RunFailure {
     pub hint: Option<String>,
 }
 
-/// Stable codes: queries and retries depend on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailureKind {
-    /// The spec or the data cannot give a run; trying again changes nothing.
-    InvalidSpec,
-    /// The data cannot be read or leaves nothing to train on.
-    InvalidData,
-    /// The plugin's file cannot be loaded or its handshake does not match.
-    PluginRejected,
-    /// The plugin panicked, returned an error or a wrong shape.
-    PluginFailed,
-    /// A loss, gradient, state or score is not finite.
-    NonFinite,
-    /// CUDA was asked for and is not there, or ran out of memory.
-    Device,
-    /// A file could not be read or written.
-    Io,
-    /// There is no room for a file; with room, trying again goes on.
-    DiskFull,
-    /// The worker ended without saying why (killed, aborted, out of memory).
-    WorkerDied,
-    /// The system refused a process or a thread; with fewer jobs, or a higher limit, trying again goes on.
-    ProcessLimit,
-    /// The worker used more memory than `schedule.memory_limit` and was ended.
-    MemoryLimit,
-    /// The worker took longer than `schedule.time_limit` and was ended.
-    TimeLimit,
-    /// Something that the run shares with others could not be made, such as item vectors.
-    StageFailed,
-    /// A bug in this program.
-    Internal,
+named_enum! {
+    "failure",
+    /// Stable codes: queries and retries depend on them.
+    FailureKind {
+        /// The spec or the data cannot give a run; trying again changes nothing.
+        InvalidSpec = "invalid-spec",
+        /// The data cannot be read or leaves nothing to train on.
+        InvalidData = "invalid-data",
+        /// The plugin's file cannot be loaded or its handshake does not match.
+        PluginRejected = "plugin-rejected",
+        /// The plugin panicked, returned an error or a wrong shape.
+        PluginFailed = "plugin-failed",
+        /// A loss, gradient, state or score is not finite.
+        NonFinite = "non-finite",
+        /// CUDA was asked for and is not there, or ran out of memory.
+        Device = "device",
+        /// A file could not be read or written.
+        Io = "io",
+        /// There is no room for a file; with room, trying again goes on.
+        DiskFull = "disk-full",
+        /// The worker ended without saying why (killed, aborted, out of memory).
+        WorkerDied = "worker-died",
+        /// The system refused a process or a thread; with fewer jobs, or a higher limit, trying again goes on.
+        ProcessLimit = "process-limit",
+        /// The worker used more memory than `schedule.memory_limit` and was ended.
+        MemoryLimit = "memory-limit",
+        /// The worker took longer than `schedule.time_limit` and was ended.
+        TimeLimit = "time-limit",
+        /// Something that the run shares with others could not be made, such as item vectors.
+        StageFailed = "stage-failed",
+        /// A bug in this program.
+        Internal = "internal",
+    }
 }
 
 impl FailureKind {
@@ -279,66 +273,30 @@ impl FailureKind {
     pub fn is_crash(self) -> bool {
         Self::CRASHES.contains(&self)
     }
-
-    /// The code stored in the database, such as `plugin-failed`.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::InvalidSpec => "invalid-spec",
-            Self::InvalidData => "invalid-data",
-            Self::PluginRejected => "plugin-rejected",
-            Self::PluginFailed => "plugin-failed",
-            Self::NonFinite => "non-finite",
-            Self::Device => "device",
-            Self::Io => "io",
-            Self::DiskFull => "disk-full",
-            Self::WorkerDied => "worker-died",
-            Self::ProcessLimit => "process-limit",
-            Self::MemoryLimit => "memory-limit",
-            Self::TimeLimit => "time-limit",
-            Self::StageFailed => "stage-failed",
-            Self::Internal => "internal",
-        }
-    }
 }
 
-/// What a run was doing when it failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RunPhase {
-    /// Making what it shares with other runs, before a worker is started.
-    Preparing,
-    /// Choosing a device, reading the request.
-    Starting,
-    /// Reading and splitting interactions.
-    LoadingData,
-    /// Opening the plugin.
-    LoadingPlugin,
-    /// Creating the model.
-    Building,
-    /// In a training step.
-    Training,
-    /// Ranking validation targets.
-    Validating,
-    /// Ranking test targets.
-    Testing,
-    /// Writing the checkpoint.
-    Saving,
-}
-
-impl RunPhase {
-    /// The name stored in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Preparing => "preparing",
-            Self::Starting => "starting",
-            Self::LoadingData => "loading-data",
-            Self::LoadingPlugin => "loading-plugin",
-            Self::Building => "building",
-            Self::Training => "training",
-            Self::Validating => "validating",
-            Self::Testing => "testing",
-            Self::Saving => "saving",
-        }
+named_enum! {
+    "phase",
+    /// What a run was doing when it failed.
+    RunPhase {
+        /// Making what it shares with other runs, before a worker is started.
+        Preparing = "preparing",
+        /// Choosing a device, reading the request.
+        Starting = "starting",
+        /// Reading and splitting interactions.
+        LoadingData = "loading-data",
+        /// Opening the plugin.
+        LoadingPlugin = "loading-plugin",
+        /// Creating the model.
+        Building = "building",
+        /// In a training step.
+        Training = "training",
+        /// Ranking validation targets.
+        Validating = "validating",
+        /// Ranking test targets.
+        Testing = "testing",
+        /// Writing the checkpoint.
+        Saving = "saving",
     }
 }
 

@@ -1,9 +1,6 @@
 //! The names of splits, protocols, cohorts and metrics, as specs, events and the database spell
 //! them. They are public and stable: people write SQL against them.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 /// A name that is none of an enum's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{found}` is not a {what}; it is one of {known}")]
@@ -20,7 +17,10 @@ pub struct UnknownName {
 macro_rules! named_enum {
     ($what:literal, $(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+            schemars::JsonSchema,
+        )]
         pub enum $enum {
             $($(#[$doc])* #[serde(rename = $name)] $variant,)+
         }
@@ -28,6 +28,9 @@ macro_rules! named_enum {
         impl $enum {
             /// Every value, in declaration order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name of every value, in that order.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
 
             /// The name in specs, events and the database.
             pub const fn as_str(self) -> &'static str {
@@ -44,28 +47,30 @@ macro_rules! named_enum {
         }
 
         impl TryFrom<String> for $enum {
-            type Error = UnknownName;
+            type Error = $crate::UnknownName;
 
-            fn try_from(name: String) -> Result<Self, UnknownName> {
+            fn try_from(name: String) -> Result<Self, Self::Error> {
                 name.parse()
             }
         }
 
         impl std::str::FromStr for $enum {
-            type Err = UnknownName;
+            type Err = $crate::UnknownName;
 
-            fn from_str(name: &str) -> Result<Self, UnknownName> {
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == name).ok_or_else(|| {
-                    UnknownName {
+                    $crate::UnknownName {
                         what: $what,
                         found: name.to_owned(),
-                        known: [$($name),+].join(", "),
+                        known: Self::NAMES.join(", "),
                     }
                 })
             }
         }
     };
 }
+
+pub(crate) use named_enum;
 
 named_enum! {
     "protocol",

@@ -6,7 +6,7 @@ use genair_abi::{BackboneDescriptor, Capabilities, PLUGIN_FILE_PREFIX};
 use serde::{Deserialize, Serialize};
 
 /// A plugin that can be used, or the reason why it cannot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PluginReport {
     /// Name taken from the file name, which must be the name in the descriptor too.
     pub name: String,
@@ -34,13 +34,8 @@ impl PluginReport {
         Self {
             name: name.into(),
             path: path.into(),
-            sha256: String::new(),
-            abi: None,
-            libtorch: None,
-            rustc: None,
-            descriptor: None,
-            capabilities: None,
             error: Some(error),
+            ..Self::default()
         }
     }
 }

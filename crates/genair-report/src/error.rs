@@ -295,22 +295,17 @@ pub enum TableError {
 }
 
 fn hint_line(hint: &Option<String>) -> String {
-    hint.as_ref()
-        .map(|hint| format!("\nhint: {hint}"))
-        .unwrap_or_default()
+    let hint = hint.as_ref().map(|hint| format!("\nhint: {hint}"));
+    hint.unwrap_or_default()
 }
 
 fn lines(skipped: &[Skipped]) -> String {
-    skipped
-        .iter()
-        .map(|skipped| format!("\n  {skipped}"))
-        .collect()
+    skipped.iter().map(|own| format!("\n  {own}")).collect()
 }
 
 fn allowance(allowed: bool, fact: &str) -> String {
-    if allowed {
-        format!(", or say with may_differ = [\"{fact}\"] that this is meant")
-    } else {
-        String::new()
+    match allowed {
+        true => format!(", or say with may_differ = [\"{fact}\"] that this is meant"),
+        false => String::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! The overview of a report: one page with every table and figure, and what is missing.
 
+use itertools::Itertools;
+
 use crate::figure::Figure;
 use crate::render::{Format, escape_latex, escape_markdown, render};
 use crate::report::Report;
@@ -27,8 +29,8 @@ pub(crate) fn markdown(report: &Report, spec: &ReportSpec) -> String {
     }
     if !report.skipped.is_empty() {
         parts.push("## Not made, for want of results".to_owned());
-        let lines = report.skipped.iter().map(|skipped| format!("- {skipped}"));
-        parts.push(lines.collect::<Vec<_>>().join("\n"));
+        let mut lines = report.skipped.iter().map(|skipped| format!("- {skipped}"));
+        parts.push(lines.join("\n"));
     }
     parts.join("\n\n") + "\n"
 }
@@ -40,10 +42,8 @@ fn text_below(figure: &Figure) -> String {
 }
 
 fn files(name: &str, extensions: &[&str]) -> String {
-    let links = extensions
-        .iter()
-        .map(|extension| format!("[{extension}]({name}.{extension})"));
-    links.collect::<Vec<_>>().join(", ")
+    let link = |extension| format!("[{extension}]({name}.{extension})");
+    extensions.iter().map(link).join(", ")
 }
 
 /// A document that compiles: every table and figure as a paper would include it.

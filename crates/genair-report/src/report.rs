@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use genair_store::Store;
 use genair_toml::suggestion;
+use itertools::Itertools;
 use serde::Serialize;
 
 use crate::ReportError;
@@ -56,10 +57,8 @@ pub fn make_report(
 ) -> Result<Report, ReportError> {
     let tables = || spec.tables.iter().map(|table| table.name.as_str());
     let names = || tables().chain(spec.figures.iter().map(|figure| figure.name.as_str()));
-    if let Some(unknown) = only
-        .iter()
-        .find(|name| !names().any(|known| known == **name))
-    {
+    let is_unknown = |name: &&String| !names().any(|known| known == **name);
+    if let Some(unknown) = only.iter().find(is_unknown) {
         return Err(ReportError::UnknownItem {
             path: spec.path.clone(),
             name: unknown.clone(),
@@ -144,14 +143,10 @@ impl ReportSpec {
 impl Skipped {
     /// What to do about it, in words.
     pub fn advice(&self) -> String {
-        let commands: Vec<String> = self
-            .specs
-            .iter()
-            .map(|spec| format!("`just sweep {}`", spec.display()))
-            .collect();
-        match commands.as_slice() {
+        let command = |spec: &PathBuf| format!("`just sweep {}`", spec.display());
+        match self.specs.as_slice() {
             [] => String::new(),
-            commands => format!("run {}", commands.join(" and ")),
+            specs => format!("run {}", specs.iter().map(command).join(" and ")),
         }
     }
 }

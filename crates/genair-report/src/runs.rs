@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use genair_protocol::{Axes, Cohort, Protocol};
-use genair_store::{RunId, RunState, Store, SweepId, SweptRun};
+use genair_store::{MetricRecord, RunId, RunState, Store, SweepId, SweptRun};
 use genair_toml::suggestion;
+use itertools::{Itertools, iproduct};
 
 use crate::ReportError;
 use crate::error::TableError;
@@ -68,9 +69,7 @@ impl Run {
                 Some(self.train_seconds? / epochs as f64)
             }
             Measure::CpuSeconds => self.cpu_seconds,
-            Measure::PeakMemoryMib => self
-                .peak_memory_bytes
-                .map(|bytes| bytes as f64 / 1_048_576.0),
+            Measure::PeakMemoryMib => Some(self.peak_memory_bytes? as f64 / 1_048_576.0),
         }
     }
 }
@@ -86,23 +85,16 @@ pub(crate) struct Measured {
 impl Measured {
     /// All that a table asks for, metric by metric.
     pub(crate) fn all(spec: &TableSpec) -> Vec<Self> {
-        let mut all = Vec::new();
-        for &protocol in &spec.protocols {
-            for &cohort in &spec.cohorts {
-                for &measure in &spec.metrics {
-                    let ranking = matches!(measure, Measure::Ranking { .. });
-                    let measured = Self {
-                        measure,
-                        protocol: ranking.then_some(protocol),
-                        cohort: ranking.then_some(cohort),
-                    };
-                    if !all.contains(&measured) {
-                        all.push(measured);
-                    }
-                }
+        let all = iproduct!(&spec.protocols, &spec.cohorts, &spec.metrics);
+        let measured = |(&protocol, &cohort, &measure): (&Protocol, &Cohort, &Measure)| {
+            let ranking = matches!(measure, Measure::Ranking { .. });
+            Self {
+                measure,
+                protocol: ranking.then_some(protocol),
+                cohort: ranking.then_some(cohort),
             }
-        }
-        all
+        };
+        all.map(measured).unique().collect()
     }
 
     /// Its label in a dimension of what is measured; empty where it has none.
@@ -177,14 +169,14 @@ pub(crate) fn require_like_data(runs: &[&Run]) -> Result<(), TableError> {
     if groups.len() < 2 {
         return Ok(());
     }
-    let groups = groups.iter().map(|(data, runs)| {
+    let mut groups = groups.iter().map(|(data, runs)| {
         let data = &data[..data.len().min(12)];
         format!("  sequences {data}: runs {}", runs.join(", "))
     });
     Err(TableError::Unlike {
         column: "epoch".to_owned(),
         fact: "data",
-        groups: groups.collect::<Vec<_>>().join("\n"),
+        groups: groups.join("\n"),
         allowed: false,
     })
 }
@@ -227,24 +219,19 @@ fn instead(selection: &Selection, missing: Measured) -> Option<String> {
     if found.is_empty() {
         found = all.map(|known| known.measure.to_string()).collect();
     }
-    let found: Vec<String> = found.into_iter().collect();
-    (!found.is_empty()).then(|| format!("they measured {}", found.join(", ")))
+    (!found.is_empty()).then(|| format!("they measured {}", found.iter().join(", ")))
 }
 
 /// How many runs are in which state: `3 pending, 1 failed`.
 pub(crate) fn states(runs: &[&Run]) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for run in runs {
-        *counts.entry(run.state.as_str()).or_default() += 1;
-    }
-    if counts.is_empty() {
+    if runs.is_empty() {
         return "there are none at all".to_owned();
     }
-    let counts: Vec<String> = counts
-        .iter()
+    let counts = runs.iter().map(|run| run.state.as_str()).counts();
+    let counts = counts.into_iter().sorted();
+    counts
         .map(|(state, count)| format!("{count} {state}"))
-        .collect();
-    counts.join(", ")
+        .join(", ")
 }
 
 fn sweep_numbers(
@@ -273,21 +260,13 @@ fn check_labels(
     runs: &[Run],
     fail: &dyn Fn(&str, TableError) -> ReportError,
 ) -> Result<(), ReportError> {
-    let mut named: Vec<(&str, &Dimension)> = Vec::new();
-    named.extend(spec.rows.iter().map(|dimension| ("rows", dimension)));
-    named.extend(spec.columns.iter().map(|dimension| ("columns", dimension)));
-    named.extend(spec.select.keys().map(|dimension| ("where", dimension)));
-    named.extend(
-        spec.baseline
-            .keys()
-            .map(|dimension| ("baseline", dimension)),
-    );
-    let known_axes: BTreeSet<&str> = runs
-        .iter()
-        .flat_map(|run| run.axes.iter())
-        .map(|(axis, _)| axis)
-        .collect();
-    for (key, dimension) in named {
+    let rows = spec.rows.iter().map(|own| ("rows", own));
+    let columns = spec.columns.iter().map(|own| ("columns", own));
+    let select = spec.select.keys().map(|own| ("where", own));
+    let baseline = spec.baseline.keys().map(|own| ("baseline", own));
+    let axes = runs.iter().flat_map(|run| run.axes.iter());
+    let known_axes: BTreeSet<&str> = axes.map(|(axis, _)| axis).collect();
+    for (key, dimension) in rows.chain(columns).chain(select).chain(baseline) {
         if let Dimension::Axis(name) = dimension
             && !known_axes.contains(name.as_str())
         {
@@ -328,17 +307,14 @@ fn values(
 ) -> Result<BTreeMap<(RunId, Measured), f64>, ReportError> {
     let results = store.test_results(runs)?.into_iter();
     let results = results.flat_map(|(run, rows)| rows.into_iter().map(move |row| (run, row)));
-    Ok(results
-        .map(|(run, row)| {
-            let measured = Measured {
-                measure: Measure::Ranking {
-                    metric: row.metric,
-                    k: row.k,
-                },
-                protocol: Some(row.protocol),
-                cohort: Some(row.cohort),
-            };
-            ((run, measured), row.value)
-        })
-        .collect())
+    let value = |(run, row): (RunId, MetricRecord)| {
+        let (metric, k) = (row.metric, row.k);
+        let measured = Measured {
+            measure: Measure::Ranking { metric, k },
+            protocol: Some(row.protocol),
+            cohort: Some(row.cohort),
+        };
+        ((run, measured), row.value)
+    };
+    Ok(results.map(value).collect())
 }

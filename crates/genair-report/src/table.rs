@@ -39,7 +39,7 @@ pub struct Style {
 }
 
 /// A label by its name in the database and in print.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Label {
     /// As in the database.
     pub name: String,

@@ -46,6 +46,17 @@ pub(crate) fn write_file(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), Rep
     genair_files::write(path, bytes).map_err(|source| failed(path, source))
 }
 
+/// Records, the header among them, as CSV.
+pub(crate) fn csv<R: AsRef<[String]>>(records: impl IntoIterator<Item = R>) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for record in records {
+        // Memory takes every write.
+        let _ = writer.write_record(record.as_ref());
+    }
+    let bytes = writer.into_inner().unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 pub(crate) fn failed(path: &Path, source: std::io::Error) -> ReportError {
     ReportError::Write {
         path: path.to_owned(),

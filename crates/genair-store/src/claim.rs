@@ -24,7 +24,7 @@ impl FailedRuns {
     fn retries(self, kind: &str) -> bool {
         match self {
             Self::Keep => false,
-            Self::RetryCrashed => FailureKind::RETRIED.iter().any(|own| own.code() == kind),
+            Self::RetryCrashed => FailureKind::RETRIED.iter().any(|own| own.as_str() == kind),
             Self::Retry => true,
         }
     }
@@ -183,7 +183,8 @@ async fn release_all(
     Ok(held.len() as u64)
 }
 
-async fn holder(
+/// Where a run stands, and who holds it; an error where there is no such run.
+pub(crate) async fn holder(
     connection: &mut SqliteConnection,
     run: RunId,
 ) -> Result<(RunState, Option<String>), StoreErrorKind> {

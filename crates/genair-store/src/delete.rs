@@ -5,7 +5,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use crate::connection::execute;
 use crate::json::json_text;
-use crate::{OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind};
+use crate::{OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind, SweepId};
 
 /// What is to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,10 +112,8 @@ async fn runs_of(
     connection: &mut SqliteConnection,
     sweep: &str,
 ) -> Result<Vec<RunId>, StoreErrorKind> {
-    let number: Option<i64> = sqlx::query_scalar("SELECT sweep_id FROM sweeps WHERE name = ?")
-        .bind(sweep)
-        .fetch_optional(&mut *connection)
-        .await?;
+    let number = sqlx::query_scalar("SELECT sweep_id FROM sweeps WHERE name = ?").bind(sweep);
+    let number: Option<SweepId> = number.fetch_optional(&mut *connection).await?;
     let number = number.ok_or_else(|| StoreErrorKind::UnknownSweep {
         name: sweep.to_owned(),
         hint: None,

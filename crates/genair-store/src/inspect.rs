@@ -3,15 +3,30 @@
 use genair_protocol::{Cohort, Labels, Metric, Protocol};
 use serde::Serialize;
 use sqlx::FromRow;
+use strum::VariantNames;
 
 use crate::json::json_text;
 use crate::labels::LabelColumns;
 use crate::{RunId, Store, StoreError};
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, sqlx::Type)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    sqlx::Type,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum RunState {
     /// Nobody works on it.
     Pending,
@@ -26,30 +41,12 @@ pub enum RunState {
 }
 
 impl RunState {
-    /// Every state.
-    pub const ALL: [Self; 5] = [
-        Self::Pending,
-        Self::Running,
-        Self::Finished,
-        Self::Failed,
-        Self::Pruned,
-    ];
+    /// The name of every state.
+    pub const NAMES: &[&str] = Self::VARIANTS;
 
     /// The state's name in the database.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Finished => "finished",
-            Self::Failed => "failed",
-            Self::Pruned => "pruned",
-        }
-    }
-}
-
-impl std::fmt::Display for RunState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
+        self.into()
     }
 }
 

@@ -75,9 +75,6 @@ pub struct LeaderboardMean {
 
 impl Store {
     /// Results over seeds of one split and cohort, the rows of a configuration one after another.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
     pub fn leaderboard_mean(
         &mut self,
         filter: &MeanFilter,

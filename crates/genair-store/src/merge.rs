@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 use crate::backup::snapshot;
 use crate::claim::{RESULTS, reset};
 use crate::connection::execute;
+use crate::presence::FileIdentity;
 use crate::{OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind, SweepId};
 
 /// What a merge did with the other database's runs; each is in one of the first four counts.
@@ -44,7 +45,8 @@ impl Store {
     pub fn merge(&mut self, other: impl AsRef<Path>) -> Result<Merged, StoreError> {
         let other = other.as_ref();
         let of_other = |kind| StoreError::new(other, kind);
-        if same_file(self.path(), other) {
+        if FileIdentity::of(other).is_some_and(|other| Some(other) == FileIdentity::of(self.path()))
+        {
             return Err(of_other(StoreErrorKind::SameFile));
         }
         let folder = genair_files::folder_of(self.path());
@@ -62,13 +64,6 @@ impl Store {
             .and_then(Store::close)
             .map_err(|error| of_other(error.kind))?;
         self.write_beside(&copy, merge)
-    }
-}
-
-fn same_file(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
     }
 }
 

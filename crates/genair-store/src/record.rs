@@ -193,10 +193,8 @@ async fn metrics(
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO metrics (run_id, epoch, split, protocol, cohort, metric, k, value, users) ",
         );
-        let mut users = Vec::with_capacity(rows.len());
-        for row in rows {
-            users.push(integer("number of users", row.users)?);
-        }
+        let users = rows.iter().map(|row| integer("number of users", row.users));
+        let users: Vec<i64> = users.collect::<Result<_, _>>()?;
         insert.push_values(std::iter::zip(rows, users), |mut values, (row, users)| {
             values
                 .push_bind(run)
@@ -246,24 +244,20 @@ async fn item_space(
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO item_space (run_id, epoch, item, x, y, interactions) ",
         );
-        let mut numbers = Vec::with_capacity(items.len());
-        for place in items {
+        let rows = items.iter().map(|place| {
             let interactions = integer("number of interactions", place.interactions)?;
-            numbers.push((integer("item", place.item)?, interactions));
-        }
-        insert.push_values(
-            std::iter::zip(items, numbers),
-            |mut values, (place, numbers)| {
-                let (item, interactions) = numbers;
-                values
-                    .push_bind(run)
-                    .push_bind(epoch)
-                    .push_bind(item)
-                    .push_bind(place.x)
-                    .push_bind(place.y)
-                    .push_bind(interactions);
-            },
-        );
+            Ok((place, integer("item", place.item)?, interactions))
+        });
+        let rows: Vec<_> = rows.collect::<Result<_, StoreErrorKind>>()?;
+        insert.push_values(rows, |mut values, (place, item, interactions)| {
+            values
+                .push_bind(run)
+                .push_bind(epoch)
+                .push_bind(item)
+                .push_bind(place.x)
+                .push_bind(place.y)
+                .push_bind(interactions);
+        });
         insert.build().execute(&mut *connection).await?;
     }
     Ok(())
@@ -338,7 +332,7 @@ async fn failed(
              failure_kind = ?, failure_phase = ?, failure_message = ?, failure_hint = ?
          WHERE run_id = ?",
     )
-    .bind(failure.kind.code())
+    .bind(failure.kind.as_str())
     .bind(failure.phase.as_str())
     .bind(&failure.message)
     .bind(&failure.hint)

@@ -2,9 +2,10 @@
 
 use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
 use serde::Serialize;
-use sqlx::FromRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, SqliteConnection};
 
-use crate::claim::failure;
+use crate::claim::{failure, holder};
 use crate::json::Json;
 use crate::owner::decompressed;
 use crate::{Failure, Machine, OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind};
@@ -223,15 +224,10 @@ impl Store {
     /// Everything about one run but its ranks.
     pub fn show_run(&mut self, run_id: RunId) -> Result<RunDetails, StoreError> {
         self.read(async |connection| {
-            let run: RunRecord = sqlx::query_as("SELECT * FROM runs WHERE run_id = ?")
-                .bind(run_id)
-                .fetch_optional(&mut *connection)
-                .await?
-                .ok_or(StoreErrorKind::UnknownRun { run: run_id })?;
-            let owner: Option<String> = sqlx::query_scalar("SELECT owner FROM runs WHERE run_id = ?")
-                .bind(run_id)
-                .fetch_one(&mut *connection)
-                .await?;
+            // A run that is not there is said to be so.
+            let (_, owner) = holder(connection, run_id).await?;
+            let run = sqlx::query_as("SELECT * FROM runs WHERE run_id = ?").bind(run_id);
+            let run: RunRecord = run.fetch_one(&mut *connection).await?;
             let owner = match owner {
                 Some(owner) => Some(OwnerInfo::load(connection, &owner).await?),
                 None => None,
@@ -240,41 +236,29 @@ impl Store {
                 RunState::Failed => Some(failure(connection, run_id).await?),
                 _ => None,
             };
-            let sweeps = sqlx::query_as(
-                "SELECT name AS sweep, variant, axes, superseded FROM sweep_runs JOIN sweeps USING (sweep_id)
-                 WHERE run_id = ? ORDER BY name",
-            );
-            let metrics = sqlx::query_as(
-                "SELECT split, protocol, cohort, metric, k, value, users FROM metrics
-                 WHERE run_id = ? AND epoch IS NULL ORDER BY rowid",
-            );
-            let epochs = sqlx::query_as(
-                "SELECT epoch, loss, calibration, train_seconds, valid, best FROM epochs
-                 WHERE run_id = ? ORDER BY epoch",
-            );
-            let diagnostics = sqlx::query_as(
-                "SELECT epoch, name, value FROM diagnostics WHERE run_id = ? ORDER BY epoch, name",
-            );
-            let inputs = sqlx::query_as(
-                "SELECT kind, path, sha256 FROM run_inputs WHERE run_id = ? ORDER BY kind",
-            );
-            let machine = sqlx::query_as(
-                "SELECT machines.* FROM machines JOIN runs USING (machine) WHERE run_id = ?",
-            );
-            let artefacts = sqlx::query_as(
-                "SELECT kind, path, sha256, bytes FROM artefacts WHERE run_id = ? ORDER BY kind, path",
-            );
+            let machine = "SELECT machines.* FROM machines JOIN runs USING (machine) WHERE run_id = ?";
+            let machine = sqlx::query_as(machine).bind(run_id);
+            let machine = machine.fetch_optional(&mut *connection).await?;
+            let sweeps = "SELECT name AS sweep, variant, axes, superseded FROM sweep_runs JOIN sweeps USING (sweep_id)
+                 WHERE run_id = ? ORDER BY name";
+            let metrics = "SELECT split, protocol, cohort, metric, k, value, users FROM metrics
+                 WHERE run_id = ? AND epoch IS NULL ORDER BY rowid";
+            let epochs = "SELECT epoch, loss, calibration, train_seconds, valid, best FROM epochs
+                 WHERE run_id = ? ORDER BY epoch";
+            let diagnostics = "SELECT epoch, name, value FROM diagnostics WHERE run_id = ? ORDER BY epoch, name";
+            let inputs = "SELECT kind, path, sha256 FROM run_inputs WHERE run_id = ? ORDER BY kind";
+            let artefacts = "SELECT kind, path, sha256, bytes FROM artefacts WHERE run_id = ? ORDER BY kind, path";
             Ok(RunDetails {
                 run,
-                sweeps: sweeps.bind(run_id).fetch_all(&mut *connection).await?,
+                sweeps: of_run(connection, run_id, sweeps).await?,
                 failure,
                 owner,
-                machine: machine.bind(run_id).fetch_optional(&mut *connection).await?,
-                metrics: metrics.bind(run_id).fetch_all(&mut *connection).await?,
-                epochs: epochs.bind(run_id).fetch_all(&mut *connection).await?,
-                diagnostics: diagnostics.bind(run_id).fetch_all(&mut *connection).await?,
-                inputs: inputs.bind(run_id).fetch_all(&mut *connection).await?,
-                artefacts: artefacts.bind(run_id).fetch_all(&mut *connection).await?,
+                machine,
+                metrics: of_run(connection, run_id, metrics).await?,
+                epochs: of_run(connection, run_id, epochs).await?,
+                diagnostics: of_run(connection, run_id, diagnostics).await?,
+                inputs: of_run(connection, run_id, inputs).await?,
+                artefacts: of_run(connection, run_id, artefacts).await?,
             })
         })
     }
@@ -305,4 +289,16 @@ impl Store {
         });
         Ok(lists.collect())
     }
+}
+
+/// The rows of a run.
+async fn of_run<T>(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    sql: &'static str,
+) -> Result<Vec<T>, StoreErrorKind>
+where
+    T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+{
+    Ok(sqlx::query_as(sql).bind(run).fetch_all(connection).await?)
 }

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use genair_data::PartVectors;
+use genair_protocol::PcaSummary;
 use genair_protocol::{AnswerEnd, EngineRecord};
 use serde_json::{Value, json};
 
 use super::ReportInput;
 use crate::neighbours::{Neighbour, Neighbours, is_zero};
 use crate::projection::title;
-use crate::provenance::{PartSummary, PcaSummary, VectorsProvenance};
+use crate::provenance::{PartSummary, VectorsProvenance};
 
 /// Numbers of components whose cumulative share of variance is told.
 const CUMULATIVE_AT: [usize; 6] = [1, 2, 10, 50, 100, 384];

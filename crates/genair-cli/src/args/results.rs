@@ -1,10 +1,12 @@
 //! `genair results ...`.
 
+use std::error::Error;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use genair_protocol::{Cohort, Metric, Protocol, Split, UnknownName};
+use genair_protocol::{Cohort, Metric, Protocol, Split};
 use genair_store::RunState;
 
 use super::{CacheArgs, DatabaseArgs, HtmlArgs, PluginArgs, RanksArgs};
@@ -18,23 +20,13 @@ pub(crate) enum Results {
     /// JSON: an array of runs. CSV: the columns of the table, with all digits.
     List(ListArgs),
     /// Show all data of one run, except the ranks of users
-    Show {
-        /// The run's number
-        run: i64,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    Show(RunArgs),
     /// Show the commit and the uncommitted changes of the genair that executed a run
     ///
     /// The text output is a patch if there are uncommitted changes.
     ///
     /// JSON: {revision, dirty, diff}.
-    Code {
-        /// The run's number
-        run: i64,
-        #[command(flatten)]
-        database: DatabaseArgs,
-    },
+    Code(RunArgs),
     /// Compare two runs: results with a paired test, and differences of spec and provenance
     ///
     /// JSON: {runs, spec, provenance, course, results, ranks, tests}. A test is {protocol, metric, k, n,
@@ -135,12 +127,20 @@ pub(crate) enum Results {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The run's number
+    pub(crate) run: i64,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// List only runs of this sweep
     #[arg(long)]
     pub(crate) sweep: Option<String>,
     /// List only runs in this state
-    #[arg(long, value_parser = states())]
+    #[arg(long, value_parser = named::<RunState>(RunState::NAMES))]
     pub(crate) state: Option<RunState>,
     /// Include runs that the current spec of their sweep no longer describes
     #[arg(long)]
@@ -172,7 +172,7 @@ pub(crate) struct LeaderboardArgs {
     #[arg(long)]
     pub(crate) sweep: Option<String>,
     /// The split [default: test]
-    #[arg(long, value_parser = named::<Split>(Split::ALL, Split::as_str))]
+    #[arg(long, value_parser = named::<Split>(Split::NAMES))]
     pub(crate) split: Option<Split>,
     #[command(flatten)]
     pub(crate) measure: MeasureArgs,
@@ -199,33 +199,23 @@ pub(crate) struct DeleteArgs {
 #[derive(Debug, Args)]
 pub(crate) struct MeasureArgs {
     /// The metric [default: ndcg; for leaderboard, ndcg and hr as text, all as JSON or CSV]
-    #[arg(long, value_parser = named::<Metric>(Metric::ALL, Metric::as_str))]
+    #[arg(long, value_parser = named::<Metric>(Metric::NAMES))]
     pub(crate) metric: Option<Metric>,
     /// The cut-off of the metric [default: 10; for leaderboard, all as JSON or CSV]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) k: Option<u32>,
     /// The users to average over [default: all]
-    #[arg(long, value_parser = named::<Cohort>(Cohort::ALL, Cohort::as_str))]
+    #[arg(long, value_parser = named::<Cohort>(Cohort::NAMES))]
     pub(crate) cohort: Option<Cohort>,
     /// The candidates of the ranking [default: full; for leaderboard, both]
-    #[arg(long, value_parser = named::<Protocol>(Protocol::ALL, Protocol::as_str))]
+    #[arg(long, value_parser = named::<Protocol>(Protocol::NAMES))]
     pub(crate) protocol: Option<Protocol>,
 }
 
-/// Takes one of `all` by its name.
-fn named<T>(all: &'static [T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+/// Takes one of these names.
+fn named<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
-    T: std::str::FromStr<Err = UnknownName> + Copy + Send + Sync + 'static,
+    T: FromStr<Err: Error + Send + Sync> + Clone + Send + Sync + 'static,
 {
-    let names = all.iter().map(|value| name(*value));
     PossibleValuesParser::new(names).try_map(|name| name.parse())
-}
-
-fn states() -> impl TypedValueParser<Value = RunState> {
-    let state = |name: String| {
-        let mut all = RunState::ALL.into_iter();
-        all.find(|state| state.as_str() == name)
-            .ok_or("no such state")
-    };
-    PossibleValuesParser::new(RunState::ALL.map(RunState::as_str)).try_map(state)
 }

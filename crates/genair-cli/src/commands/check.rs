@@ -87,30 +87,25 @@ pub(super) fn check(output: &Output, arguments: &CheckArgs) -> anyhow::Result<Ex
     let mut text = String::new();
     // What several profiles share is told once.
     let mut told: Vec<&Problem> = Vec::new();
-    for Checked {
-        spec,
-        profile,
-        runs,
-        problems,
-        warnings,
-        ..
-    } in &checked
-    {
-        warn(output, warnings);
-        for problem in problems {
+    for own in &checked {
+        warn(output, &own.warnings);
+        for problem in &own.problems {
             if !told.contains(&problem) {
                 told.push(problem);
                 output.error(format!("error: {problem}"));
             }
         }
-        let verdict = match problems.len() {
-            0 if *runs == 0 && profile.is_some() => "no problem of its own".to_owned(),
-            0 => format!("fine, {}", count(*runs, "run")),
+        let verdict = match own.problems.len() {
+            0 if own.runs == 0 && own.profile.is_some() => "no problem of its own".to_owned(),
+            0 => format!("fine, {}", count(own.runs, "run")),
             n => count(n, "problem"),
         };
-        let profile = profile.as_ref().map(|name| format!(" --profile {name}"));
+        let profile = own
+            .profile
+            .as_ref()
+            .map(|name| format!(" --profile {name}"));
         let profile = profile.unwrap_or_default();
-        text += &format!("{}{profile}: {verdict}\n", spec.display());
+        text += &format!("{}{profile}: {verdict}\n", own.spec.display());
     }
     output.show(&checked, || text)?;
     let fine = checked.iter().all(|checked| checked.problems.is_empty());

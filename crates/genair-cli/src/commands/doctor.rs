@@ -8,7 +8,7 @@ use itertools::Itertools;
 use serde::Serialize;
 
 use super::Workshop;
-use crate::args::DoctorArgs;
+use crate::args::{DatabaseArgs, DoctorArgs};
 use crate::exit::Exit;
 use crate::output::{Output, cell};
 
@@ -48,7 +48,7 @@ pub(super) fn doctor(output: &Output, arguments: &DoctorArgs) -> anyhow::Result<
             findings.push(broken("trainer", format!("{error:#}"), fix));
         }
     }
-    findings.push(results(&arguments.database.path()));
+    findings.push(results(&arguments.database));
     findings.push(data(Path::new("data")));
     let ready = findings.iter().all(|finding| finding.fine);
     let diagnosis = Diagnosis { ready, findings };
@@ -114,18 +114,17 @@ fn backbones(workshop: &Workshop, findings: &mut Vec<Finding>) {
     }
 }
 
-fn results(path: &Path) -> Finding {
-    // What else is wrong with it, opening it says.
-    if !path.is_symlink() && path.try_exists().is_ok_and(|is_there| !is_there) {
-        let path = path.display();
+fn results(database: &DatabaseArgs) -> Finding {
+    let path = database.path();
+    let path = path.display();
+    if !database.is_there() {
         let found = format!("{path} is not there yet; `genair sweep` creates it");
         return fine("database", found);
     }
-    let read = Store::open_read_only(path)
-        .and_then(|mut store| Ok((store.schema_version()?, store.run_counts()?)));
-    match read {
+    let read = |mut store: Store| Ok((store.schema_version()?, store.run_counts()?));
+    match database.open().and_then(read) {
         Ok((version, counts)) => {
-            let (path, finished, failed) = (path.display(), counts.finished, counts.failed);
+            let (finished, failed) = (counts.finished, counts.failed);
             let (running, pending) = (counts.running, counts.pending);
             let found = format!(
                 "{path} (schema {version}): {finished} runs finished, {failed} failed, {running} running, {pending} pending"

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use genair_protocol::Labels;
-use genair_runner::{Plan, PlannedRun, Stage};
+use genair_runner::Plan;
 use genair_store::RunState;
 use serde::Serialize;
 
@@ -61,53 +61,37 @@ impl<'p> Graph<'p> {
             priority: run.priority,
             labels: &run.labels,
         });
-        let of_stage = |(at, stage): (usize, &Stage)| {
-            let edge = move |needed: &usize| Edge {
-                from: stage_id(*needed),
-                to: stage_id(at),
-            };
-            stage.needs.iter().map(edge).collect::<Vec<_>>()
-        };
-        let of_run = |(at, run): (usize, &PlannedRun)| {
+        let edges = |needs: Vec<usize>, to: String| {
             let edge = move |stage| Edge {
                 from: stage_id(stage),
-                to: run_id(at),
+                to: to.clone(),
             };
-            run.stages().map(edge).collect::<Vec<_>>()
+            needs.into_iter().map(edge)
         };
+        let of_stages = plan.stages.iter().enumerate();
+        let of_stages = of_stages.flat_map(|(at, own)| edges(own.needs.clone(), stage_id(at)));
+        let of_runs = plan.sweep.runs.iter().enumerate();
+        let of_runs = of_runs.flat_map(|(at, own)| edges(own.stages().collect(), run_id(at)));
         Self {
             stages: stages.collect(),
             runs: runs.collect(),
-            edges: (plan.stages.iter().enumerate().flat_map(of_stage))
-                .chain(plan.sweep.runs.iter().enumerate().flat_map(of_run))
-                .collect(),
+            edges: of_stages.chain(of_runs).collect(),
         }
     }
 
     /// As a tree: each stage with the runs that need it, then the runs that need none.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        for StageNode {
-            id,
-            stage,
-            dataset,
-            state,
-            recipe,
-            ..
-        } in &self.stages
-        {
+        for own in &self.stages {
+            let (name, state, recipe) = (own.name(), own.state, &own.recipe[..12]);
             // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "{id} {stage} of {dataset} ({state}, recipe {})",
-                &recipe[..12]
-            );
-            let needing: Vec<_> = self.needing(id).collect();
-            for (at, run) in needing.iter().enumerate() {
-                let branch = if at + 1 == needing.len() {
-                    "└─"
-                } else {
+            let _ = writeln!(text, "{} {name} ({state}, recipe {recipe})", own.id);
+            let mut needing = self.needing(&own.id).peekable();
+            while let Some(run) = needing.next() {
+                let branch = if needing.peek().is_some() {
                     "├─"
+                } else {
+                    "└─"
                 };
                 let _ = writeln!(text, "{branch} {}", run.line());
             }
@@ -128,16 +112,9 @@ impl<'p> Graph<'p> {
     /// In the language of Graphviz.
     pub(super) fn dot(&self) -> String {
         let mut text = "digraph plan {\n  rankdir = LR\n  node [shape = box]\n".to_owned();
-        for StageNode {
-            id,
-            stage,
-            dataset,
-            state,
-            ..
-        } in &self.stages
-        {
-            let label = quoted(&format!("{stage} of {dataset}\n{state}"));
-            let _ = writeln!(text, "  {id} [label = {label}, style = rounded]");
+        for own in &self.stages {
+            let label = quoted(&format!("{}\n{}", own.name(), own.state));
+            let _ = writeln!(text, "  {} [label = {label}, style = rounded]", own.id);
         }
         for run in &self.runs {
             let label = quoted(&format!("{}\n{}", run.labels, run.state));
@@ -147,6 +124,12 @@ impl<'p> Graph<'p> {
             let _ = writeln!(text, "  {from} -> {to}");
         }
         text + "}"
+    }
+}
+
+impl StageNode<'_> {
+    fn name(&self) -> String {
+        format!("{} of {}", self.stage, self.dataset)
     }
 }
 

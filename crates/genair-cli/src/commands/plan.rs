@@ -3,7 +3,7 @@
 use genair_archetype::Installation;
 use genair_protocol::{Labels, RunSpec};
 use genair_runner::{Plan, PlannedRun};
-use genair_store::{RunState, Store};
+use genair_store::RunState;
 use serde::Serialize;
 
 use super::{graph, read_sweep, warn};
@@ -26,15 +26,11 @@ pub(super) fn plan(output: &Output, arguments: &PlanArgs) -> anyhow::Result<Exit
     let (_, sweep) = read_sweep(&arguments.spec, &arguments.plugins)?;
     let plan = Plan::new(sweep, &Installation::new(arguments.cache.path()))?;
     warn(output, &plan.sweep.warnings);
-    let path = arguments.database.path();
     let runs = plan.sweep.runs.iter();
     let identities: Vec<String> = runs.map(|run| run.identity.clone()).collect();
-    // What else is wrong with it, opening it says.
-    let is_there = path.is_symlink() || path.try_exists().unwrap_or(true);
-    let states = if is_there {
-        Store::open_read_only(&path)?.run_states(&identities)?
-    } else {
-        vec![None; identities.len()]
+    let states = match arguments.database.is_there() {
+        true => arguments.database.open()?.run_states(&identities)?,
+        false => vec![None; identities.len()],
     };
     if let Some(form) = arguments.graph {
         let graph = graph::Graph::new(&plan, &states);

@@ -23,8 +23,8 @@ pub(super) fn results(output: &Output, command: &Results) -> anyhow::Result<Exit
         Results::Html(arguments) => export::html(output, arguments),
         Results::ExportRanks(arguments) => export::ranks(output, arguments),
         Results::List(arguments) => list::list(output, arguments),
-        Results::Show { run, database } => show::show(output, &mut database.open()?, RunId(*run)),
-        Results::Code { run, database } => show::code(output, &mut database.open()?, RunId(*run)),
+        Results::Show(arguments) => show::show(output, arguments),
+        Results::Code(arguments) => show::code(output, arguments),
         Results::Diff { a, b, database } => {
             diff::diff(output, &mut database.open()?, [RunId(*a), RunId(*b)])
         }

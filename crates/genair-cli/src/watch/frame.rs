@@ -103,16 +103,8 @@ fn sweep_table(view: &View) -> Table<'static> {
             _ => row,
         }
     });
-    let widths = [
-        Constraint::Min(20),
-        Constraint::Length(BAR as u16),
-        Constraint::Length(11),
-        Constraint::Length(7),
-        Constraint::Length(6),
-        Constraint::Length(6),
-        Constraint::Length(7),
-        Constraint::Length(20),
-    ];
+    let others = [BAR as u16, 11, 7, 6, 6, 7, 20].map(Constraint::Length);
+    let widths = [Constraint::Min(20)].into_iter().chain(others);
     let header = [
         "  sweep", "", "finished", "running", "failed", "pruned", "pending", "to go",
     ];
@@ -132,15 +124,8 @@ fn stage_line(own: &StageProgress) -> Line<'static> {
 
 fn run_table(view: &View) -> Table<'static> {
     let rows = view.snapshot.runs.iter().skip(view.scroll).map(run_row);
-    let widths = [
-        Constraint::Length(9),
-        Constraint::Length(6),
-        Constraint::Min(30),
-        Constraint::Length(9),
-        Constraint::Length(8),
-        Constraint::Length(CURVE as u16),
-        Constraint::Length(12),
-    ];
+    let mut widths = [9, 6, 0, 9, 8, CURVE as u16, 12].map(Constraint::Length);
+    widths[2] = Constraint::Min(30);
     let mut metrics = view.snapshot.runs.iter().map(|run| run.stop_metric.clone());
     let metric = metrics.find_map(|metric| metric);
     let metric = metric.unwrap_or_else(|| "valid".to_owned());

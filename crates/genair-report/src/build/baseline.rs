@@ -22,11 +22,9 @@ pub(super) fn find(
         return Ok(found);
     }
     let measured: Vec<_> = pivot.measured().collect();
-    let by_configuration: BTreeMap<_, At> = pivot
-        .cells
-        .keys()
-        .map(|&at| ((pivot.configuration(at), measured[at.1]), at))
-        .collect();
+    let cells = pivot.cells.keys();
+    let cells = cells.map(|&at| ((pivot.configuration(at), measured[at.1]), at));
+    let by_configuration: BTreeMap<_, At> = cells.collect();
     for (&at, runs) in &pivot.cells {
         let own = pivot.configuration(at);
         let wanted = replaced(&own, runs[0].0, selection, &spec.baseline);
@@ -91,11 +89,9 @@ fn replaced(
 
 /// What there is in place of a baseline's finished runs, and what to do.
 fn instead(pivot: &Pivot<'_>, selection: &Selection, wanted: &Configuration) -> String {
-    let planned: Vec<&Run> = selection
-        .runs
-        .iter()
-        .filter(|run| pivot.configuration_of(run) == *wanted)
-        .collect();
+    let runs = selection.runs.iter();
+    let planned = runs.filter(|run| pivot.configuration_of(run) == *wanted);
+    let planned: Vec<&Run> = planned.collect();
     if !planned.is_empty() {
         return format!(" (its runs: {})\nhint: finish them first", states(&planned));
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use genair_protocol::Cohort;
 use genair_store::RunId;
+use itertools::Itertools;
 
 use super::listed;
 use super::pivot::{At, Pivot};
@@ -55,10 +56,8 @@ fn check_group(
             }
         }
         if values.len() > 1 {
-            let groups: Vec<String> = values
-                .into_iter()
-                .map(|(value, runs)| describe(pivot, &value, &runs))
-                .collect();
+            let values = values.iter();
+            let mut groups = values.map(|(value, runs)| describe(pivot, value, runs));
             return Err(TableError::Unlike {
                 column: pivot.column_name(group[0].1),
                 fact: fact.as_str(),
@@ -119,16 +118,10 @@ fn describe(pivot: &Pivot<'_>, value: &str, runs: &[(At, RunId)]) -> String {
         by_cell.entry(*at).or_default().push(*run);
     }
     let unnamed = by_cell.len().saturating_sub(NAMED);
-    let mut cells: Vec<String> = by_cell
-        .into_iter()
-        .take(NAMED)
-        .map(|(at, runs)| {
-            let plural = if runs.len() == 1 { "run" } else { "runs" };
-            format!("{} ({plural} {})", pivot.configuration(at), listed(runs))
-        })
-        .collect();
-    if unnamed > 0 {
-        cells.push(format!("{unnamed} more"));
-    }
-    format!("  {value}: {}", cells.join(", "))
+    let cells = by_cell.into_iter().take(NAMED).map(|(at, runs)| {
+        let plural = if runs.len() == 1 { "run" } else { "runs" };
+        format!("{} ({plural} {})", pivot.configuration(at), listed(runs))
+    });
+    let more = (unnamed > 0).then(|| format!("{unnamed} more"));
+    format!("  {value}: {}", cells.chain(more).join(", "))
 }

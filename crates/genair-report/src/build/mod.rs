@@ -9,16 +9,17 @@ mod significance;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use genair_eval::statistics::summarise;
 use genair_protocol::Cohort;
 use genair_store::Store;
+use itertools::Itertools;
 
 use crate::ReportError;
 use crate::error::TableError;
 use crate::runs::select;
 use crate::spec::{Measure, ReportSpec, TableSpec};
 use crate::table::{Cell, Place, RunValue, Style, Table};
-use genair_eval::statistics::summarise;
-use pivot::{At, Pivot};
+use pivot::{At, CellRuns, Pivot};
 
 pub(crate) use pivot::text;
 
@@ -70,30 +71,27 @@ pub(crate) fn build(
 }
 
 fn summaries(pivot: &Pivot<'_>) -> Result<BTreeMap<At, Cell>, TableError> {
-    pivot
-        .cells
-        .iter()
-        .map(|(at, runs)| {
-            let values: Vec<f64> = runs.iter().map(|(_, value)| *value).collect();
-            let summary = summarise(&values).map_err(|source| TableError::Statistics {
-                configuration: pivot.configuration(*at).to_string(),
-                source,
-            })?;
-            let runs = runs.iter().map(|(run, value)| RunValue {
-                run: run.run_id,
-                seed: run.labels.seed,
-                value: *value,
-            });
-            let cell = Cell {
-                summary,
-                runs: runs.collect(),
-                place: None,
-                comparison: None,
-                baseline: false,
-            };
-            Ok((*at, cell))
-        })
-        .collect()
+    let cell = |(at, runs): (&At, &CellRuns<'_>)| {
+        let values: Vec<f64> = runs.iter().map(|(_, value)| *value).collect();
+        let summary = summarise(&values).map_err(|source| TableError::Statistics {
+            configuration: pivot.configuration(*at).to_string(),
+            source,
+        })?;
+        let runs = runs.iter().map(|(run, value)| RunValue {
+            run: run.run_id,
+            seed: run.labels.seed,
+            value: *value,
+        });
+        let cell = Cell {
+            summary,
+            runs: runs.collect(),
+            place: None,
+            comparison: None,
+            baseline: false,
+        };
+        Ok((*at, cell))
+    };
+    pivot.cells.iter().map(cell).collect()
 }
 
 /// Marks the best and the second of each group, among those of the same seeds; what ties shares a place.
@@ -138,9 +136,8 @@ fn of_most_alike_seeds(group: Vec<At>, measure: Measure, cells: &BTreeMap<At, Ce
         let seeds = cells[&at].runs.iter().map(|run| run.seed).collect();
         alike.entry(seeds).or_default().push(at);
     }
-    let largest = alike
-        .into_iter()
-        .max_by_key(|(seeds, group)| (group.len(), seeds.len()));
+    let size = |(seeds, group): &(BTreeSet<u64>, Vec<At>)| (group.len(), seeds.len());
+    let largest = alike.into_iter().max_by_key(size);
     largest.map(|(_, group)| group).unwrap_or_default()
 }
 
@@ -162,6 +159,5 @@ impl Style {
 /// Distinct values, in order, as a list of words.
 fn listed<T: Ord + ToString>(values: impl IntoIterator<Item = T>) -> String {
     let values: BTreeSet<T> = values.into_iter().collect();
-    let values: Vec<String> = values.iter().map(T::to_string).collect();
-    values.join(", ")
+    values.iter().map(T::to_string).join(", ")
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools;
+
 use super::pivot::{At, Pivot, text};
 use super::{is_testable, listed};
 use crate::spec::{Delta, Dimension, Fact, Measure, ReportSpec, Spread, TableSpec, TestKind};
@@ -32,10 +34,9 @@ pub(super) fn notes(
         notes.push(format!("One run each, seed {}.", listed(seeds)));
     }
     if cells.values().any(|cell| cell.place == Some(Place::Best)) {
-        let within: Vec<String> = spec.best_within.iter().map(Dimension::to_string).collect();
-        let within = match within.as_slice() {
+        let within = match spec.best_within.as_slice() {
             [] => "of each column".to_owned(),
-            within => format!("of each column and {}", within.join(", ")),
+            within => format!("of each column and {}", within.iter().join(", ")),
         };
         let alike = match same_seeds(cells) {
             true => "",
@@ -47,11 +48,9 @@ pub(super) fn notes(
         match spec.delta {
             Delta::None => {}
             Delta::Absolute => notes.push(format!("In parentheses: difference from {baseline}.")),
-            Delta::Relative => {
-                notes.push(format!(
-                    "In parentheses: change from {baseline}, in per cent."
-                ));
-            }
+            Delta::Relative => notes.push(format!(
+                "In parentheses: change from {baseline}, in per cent."
+            )),
         }
         notes.extend(tests(pivot, cells, spec, &baseline));
     }
@@ -66,9 +65,7 @@ pub(super) fn notes(
 /// Whether all cells are means over the same seeds.
 fn same_seeds(cells: &BTreeMap<At, Cell>) -> bool {
     let seeds = |cell: &Cell| -> BTreeSet<u64> { cell.runs.iter().map(|run| run.seed).collect() };
-    let mut all = cells.values().map(seeds);
-    let first = all.next();
-    all.all(|own| Some(own) == first)
+    cells.values().map(seeds).all_equal()
 }
 
 /// The split, and all labels that do not vary.
@@ -76,13 +73,10 @@ fn what(pivot: &Pivot<'_>, report: &ReportSpec) -> String {
     let mut parts = vec!["Test split".to_owned()];
     let measured: Vec<_> = pivot.measured().collect();
     for dimension in [Dimension::Protocol, Dimension::Cohort] {
-        let values: BTreeSet<String> = measured
-            .iter()
-            .map(|measured| measured.label(&dimension))
-            .filter(|label| !label.is_empty())
-            .collect();
-        if let [value] = values.into_iter().collect::<Vec<_>>().as_slice() {
-            parts.push(text(&dimension, value, report));
+        let values = measured.iter().map(|measured| measured.label(&dimension));
+        let mut values = values.filter(|label| !label.is_empty());
+        if let Ok(value) = values.all_equal_value() {
+            parts.push(text(&dimension, &value, report));
         }
     }
     for (dimension, value) in pivot.constants() {
@@ -96,13 +90,8 @@ fn what(pivot: &Pivot<'_>, report: &ReportSpec) -> String {
     {
         parts.push(measured.measure.title());
     }
-    let users: BTreeSet<u64> = pivot
-        .cells
-        .values()
-        .flatten()
-        .filter_map(|(run, _)| run.users)
-        .collect();
-    if let [users] = users.into_iter().collect::<Vec<_>>().as_slice() {
+    let runs = pivot.cells.values().flatten();
+    if let Ok(users) = runs.filter_map(|(run, _)| run.users).all_equal_value() {
         parts.push(format!("{users} users"));
     }
     format!("{}.", parts.join("; "))
@@ -112,14 +101,13 @@ fn baseline(spec: &TableSpec, report: &ReportSpec) -> Option<String> {
     if spec.baseline.is_empty() {
         return None;
     }
-    let labels: Vec<String> = spec
+    let mut labels = spec
         .baseline
         .iter()
         .map(|(dimension, value)| match value.as_str() {
             "" => format!("no {dimension}"),
             value => format!("{dimension} {}", text(dimension, value, report)),
-        })
-        .collect();
+        });
     Some(labels.join(", "))
 }
 
@@ -143,13 +131,9 @@ fn tests(
     };
     let legend = Verdict::ALL.map(|verdict| {
         let levels = spec.test.levels.iter().zip(1..);
-        let levels = levels.map(|(level, n)| format!("{} p < {level}", verdict.mark().repeat(n)));
-        let levels: Vec<String> = levels.collect();
-        format!(
-            "{} than {baseline}: {}",
-            verdict.as_str(),
-            levels.join(", ")
-        )
+        let level = |(level, n)| format!("{} p < {level}", verdict.mark().repeat(n));
+        let levels = levels.map(level).join(", ");
+        format!("{} than {baseline}: {levels}", verdict.as_str())
     });
     let untested = if pivot.measured().all(is_testable) {
         ""

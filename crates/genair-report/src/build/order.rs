@@ -1,5 +1,7 @@
 //! In which order labels stand: as `where` lists them, else by number, else as their runs were planned.
 
+use itertools::Itertools;
+
 use crate::runs::{Measured, Run};
 use crate::spec::{Dimension, TableSpec};
 
@@ -7,43 +9,23 @@ use crate::spec::{Dimension, TableSpec};
 pub(super) fn values(dimension: &Dimension, runs: &[&Run], spec: &TableSpec) -> Vec<String> {
     if dimension.is_measured() {
         // Costs have no protocol and no cohort and stand last.
-        let mut values = distinct(
-            Measured::all(spec)
-                .iter()
-                .map(|measured| measured.label(dimension)),
-        );
-        values.sort_by_key(String::is_empty);
-        return values;
+        let all = Measured::all(spec);
+        let values = all.iter().map(|measured| measured.label(dimension));
+        return values.unique().sorted_by_key(String::is_empty).collect();
     }
     if let Some(listed) = spec.select.get(dimension) {
         return listed.clone();
     }
-    let mut values = distinct(runs.iter().map(|run| run.label(dimension).to_owned()));
-    let numbers: Option<Vec<f64>> = values
-        .iter()
-        .map(|value| {
-            // A run without the axis stands first.
-            if value.is_empty() {
-                Some(f64::NEG_INFINITY)
-            } else {
-                value.parse().ok()
-            }
-        })
-        .collect();
-    if let Some(numbers) = numbers {
-        let mut order: Vec<(f64, String)> = numbers.into_iter().zip(values).collect();
-        order.sort_by(|a, b| a.0.total_cmp(&b.0));
-        values = order.into_iter().map(|(_, value)| value).collect();
+    let values = runs.iter().map(|run| run.label(dimension)).unique();
+    let mut values: Vec<String> = values.map(str::to_owned).collect();
+    // A run without the axis stands first.
+    let number = |value: &String| match value.as_str() {
+        "" => Some(f64::NEG_INFINITY),
+        value => value.parse().ok(),
+    };
+    if values.iter().all(|value| number(value).is_some()) {
+        let key = |value: &String| number(value).unwrap_or(f64::NEG_INFINITY);
+        values.sort_by(|a, b| key(a).total_cmp(&key(b)));
     }
     values
-}
-
-fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
-    let mut seen = Vec::new();
-    for value in values {
-        if !seen.contains(&value) {
-            seen.push(value);
-        }
-    }
-    seen
 }

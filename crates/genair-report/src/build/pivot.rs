@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use genair_protocol::text::{check_name, escaped};
+use itertools::Itertools;
 
 use super::order;
 use crate::error::TableError;
@@ -62,7 +63,7 @@ impl<'r> Pivot<'r> {
             .rows
             .iter()
             .chain(&spec.columns)
-            .any(|d| *d == Dimension::Sweep);
+            .contains(&Dimension::Sweep);
         let runs = distinct_runs(selection, by_sweep)?;
         let sort_key = |labels: &[String], orders: &[Vec<String>]| -> Vec<usize> {
             std::iter::zip(labels, orders)
@@ -70,10 +71,8 @@ impl<'r> Pivot<'r> {
                 .collect()
         };
         let orders = |dimensions: &[Dimension]| -> Vec<Vec<String>> {
-            dimensions
-                .iter()
-                .map(|dimension| order::values(dimension, &runs, spec))
-                .collect()
+            let values = |dimension| order::values(dimension, &runs, spec);
+            dimensions.iter().map(values).collect()
         };
         let (row_orders, column_orders) = (orders(&spec.rows), orders(&spec.columns));
         let all = Measured::all(spec);
@@ -90,21 +89,16 @@ impl<'r> Pivot<'r> {
                 let Some(value) = selection.value(run, measured) else {
                     continue;
                 };
-                let label = |d: &Dimension| {
-                    if d.is_measured() {
-                        measured.label(d)
-                    } else {
-                        run.label(d).to_owned()
-                    }
+                let label = |d: &Dimension| match d.is_measured() {
+                    true => measured.label(d),
+                    false => run.label(d).to_owned(),
                 };
                 let labels: Vec<String> = spec.columns.iter().map(label).collect();
                 let column = ((sort_key(&labels, &column_orders), labels), measured);
                 rows.insert(row.clone());
                 columns.insert(column.clone());
-                cells
-                    .entry((row.clone(), column))
-                    .or_default()
-                    .push((run, value));
+                let cell = cells.entry((row.clone(), column));
+                cell.or_default().push((run, value));
             }
         }
         let number = |(row, column): &(Key, (Key, Measured))| -> At {
@@ -112,19 +106,17 @@ impl<'r> Pivot<'r> {
             let column = columns.iter().position(|known| known == column);
             (row.unwrap_or_default(), column.unwrap_or_default())
         };
+        let cells = cells.into_iter().map(|(key, runs)| (number(&key), runs));
+        let cells = cells.collect();
+        let columns = columns.into_iter();
+        let columns = columns.map(|((_, labels), measured)| (labels, measured));
         let pivot = Self {
             by_sweep,
             row_dimensions: spec.rows.clone(),
             column_dimensions: spec.columns.clone(),
-            cells: cells
-                .into_iter()
-                .map(|(key, runs)| (number(&key), runs))
-                .collect(),
+            cells,
             rows: rows.into_iter().map(|(_, labels)| labels).collect(),
-            columns: columns
-                .into_iter()
-                .map(|((_, labels), measured)| (labels, measured))
-                .collect(),
+            columns: columns.collect(),
         };
         pivot.require_one_configuration_per_cell()?;
         Ok(pivot)
@@ -133,21 +125,17 @@ impl<'r> Pivot<'r> {
     fn require_one_configuration_per_cell(&self) -> Result<(), TableError> {
         for runs in self.cells.values() {
             let (first, _) = runs[0];
-            let labels_alone = runs.iter().find(|(run, _)| {
-                self.configuration_of(run) == self.configuration_of(first)
-                    && run.configuration != first.configuration
-            });
-            if let Some((other, _)) = labels_alone {
+            let own = self.configuration_of(first);
+            let has_labels = |run: &Run| self.configuration_of(run) == own;
+            let is_mixed = |run: &Run| has_labels(run) && run.configuration != first.configuration;
+            if let Some((other, _)) = runs.iter().find(|(run, _)| is_mixed(run)) {
                 return Err(TableError::Mixed {
                     first: first.run_id,
                     second: other.run_id,
-                    configuration: self.configuration_of(first).to_string(),
+                    configuration: own.to_string(),
                 });
             }
-            let Some((other, _)) = runs
-                .iter()
-                .find(|(run, _)| self.configuration_of(run) != self.configuration_of(first))
-            else {
+            let Some((other, _)) = runs.iter().find(|(run, _)| !has_labels(run)) else {
                 continue;
             };
             let candidates = [
@@ -156,16 +144,19 @@ impl<'r> Pivot<'r> {
                 Dimension::Representation,
                 Dimension::Variant,
             ];
-            let differing = candidates
-                .into_iter()
-                .find(|dimension| first.label(dimension) != other.label(dimension));
+            let differs = |own: &Dimension| first.label(own) != other.label(own);
+            let differing = candidates.into_iter().find(differs);
             return Err(TableError::Ambiguous {
-                first: self.configuration_of(first).to_string(),
+                first: own.to_string(),
                 second: self.configuration_of(other).to_string(),
                 dimension: differing.unwrap_or(Dimension::Sweep).to_string(),
             });
         }
         Ok(())
+    }
+
+    fn column_labels(&self) -> impl Iterator<Item = &Vec<String>> {
+        self.columns.iter().map(|(labels, _)| labels)
     }
 
     /// What each column measures.
@@ -175,16 +166,11 @@ impl<'r> Pivot<'r> {
 
     /// A column as an error calls it.
     pub(super) fn column_name(&self, column: usize) -> String {
-        let labels: Vec<&str> = self.columns[column]
-            .0
-            .iter()
-            .map(String::as_str)
-            .filter(|label| !label.is_empty())
-            .collect();
-        if labels.is_empty() {
-            self.columns[column].1.to_string()
-        } else {
-            labels.join(" ")
+        let (labels, measured) = &self.columns[column];
+        let labels = labels.iter().filter(|label| !label.is_empty()).join(" ");
+        match labels.is_empty() {
+            true => measured.to_string(),
+            false => labels,
         }
     }
 
@@ -207,28 +193,22 @@ impl<'r> Pivot<'r> {
     pub(super) fn groups(&self, column: usize, within: &[Dimension]) -> Vec<Vec<At>> {
         let mut groups: BTreeMap<Vec<&str>, Vec<At>> = BTreeMap::new();
         for (&at, runs) in self.cells.iter().filter(|(at, _)| at.1 == column) {
-            let labels = within
-                .iter()
-                .map(|dimension| runs[0].0.label(dimension))
-                .collect();
-            groups.entry(labels).or_default().push(at);
+            let labels = within.iter().map(|own| runs[0].0.label(own));
+            groups.entry(labels.collect()).or_default().push(at);
         }
         groups.into_values().collect()
     }
 
     /// Labels that never vary, for the notes: dimensions and their one value.
     pub(super) fn constants(&self) -> Vec<(&Dimension, &str)> {
-        let rows = constants(&self.row_dimensions, self.rows.iter().map(Vec::as_slice));
-        let columns = self.columns.iter().map(|(labels, _)| labels.as_slice());
-        let columns = constants(&self.column_dimensions, columns);
-        rows.into_iter()
-            .map(|at| (&self.row_dimensions[at], self.rows[0][at].as_str()))
-            .chain(
-                columns
-                    .into_iter()
-                    .map(|at| (&self.column_dimensions[at], self.columns[0].0[at].as_str())),
-            )
-            .collect()
+        let rows = self.row_dimensions.iter().enumerate();
+        let rows = rows.map(|(at, own)| (own, constant(self.rows.iter(), at)));
+        let columns = self.column_dimensions.iter().enumerate();
+        let columns = columns.map(|(at, own)| (own, constant(self.column_labels(), at)));
+        let known = rows
+            .chain(columns)
+            .filter_map(|(own, label)| Some((own, label?)));
+        known.collect()
     }
 
     /// The table, with labels that never vary left out.
@@ -239,39 +219,37 @@ impl<'r> Pivot<'r> {
         spec: &TableSpec,
         report: &ReportSpec,
     ) -> Table {
-        let mut shown_rows = varying(&self.row_dimensions, self.rows.iter().map(Vec::as_slice));
+        let varies = |at: &usize| constant(self.rows.iter(), *at).is_none();
+        let mut shown_rows = (0..self.row_dimensions.len()).filter(varies).collect_vec();
         if shown_rows.is_empty() {
             shown_rows.push(0); // A row needs a name.
         }
-        let labels = self.columns.iter().map(|(labels, _)| labels.as_slice());
-        let mut shown_columns = varying(&self.column_dimensions, labels);
+        let varies = |at: &usize| constant(self.column_labels(), *at).is_none();
+        let mut shown_columns = (0..self.column_dimensions.len())
+            .filter(varies)
+            .collect_vec();
         if shown_columns.is_empty() {
-            let metric = self
-                .column_dimensions
-                .iter()
-                .position(|d| *d == Dimension::Metric);
-            shown_columns.extend(metric);
+            let mut dimensions = self.column_dimensions.iter();
+            shown_columns.extend(dimensions.position(|d| *d == Dimension::Metric));
         }
-        let label = |dimension: &Dimension, name: &str| Label {
-            name: name.to_owned(),
-            text: text(dimension, name, report),
+        let labels_of = |dimensions: &[Dimension], shown: &[usize], names: &[String]| {
+            let label = |&at: &usize| Label {
+                name: names[at].clone(),
+                text: text(&dimensions[at], &names[at], report),
+            };
+            shown.iter().map(label).collect()
         };
         let columns = self.columns.iter().map(|(labels, measured)| Column {
-            labels: shown_columns
-                .iter()
-                .map(|&at| label(&self.column_dimensions[at], &labels[at]))
-                .collect(),
+            labels: labels_of(&self.column_dimensions, &shown_columns, labels),
             measure: measured.measure,
         });
         let columns: Vec<Column> = columns.collect();
-        let rows = self.rows.iter().enumerate().map(|(row, labels)| Row {
-            labels: shown_rows
-                .iter()
-                .map(|&at| label(&self.row_dimensions[at], &labels[at]))
-                .collect(),
-            cells: (0..columns.len())
-                .map(|column| cells.remove(&(row, column)))
-                .collect(),
+        let rows = self.rows.iter().enumerate().map(|(row, labels)| {
+            let cells = (0..columns.len()).map(|column| cells.remove(&(row, column)));
+            Row {
+                labels: labels_of(&self.row_dimensions, &shown_rows, labels),
+                cells: cells.collect(),
+            }
         });
         Table {
             name: spec.name.clone(),
@@ -333,27 +311,10 @@ fn distinct_runs(selection: &Selection, by_sweep: bool) -> Result<Vec<&Run>, Tab
     Ok(runs)
 }
 
-/// Which dimensions have one value only, by place.
-fn constants<'l>(
-    dimensions: &[Dimension],
-    labels: impl Iterator<Item = &'l [String]> + Clone,
-) -> Vec<usize> {
-    let one_value = |at: &usize| {
-        let mut values = labels.clone().map(|labels| &labels[*at]);
-        let first = values.next();
-        values.all(|value| Some(value) == first)
-    };
-    (0..dimensions.len()).filter(one_value).collect()
-}
-
-fn varying<'l>(
-    dimensions: &[Dimension],
-    labels: impl Iterator<Item = &'l [String]> + Clone,
-) -> Vec<usize> {
-    let constant = constants(dimensions, labels);
-    (0..dimensions.len())
-        .filter(|at| !constant.contains(at))
-        .collect()
+/// The one label that all have in this place, if there is one.
+fn constant<'l>(mut labels: impl Iterator<Item = &'l Vec<String>>, at: usize) -> Option<&'l str> {
+    let first = labels.next()?[at].as_str();
+    labels.all(|labels| labels[at] == first).then_some(first)
 }
 
 fn pick(dimensions: &[Dimension], at: &[usize]) -> Vec<Dimension> {

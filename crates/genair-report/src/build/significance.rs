@@ -28,18 +28,17 @@ pub(super) fn test(
     fail: &dyn Fn(&str, TableError) -> ReportError,
 ) -> Result<BTreeMap<At, Tested>, ReportError> {
     let measured: Vec<_> = pivot.measured().collect();
-    let pairs: Vec<(At, At, Metric, u32, Protocol)> = baselines
-        .iter()
-        .filter(|(at, _)| spec.test.kind != TestKind::None && is_testable(measured[at.1]))
-        .filter_map(
-            |(&at, &other)| match (measured[at.1].measure, measured[at.1].protocol) {
-                (Measure::Ranking { metric, k }, Some(protocol)) => {
-                    Some((at, other, metric, k, protocol))
-                }
-                _ => None,
-            },
-        )
-        .collect();
+    let pair = |(&at, &other): (&At, &At)| {
+        let own = measured[at.1];
+        let is_tested = spec.test.kind != TestKind::None && is_testable(own);
+        match (own.measure, own.protocol) {
+            (Measure::Ranking { metric, k }, Some(protocol)) if is_tested => {
+                Some((at, other, metric, k, protocol))
+            }
+            _ => None,
+        }
+    };
+    let pairs: Vec<(At, At, Metric, u32, Protocol)> = baselines.iter().filter_map(pair).collect();
     require_resamples(&spec.test, pairs.len()).map_err(|kind| fail("test", kind))?;
     let mut wanted: BTreeMap<Protocol, BTreeSet<RunId>> = BTreeMap::new();
     for (at, other, _, _, protocol) in &pairs {
@@ -59,17 +58,11 @@ pub(super) fn test(
             let base = of_users(&pivot.cells[&other])?;
             compare(&own, &base, &spec.test)
         });
-        let result = result.map_err(|source| {
-            let configuration = pivot.configuration(at).to_string();
-            fail(
-                "test",
-                TableError::Statistics {
-                    configuration,
-                    source,
-                },
-            )
-        })?;
-        tested.insert(at, result);
+        let error = |source| TableError::Statistics {
+            configuration: pivot.configuration(at).to_string(),
+            source,
+        };
+        tested.insert(at, result.map_err(|source| fail("test", error(source)))?);
     }
     let p_values: Vec<f64> = tested.values().map(|test: &Tested| test.p).collect();
     for ((at, test), p_holm) in tested.iter_mut().zip(holm(&p_values)) {
@@ -172,13 +165,11 @@ fn load(
             }
             ranks.insert((protocol, row.run_id), row.ranks);
         }
-        let missing: Vec<RunId> = runs
-            .into_iter()
-            .filter(|run| !ranks.contains_key(&(protocol, *run)))
-            .collect();
+        let is_missing = |run: &RunId| !ranks.contains_key(&(protocol, *run));
+        let missing = listed(runs.into_iter().filter(is_missing));
         if !missing.is_empty() {
             let error = TableError::NoRanks {
-                runs: listed(missing),
+                runs: missing,
                 protocol: protocol.to_string(),
             };
             return Err(fail("test", error));

@@ -54,14 +54,13 @@ pub fn export_mlflow(
     }
     let folder = std::path::absolute(folder).map_err(|source| failed(folder, source))?;
     let parent = folder.parent().unwrap_or(&folder);
-    let unfinished = std::fs::create_dir_all(parent)
-        .and_then(|()| {
-            let mut builder = tempfile::Builder::new();
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-            builder.tempdir_in(parent)
-        })
-        .map_err(|source| failed(&folder, source))?;
+    let create = || {
+        std::fs::create_dir_all(parent)?;
+        let mut builder = tempfile::Builder::new();
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        builder.tempdir_in(parent)
+    };
+    let unfinished = create().map_err(|source| failed(&folder, source))?;
 
     let mut runs = store.list_runs(&RunFilter {
         sweep: sweep.map(str::to_owned),
@@ -166,7 +165,7 @@ impl Run<'_> {
             let value = shortened(&value, LONGEST_PARAMETER);
             write_text(&folder.join("params").join(name), &value)?;
         }
-        for (name, value) in self.tags()? {
+        for (name, value) in self.tags() {
             let value = shortened(&value, LONGEST_TAG);
             write_text(&folder.join("tags").join(name), &value)?;
         }
@@ -212,7 +211,7 @@ impl Run<'_> {
         parameters
     }
 
-    fn tags(&self) -> Result<BTreeMap<String, String>, ReportError> {
+    fn tags(&self) -> BTreeMap<String, String> {
         let run = &self.details.run;
         let mut tags = BTreeMap::new();
         let facts = serde_json::to_value(run).unwrap_or(Value::Null);
@@ -244,7 +243,7 @@ impl Run<'_> {
             }
             tags.insert("mlflow.note.content".to_owned(), failure.message.clone());
         }
-        Ok(tags)
+        tags
     }
 
     /// Lines `time value step` by name.
@@ -265,12 +264,8 @@ impl Run<'_> {
             time += (epoch.train_seconds * 1000.0) as i64;
             add("train/loss".to_owned(), time, epoch.loss, epoch.epoch);
             if let Some(calibration) = epoch.calibration {
-                add(
-                    "train/calibration".to_owned(),
-                    time,
-                    calibration,
-                    epoch.epoch,
-                );
+                let name = "train/calibration".to_owned();
+                add(name, time, calibration, epoch.epoch);
             }
             if let Some(valid) = epoch.valid {
                 add(monitor.clone(), time, valid, epoch.epoch);
@@ -286,23 +281,17 @@ impl Run<'_> {
             add(key, end, row.value, best);
         }
         for row in &details.diagnostics {
-            add(
-                format!("item space/{}", self::name(&row.name)),
-                end,
-                row.value,
-                row.epoch,
-            );
+            let name = format!("item space/{}", self::name(&row.name));
+            add(name, end, row.value, row.epoch);
         }
+        let number = |count: Option<u64>| count.map(|count| count as f64);
         let costs = [
             ("seconds", run.seconds),
             ("train_seconds", run.train_seconds),
             ("cpu_seconds", run.cpu_seconds),
-            (
-                "peak_memory_bytes",
-                run.peak_memory_bytes.map(|bytes| bytes as f64),
-            ),
-            ("parameters", run.parameters.map(|count| count as f64)),
-            ("epochs", run.epochs.map(|count| count as f64)),
+            ("peak_memory_bytes", number(run.peak_memory_bytes)),
+            ("parameters", number(run.parameters)),
+            ("epochs", number(run.epochs)),
         ];
         for (name, value) in costs {
             if let Some(value) = value {
@@ -367,10 +356,8 @@ fn uri(path: &Path) -> String {
 /// Each entry a line; JSON's values are YAML's.
 fn write_yaml(path: &Path, entries: &Value) -> Result<(), ReportError> {
     let lines = entries.as_object().into_iter().flatten();
-    let text: String = lines
-        .map(|(key, value)| format!("{key}: {value}\n"))
-        .collect();
-    write_text(path, &text)
+    let line = |(key, value)| format!("{key}: {value}\n");
+    write_text(path, &lines.map(line).collect::<String>())
 }
 
 /// The folder is renamed when all is written, so a file needs no temporary one.

@@ -74,31 +74,27 @@ pub fn export_tables(
 ) -> Result<Vec<ExportedTable>, ReportError> {
     let known = store.tables()?;
     let tables = known.iter().filter(|known| !known.is_view);
-    let chosen: Vec<String> = if names.is_empty() {
-        tables.map(|known| known.name.clone()).collect()
-    } else {
-        names.to_vec()
+    let chosen: Vec<String> = match names {
+        [] => tables.map(|known| known.name.clone()).collect(),
+        names => names.to_vec(),
     };
-    for name in &chosen {
-        if !known.iter().any(|known| known.name == *name) {
-            return Err(ReportError::UnknownTable {
-                path: store.path().to_owned(),
-                name: name.clone(),
-                hint: suggestion(name, known.iter().map(|known| known.name.as_str())),
-            });
-        }
+    let is_unknown = |name: &&String| !known.iter().any(|known| known.name == **name);
+    if let Some(name) = chosen.iter().find(is_unknown) {
+        return Err(ReportError::UnknownTable {
+            path: store.path().to_owned(),
+            name: name.clone(),
+            hint: suggestion(name, known.iter().map(|known| known.name.as_str())),
+        });
     }
-    chosen
-        .into_iter()
-        .map(|table| {
-            let file = folder.join(format!("{table}.{}", format.extension()));
-            let columns = store.table_columns(&table)?;
-            let mut sink = Sink::create(&file, format, &table, columns)?;
-            store.table_rows(&table, |row| sink.write(row))?;
-            let rows = sink.finish()?;
-            Ok(ExportedTable { table, file, rows })
-        })
-        .collect()
+    let mut export = |table: String| {
+        let file = folder.join(format!("{table}.{}", format.extension()));
+        let columns = store.table_columns(&table)?;
+        let mut sink = Sink::create(&file, format, &table, columns)?;
+        store.table_rows(&table, |row| sink.write(row))?;
+        let rows = sink.finish()?;
+        Ok(ExportedTable { table, file, rows })
+    };
+    chosen.into_iter().map(&mut export).collect()
 }
 
 /// A moment, RFC 3339, in milliseconds since 1970.

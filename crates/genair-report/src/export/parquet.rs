@@ -61,9 +61,8 @@ impl ParquetFile {
 
     pub(super) fn write(&mut self, row: Vec<Value>) -> Result<(), ReportError> {
         for (buffer, value) in self.columns.iter_mut().zip(row) {
-            buffer
-                .push(value)
-                .map_err(|source| wrong(&self.path, source))?;
+            let pushed = buffer.push(value);
+            pushed.map_err(|source| wrong(&self.path, source))?;
         }
         let full = |buffer: &Buffer| buffer.levels.len() >= GROUP_ROWS;
         if self.columns.first().is_some_and(full) {
@@ -128,12 +127,9 @@ impl Buffer {
                 return Ok(());
             }
         };
-        taken.ok_or_else(|| {
-            ParquetError::General(format!(
-                "column `{}` of numbers holds {value}",
-                self.column.name
-            ))
-        })
+        let name = &self.column.name;
+        let wrong = || format!("column `{name}` of numbers holds {value}");
+        taken.ok_or_else(|| ParquetError::General(wrong()))
     }
 
     fn write(
@@ -158,25 +154,19 @@ fn real(value: &Value) -> Option<f64> {
 }
 
 fn schema(table: &str, columns: &[TableColumn]) -> Result<TypePtr, ParquetError> {
-    let fields = columns
-        .iter()
-        .map(|column| {
-            let (physical, logical) = match column.kind {
-                ColumnKind::Integer => (Physical::INT64, None),
-                ColumnKind::Real => (Physical::DOUBLE, None),
-                ColumnKind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
-            };
-            Type::primitive_type_builder(&column.name, physical)
-                .with_repetition(Repetition::OPTIONAL)
-                .with_logical_type(logical)
-                .build()
-                .map(Arc::new)
-        })
-        .collect::<Result<_, _>>()?;
-    let schema = Type::group_type_builder(table)
-        .with_fields(fields)
-        .build()?;
-    Ok(Arc::new(schema))
+    let field = |column: &TableColumn| {
+        let (physical, logical) = match column.kind {
+            ColumnKind::Integer => (Physical::INT64, None),
+            ColumnKind::Real => (Physical::DOUBLE, None),
+            ColumnKind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        };
+        let field = Type::primitive_type_builder(&column.name, physical);
+        let field = field.with_repetition(Repetition::OPTIONAL);
+        field.with_logical_type(logical).build().map(Arc::new)
+    };
+    let fields = columns.iter().map(field).collect::<Result<_, _>>()?;
+    let schema = Type::group_type_builder(table).with_fields(fields);
+    Ok(Arc::new(schema.build()?))
 }
 
 fn write<T: DataType>(
@@ -184,13 +174,9 @@ fn write<T: DataType>(
     values: Vec<T::T>,
     levels: &[i16],
 ) -> Result<(), ParquetError> {
-    let Some(mut column) = group.next_column()? else {
-        return Err(ParquetError::General(
-            "more columns than the schema has".to_owned(),
-        ));
-    };
-    column
-        .typed::<T>()
-        .write_batch(&values, Some(levels), None)?;
+    let more = || ParquetError::General("more columns than the schema has".to_owned());
+    let mut column = group.next_column()?.ok_or_else(more)?;
+    let values_of = column.typed::<T>();
+    values_of.write_batch(&values, Some(levels), None)?;
     column.close()
 }

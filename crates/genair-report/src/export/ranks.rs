@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use genair_store::{ColumnKind, RankedRun, RanksFilter, Store, TableColumn};
+use genair_store::ColumnKind::{self, Integer, Text};
+use genair_store::{RankedRun, RanksFilter, RunId, Store, TableColumn};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -33,17 +34,7 @@ pub fn export_ranks(
     let runs = runs_with_ranks(store, filter)?;
     let mut sink = Sink::create(path, format, "ranks", columns())?;
     for run in &runs {
-        let labels = [
-            Value::from(run.run_id.0),
-            Value::from(run.sweep.as_str()),
-            Value::from(run.labels.dataset.as_str()),
-            Value::from(run.labels.backbone.as_str()),
-            Value::from(run.labels.representation.as_str()),
-            Value::from(run.labels.axes.to_string()),
-            Value::from(run.labels.axes.to_json()),
-            Value::from(run.configuration.as_str()),
-            Value::from(run.labels.seed),
-        ];
+        let labels = LABELS.map(|(_, _, label)| label(run));
         for (user, rank) in store.user_ranks(run.run_id, filter.split, filter.protocol)? {
             let rank = [Value::from(user), Value::from(rank)];
             sink.write(labels.iter().cloned().chain(rank).collect())?;
@@ -55,35 +46,40 @@ pub fn export_ranks(
     })
 }
 
+/// A column that says the same of all users of a run.
+type LabelColumn = (&'static str, ColumnKind, fn(&RankedRun) -> Value);
+
+const LABELS: [LabelColumn; 9] = [
+    ("run_id", Integer, |run| run.run_id.0.into()),
+    ("sweep", Text, |run| run.sweep.as_str().into()),
+    ("dataset", Text, |run| run.labels.dataset.as_str().into()),
+    ("backbone", Text, |run| run.labels.backbone.as_str().into()),
+    ("representation", Text, |run| {
+        run.labels.representation.as_str().into()
+    }),
+    ("variant", Text, |run| run.labels.axes.to_string().into()),
+    ("axes", Text, |run| run.labels.axes.to_json().into()),
+    ("configuration", Text, |run| {
+        run.configuration.as_str().into()
+    }),
+    ("seed", Integer, |run| run.labels.seed.into()),
+];
+
 fn columns() -> Vec<TableColumn> {
-    use ColumnKind::{Integer, Text};
-    [
-        ("run_id", Integer),
-        ("sweep", Text),
-        ("dataset", Text),
-        ("backbone", Text),
-        ("representation", Text),
-        ("variant", Text),
-        ("axes", Text),
-        ("configuration", Text),
-        ("seed", Integer),
-        ("user", Integer),
-        ("rank", Integer),
-    ]
-    .map(|(name, kind)| TableColumn {
+    let labels = LABELS.iter().map(|(name, kind, _)| (*name, *kind));
+    let columns = labels.chain([("user", Integer), ("rank", Integer)]);
+    let column = |(name, kind): (&str, ColumnKind)| TableColumn {
         name: name.to_owned(),
         kind,
-    })
-    .into()
+    };
+    columns.map(column).collect()
 }
 
 fn runs_with_ranks(store: &mut Store, filter: &RanksFilter) -> Result<Vec<RankedRun>, ReportError> {
     store.require_sweep(filter.sweep.as_deref())?;
     let runs = store.ranked_runs(filter)?;
-    let without = filter
-        .runs
-        .iter()
-        .find(|&&wanted| !runs.iter().any(|run| run.run_id == wanted));
+    let is_without = |wanted: &&RunId| !runs.iter().any(|run| run.run_id == **wanted);
+    let without = filter.runs.iter().find(is_without);
     if without.is_some() || runs.is_empty() {
         return Err(ReportError::NoRanks {
             path: store.path().to_owned(),

@@ -7,8 +7,8 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use genair_protocol::Labels;
 use genair_store::{EpochMetric, MetricRecord, RunDetails, RunFilter, RunSummary, Store};
+use itertools::Itertools;
 use prost::Message;
 use serde::Serialize;
 
@@ -60,20 +60,13 @@ pub fn export_tensorboard(
         let Some(started) = details.run.started_at.as_deref() else {
             continue;
         };
-        let events = events(
-            &details,
-            &store.epoch_metrics(run.run_id)?,
-            seconds(started),
-        );
-        let bytes: Vec<u8> = events
+        let of_epochs = store.epoch_metrics(run.run_id)?;
+        let events = events(&details, &of_epochs, seconds(started));
+        let records = events
             .iter()
-            .flat_map(|event| record(&event.encode_to_vec()))
-            .collect();
-        let path = folder
-            .join(file_name(&run.sweep))
-            .join(run_folder(&run))
-            .join(FILE);
-        write(&path, &bytes)?;
+            .flat_map(|event| record(&event.encode_to_vec()));
+        let folder = folder.join(file_name(&run.sweep)).join(run_folder(&run));
+        write(&folder.join(FILE), &records.collect::<Vec<u8>>())?;
         written.runs += 1;
         written.events += events.len();
     }
@@ -86,18 +79,13 @@ fn seconds(moment: &str) -> f64 {
 }
 
 fn run_folder(run: &RunSummary) -> String {
-    let Labels {
-        dataset,
-        backbone,
-        representation,
-        axes,
-        seed,
-    } = &run.labels;
-    let mut name = format!("{:05}-{dataset}-{backbone}-{representation}", run.run_id.0);
-    if !axes.is_empty() {
-        name += &format!("-{axes}");
+    let own = &run.labels;
+    let labels = [&own.dataset, &own.backbone, &own.representation];
+    let mut name = format!("{:05}-{}", run.run_id.0, labels.iter().join("-"));
+    if !own.axes.is_empty() {
+        name += &format!("-{}", own.axes);
     }
-    file_name(&format!("{name}-seed{seed}"))
+    file_name(&format!("{name}-seed{}", own.seed))
 }
 
 /// Bytes of a folder's name at the most. Most file systems take 255, one that encrypts names 143.
@@ -107,10 +95,8 @@ const LONGEST_NAME: usize = 140;
 /// a hash of the whole, so that no two texts share a name.
 fn file_name(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '=' | ',');
-    let name: String = text
-        .chars()
-        .map(|c| if plain(c) { c } else { '_' })
-        .collect();
+    let name = text.chars().map(|c| if plain(c) { c } else { '_' });
+    let name: String = name.collect();
     let name = name.trim_start_matches('.');
     if name == text && !name.is_empty() && name.len() <= LONGEST_NAME {
         return name.to_owned();
@@ -123,15 +109,8 @@ fn file_name(text: &str) -> String {
 }
 
 fn tag(row: &MetricRecord) -> String {
-    let MetricRecord {
-        split,
-        protocol,
-        cohort,
-        metric,
-        k,
-        ..
-    } = row;
-    format!("{split}/{protocol}/{cohort}/{metric}@{k}")
+    let users = format!("{}/{}/{}", row.split, row.protocol, row.cohort);
+    format!("{users}/{}@{}", row.metric, row.k)
 }
 
 /// Everything a run has told, in the order it came; `started` in seconds since 1970.
@@ -144,21 +123,16 @@ fn events(run: &RunDetails, of_epochs: &[EpochMetric], started: f64) -> Vec<Even
     }];
     let mut time = started;
     let item_space = |trained: bool| {
-        let own = run
-            .diagnostics
-            .iter()
-            .filter(move |own| (own.epoch > 0) == trained);
+        let own = run.diagnostics.iter();
+        let own = own.filter(move |own| (own.epoch > 0) == trained);
         own.map(|own| (format!("item space/{}", own.name), own.value))
     };
     events.extend(Event::scalars(time, 0, item_space(false)));
     for epoch in &run.epochs {
         time += epoch.train_seconds;
         let mut values = vec![("train/loss".to_owned(), epoch.loss)];
-        values.extend(
-            epoch
-                .calibration
-                .map(|value| ("train/calibration".to_owned(), value)),
-        );
+        let calibration = epoch.calibration;
+        values.extend(calibration.map(|value| ("train/calibration".to_owned(), value)));
         values.extend(epoch.valid.map(|value| (monitor.clone(), value)));
         let own = of_epochs.iter().filter(|own| own.epoch == epoch.epoch);
         values.extend(own.map(|own| (tag(&own.metric), own.metric.value)));

@@ -1,7 +1,9 @@
 //! What stands under a figure whose spec has no caption: what it draws.
 
+use itertools::Itertools;
+
 use crate::build::text;
-use crate::spec::{Dimension, FigureKind, FigureSpec, ReportSpec};
+use crate::spec::{Dimension, FigureKind, FigureSpec, Measure, ReportSpec};
 
 use super::measured::cost_label;
 
@@ -10,11 +12,8 @@ pub(super) fn caption(report: &ReportSpec, spec: &FigureSpec) -> String {
     if let Some(own) = &spec.caption {
         return own.clone();
     }
-    let metrics = spec.metrics.iter();
-    let metrics: Vec<String> = metrics
-        .map(|metric| text(&Dimension::Metric, &metric.to_string(), report))
-        .collect();
-    let metrics = metrics.join(" and ");
+    let title = |metric: &Measure| text(&Dimension::Metric, &metric.to_string(), report);
+    let metrics = spec.metrics.iter().map(title).join(" and ");
     match spec.kind {
         FigureKind::Sensitivity => {
             let x = spec.x.clone().unwrap_or_default();

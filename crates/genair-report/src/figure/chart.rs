@@ -1,6 +1,8 @@
 //! A figure before it is drawn: panels, axes, what stands in them. Knows neither runs nor pixels.
 
 use super::style::Look;
+use crate::spec::Spread;
+use genair_eval::statistics::Summary;
 
 /// A figure.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +13,20 @@ pub(crate) struct Chart {
     pub(crate) legend: Vec<(String, Look)>,
     /// Whether a single panel takes the width of a page rather than of a column.
     pub(crate) wide: bool,
+}
+
+impl Chart {
+    /// Panels with a legend where it tells something apart.
+    pub(crate) fn new(panels: Vec<Panel>, mut legend: Vec<(String, Look)>, wide: bool) -> Self {
+        if legend.len() < 2 {
+            legend.clear();
+        }
+        Self {
+            panels,
+            legend,
+            wide,
+        }
+    }
 }
 
 /// One pair of axes.
@@ -40,6 +56,13 @@ pub(crate) enum Scale {
     Categories(Vec<String>),
     /// No ticks: numbers without a meaning of their own.
     Bare,
+}
+
+impl Axis {
+    pub(crate) fn linear(label: impl Into<String>) -> Self {
+        let (label, scale) = (label.into(), Scale::Linear);
+        Self { label, scale }
+    }
 }
 
 impl Scale {
@@ -107,15 +130,31 @@ pub(crate) struct Point {
     pub(crate) high: f64,
 }
 
+impl Series {
+    /// A line through points.
+    pub(crate) fn line(look: Look, points: Vec<Point>, markers: bool) -> Self {
+        let shape = Shape::Line { points, markers };
+        Self { look, shape }
+    }
+}
+
 impl Point {
+    /// A mean with its spread.
+    pub(crate) fn of(summary: &Summary, x: f64, spread: Spread) -> Self {
+        let y = summary.mean;
+        let [low, high] = match spread {
+            Spread::None => None,
+            Spread::Std => summary.std.map(|std| [y - std, y + std]),
+            Spread::Interval => summary.interval,
+        }
+        .unwrap_or([y, y]);
+        Self { x, y, low, high }
+    }
+
     /// A value that is all there is to know.
     pub(crate) fn exact(x: f64, y: f64) -> Self {
-        Self {
-            x,
-            y,
-            low: y,
-            high: y,
-        }
+        let (low, high) = (y, y);
+        Self { x, y, low, high }
     }
 }
 

@@ -104,14 +104,11 @@ impl Layout {
         let lengths: Vec<f64> = names
             .map(|(name, _)| Self::LEGEND_SYMBOL + text_width(name) + Self::LEGEND_GAP)
             .collect();
-        let legend = legend_lines(&lengths, width - 2.0 * Self::MARGIN + Self::LEGEND_GAP)
-            .into_iter()
-            .map(|line| {
-                line.into_iter()
-                    .map(|(at, x)| (at, x + Self::MARGIN))
-                    .collect()
-            })
-            .collect();
+        let room = width - 2.0 * Self::MARGIN + Self::LEGEND_GAP;
+        let mut legend = legend_lines(&lengths, room);
+        for (_, x) in legend.iter_mut().flatten() {
+            *x += Self::MARGIN;
+        }
         Self {
             width,
             columns,
@@ -161,12 +158,7 @@ fn legend_lines(lengths: &[f64], room: f64) -> Vec<Vec<(usize, f64)>> {
 
 /// Width of a text in points.
 fn text_width(text: &str) -> f64 {
-    let font = FontDesc::new(
-        FontFamily::Name(FAMILY),
-        TEXT * UNIT * 1.24,
-        FontStyle::Normal,
-    );
-    match font.box_size(text) {
+    match font(TEXT, FontStyle::Normal).font.box_size(text) {
         Ok((width, _)) => f64::from(width) / UNIT,
         Err(_) => 0.6 * TEXT * text.chars().count() as f64,
     }
@@ -198,11 +190,8 @@ fn draw_legend_entry(
 ) -> Drawn {
     let place = |dx: f64| (pixels(x + dx), pixels(y));
     let shapes = chart.panels.iter().flat_map(|panel| &panel.series);
-    let shape = shapes
-        .filter(|series| series.look == look)
-        .map(|series| &series.shape)
-        .next();
-    match shape {
+    let mut shapes = shapes.filter(|series| series.look == look);
+    match shapes.next().map(|series| &series.shape) {
         Some(Shape::Bars { .. }) => {
             let corner = |dx: f64, dy: f64| (pixels(x + dx), pixels(y + dy));
             let swatch = [corner(3.0, -3.5), corner(16.0, 3.5)];
@@ -367,10 +356,8 @@ fn draw_series(axes: &mut Axes<'_, '_>, panel: &Panel, look: Look, shape: &Shape
                 let band: Vec<_> = upper.chain(lower).collect();
                 axes.draw_series([Polygon::new(band, colour.mix(0.18))])?;
             }
-            let line: Vec<_> = points
-                .iter()
-                .map(|point| (x(point.x), y(point.y)))
-                .collect();
+            let line = points.iter().map(|point| (x(point.x), y(point.y)));
+            let line: Vec<_> = line.collect();
             draw_line(axes, &line, look)?;
             // A line of one point is seen by its marker alone.
             if *markers || line.len() == 1 {
@@ -400,11 +387,8 @@ fn draw_series(axes: &mut Axes<'_, '_>, panel: &Panel, look: Look, shape: &Shape
                 let bar = [(x(point.x), y(point.low)), (x(point.x), y(point.high))];
                 axes.draw_series([PathElement::new(bar, stroke(look.colour, 0.8))])?;
             }
-            let places: Vec<_> = points
-                .iter()
-                .map(|point| (x(point.x), y(point.y)))
-                .collect();
-            draw_markers(axes, &places, look, 2.8)?;
+            let places = points.iter().map(|point| (x(point.x), y(point.y)));
+            draw_markers(axes, &places.collect::<Vec<_>>(), look, 2.8)?;
         }
         Shape::Cloud { points } => {
             let dots = points.iter().map(|&(at, height)| {
@@ -426,10 +410,8 @@ fn draw_line(axes: &Axes<'_, '_>, line: &[(f64, f64)], look: Look) -> Drawn {
         (point(x, corner.0.start), point(y, corner.1.start))
     });
     for part in strokes(&places.collect::<Vec<_>>(), look.dash()) {
-        let part: Vec<_> = part
-            .into_iter()
-            .map(|(x, y)| (pixels(x), pixels(y)))
-            .collect();
+        let part = part.into_iter().map(|(x, y)| (pixels(x), pixels(y)));
+        let part: Vec<_> = part.collect();
         whole.draw(&PathElement::new(part, stroke(look.colour, 1.2)))?;
     }
     Ok(())
@@ -441,12 +423,8 @@ fn draw_markers(axes: &Axes<'_, '_>, places: &[(f64, f64)], look: Look, radius: 
     let corner = plot.get_pixel_range();
     for place in places {
         let (x, y) = plot.map_coordinate(place);
-        draw_marker(
-            &whole,
-            (x - corner.0.start, y - corner.1.start),
-            look,
-            radius,
-        )?;
+        let place = (x - corner.0.start, y - corner.1.start);
+        draw_marker(&whole, place, look, radius)?;
     }
     Ok(())
 }
@@ -475,12 +453,8 @@ fn draw_marker(area: &Area<'_>, (x, y): (i32, i32), look: Look, radius: f64) -> 
         Marker::Diamond => vec![at(0.0, -1.25), at(1.1, 0.0), at(0.0, 1.25), at(-1.1, 0.0)],
     };
     area.draw(&Polygon::new(corners.clone(), style))?;
-    let outline: Vec<_> = corners
-        .iter()
-        .copied()
-        .chain(corners.first().copied())
-        .collect();
-    area.draw(&PathElement::new(outline, rim))
+    let outline = corners.iter().chain(corners.first()).copied();
+    area.draw(&PathElement::new(outline.collect::<Vec<_>>(), rim))
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! The item space of a run, before training and after: items on its two principal axes.
 
 use genair_store::{ItemRecord, RunId, Store};
+use itertools::Itertools;
 
+use super::Drawing;
 use super::chart::{Axis, Chart, Panel, Scale, Series, Shape};
 use super::measured::{series_name, title};
 use super::style::{Colour, Look, PALE};
-use super::{Drawing, csv};
 use crate::ReportError;
 use crate::build::{build, fail_with};
 use crate::error::TableError;
 use crate::spec::{Dimension, FigureSpec, ReportSpec};
+use crate::write::csv;
 
 /// A panel for each series, before training and after; of the run with the lowest seed. Items are split
 /// in half by their training interactions.
@@ -31,9 +33,9 @@ pub(super) fn item_space(
             let unsaid = [Dimension::Metric, Dimension::Protocol, Dimension::Cohort];
             let dataset = title(&table, column, &unsaid);
             let parts = [dataset, series_name(&row.labels)];
-            let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+            let name = parts.iter().filter(|part| !part.is_empty()).join(", ");
             if !shown.iter().any(|(_, known, _)| *known == run.run) {
-                shown.push((parts.join(", "), run.run, run.seed));
+                shown.push((name, run.run, run.seed));
             }
         }
     }
@@ -44,7 +46,8 @@ pub(super) fn item_space(
         ("more popular half", Look::plain(Colour::number(0))),
     ];
     let mut panels = Vec::new();
-    let mut records = Vec::new();
+    let header = ["run_id", "epoch", "item", "x", "y", "interactions"];
+    let mut records = vec![header.map(str::to_owned)];
     for (name, run, _) in &shown {
         let items = items.get(run).map(Vec::as_slice).unwrap_or_default();
         for items in items.chunk_by(|one, next| one.epoch == next.epoch) {
@@ -75,14 +78,12 @@ pub(super) fn item_space(
         let kind = TableError::NotStored { what };
         return Err(fail_with(report, &spec.table(), "sweeps", kind));
     }
-    let seeds: Vec<String> = shown.iter().map(|(_, _, seed)| seed.to_string()).collect();
-    let mut seeds = seeds;
-    seeds.dedup();
+    let seeds = shown.iter().map(|(_, _, seed)| seed).dedup().join(", ");
     let notes = vec![
         "Item vectors of length 1, as the calibration sees them, on the two principal axes of each \
          space; evenly sampled items."
             .to_owned(),
-        format!("Seed {}.", seeds.join(", ")),
+        format!("Seed {seeds}."),
     ];
     Ok(Drawing {
         chart: Chart {
@@ -90,10 +91,7 @@ pub(super) fn item_space(
             legend: looks.map(|(name, look)| (name.to_owned(), look)).to_vec(),
             wide: false,
         },
-        csv: csv(
-            ["run_id", "epoch", "item", "x", "y", "interactions"],
-            records,
-        ),
+        csv: csv(records),
         notes,
     })
 }
@@ -107,15 +105,12 @@ fn panel(title: String, items: &[ItemRecord], looks: [Look; 2]) -> Panel {
         scale: Scale::Bare,
     };
     let series = [false, true].map(|popular| {
-        let of_half = items
-            .iter()
-            .filter(|item| (item.interactions >= median) == popular);
-        Series {
-            look: looks[usize::from(popular)],
-            shape: Shape::Cloud {
-                points: of_half.map(|item| (item.x, item.y)).collect(),
-            },
-        }
+        let is_of_half = |item: &&ItemRecord| (item.interactions >= median) == popular;
+        let points = items.iter().filter(is_of_half).map(|item| (item.x, item.y));
+        let points = points.collect();
+        let shape = Shape::Cloud { points };
+        let look = looks[usize::from(popular)];
+        Series { look, shape }
     });
     Panel {
         title,

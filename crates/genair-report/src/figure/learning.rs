@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use genair_eval::statistics::summarise;
 use genair_store::{ByRun, EpochRecord, RunId, Store};
+use itertools::Itertools;
 
-use super::chart::{Axis, Chart, Panel, Point, Series, Shape};
-use super::measured::{add_to_legend, linear, looks, series_name, spread_note, title};
-use super::{Drawing, csv};
+use super::Drawing;
+use super::chart::{Axis, Chart, Panel, Point, Series};
+use super::measured::{add_to_legend, looks, series_name, spread_note, title};
 use crate::ReportError;
 use crate::build::{build, fail_with};
 use crate::error::TableError;
 use crate::spec::{Dimension, FigureSpec, Measure, ReportSpec, Spread};
 use crate::table::Cell;
-use genair_eval::statistics::summarise;
+use crate::write::csv;
 
 /// A number of an epoch, where there is one.
 type Curve = fn(&EpochRecord) -> Option<f64>;
@@ -33,14 +35,13 @@ pub(super) fn curves(
     let mut looks = looks(store, report, &table)?;
     let mut legend = Vec::new();
     let mut panels = Vec::new();
-    let mut records = Vec::new();
+    let header = ["panel", "series", "curve", "epoch", "mean", "low", "high"];
+    let mut records = vec![header.map(str::to_owned)];
     let mut seeds = 0;
     for (at, column) in table.columns.iter().enumerate() {
         let cells = || {
-            table
-                .rows
-                .iter()
-                .filter_map(|row| Some((row, row.cells[at].as_ref()?)))
+            let rows = table.rows.iter();
+            rows.filter_map(|row| Some((row, row.cells[at].as_ref()?)))
         };
         let runs: Vec<RunId> = cells().flat_map(|(_, cell)| run_numbers(cell)).collect();
         let metric = stop_metric(store, &runs).and_then(|found| {
@@ -51,6 +52,7 @@ pub(super) fn curves(
             let mut drawn = Vec::new();
             for (row, cell) in cells() {
                 let look = looks.of(&table.row_dimensions, &row.labels);
+                let name = series_name(&row.labels);
                 let points = mean_curve(&epochs, cell, value, spec.spread);
                 if points.is_empty() {
                     continue; // Nothing is trained, or this was not measured.
@@ -59,7 +61,7 @@ pub(super) fn curves(
                 for point in &points {
                     records.push([
                         title(&table, column, &[Dimension::Metric]),
-                        series_name(&row.labels),
+                        name.clone(),
                         curve.to_owned(),
                         point.x.to_string(),
                         point.y.to_string(),
@@ -67,26 +69,21 @@ pub(super) fn curves(
                         point.high.to_string(),
                     ]);
                 }
-                add_to_legend(&mut legend, &row.labels, look);
-                let markers = false;
-                let shape = Shape::Line { points, markers };
-                drawn.push(Series { look, shape });
+                add_to_legend(&mut legend, name, look);
+                drawn.push(Series::line(look, points, false));
             }
             panels.push(Panel {
                 title: title(&table, column, &[Dimension::Metric]),
-                x: linear("Epoch".to_owned()),
-                y: Axis {
-                    label: match curve {
-                        "valid" => format!("Validation {metric}"),
-                        _ => "Training loss".to_owned(),
-                    },
-                    ..linear(String::new())
-                },
+                x: Axis::linear("Epoch"),
+                y: Axis::linear(match curve {
+                    "valid" => format!("Validation {metric}"),
+                    _ => "Training loss".to_owned(),
+                }),
                 series: drawn,
             });
         }
     }
-    if records.is_empty() {
+    if records.len() == 1 {
         let what = "epochs of training";
         let kind = TableError::NotStored { what };
         return Err(fail_with(report, &spec.table(), "sweeps", kind));
@@ -95,15 +92,8 @@ pub(super) fn curves(
     notes.push(spread_note(seeds, spec.spread));
     notes.push("A curve ends where the first of its seeds stopped.".to_owned());
     Ok(Drawing {
-        chart: Chart {
-            panels,
-            legend: if legend.len() > 1 { legend } else { Vec::new() },
-            wide: false,
-        },
-        csv: csv(
-            ["panel", "series", "curve", "epoch", "mean", "low", "high"],
-            records,
-        ),
+        chart: Chart::new(panels, legend, false),
+        csv: csv(records),
         notes,
     })
 }
@@ -126,15 +116,14 @@ pub(super) fn stop_metric(
             Ok(measure.map_or_else(|| "metric".to_owned(), Measure::title))
         }
         several => {
-            let groups = several.iter().map(|(metric, runs)| {
+            let mut groups = several.iter().map(|(metric, runs)| {
                 let metric = metric.as_deref().unwrap_or("unknown");
-                let runs: Vec<String> = runs.iter().map(RunId::to_string).collect();
-                format!("  {metric}: runs {}", runs.join(", "))
+                format!("  {metric}: runs {}", runs.iter().join(", "))
             });
             Err(TableError::Unlike {
                 column: "epoch".to_owned(),
                 fact: "train.stop.metric",
-                groups: groups.collect::<Vec<_>>().join("\n"),
+                groups: groups.join("\n"),
                 allowed: false,
             })
         }
@@ -158,20 +147,7 @@ fn mean_curve(
     let points = values.into_iter().filter_map(|(epoch, values)| {
         // A loss that is not finite has no place on an axis.
         let summary = summarise(&values).ok()?;
-        let [low, high] = match spread {
-            Spread::None => None,
-            Spread::Std => summary
-                .std
-                .map(|std| [summary.mean - std, summary.mean + std]),
-            Spread::Interval => summary.interval,
-        }
-        .unwrap_or([summary.mean, summary.mean]);
-        Some(Point {
-            x: epoch as f64,
-            y: summary.mean,
-            low,
-            high,
-        })
+        Some(Point::of(&summary, epoch as f64, spread))
     });
     points.collect()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use genair_protocol::text::escaped;
 use genair_store::{RunId, Store};
+use itertools::Itertools;
 
 use super::Drawing;
 use super::chart::{Axis, Chart, Panel, Point, Scale, Series, Shape};
@@ -15,7 +16,7 @@ use crate::build::{build, fail_with};
 use crate::error::TableError;
 use crate::render::{Format, render};
 use crate::spec::{Dimension, FigureSpec, Measure, ReportSpec, Spread};
-use crate::table::{Cell, Column, Label, Row, Table};
+use crate::table::{Column, Label, Table};
 
 /// A metric by a swept setting.
 pub(super) fn sensitivity(
@@ -33,13 +34,16 @@ pub(super) fn sensitivity(
     };
     let mut looks = looks(store, report, &table)?;
     let series_dimensions = without(&table.row_dimensions, x_at);
-    let values = distinct(table.rows.iter().map(|row| row.labels[x_at].name.clone()));
-    let values: Vec<String> = values
-        .into_iter()
-        .filter(|value| !value.is_empty())
-        .collect();
+    let values = table.rows.iter().map(|row| row.labels[x_at].name.clone());
+    let values: Vec<String> = values.unique().filter(|value| !value.is_empty()).collect();
     let (scale, places) = Scale::of(&values);
-    let series = series_of(&table, x_at);
+    // The labels of each series, without those of the horizontal axis.
+    let series = table
+        .rows
+        .iter()
+        .map(|row| without(&row.labels, x_at))
+        .unique();
+    let series: Vec<Vec<Label>> = series.collect();
     let mut legend = Vec::new();
     let mut panels = Vec::new();
     for (at, column) in table.columns.iter().enumerate() {
@@ -50,16 +54,15 @@ pub(super) fn sensitivity(
                 let row = table.rows.iter().find(|row| {
                     row.labels[x_at].name == *value && without(&row.labels, x_at) == *labels
                 })?;
-                Some(point(row.cells[at].as_ref()?, *x, spec.spread))
+                let cell = row.cells[at].as_ref()?;
+                Some(Point::of(&cell.summary, *x, spec.spread))
             });
             let points: Vec<Point> = points.collect();
             if points.is_empty() {
                 continue;
             }
-            add_to_legend(&mut legend, labels, look);
-            let markers = true;
-            let shape = Shape::Line { points, markers };
-            drawn.push(Series { look, shape });
+            add_to_legend(&mut legend, series_name(labels), look);
+            drawn.push(Series::line(look, points, true));
         }
         panels.push(Panel {
             title: title(&table, column, &[Dimension::Metric]),
@@ -67,7 +70,7 @@ pub(super) fn sensitivity(
                 label: label_of(report, x.as_str()),
                 scale: scale.clone(),
             },
-            y: linear(column.measure.title()),
+            y: Axis::linear(column.measure.title()),
             series: drawn,
         });
     }
@@ -82,10 +85,7 @@ pub(super) fn cohorts(
 ) -> Result<Drawing, ReportError> {
     let table = build(store, report, &spec.table())?;
     let mut looks = looks(store, report, &table)?;
-    let cohort = table
-        .column_dimensions
-        .iter()
-        .position(|d| *d == Dimension::Cohort);
+    let cohort = column_place(&table, &Dimension::Cohort);
     let cohort_of = |column: &Column| match cohort {
         Some(at) => column.labels[at].text.clone(),
         None => "all users".to_owned(),
@@ -95,19 +95,17 @@ pub(super) fn cohorts(
     let mut legend = Vec::new();
     let mut panels = Vec::new();
     for columns in panels_without(&table, &Dimension::Cohort) {
-        let names = columns
-            .iter()
-            .map(|&at| with_users(&cohort_of(&table.columns[at]), &users[at]));
-        let names: Vec<String> = names.collect();
+        let name = |&at: &usize| with_users(&cohort_of(&table.columns[at]), &users[at]);
+        let names: Vec<String> = columns.iter().map(name).collect();
         let mut drawn = Vec::new();
         for (slot, row) in table.rows.iter().enumerate() {
             let look = looks.of(&table.row_dimensions, &row.labels);
-            let points = columns
-                .iter()
-                .enumerate()
-                .filter_map(|(x, &at)| Some(point(row.cells[at].as_ref()?, x as f64, spec.spread)));
+            let points = columns.iter().enumerate().filter_map(|(x, &at)| {
+                let cell = row.cells[at].as_ref()?;
+                Some(Point::of(&cell.summary, x as f64, spec.spread))
+            });
             let points: Vec<Point> = points.collect();
-            add_to_legend(&mut legend, &row.labels, look);
+            add_to_legend(&mut legend, series_name(&row.labels), look);
             let shape = Shape::Bars {
                 points,
                 slot,
@@ -122,7 +120,7 @@ pub(super) fn cohorts(
                 label: String::new(),
                 scale: Scale::Categories(names),
             },
-            y: linear(first.measure.title()),
+            y: Axis::linear(first.measure.title()),
             series: drawn,
         });
     }
@@ -140,16 +138,9 @@ fn with_users(name: &str, users: &BTreeSet<u64>) -> String {
 
 /// How many users each column is over, run by run.
 fn users_of_cohorts(store: &mut Store, table: &Table) -> Result<Vec<BTreeSet<u64>>, ReportError> {
-    let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
-    let runs: BTreeSet<RunId> = cells
-        .flat_map(|cell| &cell.runs)
-        .map(|run| run.run)
-        .collect();
-    let results = store.test_results(&runs.into_iter().collect::<Vec<_>>())?;
-    let cohort = table
-        .column_dimensions
-        .iter()
-        .position(|d| *d == Dimension::Cohort);
+    let runs: Vec<RunId> = runs_of(table).unique().collect();
+    let results = store.test_results(&runs)?;
+    let cohort = column_place(table, &Dimension::Cohort);
     let of_column = |(at, column): (usize, &Column)| {
         let cohort = cohort.map_or("all", |place| column.labels[place].name.as_str());
         let cells = table.rows.iter().filter_map(|row| row.cells[at].as_ref());
@@ -170,10 +161,7 @@ pub(super) fn cost(
     let table = build(store, report, &spec.table())?;
     let mut looks = looks(store, report, &table)?;
     let cost = spec.cost();
-    let dataset = table
-        .column_dimensions
-        .iter()
-        .position(|d| *d == Dimension::Dataset);
+    let dataset = column_place(&table, &Dimension::Dataset);
     let dataset_of = |column: &Column| dataset.map(|at| column.labels[at].name.clone());
     let mut legend = Vec::new();
     let mut panels = Vec::new();
@@ -190,17 +178,13 @@ pub(super) fn cost(
                 continue;
             };
             let look = looks.of(&table.row_dimensions, &row.labels);
-            add_to_legend(&mut legend, &row.labels, look);
-            let points = vec![point(own, cost.summary.mean, spec.spread)];
-            drawn.push(Series {
-                look,
-                shape: Shape::Points { points },
-            });
+            add_to_legend(&mut legend, series_name(&row.labels), look);
+            let points = vec![Point::of(&own.summary, cost.summary.mean, spec.spread)];
+            let shape = Shape::Points { points };
+            drawn.push(Series { look, shape });
         }
-        let costs: Vec<f64> = drawn
-            .iter()
-            .flat_map(|series| series.shape.extent().0)
-            .collect();
+        let costs = drawn.iter().flat_map(|series| series.shape.extent().0);
+        let costs: Vec<f64> = costs.collect();
         // Costs have neither protocol nor cohort, which makes one of either look like one of several.
         let mut unsaid = vec![Dimension::Metric];
         unsaid.extend((spec.protocols.len() == 1).then_some(Dimension::Protocol));
@@ -214,7 +198,7 @@ pub(super) fn cost(
                 label: cost_label(cost),
                 scale: if wide { Scale::Log } else { Scale::Linear },
             },
-            y: linear(column.measure.title()),
+            y: Axis::linear(column.measure.title()),
             series: drawn,
         });
     }
@@ -238,18 +222,19 @@ fn drawing(
     table: &Table,
     spec: &FigureSpec,
 ) -> Drawing {
-    let mut notes: Vec<String> = table.notes.first().cloned().into_iter().collect();
     let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
     let seeds = cells.map(|cell| cell.summary.n).max().unwrap_or_default();
-    notes.push(spread_note(seeds, spec.spread));
+    let spread = spread_note(seeds, spec.spread);
     Drawing {
-        chart: Chart {
-            panels,
-            legend: if legend.len() > 1 { legend } else { Vec::new() },
-            wide,
-        },
+        chart: Chart::new(panels, legend, wide),
         csv: render(table, Format::Csv),
-        notes,
+        notes: table
+            .notes
+            .first()
+            .cloned()
+            .into_iter()
+            .chain([spread])
+            .collect(),
     }
 }
 
@@ -266,21 +251,16 @@ pub(super) fn spread_note(seeds: usize, spread: Spread) -> String {
     format!("Mean over {seeds} seeds{band}.")
 }
 
-/// A cell as a point.
-fn point(cell: &Cell, x: f64, spread: Spread) -> Point {
-    let mean = cell.summary.mean;
-    let [low, high] = match spread {
-        Spread::None => None,
-        Spread::Std => cell.summary.std.map(|std| [mean - std, mean + std]),
-        Spread::Interval => cell.summary.interval,
-    }
-    .unwrap_or([mean, mean]);
-    Point {
-        x,
-        y: mean,
-        low,
-        high,
-    }
+/// The runs behind a table's cells.
+fn runs_of(table: &Table) -> impl Iterator<Item = RunId> {
+    let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
+    cells.flat_map(|cell| &cell.runs).map(|run| run.run)
+}
+
+/// Where a dimension stands among those that tell columns apart.
+fn column_place(table: &Table, dimension: &Dimension) -> Option<usize> {
+    let mut dimensions = table.column_dimensions.iter();
+    dimensions.position(|own| own == dimension)
 }
 
 pub(super) fn looks<'r>(
@@ -288,9 +268,7 @@ pub(super) fn looks<'r>(
     report: &'r ReportSpec,
     table: &Table,
 ) -> Result<Looks<'r>, ReportError> {
-    let cells = table.rows.iter().flat_map(|row| &row.cells).flatten();
-    let run = cells.flat_map(|cell| &cell.runs).map(|run| run.run).next();
-    let only = match run {
+    let only = match runs_of(table).next() {
         Some(run) if !table.row_dimensions.contains(&Dimension::Backbone) => {
             Some(store.backbone_of(run)?)
         }
@@ -299,35 +277,20 @@ pub(super) fn looks<'r>(
     Looks::new(store, report, only)
 }
 
-pub(super) fn add_to_legend(legend: &mut Vec<(String, Look)>, labels: &[Label], look: Look) {
-    let name = series_name(labels);
+pub(super) fn add_to_legend(legend: &mut Vec<(String, Look)>, name: String, look: Look) {
     if !legend.iter().any(|(known, _)| *known == name) {
         legend.push((name, look));
     }
 }
 
 pub(super) fn series_name(labels: &[Label]) -> String {
-    let shown: Vec<&str> = labels
-        .iter()
-        .map(|label| label.text.as_str())
-        .filter(|text| !text.is_empty())
-        .collect();
-    shown.join(", ")
+    let texts = labels.iter().map(|label| &label.text);
+    texts.filter(|text| !text.is_empty()).join(", ")
 }
 
 fn label_of(report: &ReportSpec, name: &str) -> String {
-    report
-        .names
-        .get(name)
-        .cloned()
-        .unwrap_or_else(|| escaped(name).into_owned())
-}
-
-pub(super) fn linear(label: String) -> Axis {
-    Axis {
-        label,
-        scale: Scale::Linear,
-    }
+    let own = report.names.get(name).cloned();
+    own.unwrap_or_else(|| escaped(name).into_owned())
 }
 
 /// A column's labels that tell panels apart, but those of `unsaid` dimensions.
@@ -341,48 +304,18 @@ pub(super) fn title(table: &Table, column: &Column, unsaid: &[Dimension]) -> Str
 
 /// Columns that differ in one dimension alone, together.
 fn panels_without(table: &Table, dimension: &Dimension) -> Vec<Vec<usize>> {
-    let at = table
-        .column_dimensions
-        .iter()
-        .position(|own| own == dimension);
+    let at = column_place(table, dimension);
     let key = |column: &Column| match at {
         Some(at) => without(&column.labels, at),
         None => column.labels.clone(),
     };
-    let mut panels: Vec<(Vec<Label>, Vec<usize>)> = Vec::new();
-    for (number, column) in table.columns.iter().enumerate() {
-        let own = key(column);
-        match panels.iter_mut().find(|(known, _)| *known == own) {
-            Some((_, columns)) => columns.push(number),
-            None => panels.push((own, vec![number])),
-        }
-    }
-    panels.into_iter().map(|(_, columns)| columns).collect()
-}
-
-/// The labels of the series, each once, without those of the horizontal axis.
-fn series_of(table: &Table, x_at: usize) -> Vec<Vec<Label>> {
-    distinct(
-        table
-            .rows
-            .iter()
-            .map(|row: &Row| without(&row.labels, x_at)),
-    )
+    let columns = table.columns.iter().map(key).zip(0..).into_group_map();
+    columns.into_values().sorted().collect()
 }
 
 fn without<T: Clone>(list: &[T], at: usize) -> Vec<T> {
     let others = list.iter().enumerate().filter(|(own, _)| *own != at);
     others.map(|(_, value)| value.clone()).collect()
-}
-
-fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut seen = Vec::new();
-    for value in values {
-        if !seen.contains(&value) {
-            seen.push(value);
-        }
-    }
-    seen
 }
 
 #[cfg(test)]

@@ -41,8 +41,11 @@ pub struct Figure {
 }
 
 /// A format of a figure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "lowercase")]
 pub enum FigureFormat {
     /// Vector graphics for the web, letters as outlines.
     Svg,
@@ -60,12 +63,7 @@ impl FigureFormat {
 
     /// The extension of its files.
     pub fn extension(self) -> &'static str {
-        match self {
-            Self::Svg => "svg",
-            Self::Pdf => "pdf",
-            Self::Png => "png",
-            Self::Csv => "csv",
-        }
+        self.into()
     }
 }
 
@@ -122,19 +120,4 @@ pub(crate) fn build_figure(
         pdf: picture.pdf().map_err(failed)?,
         png: picture.png().map_err(failed)?,
     })
-}
-
-/// Records as CSV.
-fn csv<const N: usize>(
-    header: [&str; N],
-    records: impl IntoIterator<Item = [String; N]>,
-) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    // Writing to memory does not fail.
-    let _ = writer.write_record(header);
-    for record in records {
-        let _ = writer.write_record(record);
-    }
-    let bytes = writer.into_inner().unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -1,5 +1,7 @@
 //! Where an axis has its ticks and what stands at them.
 
+use itertools::Itertools;
+
 use super::chart::Scale;
 
 /// An axis with its range, in the drawing's own numbers: the values, or their logarithms.
@@ -23,26 +25,17 @@ impl Scale {
     /// The range that shows all `values`, and its ticks, about `count`. `from_zero`: for bars, whose
     /// length is what is compared.
     pub(super) fn ticks(&self, values: &[f64], from_zero: bool, count: usize) -> Ticks {
-        let placed = values.iter().map(|value| self.place(*value));
-        let (mut low, mut high) = placed
-            .filter(|place| place.is_finite())
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), place| {
-                (low.min(place), high.max(place))
-            });
-        if low > high {
-            (low, high) = (0.0, 1.0);
-        }
         if let Self::Categories(names) = self {
+            let marks = names.iter().enumerate();
             return Ticks {
                 low: -0.5,
                 high: names.len() as f64 - 0.5,
-                marks: names
-                    .iter()
-                    .enumerate()
-                    .map(|(at, name)| (at as f64, name.clone()))
-                    .collect(),
+                marks: marks.map(|(at, name)| (at as f64, name.clone())).collect(),
             };
         }
+        let placed = values.iter().map(|value| self.place(*value));
+        let placed = placed.filter(|place| place.is_finite());
+        let (mut low, mut high) = placed.minmax().into_option().unwrap_or((0.0, 1.0));
         if from_zero {
             low = low.min(0.0);
             high = high.max(0.0);
@@ -61,12 +54,10 @@ impl Scale {
             Self::Bare | Self::Categories(_) => Vec::new(),
             Self::Log => powers(low, high),
             Self::LogAt(ticks) => {
-                let mut marks: Vec<(f64, String)> = ticks
+                let marks = ticks
                     .iter()
-                    .map(|(value, text)| (self.place(*value), text.clone()))
-                    .collect();
-                marks.sort_by(|a, b| a.0.total_cmp(&b.0));
-                marks
+                    .map(|(value, text)| (self.place(*value), text.clone()));
+                marks.sorted_by(|a, b| a.0.total_cmp(&b.0)).collect()
             }
             Self::Linear => round_numbers(low, high, count),
         };
@@ -78,11 +69,8 @@ fn powers(low: f64, high: f64) -> Vec<(f64, String)> {
     let mut marks = Vec::new();
     let narrow = high - low < 2.0;
     for power in low.floor() as i32..=high.ceil() as i32 {
-        for digit in if narrow {
-            &[1.0, 2.0, 5.0][..]
-        } else {
-            &[1.0][..]
-        } {
+        let digits = if narrow { &[1.0, 2.0, 5.0][..] } else { &[1.0] };
+        for digit in digits {
             let value = digit * 10f64.powi(power);
             let place = value.log10();
             if (low..=high).contains(&place) {
@@ -111,30 +99,25 @@ fn round(value: f64) -> f64 {
 fn round_numbers(low: f64, high: f64, count: usize) -> Vec<(f64, String)> {
     let rough = (high - low) / count.max(1) as f64;
     let power = 10f64.powi(rough.log10().floor() as i32);
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
-        .into_iter()
-        .map(|digit| digit * power)
+    let mut steps = [1.0, 2.0, 2.5, 5.0].into_iter().map(|digit| digit * power);
+    let step = steps
         .find(|step| *step >= rough * 0.999)
         .unwrap_or(10.0 * power);
-    let decimals = (0..10)
-        .find(|&digits| {
-            let scaled = step * 10f64.powi(digits);
-            (scaled - scaled.round()).abs() < 1e-6 * scaled
-        })
-        .unwrap_or(10) as usize;
+    let are_enough = |digits: &i32| {
+        let scaled = step * 10f64.powi(*digits);
+        (scaled - scaled.round()).abs() < 1e-6 * scaled
+    };
+    let decimals = (0..10).find(are_enough).unwrap_or(10) as usize;
     let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
     let large = low.abs().max(high.abs()) >= 1e4;
-    (first..=last)
-        .map(|at| {
-            let value = at as f64 * step;
-            let text = if large {
-                number(value)
-            } else {
-                format!("{value:.decimals$}")
-            };
-            (value, text)
-        })
-        .collect()
+    let mark = |at: i64| {
+        let value = at as f64 * step;
+        match large {
+            true => (value, number(value)),
+            false => (value, format!("{value:.decimals$}")),
+        }
+    };
+    (first..=last).map(mark).collect()
 }
 
 #[cfg(test)]

@@ -1,20 +1,21 @@
 //! A search as it went: each run's validation by epoch, until it was pruned or done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use genair_store::{EpochRecord, RunId, RunState, Store};
 
-use super::chart::{Chart, Panel, Point, Series, Shape};
+use super::Drawing;
+use super::chart::{Axis, Chart, Panel, Point, Series, Shape};
 use super::learning::stop_metric;
 use super::looks::Looks;
-use super::measured::linear;
+use super::measured::add_to_legend;
 use super::style::{INK, Look, PALE};
-use super::{Drawing, csv};
 use crate::ReportError;
-use crate::build::fail_with;
+use crate::build::{fail_with, text};
 use crate::error::TableError;
 use crate::runs::{Run, require_like_data, runs_of, states};
 use crate::spec::{Dimension, FigureSpec, ReportSpec, TableSpec};
+use crate::write::csv;
 
 /// The validated epochs of a run, and what the validation came to.
 type Steps = Vec<(u64, f64)>;
@@ -41,9 +42,7 @@ pub(super) fn trajectories(
         let what = "validated epochs";
         return Err(fail("sweeps", TableError::NotStored { what }));
     }
-    let mut datasets: Vec<&str> = runs.iter().map(|run| run.labels.dataset.as_str()).collect();
-    datasets.sort_unstable();
-    datasets.dedup();
+    let datasets: BTreeSet<&str> = runs.iter().map(|run| run.labels.dataset.as_str()).collect();
     let mut looks = Looks::new(store, report, None)?;
     let mut legend = Vec::new();
     let mut panels = Vec::new();
@@ -61,32 +60,23 @@ pub(super) fn trajectories(
                 colour: INK,
                 variant: 1,
             };
-            let name = "threshold at last".to_owned();
-            if !legend.iter().any(|(known, _)| *known == name) {
-                legend.push((name, look));
-            }
-            let markers = false;
-            let shape = Shape::Line { points, markers };
-            series.push(Series { look, shape });
+            add_to_legend(&mut legend, "threshold at last".to_owned(), look);
+            series.push(Series::line(look, points, false));
         }
         panels.push(Panel {
-            title: if datasets.len() > 1 {
-                crate::build::text(&Dimension::Dataset, dataset, report)
-            } else {
-                String::new()
+            title: match datasets.len() {
+                1 => String::new(),
+                _ => text(&Dimension::Dataset, dataset, report),
             },
-            x: linear("Epoch".to_owned()),
-            y: linear(format!("Validation {metric}")),
+            x: Axis::linear("Epoch"),
+            y: Axis::linear(format!("Validation {metric}")),
             series,
         });
     }
     let pruned = runs.iter().filter(|run| run.state == RunState::Pruned);
+    let (all, pruned) = (runs.len(), pruned.count());
     let notes = vec![
-        format!(
-            "Validation split. {} runs, {} of them pruned.",
-            runs.len(),
-            pruned.count()
-        ),
+        format!("Validation split. {all} runs, {pruned} of them pruned."),
         "A cross ends a pruned run, a circle a finished one; dashed: what the last run to be judged \
          at an epoch had to reach."
             .to_owned(),
@@ -112,10 +102,8 @@ fn series(
 ) -> Vec<Series> {
     let mut drawn = Vec::new();
     for pruned in [true, false] {
-        for run in runs
-            .iter()
-            .filter(|run| (run.state == RunState::Pruned) == pruned)
-        {
+        let of_state = |run: &&&Run| (run.state == RunState::Pruned) == pruned;
+        for run in runs.iter().filter(of_state) {
             let Some(steps) = steps.get(&run.run_id) else {
                 continue; // Nothing is trained.
             };
@@ -129,25 +117,19 @@ fn series(
             } else {
                 let backbone = &run.labels.backbone;
                 let colour = looks.colour(&Dimension::Backbone, backbone);
-                let name = crate::build::text(&Dimension::Backbone, backbone, report);
+                let name = text(&Dimension::Backbone, backbone, report);
                 (name, Look::plain(colour))
             };
-            let points = steps
-                .iter()
-                .map(|(epoch, valid)| Point::exact(*epoch as f64, *valid));
-            let points: Vec<Point> = points.collect();
+            let point = |(epoch, valid): &(u64, f64)| Point::exact(*epoch as f64, *valid);
+            let points: Vec<Point> = steps.iter().map(point).collect();
             let end = points.last().copied();
-            let markers = false;
-            let shape = Shape::Line { points, markers };
-            drawn.push(Series { look, shape });
+            drawn.push(Series::line(look, points, false));
             if let Some(end) = end {
                 let points = vec![end];
                 let shape = Shape::Points { points };
                 drawn.push(Series { look, shape });
             }
-            if !legend.iter().any(|(known, _)| *known == name) {
-                legend.push((name, look));
-            }
+            add_to_legend(legend, name, look);
         }
     }
     drawn
@@ -155,10 +137,10 @@ fn series(
 
 fn read(store: &mut Store, runs: &[RunId]) -> Result<BTreeMap<RunId, Steps>, ReportError> {
     let validated = |epochs: Vec<EpochRecord>| -> Steps {
-        let epochs = epochs.iter();
-        epochs
-            .filter_map(|own| Some((own.epoch, own.valid?)))
-            .collect()
+        let steps = epochs
+            .iter()
+            .filter_map(|own| Some((own.epoch, own.valid?)));
+        steps.collect()
     };
     let runs = store.epochs_of(runs)?.into_iter();
     let runs = runs.map(|(run, epochs)| (run, validated(epochs)));
@@ -181,10 +163,8 @@ fn to_csv(runs: &[Run], steps: &BTreeMap<RunId, Steps>, table: &TableSpec) -> St
             ]
         })
     });
-    csv(
-        [
-            "run_id", "state", "dataset", "labels", "seed", "epoch", "valid",
-        ],
-        records,
-    )
+    let header = [
+        "run_id", "state", "dataset", "labels", "seed", "epoch", "valid",
+    ];
+    csv([header.map(str::to_owned)].into_iter().chain(records))
 }

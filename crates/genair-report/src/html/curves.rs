@@ -31,10 +31,8 @@ pub(super) fn add(
     let runs = u32::try_from(index.runs.len()).unwrap_or(u32::MAX);
     let most = POINTS / runs.max(1);
     index.curve_points = most.clamp(*OF_CURVE.start(), *OF_CURVE.end());
-    let mut curves: HashMap<RunId, Vec<CurvePoint>> = store
-        .thinned_curves(index.curve_points)?
-        .into_iter()
-        .collect();
+    let curves = store.thinned_curves(index.curve_points)?;
+    let mut curves: HashMap<RunId, Vec<CurvePoint>> = curves.into_iter().collect();
     for (number, runs) in index.runs.chunks(CHUNK).enumerate() {
         let curves = runs.iter().map(|run| curves.remove(&run.run_id));
         let chunk: Vec<Option<Curves>> = curves.map(|points| Some(Curves::from(points?))).collect();

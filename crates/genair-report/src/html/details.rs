@@ -49,14 +49,9 @@ pub(super) fn add(
             let machine = machines.remove(&run).unwrap_or_default().pop();
             if let Some(facts) = provenance.as_object_mut() {
                 facts.retain(|key, _| PROVENANCE.contains(&key.as_str()));
-                facts.extend(machine.into_iter().flat_map(|machine| {
-                    [
-                        ("cpu".to_owned(), json!(machine.cpu)),
-                        ("cores".to_owned(), json!(machine.cores)),
-                        ("memory_bytes".to_owned(), json!(machine.memory_bytes)),
-                        ("system".to_owned(), json!(machine.system)),
-                    ]
-                }));
+                if let Value::Object(machine) = json!(machine) {
+                    facts.extend(machine.into_iter().filter(|(name, _)| name != "host"));
+                }
                 facts.retain(|_, value| !value.is_null());
             }
             let diagnostics = diagnostics.remove(&run).unwrap_or_default().into_iter();

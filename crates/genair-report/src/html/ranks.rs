@@ -64,8 +64,8 @@ fn choose(
     protocols: &[Protocol],
     known: impl Fn(RunId) -> bool,
 ) -> Result<(Vec<RunId>, bool), ReportError> {
-    let ranked = store.stored_ranks(protocols)?.into_iter();
-    let ranked = ranked.filter(|run| run.protocols > 0 && known(run.run_id));
+    let mut ranked = store.stored_ranks(protocols)?;
+    ranked.retain(|run| run.protocols > 0 && known(run.run_id));
     let (mut chosen, mut all, mut sum) = (Vec::new(), true, 0);
     for run in ranked {
         sum += run.users * run.protocols;

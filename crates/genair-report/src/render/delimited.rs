@@ -1,84 +1,91 @@
 //! CSV, a row per cell, for programs: names as in the database, numbers with all their digits.
 
-use crate::table::{Cell, Column, Place, Row, Table, Verdict};
+use itertools::Itertools;
 
-const NUMBERS: [&str; 19] = [
-    "n",
-    "mean",
-    "std",
-    "interval_low",
-    "interval_high",
-    "place",
-    "baseline",
-    "difference",
-    "relative_difference",
-    "users",
-    "user_difference",
-    "user_interval_low",
-    "user_interval_high",
-    "t",
-    "p",
-    "p_holm",
-    "effect_size",
-    "verdict",
-    "marks",
+use crate::table::{Cell, Comparison, Place, Table, Tested, Verdict};
+use crate::write::csv;
+
+/// A header and what stands under it.
+type Column = (&'static str, fn(&Cell) -> String);
+
+/// The numbers of a cell.
+const NUMBERS: [Column; 19] = [
+    ("n", |cell| cell.summary.n.to_string()),
+    ("mean", |cell| cell.summary.mean.to_string()),
+    ("std", |cell| shown(cell.summary.std)),
+    ("interval_low", |cell| {
+        shown(cell.summary.interval.map(|[low, _]| low))
+    }),
+    ("interval_high", |cell| {
+        shown(cell.summary.interval.map(|[_, high]| high))
+    }),
+    ("place", |cell| match cell.place {
+        Some(Place::Best) => "1".to_owned(),
+        Some(Place::Second) => "2".to_owned(),
+        None => String::new(),
+    }),
+    ("baseline", |cell| u8::from(cell.baseline).to_string()),
+    ("difference", |cell| {
+        compared(cell, |own| Some(own.absolute))
+    }),
+    ("relative_difference", |cell| {
+        compared(cell, |own| own.relative)
+    }),
+    ("users", |cell| tested(cell, |test| Some(test.users))),
+    ("user_difference", |cell| {
+        tested(cell, |test| Some(test.mean_difference))
+    }),
+    ("user_interval_low", |cell| {
+        tested(cell, |test| Some(test.interval[0]))
+    }),
+    ("user_interval_high", |cell| {
+        tested(cell, |test| Some(test.interval[1]))
+    }),
+    ("t", |cell| tested(cell, |test| test.t)),
+    ("p", |cell| tested(cell, |test| Some(test.p))),
+    ("p_holm", |cell| tested(cell, |test| Some(test.p_holm))),
+    ("effect_size", |cell| {
+        tested(cell, |test| Some(test.effect_size))
+    }),
+    ("verdict", |cell| {
+        tested(cell, |test| {
+            Some(test.verdict.map_or("none", Verdict::as_str))
+        })
+    }),
+    ("marks", |cell| tested(cell, |test| Some(test.marks))),
 ];
 
-pub(super) fn render(table: &Table) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let dimensions = table.row_dimensions.iter().chain(&table.column_dimensions);
-    let mut header: Vec<String> = dimensions.map(ToString::to_string).collect();
-    header.push("measure".to_owned());
-    header.extend(NUMBERS.map(str::to_owned));
-    header.push("runs".to_owned());
-    let records = table.rows.iter().flat_map(|row| {
-        let cells = std::iter::zip(&row.cells, &table.columns);
-        cells.filter_map(move |(cell, column)| Some(record(row, column, cell.as_ref()?)))
-    });
-    for record in std::iter::once(header).chain(records) {
-        writer
-            .write_record(record)
-            .expect("records are of one length and memory takes them");
-    }
-    let bytes = writer.into_inner().expect("memory can be written to");
-    String::from_utf8(bytes).expect("text in, text out")
+/// A value with all its digits, or nothing.
+fn shown<T: ToString>(value: Option<T>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-fn record(row: &Row, column: &Column, cell: &Cell) -> Vec<String> {
-    let labels = row.labels.iter().chain(&column.labels);
-    let mut record: Vec<String> = labels.map(|label| label.name.clone()).collect();
-    record.push(column.measure.to_string());
-    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-    let comparison = cell.comparison;
-    let test = comparison.and_then(|comparison| comparison.test);
-    let place = match cell.place {
-        Some(Place::Best) => "1",
-        Some(Place::Second) => "2",
-        None => "",
-    };
-    record.extend([
-        cell.summary.n.to_string(),
-        cell.summary.mean.to_string(),
-        number(cell.summary.std),
-        number(cell.summary.interval.map(|[low, _]| low)),
-        number(cell.summary.interval.map(|[_, high]| high)),
-        place.to_owned(),
-        u8::from(cell.baseline).to_string(),
-        number(comparison.map(|c| c.absolute)),
-        number(comparison.and_then(|c| c.relative)),
-        test.map(|test| test.users.to_string()).unwrap_or_default(),
-        number(test.map(|test| test.mean_difference)),
-        number(test.map(|test| test.interval[0])),
-        number(test.map(|test| test.interval[1])),
-        number(test.and_then(|test| test.t)),
-        number(test.map(|test| test.p)),
-        number(test.map(|test| test.p_holm)),
-        number(test.map(|test| test.effect_size)),
-        test.map_or("", |test| test.verdict.map_or("none", Verdict::as_str))
-            .to_owned(),
-        test.map(|test| test.marks.to_string()).unwrap_or_default(),
-    ]);
-    let runs: Vec<String> = cell.runs.iter().map(|run| run.run.to_string()).collect();
-    record.push(runs.join(" "));
-    record
+fn compared<T: ToString>(cell: &Cell, value: fn(Comparison) -> Option<T>) -> String {
+    shown(cell.comparison.and_then(value))
+}
+
+fn tested<T: ToString>(cell: &Cell, value: fn(Tested) -> Option<T>) -> String {
+    shown(cell.comparison.and_then(|own| own.test).and_then(value))
+}
+
+pub(super) fn render(table: &Table) -> String {
+    let dimensions = table.row_dimensions.iter().chain(&table.column_dimensions);
+    let header = dimensions
+        .map(ToString::to_string)
+        .chain(["measure".to_owned()]);
+    let header = header.chain(NUMBERS.map(|(name, _)| name.to_owned()));
+    let header = header.chain(["runs".to_owned()]);
+    let mut records = vec![header.collect_vec()];
+    for row in &table.rows {
+        for (cell, column) in std::iter::zip(&row.cells, &table.columns) {
+            let Some(cell) = cell else { continue };
+            let labels = row.labels.iter().chain(&column.labels);
+            let labels = labels.map(|label| label.name.clone());
+            let numbers = NUMBERS.map(|(_, number)| number(cell));
+            let record = labels.chain([column.measure.to_string()]).chain(numbers);
+            let runs = cell.runs.iter().map(|run| run.run).join(" ");
+            records.push(record.chain([runs]).collect());
+        }
+    }
+    csv(records)
 }

@@ -1,5 +1,7 @@
 //! Booktabs LaTeX that compiles with any TeX distribution: needs `\usepackage{booktabs}` and no more.
 
+use itertools::Itertools;
+
 use super::{CellText, shown, spans};
 use crate::table::{Column, Place, Row, Style, Table, Verdict};
 
@@ -32,11 +34,8 @@ pub(super) fn render(table: &Table) -> String {
     }
     lines.push("\\bottomrule".to_owned());
     lines.push("\\end{tabular}".to_owned());
-    let notes: Vec<String> = table.notes.iter().map(|note| escape(note)).collect();
-    lines.push(format!(
-        "\\par\\smallskip{{\\footnotesize {}\\par}}",
-        notes.join(" ")
-    ));
+    let notes = table.notes.iter().map(|note| escape(note)).join(" ");
+    lines.push(format!("\\par\\smallskip{{\\footnotesize {notes}\\par}}"));
     lines.push("\\end{table}".to_owned());
     lines.join("\n") + "\n"
 }
@@ -44,26 +43,21 @@ pub(super) fn render(table: &Table) -> String {
 /// One line per dimension of the columns; the last one also names the rows' labels.
 fn header(table: &Table) -> Vec<String> {
     let labels = table.row_dimensions.len();
-    let names: Vec<String> = table
-        .row_dimensions
-        .iter()
-        .map(|dimension| escape(&capitalised(dimension.as_str())))
-        .collect();
+    let names = table.row_dimensions.iter();
+    let names = names.map(|own| escape(&capitalised(own.as_str())));
+    let names: Vec<String> = names.collect();
     let levels = table.column_dimensions.len();
     if levels == 0 {
-        let titles = table
-            .columns
-            .iter()
-            .map(|column| escape(&column.measure.title()));
+        let titles = table.columns.iter();
+        let titles = titles.map(|column| escape(&column.measure.title()));
         return vec![line(names.into_iter().chain(titles))];
     }
     let mut lines = Vec::new();
     for level in 0..levels {
         let last = level + 1 == levels;
-        let start = if last {
-            names.clone()
-        } else {
-            vec![String::new(); labels]
+        let start = match last {
+            true => names.clone(),
+            false => vec![String::new(); labels],
         };
         let (mut titles, mut rules, mut column) = (Vec::new(), String::new(), labels + 1);
         for (label, width) in spans(&table.columns, level) {
@@ -91,13 +85,14 @@ fn body_row(row: &Row, previous: Option<&Row>, columns: &[Column], style: Style)
         at + 1 < row.labels.len()
             && previous.is_some_and(|previous| previous.labels[..=at] == row.labels[..=at])
     };
-    let labels = row.labels.iter().enumerate().map(|(at, label)| {
-        if repeats(at) {
-            String::new()
-        } else {
-            escape(shown(label))
-        }
-    });
+    let labels = row
+        .labels
+        .iter()
+        .enumerate()
+        .map(|(at, label)| match repeats(at) {
+            true => String::new(),
+            false => escape(shown(label)),
+        });
     let cells = std::iter::zip(&row.cells, columns).map(|(cell, column)| match cell {
         Some(cell) => cell_text(&CellText::of(cell, column, style)),
         None => "--".to_owned(),
@@ -129,8 +124,8 @@ fn cell_text(cell: &CellText) -> String {
     text
 }
 
-fn line(cells: impl Iterator<Item = String>) -> String {
-    cells.collect::<Vec<_>>().join(" & ") + " \\\\"
+fn line(mut cells: impl Iterator<Item = String>) -> String {
+    cells.join(" & ") + " \\\\"
 }
 
 /// A dimension's name as a header.

@@ -1,5 +1,7 @@
 //! GitHub's Markdown: headers of several dimensions become one line, since it has no spans.
 
+use itertools::Itertools;
+
 use super::latex::capitalised;
 use super::{CellText, shown};
 use crate::table::{Cell, Column, Place, Style, Table};
@@ -9,10 +11,8 @@ pub(super) fn render(table: &Table) -> String {
     if let Some(caption) = &table.caption {
         lines.extend([format!("**{}**", escape(caption)), String::new()]);
     }
-    let names = table
-        .row_dimensions
-        .iter()
-        .map(|dimension| escape(&capitalised(dimension.as_str())));
+    let names = table.row_dimensions.iter();
+    let names = names.map(|own| escape(&capitalised(own.as_str())));
     let titles = table.columns.iter().map(title);
     lines.push(line(names.chain(titles)));
     let left = table.row_dimensions.iter().map(|_| "---".to_owned());
@@ -25,22 +25,16 @@ pub(super) fn render(table: &Table) -> String {
         lines.push(line(labels.chain(cells)));
     }
     lines.push(String::new());
-    let notes: Vec<String> = table.notes.iter().map(|note| escape(note)).collect();
-    lines.push(notes.join(" "));
+    lines.push(table.notes.iter().map(|note| escape(note)).join(" "));
     lines.join("\n") + "\n"
 }
 
 fn title(column: &Column) -> String {
-    let labels: Vec<String> = column
-        .labels
-        .iter()
-        .filter(|label| !label.text.is_empty())
-        .map(|label| escape(&label.text))
-        .collect();
-    if labels.is_empty() {
-        escape(&column.measure.title())
-    } else {
-        labels.join(" ")
+    let labels = column.labels.iter().filter(|label| !label.text.is_empty());
+    let labels = labels.map(|label| escape(&label.text)).join(" ");
+    match labels.is_empty() {
+        true => escape(&column.measure.title()),
+        false => labels,
     }
 }
 
@@ -66,8 +60,8 @@ fn cell_text(cell: Option<&Cell>, column: &Column, style: Style) -> String {
     text
 }
 
-fn line(cells: impl Iterator<Item = String>) -> String {
-    format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
+fn line(mut cells: impl Iterator<Item = String>) -> String {
+    format!("| {} |", cells.join(" | "))
 }
 
 /// Text that Markdown prints as it is.

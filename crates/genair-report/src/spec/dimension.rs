@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use genair_protocol::Metric;
+use genair_protocol::{Metric, ValidationMetric};
 use serde::{Deserialize, Serialize};
 
 /// A label that tells values apart. All but the last three belong to a run.
@@ -166,18 +166,15 @@ impl FromStr for Measure {
         if let Some((_, cost)) = Self::COSTS.iter().find(|(name, _)| *name == text) {
             return Ok(*cost);
         }
-        text.split_once('@')
-            .and_then(|(metric, k)| {
-                let metric = metric.parse().ok()?;
-                let k = k.parse().ok().filter(|&k| k >= 1)?;
-                Some(Self::Ranking { metric, k })
-            })
-            .ok_or_else(|| {
+        match ValidationMetric::try_from(text.to_owned()) {
+            Ok(ValidationMetric { metric, k }) => Ok(Self::Ranking { metric, k }),
+            Err(_) => {
                 let costs = Self::COSTS.map(|(name, _)| name).join(", ");
-                format!(
+                Err(format!(
                     "`{text}` is not a metric; write hr, ndcg or mrr with a cut-off, as in `ndcg@10`, or one of {costs}"
-                )
-            })
+                ))
+            }
+        }
     }
 }
 

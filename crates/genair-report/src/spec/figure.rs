@@ -28,7 +28,7 @@ pub struct FigureSpec {
     pub x: Option<String>,
     /// What tells lines, bars or points of a panel apart: the first that varies by colour, the others by
     /// shape.
-    #[serde(default = "default_series")]
+    #[serde(default = "super::default_rows")]
     pub series: Vec<Dimension>,
     /// What is measured; a panel each.
     #[serde(default = "default_metrics")]
@@ -53,14 +53,6 @@ pub struct FigureSpec {
     pub spread: Spread,
 }
 
-fn default_series() -> Vec<Dimension> {
-    vec![
-        Dimension::Backbone,
-        Dimension::Representation,
-        Dimension::Variant,
-    ]
-}
-
 fn default_metrics() -> Vec<Measure> {
     vec![Measure::Ranking {
         metric: Metric::Ndcg,
@@ -73,8 +65,19 @@ fn default_protocols() -> Vec<Protocol> {
 }
 
 /// What a figure draws.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Deserialize,
+    Serialize,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum FigureKind {
     /// A metric by a swept setting, a line for each series, with a band over seeds.
     Sensitivity,
@@ -93,14 +96,7 @@ pub enum FigureKind {
 impl FigureKind {
     /// Its name in a spec.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sensitivity => "sensitivity",
-            Self::Cohorts => "cohorts",
-            Self::LearningCurves => "learning-curves",
-            Self::Cost => "cost",
-            Self::ItemSpace => "item-space",
-            Self::Trajectories => "trajectories",
-        }
+        self.into()
     }
 }
 
@@ -121,45 +117,32 @@ impl FigureSpec {
         let mut cohorts = self.cohorts.clone();
         if cohorts.is_empty() {
             cohorts = match self.kind {
-                FigureKind::Cohorts => vec![
-                    Cohort::All,
-                    Cohort::TailItem,
-                    Cohort::HeadItem,
-                    Cohort::ShortUser,
-                    Cohort::LongUser,
-                ],
+                FigureKind::Cohorts => Cohort::ALL.to_vec(),
                 _ => vec![Cohort::All],
             };
         }
-        let columns = [
-            Dimension::Dataset,
-            Dimension::Protocol,
-            Dimension::Cohort,
-            Dimension::Metric,
-        ];
+        let usual = TableSpec::default();
+        let mut columns = usual.columns.clone();
+        columns.retain(|dimension| !rows.contains(dimension));
         TableSpec {
             name: self.name.clone(),
             section: format!("figure.{}", self.name),
-            preset: None,
             caption: self.caption.clone(),
             sweeps: self.sweeps.clone(),
-            columns: columns.into_iter().filter(|d| !rows.contains(d)).collect(),
+            columns,
             rows,
             metrics,
             protocols: self.protocols.clone(),
             cohorts,
             select: self.select.clone(),
             seeds: self.seeds.clone(),
-            baseline: BTreeMap::new(),
-            best_within: Vec::new(),
             may_differ: self.may_differ.clone(),
-            delta: super::Delta::None,
             spread: self.spread,
-            digits: 4,
             test: TestSpec {
                 kind: TestKind::None,
                 ..TestSpec::default()
             },
+            ..usual
         }
     }
 

@@ -58,8 +58,8 @@ struct ReportSection {
 }
 
 /// One table, `[table.NAME]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TableSpec {
     /// Its name, which is that of its files.
     #[serde(skip)]
@@ -68,93 +68,84 @@ pub struct TableSpec {
     #[serde(skip)]
     pub(crate) section: String,
     /// What the other keys default to.
-    #[serde(default)]
     pub preset: Option<Preset>,
     /// What stands above it.
-    #[serde(default)]
     pub caption: Option<String>,
     /// Sweeps whose finished runs it shows; at least one.
-    #[serde(default)]
     pub sweeps: Vec<String>,
     /// What tells rows apart, from the outermost; labels that never vary are not shown.
-    #[serde(default = "default_rows")]
     pub rows: Vec<Dimension>,
     /// What tells columns apart, from the outermost.
-    #[serde(default = "default_columns")]
     pub columns: Vec<Dimension>,
     /// What is measured.
-    #[serde(default = "default_metrics")]
     pub metrics: Vec<Measure>,
     /// Among which candidates.
-    #[serde(default = "default_protocols")]
     pub protocols: Vec<Protocol>,
     /// Over which users.
-    #[serde(default = "default_cohorts")]
     pub cohorts: Vec<Cohort>,
     /// Runs with one of these values only; also the order in which they are shown.
-    #[serde(default, rename = "where")]
+    #[serde(rename = "where")]
     pub select: BTreeMap<Dimension, Vec<String>>,
     /// Runs with one of these seeds only.
-    #[serde(default)]
     pub seeds: Vec<u64>,
     /// What makes the baseline of a configuration: the configuration with these labels instead of its
     /// own. Differences and tests are against it.
-    #[serde(default)]
     pub baseline: BTreeMap<Dimension, String>,
     /// Best and second are sought among the rows alike in these labels; without any, in the column.
-    #[serde(default)]
     pub best_within: Vec<Dimension>,
     /// What may differ between runs that are compared. Anything else that does is an error.
-    #[serde(default)]
     pub may_differ: Vec<Fact>,
     /// Whether a cell shows its difference from the baseline.
-    #[serde(default)]
     pub delta: Delta,
     /// What a cell shows beside the mean over seeds.
-    #[serde(default)]
     pub spread: Spread,
     /// Decimals of ranking metrics, from 1 to 8.
-    #[serde(default = "default_digits")]
     pub digits: usize,
     /// How configurations are tested against the baseline.
-    #[serde(default)]
     pub test: TestSpec,
 }
 
+impl Default for TableSpec {
+    fn default() -> Self {
+        use genair_protocol::Metric::{Hr, Ndcg};
+        Self {
+            name: String::new(),
+            section: String::new(),
+            preset: None,
+            caption: None,
+            sweeps: Vec::new(),
+            rows: default_rows(),
+            columns: vec![
+                Dimension::Dataset,
+                Dimension::Protocol,
+                Dimension::Cohort,
+                Dimension::Metric,
+            ],
+            metrics: [Hr, Ndcg]
+                .map(|metric| Measure::Ranking { metric, k: 10 })
+                .to_vec(),
+            protocols: vec![Protocol::Full],
+            cohorts: vec![Cohort::All],
+            select: BTreeMap::new(),
+            seeds: Vec::new(),
+            baseline: BTreeMap::new(),
+            best_within: Vec::new(),
+            may_differ: Vec::new(),
+            delta: Delta::None,
+            spread: Spread::Std,
+            digits: 4,
+            test: TestSpec::default(),
+        }
+    }
+}
+
+/// What tells the runs of a sweep apart.
 fn default_rows() -> Vec<Dimension> {
     vec![
         Dimension::Backbone,
         Dimension::Representation,
         Dimension::Variant,
     ]
-}
-
-fn default_columns() -> Vec<Dimension> {
-    vec![
-        Dimension::Dataset,
-        Dimension::Protocol,
-        Dimension::Cohort,
-        Dimension::Metric,
-    ]
-}
-
-fn default_metrics() -> Vec<Measure> {
-    let metrics = [genair_protocol::Metric::Hr, genair_protocol::Metric::Ndcg];
-    metrics
-        .map(|metric| Measure::Ranking { metric, k: 10 })
-        .to_vec()
-}
-
-fn default_protocols() -> Vec<Protocol> {
-    vec![Protocol::Full]
-}
-
-fn default_cohorts() -> Vec<Cohort> {
-    vec![Cohort::All]
-}
-
-fn default_digits() -> usize {
-    4
 }
 
 /// A kind of table a paper has; `presets/NAME.toml` holds its keys.
@@ -176,8 +167,11 @@ pub enum Preset {
 }
 
 /// A fact of runs that are compared, which should be the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Fact {
     /// The id sequences after filters, and with them the split: users, items, targets.
     Data,
@@ -198,15 +192,7 @@ pub enum Fact {
 impl Fact {
     /// Its name in a spec.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::MaxLen => "max-len",
-            Self::HeadItem => "head-item",
-            Self::LongUser => "long-user",
-            Self::ResultsVersion => "results-version",
-            Self::Machine => "machine",
-            Self::Seeds => "seeds",
-        }
+        self.into()
     }
 }
 

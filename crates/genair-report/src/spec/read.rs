@@ -8,6 +8,7 @@ use genair_protocol::text::escaped;
 use genair_toml::{
     Document, KeyPath, Problem, Problems, Sources, SpecError, read_section, suggestion,
 };
+use strum::VariantNames;
 use toml::Table;
 
 use super::names::{check_caption, check_printed_names};
@@ -99,19 +100,21 @@ impl Reader<'_> {
             if !SECTIONS.contains(&name.as_str()) {
                 let key = root.child(name);
                 let hint = suggestion(name, SECTIONS);
-                self.problems
-                    .report(&key, format!("unknown key `{key}`"), hint);
+                self.report(&key, format!("unknown key `{key}`"), hint.as_deref());
             }
         }
-        if SECTIONS[1..]
+        if !SECTIONS[1..]
             .iter()
-            .all(|name| !self.tree.contains_key(*name))
+            .any(|name| self.tree.contains_key(*name))
         {
-            let hint = "add one, such as\n[table.main]\npreset = \"main\"".to_owned();
+            let hint = "add one, such as\n[table.main]\npreset = \"main\"";
             let message = "the report has no table and no figure";
-            self.problems
-                .report(&root.child("table"), message, Some(hint));
+            self.report(&root.child("table"), message, Some(hint));
         }
+    }
+
+    fn report(&mut self, key: &KeyPath, message: impl Into<String>, hint: Option<&str>) {
+        self.problems.report(key, message, hint.map(str::to_owned));
     }
 
     /// The table at `at`; none where there is none.
@@ -119,7 +122,7 @@ impl Reader<'_> {
         let value = at.get(self.tree)?;
         if !value.is_table() {
             let message = format!("`{at}` is {value}; it must be a table");
-            self.problems.report(at, message, None);
+            self.report(at, message, None);
         }
         value.as_table().cloned()
     }
@@ -141,11 +144,9 @@ impl Reader<'_> {
         let at = KeyPath::new(["table", &name]);
         self.check_name(&at, &name);
         let preset = own.get("preset").and_then(|name| name.as_str());
-        let mut table: Table = Preset::ALL
-            .iter()
-            .find(|(known, _)| Some(*known) == preset)
-            .and_then(|(_, keys)| keys.parse().ok())
-            .unwrap_or_default();
+        let preset = Preset::ALL.iter().find(|(known, _)| Some(*known) == preset);
+        let table = preset.and_then(|(_, keys)| keys.parse().ok());
+        let mut table: Table = table.unwrap_or_default();
         table.extend(own);
         let mut spec: TableSpec = read_section(&at, &table, &mut self.problems)?;
         spec.name = name;
@@ -168,15 +169,12 @@ impl Reader<'_> {
         let at = KeyPath::new(["figure", &name]);
         self.check_name(&at, &name);
         if taken.contains(&name) {
-            let hint = "give it another name: both would write the same files".to_owned();
-            let message = format!("there is a table `{name}`, too");
-            self.problems.report(&at, message, Some(hint));
+            let hint = "give it another name: both would write the same files";
+            self.report(&at, format!("there is a table `{name}`, too"), Some(hint));
         }
         if !own.contains_key("kind") {
-            let kinds = "sensitivity, cohorts, learning-curves, cost, item-space, trajectories";
-            let key = at.child("kind");
-            let message = format!("`{key}` is missing; it can be {kinds}");
-            self.problems.report(&key, message, None);
+            let (key, kinds) = (at.child("kind"), FigureKind::VARIANTS.join(", "));
+            self.report(&key, format!("`{key}` is missing; it can be {kinds}"), None);
             return None;
         }
         let mut spec: FigureSpec = read_section(&at, own, &mut self.problems)?;
@@ -187,8 +185,7 @@ impl Reader<'_> {
         self.check_x(&at, &spec);
         if spec.series.is_empty() {
             let key = at.child("series");
-            self.problems
-                .report(&key, format!("`{key}` is empty"), None);
+            self.report(&key, format!("`{key}` is empty"), None);
         }
         self.check(&at, &spec.table());
         Some(spec)
@@ -199,28 +196,25 @@ impl Reader<'_> {
         let kind = spec.kind.as_str();
         match (spec.kind, &spec.x) {
             (FigureKind::Sensitivity, None) => {
-                let hint = "name a swept axis, as in x = \"alpha\"".to_owned();
-                self.problems
-                    .report(at, format!("`{key}` is missing"), Some(hint));
+                let hint = "name a swept axis, as in x = \"alpha\"";
+                self.report(at, format!("`{key}` is missing"), Some(hint));
             }
             (FigureKind::Sensitivity, Some(x)) if Dimension::from(x.clone()).is_measured() => {
                 let message = format!("`{key}` is \"{x}\"; it must be a swept axis");
-                self.problems.report(&key, message, None);
+                self.report(&key, message, None);
             }
             (FigureKind::Cost, Some(x)) => match x.parse::<Measure>() {
                 Ok(measure) if !measure.higher_is_better() => {}
                 Ok(_) => {
                     let message = format!("`{key}` is \"{x}\"; it must be a cost");
-                    self.problems.report(&key, message, None);
+                    self.report(&key, message, None);
                 }
-                Err(message) => self
-                    .problems
-                    .report(&key, format!("`{key}`: {message}"), None),
+                Err(message) => self.report(&key, format!("`{key}`: {message}"), None),
             },
             (FigureKind::Sensitivity | FigureKind::Cost, _) | (_, None) => {}
             (_, Some(x)) => {
                 let message = format!("`{key}` is \"{x}\"; a figure of kind {kind} has none");
-                self.problems.report(&key, message, None);
+                self.report(&key, message, None);
             }
         }
     }
@@ -228,13 +222,13 @@ impl Reader<'_> {
     fn check_name(&mut self, at: &KeyPath, name: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if !name.chars().all(plain) || name.is_empty() {
-            let hint = "name it with letters, digits, `-` and `_`".to_owned();
+            let hint = "name it with letters, digits, `-` and `_`";
             let message = format!("`{}` cannot name a file", escaped(name));
-            self.problems.report(at, message, Some(hint));
+            self.report(at, message, Some(hint));
         }
         if name == "index" {
-            let hint = "give it another name: `index` is the report's overview".to_owned();
-            self.problems.report(at, "`index` is taken", Some(hint));
+            let hint = "give it another name: `index` is the report's overview";
+            self.report(at, "`index` is taken", Some(hint));
         }
     }
 
@@ -242,12 +236,9 @@ impl Reader<'_> {
     fn check(&mut self, at: &KeyPath, spec: &TableSpec) {
         check_caption(at, spec.caption.as_deref(), &mut self.problems);
         if spec.sweeps.is_empty() {
-            let hint = "name the sweeps here, or in [report] for all tables".to_owned();
-            self.problems.report(
-                &at.child("sweeps"),
-                format!("`{at}` names no sweep"),
-                Some(hint),
-            );
+            let hint = "name the sweeps here, or in [report] for all tables";
+            let key = at.child("sweeps");
+            self.report(&key, format!("`{at}` names no sweep"), Some(hint));
         }
         self.check_list(&at.child("sweeps"), &spec.sweeps);
         self.check_list(&at.child("rows"), &spec.rows);
@@ -263,67 +254,62 @@ impl Reader<'_> {
         ] {
             if empty {
                 let key = at.child(key);
-                self.problems
-                    .report(&key, format!("`{key}` is empty"), None);
+                self.report(&key, format!("`{key}` is empty"), None);
             }
         }
         self.check_dimensions(at, spec);
         if spec.delta != Delta::None && spec.baseline.is_empty() {
             let key = at.child("baseline");
-            let hint = "name it, as in baseline = { representation = \"id\" }".to_owned();
+            let hint = "name it, as in baseline = { representation = \"id\" }";
             let message = format!("`{key}` is missing: the table shows differences from it");
-            self.problems.report(&key, message, Some(hint));
+            self.report(&key, message, Some(hint));
         }
         if !(1..=8).contains(&spec.digits) {
             let key = at.child("digits");
             let message = format!("`{key}` is {}; it must be from 1 to 8", spec.digits);
-            self.problems.report(&key, message, None);
+            self.report(&key, message, None);
         }
         let levels = &spec.test.levels;
         let falling = levels.windows(2).all(|pair| pair[0] > pair[1]);
         if !falling || levels.iter().any(|level| !(*level > 0.0 && *level < 1.0)) {
             let key = at.child("test").child("levels");
             let message = format!("`{key}` is {levels:?}; it must fall, between 1 and 0");
-            self.problems.report(&key, message, None);
+            self.report(&key, message, None);
         }
         if spec.test.resamples < 100 {
             let key = at.child("test").child("resamples");
             let message = format!("`{key}` is {}; the least is 100", spec.test.resamples);
-            self.problems.report(&key, message, None);
+            self.report(&key, message, None);
         }
     }
 
     fn check_dimensions(&mut self, at: &KeyPath, spec: &TableSpec) {
         let runs_only = "here go labels of runs: sweep, dataset, backbone, representation, variant or a swept axis";
-        let select: Vec<&Dimension> = spec.select.keys().collect();
-        let baseline: Vec<&Dimension> = spec.baseline.keys().collect();
-        for (key, dimensions) in [
-            ("rows", spec.rows.iter().collect()),
-            ("best_within", spec.best_within.iter().collect()),
-            ("where", select),
-            ("baseline", baseline),
-        ] {
-            for dimension in dimensions {
-                if dimension.is_measured() {
-                    let key = at.child(key);
-                    let message = format!("`{key}` names `{dimension}`");
-                    self.problems
-                        .report(&key, message, Some(runs_only.to_owned()));
-                }
-            }
+        let rows = spec.rows.iter().map(|own| ("rows", own));
+        let within = spec.best_within.iter().map(|own| ("best_within", own));
+        let select = spec.select.keys().map(|own| ("where", own));
+        let baseline = spec.baseline.keys().map(|own| ("baseline", own));
+        let all = rows.chain(within).chain(select).chain(baseline);
+        for (key, dimension) in all.filter(|(_, own)| own.is_measured()) {
+            let key = at.child(key);
+            self.report(
+                &key,
+                format!("`{key}` names `{dimension}`"),
+                Some(runs_only),
+            );
         }
         for dimension in &spec.rows {
             if spec.columns.contains(dimension) {
                 let key = at.child("columns");
                 let message = format!("`{dimension}` is in both rows and columns; name it once");
-                self.problems.report(&key, message, None);
+                self.report(&key, message, None);
             }
         }
         for dimension in &spec.best_within {
             if !spec.rows.contains(dimension) {
                 let key = at.child("best_within");
                 let message = format!("`{key}` names `{dimension}`, which is not in rows");
-                self.problems.report(&key, message, None);
+                self.report(&key, message, None);
             }
         }
         for (dimension, key, several) in [
@@ -334,7 +320,7 @@ impl Reader<'_> {
             if several && !spec.columns.contains(&dimension) {
                 let message = format!("`{at}.{key}` lists several, but columns lack `{dimension}`");
                 let hint = format!("add \"{dimension}\" to columns, or list one");
-                self.problems.report(&at.child(key), message, Some(hint));
+                self.report(&at.child(key), message, Some(&hint));
             }
         }
     }
@@ -343,7 +329,7 @@ impl Reader<'_> {
         for (at, value) in list.iter().enumerate() {
             if list[..at].contains(value) {
                 let message = format!("`{key}` lists `{value}` twice; list it once");
-                self.problems.report(key, message, None);
+                self.report(key, message, None);
             }
         }
     }

@@ -1,16 +1,17 @@
 //! `genair results show`: everything about one run but its ranks.
 
 use genair_protocol::{Cohort, Metric, Protocol, Split};
-use genair_store::{DiagnosticRecord, RunDetails, RunId, RunState, Store};
+use genair_store::{DiagnosticRecord, RunDetails, RunId, RunState};
 use itertools::Itertools;
 use serde::Serialize;
 
+use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::output::{Output, facts, metric, table};
 use crate::standings::{CUT, title};
 
-pub(super) fn show(output: &Output, store: &mut Store, run: RunId) -> anyhow::Result<Exit> {
-    let details = store.show_run(run)?;
+pub(super) fn show(output: &Output, arguments: &RunArgs) -> anyhow::Result<Exit> {
+    let details = arguments.database.open()?.show_run(RunId(arguments.run))?;
     let text = text(&details)?;
     output.show(&details, || text)
 }
@@ -22,7 +23,8 @@ struct Code {
     diff: Option<String>,
 }
 
-pub(super) fn code(output: &Output, store: &mut Store, run: RunId) -> anyhow::Result<Exit> {
+pub(super) fn code(output: &Output, arguments: &RunArgs) -> anyhow::Result<Exit> {
+    let (run, mut store) = (RunId(arguments.run), arguments.database.open()?);
     let details = store.show_run(run)?.run;
     let code = Code {
         revision: details.code_revision,
@@ -154,10 +156,8 @@ fn summary(details: &RunDetails) -> String {
 /// Where a run stands, in words.
 fn state(details: &RunDetails) -> String {
     let run = &details.run;
-    let at = |time: &Option<String>| match time {
-        Some(time) => format!(" at {time}"),
-        None => String::new(),
-    };
+    let at = run.finished_at.as_ref().map(|time| format!(" at {time}"));
+    let at = at.unwrap_or_default();
     let known = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), |n| n.to_string());
     match run.state {
         RunState::Pending => "pending: nobody is at it".to_owned(),
@@ -171,31 +171,23 @@ fn state(details: &RunDetails) -> String {
         },
         RunState::Finished => {
             let seconds = run.seconds.map(|seconds| format!(", after {seconds:.1} s"));
+            let (seconds, best) = (seconds.unwrap_or_default(), known(run.best_epoch));
             format!(
-                "finished{}{}: best epoch {} of {}",
-                at(&run.finished_at),
-                seconds.unwrap_or_default(),
-                known(run.best_epoch),
+                "finished{at}{seconds}: best epoch {best} of {}",
                 known(run.epochs)
             )
         }
         RunState::Pruned => format!(
-            "pruned{} after epoch {}; `genair sweep --continue-pruned` takes it to its end",
-            at(&run.finished_at),
+            "pruned{at} after epoch {}; `genair sweep --continue-pruned` takes it to its end",
             known(run.pruned_at_epoch)
         ),
         RunState::Failed => match &details.failure {
             Some(failure) => {
                 let hint = failure.hint.as_ref();
                 let hint = hint.map(|hint| format!("\nhint: {hint}"));
-                format!(
-                    "failed{} while {} ({}): {}{}",
-                    at(&run.finished_at),
-                    failure.phase,
-                    failure.kind,
-                    failure.message,
-                    hint.unwrap_or_default()
-                )
+                let (phase, kind, message) = (&failure.phase, &failure.kind, &failure.message);
+                let hint = hint.unwrap_or_default();
+                format!("failed{at} while {phase} ({kind}): {message}{hint}")
             }
             None => "failed".to_owned(),
         },

@@ -25,14 +25,17 @@ pub(super) fn sql(
         (Some(statement), _) => statement.to_owned(),
         (None, Some(file)) => regular_file::read_to_string(file, regular_file::MAX_TEXT)
             .with_context(|| format!("cannot read {}", file.display()))?,
-        (None, None) => {
-            anyhow::bail!("no statement; give one, or a file of one with --file")
-        }
+        (None, None) => anyhow::bail!("no statement; give one, or a file of one with --file"),
     };
     let mut store = database.open()?;
     to_stdout(|out| {
         let mut writer: Box<dyn Rows + '_> = match format {
-            Format::Text => Box::new(Blocks::new(out)),
+            Format::Text => Box::new(Blocks {
+                out,
+                columns: Vec::new(),
+                rows: Vec::new(),
+                begun: false,
+            }),
             Format::Csv => Box::new(Csv(csv::Writer::from_writer(out))),
             Format::Json => Box::new(Json { out, rows: 0 }),
             Format::Quiet => Box::new(Csv(csv::Writer::from_writer(io::sink()))),
@@ -107,16 +110,7 @@ struct Blocks<'o> {
     begun: bool,
 }
 
-impl<'o> Blocks<'o> {
-    fn new(out: &'o mut dyn Write) -> Self {
-        Self {
-            out,
-            columns: Vec::new(),
-            rows: Vec::new(),
-            begun: false,
-        }
-    }
-
+impl Blocks<'_> {
     fn write(&mut self) -> anyhow::Result<()> {
         let rows = std::mem::take(&mut self.rows);
         let headers: Vec<&str> = self.columns.iter().map(String::as_str).collect();
