@@ -1,5 +1,5 @@
-# One recipe for each task of CI. `just` lists them. Every recipe that builds runs `setup` first, which takes
-# milliseconds after the first time.
+# One recipe for each task of CI. `just` lists them; `./just` runs them where just is not installed. Every recipe that
+# builds runs `setup` first, which takes milliseconds after the first time.
 
 set positional-arguments
 set shell := ["bash", "-euo", "pipefail", "-c"]
@@ -15,8 +15,12 @@ default:
 setup:
     @scripts/setup.sh
 
-# Build the command, the workers and the plugins in target/release/
+# Build what sweeps need in target/release/: genair, genair-trainer, genair-encoder and the plugins
 build: setup
+    @cargo build --release
+
+# Build also genair-report (tables, figures, pages, exports) and genair-conformance (tests of plugins)
+tools: setup
     @cargo build --release --workspace
 
 # Train the runs of a spec that have no result yet: just sweep [SPEC.toml] [--set PATH=VALUE] [-j N]
@@ -25,7 +29,7 @@ sweep *ARGS: build
         GENAIR_BUILD_LLAMA="{{ justfile_directory() }}/scripts/llama.sh" "{{ genair }}" sweep "$@"
 
 # Make the tables and figures of the paper from the results database, in results/paper/
-paper *ARGS: build
+paper *ARGS: tools
     @"{{ genair }}" report experiments/reports/paper.toml --out results/paper --skip-missing "$@"
 
 # Build genair-llama, the worker that runs language models (`just sweep` builds it when needed)
@@ -43,13 +47,13 @@ check: setup
     @if command -v cargo-deny >/dev/null; then "{{ just_executable() }}" deny; fi
 
 # Run all tests; `--fast` leaves out the slow suites; other arguments go to cargo test: just test k_core
-test *ARGS: build
-    @cargo build --release --workspace --examples # The broken plugins that tests open.
+test *ARGS: setup
+    @cargo build --release --workspace --lib --bins --examples # Examples are the broken plugins that tests open.
     @given=$#; if [ "${1:-}" = --fast ]; then shift; fi; cargo test --release --workspace "$@"; if [ "$given" = 0 ]; \
         then RUST_TEST_THREADS=$(($(nproc) * 2)) cargo test --release --workspace --test stress --test fuzz; fi
 
 # Test with random hostile specs, data, vectors, model files, statements and plugins: just fuzz [SECONDS]
-fuzz SECONDS="600": build
+fuzz SECONDS="600": tools
     @cargo test --release --workspace --test fuzz --no-run
     @GENAIR_FUZZ_SECONDS="{{ SECONDS }}" GENAIR_FUZZ_SEED="${GENAIR_FUZZ_SEED:-$(date +%s)}" \
         cargo test --release --workspace --test fuzz -- --test-threads 1 --nocapture
@@ -63,25 +67,38 @@ test-engines: build llama
     @scripts/test-engines.sh "{{ genair }}"
 
 # Test that the LaTeX of a report compiles; installs a small LaTeX on Debian if permitted
-test-latex: build
+test-latex: tools
     @command -v pdflatex >/dev/null || apt-get install --yes --no-install-recommends texlive-latex-recommended
     @cargo test --release --workspace --test report latex -- --ignored
 
 # Test that the tensorboard package from PyPI (installed in .tools/) reads our event files
-test-tensorboard: build
+test-tensorboard: tools
     @scripts/test-tensorboard.sh "{{ genair }}"
 
 # Test the HTML report in a real browser; installs Debian's chromium if permitted, and playwright-core in .tools/
-test-browser: build
+test-browser: tools
     @scripts/test-browser.sh "{{ genair }}"
 
 # Test that MLflow, pyarrow and pandas from PyPI (850 MB, installed in .tools/) read our exports
-test-mlflow: build
+test-mlflow: tools
     @scripts/test-mlflow.sh "{{ genair }}"
 
 # Test that a plugin from the template passes the conformance suite (takes minutes)
-test-template: build
+test-template: tools
     @cargo test --release --workspace --test plugin_template
+
+# Make the documentation of the plugin SDK, in target/doc/genair_plugin_sdk/
+docs: setup
+    @cargo doc --release --no-deps --package genair-plugin-sdk
+
+# Make a wheel of all programs and plugins, in target/wheels/ (docs/install.md)
+wheel: tools
+    @GENAIR_LLAMA_MARCH="${GENAIR_LLAMA_MARCH-x86-64-v3}" scripts/llama.sh
+    @scripts/wheel.sh "$(dirname "{{ genair }}")"
+
+# Test the wheel in a new virtual environment: downloads PyTorch (2.7 GB) and a language model
+test-wheel: wheel
+    @scripts/test-wheel.sh target/wheels/*.whl
 
 # Run microbenchmarks on one thread; arguments go to criterion: just bench Adam
 bench *ARGS: setup
@@ -114,7 +131,7 @@ bench-database *ARGS: build
 ci: check test test-browser
 
 # Accept every changed snapshot; read the diff before committing it
-bless *ARGS: build
+bless *ARGS: tools
     @command -v cargo-insta >/dev/null || cargo install cargo-insta --locked --root .tools
     @cargo insta test --accept --release --workspace "$@"
 

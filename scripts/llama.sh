@@ -91,4 +91,8 @@ for cache in "${CARGO_TARGET_DIR:-target}"/release/build/llama-cpp-sys-2-*/out/b
     fi
 done
 
-exec cargo "${1:-build}" --release --package genair-llama --features llama-cpp "${@:2}" >&2
+packages=(genair-llama)
+# Beside the packages of `just build`, whose dependencies then have the features they were compiled with.
+[[ ${1:-build} != build ]] || packages+=(genair-cli genair-encoder genair-trainer
+    genair-backbone-{bert4rec,caser,gru4rec,sasrec})
+exec cargo "${1:-build}" --release "${packages[@]/#/--package=}" --features genair-llama/llama-cpp "${@:2}" >&2

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
@@ -40,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "genair-runner",
             "genair-spec",
             "genair-store",
+            "workspace-hack",
         ],
     ),
     (
@@ -115,6 +117,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("genair-system-tests", &[]),
+    ("workspace-hack", &[]),
     (
         "genair-backbone-misbehaving",
         &["genair-abi", "genair-plugin-sdk"],
@@ -468,6 +471,58 @@ fn every_crate_inherits_lints_and_package_facts() {
         }
     }
     assert_none(&violations);
+}
+
+/// What cargo would compile of other people's packages: name and version, kind, features.
+fn units(arguments: &[&str]) -> HashSet<(String, String, Vec<String>)> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).arg("build").args(arguments);
+    cargo.args([
+        "--release",
+        "--offline",
+        "--unit-graph",
+        "-Zunstable-options",
+    ]);
+    // The graph is of nightly's cargo alone, for all that it says of this one.
+    let output = cargo.env("RUSTC_BOOTSTRAP", "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let graph: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let units = graph["units"].as_array().unwrap().iter().filter(|unit| {
+        let foreign = unit["pkg_id"].as_str().unwrap().starts_with("registry");
+        foreign && unit["mode"] == "build"
+    });
+    units
+        .map(|unit| {
+            let (_, package) = unit["pkg_id"].as_str().unwrap().split_once('#').unwrap();
+            let features = unit["features"].as_array().unwrap().iter();
+            let features = features.map(|feature| feature.as_str().unwrap().to_owned());
+            let kind = unit["target"]["kind"][0].to_string();
+            (package.to_owned(), kind, features.collect())
+        })
+        .collect()
+}
+
+/// What `just build` compiles serves all other recipes: they ask for the same features of it.
+#[test]
+fn no_recipe_compiles_a_dependency_again() {
+    let built = units(&[]);
+    assert!(built.len() > 100, "{}", built.len());
+    for recipe in [&["--workspace"][..], &["--workspace", "--all-targets"]] {
+        let others = units(recipe);
+        // `either` of build scripts is small, and no manifest of ours decides its features.
+        let again = built
+            .difference(&others)
+            .filter(|(package, ..)| !package.starts_with("either@"));
+        let again: Vec<String> = again
+            .map(|(package, kind, features)| {
+                let others = others.iter().filter(|own| own.0 == *package && own.1 == *kind);
+                let wanted: Vec<_> = others.map(|own| &own.2).collect();
+                format!("{package}: `just build` has {features:?}, {recipe:?} has {wanted:?}; add what differs to workspace-hack")
+            })
+            .collect();
+        assert_none(&again);
+    }
 }
 
 /// The rules themselves: each says no to an edge that breaks it.

@@ -159,6 +159,28 @@ pub(crate) enum Command {
     /// Generate and inspect archetypes of items
     #[command(subcommand)]
     Archetype(Archetype),
+    /// Print an example spec, or list the examples
+    ///
+    /// `genair sweep NAME` writes the example to NAME.toml and trains it.
+    ///
+    /// JSON: {name, text}, or an array of {name, about}.
+    Example(ExampleArgs),
+    /// Write a first spec for a folder of data
+    ///
+    /// Reads the data to see that they can be used, and says how many users and items they have.
+    ///
+    /// JSON: {file, users, items}.
+    Init(InitArgs),
+    /// Print the completions of a shell, for its start-up file
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of genair or of a command, for `man -l -`
+    Man {
+        /// The command, such as `results list`
+        command: Vec<String>,
+    },
     /// Check the installation, and say how to fix what is missing
     ///
     /// JSON: {ready, findings}. A finding is {topic, fine, found, fix}.
@@ -244,6 +266,21 @@ pub(crate) struct ReportArgs {
     pub(crate) skip_missing: bool,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExampleArgs {
+    /// The example
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The folder, with interactions.tsv (or .csv) or RecBole's atomic files
+    pub(crate) folder: PathBuf,
+    /// The spec to write; it must not exist
+    #[arg(long, value_name = "FILE", default_value = "first.toml")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

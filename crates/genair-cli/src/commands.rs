@@ -4,6 +4,7 @@ mod archetype;
 mod check;
 mod data;
 mod doctor;
+mod example;
 mod export;
 mod graph;
 mod plan;
@@ -46,6 +47,10 @@ pub(crate) fn dispatch(arguments: &Arguments, output: &Output) -> anyhow::Result
         Command::Plugin(command) => plugin::plugin(output, command),
         Command::Data(command) => data::data(output, command),
         Command::Archetype(command) => archetype::archetype(output, command),
+        Command::Example(arguments) => example::example(output, arguments),
+        Command::Init(arguments) => example::init(output, arguments),
+        Command::Completions { shell } => example::completions(*shell),
+        Command::Man { command } => example::man(command),
         Command::Doctor(arguments) => doctor::doctor(output, arguments),
     }
 }

@@ -48,12 +48,53 @@ pub(super) fn doctor(output: &Output, arguments: &DoctorArgs) -> anyhow::Result<
             findings.push(broken("trainer", format!("{error:#}"), fix));
         }
     }
+    findings.extend(WORKERS.map(worker));
     findings.push(results(&arguments.database));
     findings.push(data(Path::new("data")));
     let ready = findings.iter().all(|finding| finding.fine);
     let diagnosis = Diagnosis { ready, findings };
     output.show(&diagnosis, || text(&diagnosis))?;
     Ok(if ready { Exit::Done } else { Exit::BadInput })
+}
+
+/// How to train on a GPU.
+const CUDA: &str = "for a GPU: `GENAIR_LIBTORCH=cuda just setup`, or a torch with CUDA beside a wheel (docs/gpu.md)";
+
+/// Programs that some commands start: name, what for, how to get it.
+const WORKERS: [(&str, &str, &str); 4] = [
+    (
+        "genair-encoder",
+        "vectors of texts (kind `text`)",
+        "`just build` builds it",
+    ),
+    (
+        "genair-llama",
+        "archetypes by a language model",
+        "`just sweep` builds it when a spec needs it, which takes some minutes once; so does `just llama`",
+    ),
+    (
+        "genair-report",
+        "tables, figures, pages and exports",
+        "`just tools` builds it",
+    ),
+    (
+        "genair-conformance",
+        "tests of plugins",
+        "`just tools` builds it",
+    ),
+];
+
+/// A program beside this one, without which a sweep can run.
+fn worker((name, purpose, fix): (&str, &str, &str)) -> Finding {
+    let program = std::env::current_exe().unwrap_or_default();
+    let program = program.with_file_name(name);
+    match program.is_file() {
+        true => fine(name, program.display().to_string()),
+        false => Finding {
+            fix: Some(fix.to_owned()),
+            ..fine(name, format!("not here; it makes {purpose}"))
+        },
+    }
 }
 
 fn fine(topic: &str, found: String) -> Finding {
@@ -79,11 +120,13 @@ fn libtorch(workshop: &Workshop, findings: &mut Vec<Finding>) {
             let version = facts["version"].as_str().unwrap_or("of unknown version");
             let found = format!("{version} in {}", cell(&facts["folder"]));
             findings.push(fine("libtorch", found));
-            let cuda = match facts["cuda"].as_bool() {
-                Some(true) => format!("{} devices", cell(&facts["cuda_devices"])),
-                _ => "none; training runs on the processor".to_owned(),
-            };
-            findings.push(fine("CUDA", cuda));
+            findings.push(match facts["cuda"].as_bool() {
+                Some(true) => fine("CUDA", format!("{} devices", cell(&facts["cuda_devices"]))),
+                _ => Finding {
+                    fix: Some(CUDA.to_owned()),
+                    ..fine("CUDA", "none; training runs on the processor".to_owned())
+                },
+            });
         }
         Err(error) => {
             let fix = "get it with `just setup`";

@@ -11,6 +11,7 @@ use genair_spec::SpecFile;
 use genair_store::{FailedRuns, MeanFilter, Store};
 use serde::Serialize;
 
+use super::example::spec_or_example;
 use super::{Workshop, results, warn};
 use crate::args::{Retry, SweepArgs};
 use crate::exit::Exit;
@@ -42,7 +43,8 @@ struct RunSummary<'a> {
 
 pub(super) fn sweep(output: &Output, arguments: &SweepArgs) -> anyhow::Result<Exit> {
     let spec = &arguments.spec;
-    let file = SpecFile::read(&spec.spec, &spec.set.options())?;
+    let path = spec_or_example(output, &spec.spec)?;
+    let file = SpecFile::read(&path, &spec.set.options())?;
     fetch_data(&file, output)?;
     let workshop = Workshop::open(&arguments.plugins)?;
     let sweep = workshop.expand(&file)?;
