@@ -20,6 +20,7 @@ mod reading;
 mod reports;
 mod searching;
 mod stages;
+mod starting;
 mod sweeping;
 mod terminal;
 mod upkeep;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use genair_protocol::RunEvent;
+use genair_protocol::{Cohort, Metric, MetricRow, Protocol, RunEvent, Split};
 use genair_runner::{Notice, Observer, Outcome, PlannedRun};
 use genair_store::RunId;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -47,6 +47,8 @@ struct RunProgress {
     valid: Option<f64>,
     /// The epoch it goes on from; 0 where it began at the beginning.
     resumed: usize,
+    /// Its test metrics, once they are known.
+    result: String,
 }
 
 impl Progress {
@@ -113,6 +115,7 @@ impl Progress {
             told: now,
             valid: None,
             resumed: 0,
+            result: String::new(),
         };
         state.runs.insert(id, progress);
     }
@@ -166,7 +169,17 @@ impl Progress {
                 let left = rounded(left.unwrap_or_default());
                 format!("epoch {epoch}/{max_epochs}, loss {loss:.4}{valid}, at most {left} to go")
             }
-            RunEvent::Metrics { epoch: None, .. } => "testing".to_owned(),
+            RunEvent::Metrics {
+                epoch: None,
+                split,
+                protocol,
+                rows,
+            } => {
+                if (*split, *protocol) == (Split::Test, Protocol::Full) {
+                    progress.result = told_metrics(rows);
+                }
+                "testing".to_owned()
+            }
             _ => return,
         };
         match &progress.bar {
@@ -184,7 +197,10 @@ impl Progress {
         let finished = matches!(outcome, Outcome::Finished);
         let was_open = self.remaining.ended(&run.labels, finished);
         let progress = self.stopped(state, id);
-        let took = progress.map(|own| format!(" after {}", duration(own.begin.elapsed())));
+        let took = progress.map(|own| {
+            let took = duration(own.begin.elapsed());
+            format!(" after {took}{}", own.result)
+        });
         if let (Some(bar), true) = (&state.sweep, was_open) {
             bar.inc(1);
         }
@@ -204,6 +220,21 @@ impl Progress {
             "[{ended}/{total}] run {id} ({}): {how}{took}",
             run.labels
         ));
+    }
+}
+
+/// The metrics that the leaderboard leads with: `, test ndcg@10 0.0894, hr@10 0.1813`.
+fn told_metrics(rows: &[MetricRow]) -> String {
+    let value = |metric| {
+        let mut rows = rows.iter();
+        let row = rows.find(|row| (row.cohort, row.metric, row.k) == (Cohort::All, metric, 10))?;
+        Some(format!("{metric}@10 {:.4}", row.value))
+    };
+    let told = [Metric::Ndcg, Metric::Hr].into_iter().filter_map(value);
+    let told = told.collect::<Vec<_>>().join(", ");
+    match told.as_str() {
+        "" => told,
+        told => format!(", test {told}"),
     }
 }
 
