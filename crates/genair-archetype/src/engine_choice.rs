@@ -7,9 +7,9 @@ use genair_protocol::{EngineEvent, EngineRequest, EngineTask};
 
 use crate::engine::{ApiKey, Engine, FakeEngine, OpenAiEngine, WorkerEngine};
 use crate::error::ArchetypeError;
-use crate::generate::Stage;
 use crate::installation::Installation;
 use crate::models;
+use crate::progress::Stage;
 use crate::recipe::{ENCODER_ENGINE, LLAMA_ENGINE, Recipe, local_model};
 use crate::record::RecordSettings;
 use crate::settings::{ArchetypeSpec, EngineKind, HttpSpec, StateSource};

@@ -92,14 +92,6 @@ pub enum ArchetypeError {
         /// What is wrong.
         source: VectorError,
     },
-    /// The export cannot be written.
-    #[error("cannot write `{}`", path.display())]
-    Export {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
     /// A folder for a short-lived worker cannot be made.
     #[error("cannot make a temporary folder")]
     Temporary {

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
+use genair_files::{FileError, doing};
 use genair_protocol::AnswerEnd;
 use serde::{Deserialize, Serialize};
 
-use crate::error::ArchetypeError;
 use crate::generate::Generated;
 
 /// A line of `archetypes.jsonl`.
@@ -29,7 +29,7 @@ pub struct ArchetypeLine {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn export_archetypes(generated: &Generated, path: &Path) -> Result<(), ArchetypeError> {
+pub fn export_archetypes(generated: &Generated, path: &Path) -> Result<(), FileError> {
     let mut text = String::new();
     for item in &generated.items {
         let record = item.record.as_deref();
@@ -44,8 +44,5 @@ pub fn export_archetypes(generated: &Generated, path: &Path) -> Result<(), Arche
         text.push_str(&serde_json::to_string(&line).unwrap_or_default());
         text.push('\n');
     }
-    genair_files::write(path, text.as_bytes()).map_err(|source| ArchetypeError::Export {
-        path: path.to_owned(),
-        source,
-    })
+    genair_files::write(path, text).map_err(doing("write", path))
 }

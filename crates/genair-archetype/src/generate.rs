@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use genair_data::{Catalogue, Metadata};
@@ -13,60 +12,11 @@ use crate::engine::Engine;
 use crate::engine_choice::engine;
 use crate::error::ArchetypeError;
 use crate::installation::Installation;
+use crate::progress::{GenerationProgress, Stage};
 use crate::recipe::{Prompts, Recipe};
 use crate::record::{RecordSettings, decode_vector};
-use crate::record_log::{self, Opening, RecordLog, Records};
+use crate::record_log::{self, RecordLog, Records};
 use crate::settings::ArchetypeSpec;
-
-/// What a generation is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum GenerationProgress {
-    /// Another process generates under the same settings; this one waits, and then takes what it made.
-    Waiting {
-        /// The folder of the records.
-        folder: PathBuf,
-    },
-    /// The last record was not whole, as a kill leaves it, and was cut off; its item is made again.
-    Repaired {
-        /// The file.
-        path: PathBuf,
-        /// Bytes cut off.
-        bytes: u64,
-    },
-    /// A stage begins to ask its engine; there is none where everything is in the cache.
-    Started {
-        /// Which.
-        stage: Stage,
-        /// Records in the cache.
-        done: usize,
-        /// Records needed.
-        total: usize,
-    },
-    /// The engine is ready.
-    Ready {
-        /// What it calls itself.
-        engine: String,
-    },
-    /// A record is kept.
-    Advanced {
-        /// Which.
-        stage: Stage,
-        /// Records there are.
-        done: usize,
-        /// Records needed.
-        total: usize,
-    },
-}
-
-/// A part of a generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Prompts are answered (or encoded, by an encoder).
-    Answers,
-    /// Answers that arrived as text are read for their hidden states.
-    States,
-}
 
 /// What came of a catalogue.
 #[derive(Clone, Debug, PartialEq)]
@@ -235,14 +185,7 @@ impl Session<'_> {
             return Ok(records);
         }
         drop(records);
-        let progress = &mut *self.progress;
-        let mut told = |opening| {
-            progress(match opening {
-                Opening::Waiting { folder } => GenerationProgress::Waiting { folder },
-                Opening::Repaired { path, bytes } => GenerationProgress::Repaired { path, bytes },
-            });
-        };
-        let mut log = RecordLog::open(&folder, settings, &mut told, self.interrupted)?;
+        let mut log = RecordLog::open(&folder, settings, self.progress, self.interrupted)?;
         let missing: Vec<EngineItem> = items
             .iter()
             .filter(|item| !log.records().contains_key(&item.key))

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use genair_data::{Catalogue, ItemVectors, PartVectors, VectorsError, VectorsProblem};
 use genair_files::regular_file::{self, MAX_ID_LIST, MAX_VECTORS};
+use genair_files::{FileError, doing};
 use serde_json::{Map, Value, json};
 
 use crate::assemble::{AssembleError, RECIPE_VERSION, reduce};
@@ -27,13 +28,8 @@ const PARTS: [&str; 4] = ["context", "archetype", "text", DEFAULT_PART];
 #[non_exhaustive]
 pub enum ImportError {
     /// A file cannot be opened or read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A pickle would run code of its own.
     #[error("`{}` is a Python pickle, which can run any code and is not read; convert it where you trust it:\n  {command}", path.display())]
     Pickle {
@@ -152,9 +148,9 @@ impl RowIds {
     /// Reads a list: JSON (an array of strings or integers) or text with one id on each line.
     ///
     /// # Errors
-    /// [`ImportError::Read`] or [`ImportError::Ids`].
+    /// [`ImportError::File`] or [`ImportError::Ids`].
     pub fn read(path: &Path) -> Result<Self, ImportError> {
-        let bytes = read(path, MAX_ID_LIST)?;
+        let bytes = regular_file::read(path, MAX_ID_LIST).map_err(doing("read", path))?;
         let refuse = |line: usize, problem: &str| ImportError::Ids {
             path: path.to_owned(),
             line,
@@ -213,7 +209,7 @@ impl RowIds {
 /// the number of components.
 ///
 /// # Errors
-/// [`ImportError::Read`].
+/// [`ImportError::File`].
 pub fn import_sha256(
     files: &[ImportFile],
     ids: &RowIds,
@@ -221,12 +217,7 @@ pub fn import_sha256(
 ) -> Result<String, ImportError> {
     let contents = files
         .iter()
-        .map(|file| {
-            Ok((
-                genair_files::sha256(read(&file.path, MAX_VECTORS)?),
-                &file.part,
-            ))
-        })
+        .map(|file| Ok((genair_files::sha256(read(file)?), &file.part)))
         .collect::<Result<Vec<_>, ImportError>>()?;
     let recipe = json!([RECIPE_VERSION, contents, ids.ids(), components]);
     Ok(genair_files::sha256(recipe.to_string()))
@@ -250,7 +241,7 @@ pub fn import(
     };
     let mut origins = Vec::new();
     for file in files {
-        let bytes = read(&file.path, MAX_VECTORS)?;
+        let bytes = read(file)?;
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let arrays = match array::content(&file.path, &bytes, ids.ids().len())? {
             Content::Arrays(arrays) => choose(arrays, file)?,
@@ -382,11 +373,8 @@ fn check_rows(
     })
 }
 
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ImportError> {
-    regular_file::read(path, limit).map_err(|source| ImportError::Read {
-        path: path.to_owned(),
-        source,
-    })
+fn read(file: &ImportFile) -> Result<Vec<u8>, FileError> {
+    regular_file::read(&file.path, MAX_VECTORS).map_err(doing("read", &file.path))
 }
 
 #[cfg(test)]

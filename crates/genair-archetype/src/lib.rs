@@ -16,6 +16,7 @@ mod llama;
 pub mod models;
 mod neighbours;
 mod pca;
+mod progress;
 mod projection;
 mod prompt;
 mod provenance;
@@ -30,14 +31,13 @@ pub use engine::EngineError;
 pub use engine_choice::tokens;
 pub use error::ArchetypeError;
 pub use export::{ArchetypeLine, export_archetypes};
-pub use generate::{
-    Generated, GenerationCounts, GenerationProgress, ItemArchetype, Stage, generate, prompt,
-};
+pub use generate::{Generated, GenerationCounts, ItemArchetype, generate, prompt};
 pub use import::{ImportError, ImportFile, RowIds, import, import_sha256};
 pub use installation::{FakeEngineSettings, Installation};
 pub use llama::{build_llama, lacks_llama};
 pub use neighbours::{Neighbour, Neighbours};
 pub use pca::PcaError;
+pub use progress::{GenerationProgress, Stage};
 pub use projection::title;
 pub use prompt::{PromptError, PromptSpec};
 pub use provenance::{ItemCounts, PartSummary, PcaSummary, VectorsProvenance};

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, TryLockError};
 use std::time::Duration;
 
 use genair_process::Child;
@@ -45,7 +45,16 @@ pub fn build_llama(
     if !lacks_llama(spec, installation) {
         return Ok(());
     }
-    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _building = loop {
+        match BUILDING.try_lock() {
+            Ok(building) => break building,
+            Err(TryLockError::Poisoned(building)) => break building.into_inner(),
+            Err(TryLockError::WouldBlock) if interrupted() => {
+                return Err(EngineError::Interrupted.into());
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(TICK),
+        }
+    };
     if installation.llama.is_file() {
         return Ok(()); // Another stage has built it meanwhile.
     }

@@ -2,6 +2,7 @@
 //! hash for all of it. Starts nothing.
 
 use genair_data::Catalogue;
+use genair_files::doing;
 use genair_protocol::EngineTask;
 use serde::Serialize;
 
@@ -126,11 +127,7 @@ impl Prompts {
         spec: &ArchetypeSpec,
         installation: &Installation,
     ) -> Result<Self, ArchetypeError> {
-        let template = PromptTemplate::new(&spec.prompt)?;
-        let chat = (template.chat && spec.engine == EngineKind::LlamaCpp)
-            .then(|| chat_template(local_model(spec), installation))
-            .transpose()?;
-        Ok(Self { template, chat })
+        Self::of(spec, installation, spec.engine == EngineKind::LlamaCpp)
     }
 
     /// For the model that reads what another one answered.
@@ -138,8 +135,18 @@ impl Prompts {
         spec: &ArchetypeSpec,
         installation: &Installation,
     ) -> Result<Self, ArchetypeError> {
+        let is_local = spec.states == Some(StateSource::Local);
+        Self::of(spec, installation, is_local)
+    }
+
+    /// `is_local`: a language model on this machine reads them.
+    fn of(
+        spec: &ArchetypeSpec,
+        installation: &Installation,
+        is_local: bool,
+    ) -> Result<Self, ArchetypeError> {
         let template = PromptTemplate::new(&spec.prompt)?;
-        let chat = (template.chat && spec.states == Some(StateSource::Local))
+        let chat = (template.chat && is_local)
             .then(|| chat_template(local_model(spec), installation))
             .transpose()?;
         Ok(Self { template, chat })
@@ -166,6 +173,7 @@ impl Prompts {
 /// The chat template of a language model on this machine.
 fn chat_template(model: &str, installation: &Installation) -> Result<ChatTemplate, ArchetypeError> {
     let path = models::gguf(model, installation)?;
-    let metadata = gguf::read(&path).map_err(|source| models::ModelError::Read { path, source })?;
+    let metadata = gguf::read(&path).map_err(doing(models::READ, &path));
+    let metadata = metadata.map_err(models::ModelError::from)?;
     Ok(ChatTemplate::new(metadata, model)?)
 }

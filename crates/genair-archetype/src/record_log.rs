@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use genair_files::{FileError, doing};
 use genair_protocol::EngineRecord;
 
+use crate::progress::GenerationProgress;
 use crate::record::RecordSettings;
 
 const RECORDS: &str = "records.jsonl";
@@ -30,15 +32,8 @@ const TRY_LOCK_EVERY: Duration = Duration::from_millis(100);
 #[non_exhaustive]
 pub enum RecordLogError {
     /// The disk refuses.
-    #[error("cannot {action} `{}`", path.display())]
-    Disk {
-        /// `read`, `write`, ...
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A line that is not the last and no record.
     #[error("{}:{line}: not a record; remove the line, and its item is made again", path.display())]
     Line {
@@ -72,15 +67,6 @@ pub enum RecordLogError {
     Interrupted,
 }
 
-/// What happens while a log is opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Opening {
-    /// Another process generates under the same settings; this one waits for it.
-    Waiting { folder: PathBuf },
-    /// The last line was not whole.
-    Repaired { path: PathBuf, bytes: u64 },
-}
-
 /// Records by key.
 pub(crate) type Records = HashMap<String, Arc<EngineRecord>>;
 
@@ -101,10 +87,10 @@ impl RecordLog {
     pub(crate) fn open(
         folder: &Path,
         settings: &RecordSettings,
-        told: &mut dyn FnMut(Opening),
+        told: &mut dyn FnMut(GenerationProgress),
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Self, RecordLogError> {
-        std::fs::create_dir_all(folder).map_err(disk("create", folder))?;
+        std::fs::create_dir_all(folder).map_err(doing("create", folder))?;
         let lock = lock(folder, told, interrupted)?;
         write_settings(folder, settings)?;
         let path = folder.join(RECORDS);
@@ -113,14 +99,14 @@ impl RecordLog {
             .append(true)
             .create(true)
             .open(&path)
-            .map_err(disk("open", &path))?;
+            .map_err(doing("open", &path))?;
         let (records, whole) = parse(&path, &file)?;
-        let length = file.metadata().map_err(disk("read", &path))?.len();
+        let length = file.metadata().map_err(doing("read", &path))?.len();
         if whole < length {
             file.set_len(whole)
                 .and_then(|()| file.sync_all())
-                .map_err(disk("repair", &path))?;
-            told(Opening::Repaired {
+                .map_err(doing("repair", &path))?;
+            told(GenerationProgress::Repaired {
                 path: path.clone(),
                 bytes: length - whole,
             });
@@ -128,7 +114,7 @@ impl RecordLog {
         // The entries of the folder itself, so that a new file survives a power failure.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
-            .map_err(disk("write", folder))?;
+            .map_err(doing("write", folder))?;
         Ok(Self {
             path,
             file,
@@ -153,7 +139,7 @@ impl RecordLog {
         // At once and in one piece, so that a kill loses nothing that arrived.
         self.file
             .write_all(line.as_bytes())
-            .map_err(disk("write", &self.path))?;
+            .map_err(doing("write", &self.path))?;
         self.records.insert(record.key.clone(), Arc::new(record));
         self.unsynced += 1;
         if self.unsynced >= SYNC_EVERY || self.synced.elapsed() >= SYNC_AFTER {
@@ -163,7 +149,7 @@ impl RecordLog {
     }
 
     fn sync(&mut self) -> Result<(), RecordLogError> {
-        self.file.sync_data().map_err(disk("write", &self.path))?;
+        self.file.sync_data().map_err(doing("write", &self.path))?;
         self.unsynced = 0;
         self.synced = Instant::now();
         Ok(())
@@ -182,7 +168,7 @@ pub(crate) fn read(folder: &Path) -> Result<Records, RecordLogError> {
     match File::open(&path) {
         Ok(file) => Ok(parse(&path, &file)?.0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Records::new()),
-        Err(error) => Err(disk("read", &path)(error)),
+        Err(error) => Err(doing("read", &path)(error).into()),
     }
 }
 
@@ -197,7 +183,7 @@ fn parse(path: &Path, file: &File) -> Result<(Records, u64), RecordLogError> {
         buffer.clear();
         let length = reader
             .read_until(b'\n', &mut buffer)
-            .map_err(disk("read", path))?;
+            .map_err(doing("read", path))?;
         if buffer.last() != Some(&b'\n') {
             break;
         }
@@ -223,7 +209,7 @@ fn parse(path: &Path, file: &File) -> Result<(Records, u64), RecordLogError> {
 
 fn lock(
     folder: &Path,
-    told: &mut dyn FnMut(Opening),
+    told: &mut dyn FnMut(GenerationProgress),
     interrupted: &dyn Fn() -> bool,
 ) -> Result<File, RecordLogError> {
     let path = folder.join(LOCK);
@@ -232,12 +218,12 @@ fn lock(
         .create(true)
         .truncate(false)
         .open(&path)
-        .map_err(disk("create", &path))?;
+        .map_err(doing("create", &path))?;
     let mut waiting = false;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(disk("lock", &path)(error)),
+            Err(TryLockError::Error(error)) => return Err(doing("lock", &path)(error).into()),
             Err(TryLockError::WouldBlock) if interrupted() => {
                 return Err(RecordLogError::Interrupted);
             }
@@ -245,7 +231,7 @@ fn lock(
         }
         if !waiting {
             waiting = true;
-            told(Opening::Waiting {
+            told(GenerationProgress::Waiting {
                 folder: folder.to_owned(),
             });
         }
@@ -266,20 +252,10 @@ fn write_settings(folder: &Path, settings: &RecordSettings) -> Result<(), Record
             };
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(disk("read", &path)(error)),
+        Err(error) => return Err(doing("read", &path)(error).into()),
     }
     let text = serde_json::to_string_pretty(settings).unwrap_or_default() + "\n";
-    genair_files::write(&path, text.as_bytes()).map_err(disk("write", &path))
-}
-
-/// An I/O error with its place.
-fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecordLogError {
-    let path = path.to_owned();
-    move |source| RecordLogError::Disk {
-        action,
-        path,
-        source,
-    }
+    Ok(genair_files::write(&path, text).map_err(doing("write", &path))?)
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@
 
 mod contents;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use genair_data::{Catalogue, ItemVectors, PartVectors};
+use genair_files::{FileError, doing};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{
@@ -18,11 +19,12 @@ use minijinja::{
 use rand::seq::index;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::generate::ItemArchetype;
 use crate::projection::{self, Categories, ProjectionError};
-use contents::Contents;
+use contents::contents;
 
 /// Marks templates whose values are escaped for Markdown.
 const MARKDOWN: &str = "markdown";
@@ -32,13 +34,8 @@ const MARKDOWN: &str = "markdown";
 #[non_exhaustive]
 pub enum ReportError {
     /// A file cannot be written.
-    #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A template fails, which is a bug.
     #[error("the report's template fails")]
     Template(#[from] minijinja::Error),
@@ -86,34 +83,23 @@ impl Report {
         let categories = Categories::new(input.catalogue, input.category_field);
         let mut figures = Vec::new();
         let mut drawn = Vec::new();
-        for (place, part) in parts.iter().enumerate() {
-            match projection::draw(
-                part,
-                input.catalogue,
-                &categories,
-                stream(input.seed, &part.name),
-            ) {
+        for (place, part) in (1..).zip(&parts) {
+            let rng = stream(input.seed, &part.name);
+            match projection::draw(part, input.catalogue, &categories, rng) {
                 Ok(svg) => {
-                    let name = format!("projection-{}-{}.svg", place + 1, file_name(&part.name));
-                    drawn.push(contents::Figure {
-                        part: part.name.clone(),
-                        file: Some(name.clone()),
-                        svg: svg.clone(),
-                        problem: String::new(),
-                    });
-                    figures.push((name, svg));
+                    let file = format!("projection-{place}-{}.svg", file_name(&part.name));
+                    drawn.push(json!({ "part": part.name, "file": file, "svg": svg }));
+                    figures.push((file, svg));
                 }
                 // A space of equal vectors is worth telling, not worth failing.
-                Err(ProjectionError::Pca(problem)) => drawn.push(contents::Figure {
-                    part: part.name.clone(),
-                    file: None,
-                    svg: String::new(),
-                    problem: problem.to_string(),
-                }),
+                Err(ProjectionError::Pca(problem)) => {
+                    let problem = problem.to_string();
+                    drawn.push(json!({ "part": part.name, "file": null, "problem": problem }));
+                }
                 Err(ProjectionError::Template(error)) => return Err(error.into()),
             }
         }
-        let contents = Contents::new(input, &parts, &examples(input), drawn);
+        let contents = contents(input, &parts, &examples(input), &drawn);
         let environment = environment()?;
         let render = |name: &str| environment.get_template(name)?.render(Serde(&contents));
         Ok(Self {
@@ -127,19 +113,15 @@ impl Report {
     /// says the files. Each appears whole or not at all.
     ///
     /// # Errors
-    /// [`ReportError::Write`].
+    /// [`ReportError::File`].
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
-        let failed = |path: &Path, source| ReportError::Write {
-            path: path.to_owned(),
-            source,
-        };
-        std::fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+        std::fs::create_dir_all(folder).map_err(doing("write", folder))?;
         let pages = [("report.html", &self.html), ("report.md", &self.markdown)];
         let figures = self.figures.iter().map(|(name, svg)| (name.as_str(), svg));
         let mut written = Vec::new();
         for (name, text) in pages.into_iter().chain(figures) {
             let path = folder.join(name);
-            genair_files::write(&path, text.as_bytes()).map_err(|source| failed(&path, source))?;
+            genair_files::write(&path, text).map_err(doing("write", &path))?;
             written.push(path);
         }
         Ok(written)
@@ -148,12 +130,7 @@ impl Report {
 
 /// The parts with a row for each item of the catalogue, in its order; zero where the vectors lack it.
 fn aligned(vectors: &ItemVectors, catalogue: &Catalogue) -> Vec<PartVectors> {
-    let rows: HashMap<&str, usize> = vectors
-        .items
-        .iter()
-        .enumerate()
-        .map(|(row, item)| (item.as_str(), row))
-        .collect();
+    let rows = vectors.rows();
     let align = |part: &PartVectors| {
         let zero = vec![0.0; part.width];
         let row = |id: &str| rows.get(id).map_or(&zero[..], |&row| part.row(row));

@@ -1,5 +1,6 @@
 //! `[archetype]`: which engine runs which model how, and what of that decides a record's content.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -91,26 +92,15 @@ impl Default for TextSpec {
 
 impl TextSpec {
     /// What the engine `encoder` is asked for.
-    pub fn engine_settings(&self) -> ArchetypeSpec {
-        let Self {
-            model,
-            prompt,
-            parallel,
-            threads,
-        } = self.clone();
+    pub fn into_engine_settings(self) -> ArchetypeSpec {
         ArchetypeSpec {
             engine: EngineKind::Encoder,
-            model,
-            prompt,
-            parallel,
-            threads,
+            model: self.model,
+            prompt: self.prompt,
+            parallel: self.parallel,
+            threads: self.threads,
             ..ArchetypeSpec::default()
         }
-    }
-
-    /// Takes a relative path of a model as relative to `folder`, the spec's own.
-    pub fn resolve_paths(&mut self, folder: &Path) {
-        resolve_path(&mut self.model, folder);
     }
 }
 
@@ -200,64 +190,68 @@ const OWN_MEMBERS: [&str; 10] = [
     "n",
 ];
 
+/// Takes a mistake: the key, and what is wrong.
+type Add<'a> = &'a mut dyn FnMut(&str, &str);
+
 impl ArchetypeSpec {
     /// Every mistake that shows without opening a file; empty for settings that may be used.
     pub fn validate(&self) -> Vec<SpecProblem> {
         static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<ArchetypeSpec>);
-        let mut problems = Problems(RANGES.problems(self));
-        problems.0.extend(self.prompt.template_problems());
+        let mut problems = RANGES.problems(self);
+        problems.extend(self.prompt.template_problems());
+        let mut add = |key: &str, message: &str| problems.push(SpecProblem::new(key, message));
         let GenerationSpec {
             min_new_tokens,
             max_new_tokens,
             ..
         } = self.generation;
         if min_new_tokens > max_new_tokens {
-            problems.add(
+            add(
                 "generation.min_new_tokens",
-                format!("is {min_new_tokens}, more than `max_new_tokens`, {max_new_tokens}"),
+                &format!("is {min_new_tokens}, more than `max_new_tokens`, {max_new_tokens}"),
             );
         }
-        self.check_model(&mut problems);
+        self.check_model(&mut add);
         match (&self.http, self.engine) {
-            (Some(http), EngineKind::OpenAi) => self.check_http(http, &mut problems),
-            (None, EngineKind::OpenAi) => problems.add(
+            (Some(http), EngineKind::OpenAi) => self.check_http(http, &mut add),
+            (None, EngineKind::OpenAi) => add(
                 "http",
                 "is missing; the engine `openai` needs `http.base_url` and `http.model`",
             ),
-            (Some(_), _) => problems.add("http", "is for the engine `openai`; remove it"),
+            (Some(_), _) => add("http", "is for the engine `openai`; remove it"),
             (None, _) => {}
         }
         let has_chat = matches!(self.engine, EngineKind::LlamaCpp | EngineKind::OpenAi);
         if self.prompt.chat == Some(true) && !has_chat {
-            problems.add(
+            add(
                 "prompt.chat",
                 "is set, but the engine has no chat template; remove it",
             );
         }
-        problems.0
+        problems
     }
 
-    fn check_model(&self, problems: &mut Problems) {
+    fn check_model(&self, add: Add<'_>) {
         let is_openai = self.engine == EngineKind::OpenAi;
         if is_openai && self.model.is_some() {
-            problems.add(
+            add(
                 "model",
                 "is not for the engine `openai`; name the server's model with `http.model`, and the one that \
                  gives hidden states with `states_model`",
             );
         }
         if is_openai && self.states.is_none() {
-            problems.add(
+            add(
                 "states",
                 "is missing; a server gives no hidden states: write \"local\" (a GGUF model reads prompt and \
                  answer) or \"encoder\" (a sentence encoder does)",
             );
         }
         if !is_openai && self.states.is_some() {
-            problems.add("states", "is for the engine `openai`; remove it");
+            add("states", "is for the engine `openai`; remove it");
         }
         if self.states.is_none() && self.states_model.is_some() {
-            problems.add("states_model", "is only for `states`; remove it");
+            add("states_model", "is only for `states`; remove it");
         }
         for (key, model) in [("model", &self.model), ("states_model", &self.states_model)] {
             let known = || models::CATALOGUE.map(|model| model.name).join(", ");
@@ -265,9 +259,9 @@ impl ArchetypeSpec {
                 && models::is_name(name)
                 && models::in_catalogue(name).is_none()
             {
-                problems.add(
+                add(
                     key,
-                    format!(
+                    &format!(
                         "is `{name}`; write the path of a model (a .gguf file, or a folder with a `/`), or one \
                          of {}",
                         known()
@@ -277,47 +271,45 @@ impl ArchetypeSpec {
         }
     }
 
-    fn check_http(&self, http: &HttpSpec, problems: &mut Problems) {
+    fn check_http(&self, http: &HttpSpec, add: Add<'_>) {
         if !(http.base_url.starts_with("http://") || http.base_url.starts_with("https://")) {
-            problems.add(
+            add(
                 "http.base_url",
-                format!("is `{}`; it begins with http:// or https://", http.base_url),
+                &format!("is `{}`; it begins with http:// or https://", http.base_url),
             );
         }
         if http.base_url.contains('@') {
-            problems.add(
+            add(
                 "http.base_url",
                 "has a user or password in it, which would be stored; use `http.api_key_env`",
             );
         }
         for member in http.extra.keys() {
             if OWN_MEMBERS.contains(&member.as_str()) {
-                problems.add(
+                add(
                     &format!("http.extra.{member}"),
                     "is set by the other keys of this table and of `generation`; remove it",
                 );
             }
         }
         // What the protocol cannot say must not be dropped in silence.
-        if self.generation.repetition_penalty != 1.0 {
-            problems.add(
-                "generation.repetition_penalty",
-                format!(
-                    "is {}, which the OpenAI protocol does not know; set it to 1, and if your server has such a \
-                     setting add it under its own name, as in `http.extra = {{ repeat_penalty = 1.2 }}`",
-                    self.generation.repetition_penalty
+        let mut unsaid = |key: &str, value: &dyn Display, own: &str| {
+            add(
+                &format!("generation.{key}"),
+                &format!(
+                    "is {value}, which the OpenAI protocol does not know; set it to 1, and if your server has such a \
+                     setting add it under its own name, as in `http.extra = {{ {own} }}`"
                 ),
             );
+        };
+        let generation = &self.generation;
+        if generation.repetition_penalty != 1.0 {
+            let value = &generation.repetition_penalty;
+            unsaid("repetition_penalty", value, "repeat_penalty = 1.2");
         }
-        if self.generation.min_new_tokens > 1 {
-            problems.add(
-                "generation.min_new_tokens",
-                format!(
-                    "is {}, which the OpenAI protocol does not know; set it to 1, and if your server has such a \
-                     setting add it under its own name, as in `http.extra = {{ min_tokens = 8 }}`",
-                    self.generation.min_new_tokens
-                ),
-            );
+        if generation.min_new_tokens > 1 {
+            let value = &generation.min_new_tokens;
+            unsaid("min_new_tokens", value, "min_tokens = 8");
         }
     }
 
@@ -338,24 +330,12 @@ impl ArchetypeSpec {
 
     /// Takes relative model paths as relative to `folder`, the spec's own.
     pub fn resolve_paths(&mut self, folder: &Path) {
-        resolve_path(&mut self.model, folder);
-        resolve_path(&mut self.states_model, folder);
-    }
-}
-
-fn resolve_path(model: &mut Option<String>, folder: &Path) {
-    if let Some(model) = model
-        && !models::is_name(model)
-    {
-        *model = folder.join(&*model).to_string_lossy().into_owned();
-    }
-}
-
-struct Problems(Vec<SpecProblem>);
-
-impl Problems {
-    fn add(&mut self, key: &str, message: impl Into<String>) {
-        self.0.push(SpecProblem::new(key, message));
+        let models = [&mut self.model, &mut self.states_model];
+        for model in models.into_iter().flatten() {
+            if !models::is_name(model) {
+                *model = folder.join(&*model).to_string_lossy().into_owned();
+            }
+        }
     }
 }
 

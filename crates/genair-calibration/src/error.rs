@@ -2,26 +2,15 @@
 
 use std::path::PathBuf;
 
+use genair_files::FileError;
+
 /// Why association scores cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssociationsError {
-    /// The file cannot be opened or read.
-    #[error("cannot read the association scores `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
-    /// The file cannot be written.
-    #[error("cannot write the association scores `{}`", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// What is in the file is wrong, or belongs to other data.
     #[error("the association scores `{}` cannot be used", path.display())]
     Content {

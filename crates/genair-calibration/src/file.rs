@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 use genair_data::Dataset;
-use genair_files::{Partial, regular_file};
+use genair_files::{Partial, doing, regular_file};
 use genair_protocol::AssociationSpec;
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ impl Associations {
     /// [`Associations::row`]; row 0, padding, is empty.
     ///
     /// # Errors
-    /// [`AssociationsError::Write`].
+    /// [`AssociationsError::File`].
     pub fn write(
         &self,
         path: &Path,
@@ -52,25 +52,18 @@ impl Associations {
             spec: spec.clone(),
             max_count: self.max_count,
         };
-        self.write_whole(path, &header)
-            .map_err(|source| AssociationsError::Write {
-                path: path.to_owned(),
-                source,
-            })
+        let written = self.write_whole(path, &header);
+        Ok(written.map_err(doing("write the association scores", path))?)
     }
 
     /// Reads the counts of a dataset.
     ///
     /// # Errors
-    /// [`AssociationsError::Read`]; [`AssociationsError::Content`] for a file that [`Associations::write`]
+    /// [`AssociationsError::File`]; [`AssociationsError::Content`] for a file that [`Associations::write`]
     /// did not write, or wrote for other sequences.
     pub fn read(path: &Path, dataset: &Dataset) -> Result<Self, AssociationsError> {
-        let bytes = regular_file::read(path, regular_file::MAX_VECTORS).map_err(|source| {
-            AssociationsError::Read {
-                path: path.to_owned(),
-                source,
-            }
-        })?;
+        let bytes = regular_file::read(path, regular_file::MAX_VECTORS);
+        let bytes = bytes.map_err(doing("read the association scores", path))?;
         Self::parse(&bytes, dataset).map_err(|problem| AssociationsError::Content {
             path: path.to_owned(),
             problem,
@@ -352,6 +345,6 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
         let error = Associations::read(&path, &ours).unwrap_err();
-        assert!(matches!(error, AssociationsError::Read { .. }), "{error}");
+        assert!(matches!(error, AssociationsError::File(_)), "{error}");
     }
 }

@@ -2,16 +2,15 @@
 //! artefact serves every way to filter the log.
 
 use std::borrow::Cow;
-use std::io::BufReader;
 use std::path::Path;
 
-use genair_files::{Sha256, regular_file};
+use genair_files::Sha256;
 use genair_protocol::DatasetSpec;
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
 use crate::interactions::{Interactions, Metadata};
 use crate::load::Source;
+use crate::{DataError, json_file};
 
 /// Changes with the content of a file, so that an older one is refused.
 const FORMAT: u32 = 1;
@@ -62,42 +61,27 @@ impl Catalogue {
     /// Writes the catalogue to a file, and the folders it is in; it appears whole or not at all.
     ///
     /// # Errors
-    /// [`DataError::Write`].
+    /// [`DataError::File`].
     pub fn write(&self, path: &Path) -> Result<(), DataError> {
         let written = Written {
             format: FORMAT,
             sha256: self.sha256(),
             items: Cow::Borrowed(&self.items),
         };
-        let written = genair_files::write_with(path, |file| {
-            serde_json::to_writer(file, &written).map_err(std::io::Error::from)
-        });
-        written.map_err(|source| DataError::Write {
-            path: path.to_owned(),
-            source,
-        })
+        json_file::write(path, &written)
     }
 
     /// Reads what [`Catalogue::write`] wrote.
     ///
     /// # Errors
-    /// [`DataError::Read`]; [`DataError::NotPrepared`] where the file is not as it was written.
+    /// [`DataError::File`]; [`DataError::NotPrepared`] where the file is not as it was written.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let file = regular_file::open(path).map_err(|source| DataError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let broken = |reason: String| DataError::NotPrepared {
-            path: path.to_owned(),
-            reason,
-        };
-        let written: Written<'_> = serde_json::from_reader(BufReader::new(file))
-            .map_err(|error| broken(error.to_string()))?;
+        let written: Written<'_> = json_file::read(path)?;
         let catalogue = Self {
             items: written.items.into_owned(),
         };
         if written.format != FORMAT || written.sha256 != catalogue.sha256() {
-            return Err(broken("its parts do not fit".to_owned()));
+            return Err(json_file::broken(path, "its parts do not fit"));
         }
         Ok(catalogue)
     }

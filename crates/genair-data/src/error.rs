@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use genair_files::FileError;
 use genair_protocol::SpecProblem;
 
 /// Why a dataset cannot be had.
@@ -14,22 +15,9 @@ pub enum DataError {
         /// All of its problems.
         problems: Vec<SpecProblem>,
     },
-    /// A file or folder cannot be opened or read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
-    /// A file cannot be written.
-    #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    /// A file or folder cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file of prepared data is broken, or of another version.
     #[error("`{}` is not what this version prepares ({reason}); delete it, and it is made again", path.display())]
     NotPrepared {

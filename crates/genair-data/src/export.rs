@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use genair_files::{FileError, doing};
 use serde::Serialize;
 
 use crate::{Dataset, Metadata};
@@ -24,13 +25,8 @@ pub enum ExportError {
         path: PathBuf,
     },
     /// A file or folder cannot be written.
-    #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A raw id that would end its field or line.
     #[error(
         "the id {id:?} holds a tab or a line break, which a table cannot; change it in the source"
@@ -63,12 +59,8 @@ pub fn export(dataset: &Dataset, folder: &Path) -> Result<(), ExportError> {
         return Err(ExportError::Occupied { path: path.clone() });
     }
     for (path, content) in files {
-        genair_files::write_with(&path, |file| content(dataset, file)).map_err(|source| {
-            ExportError::Write {
-                path: path.clone(),
-                source,
-            }
-        })?;
+        genair_files::write_with(&path, |file| content(dataset, file))
+            .map_err(doing("write", &path))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod error;
 mod export;
 mod filter;
 mod interactions;
+mod json_file;
 mod load;
 mod prepared;
 mod read;

@@ -1,15 +1,12 @@
 //! A dataset in one file: read, filtered, ordered and numbered, so that the runs of a sweep need not each do
 //! that again. What the file does not decide, [`DatasetSpec::max_len`] and the cohorts, is the reader's.
 
-use std::io::BufReader;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::interactions::{Metadata, Removed};
-use genair_files::regular_file;
-
-use crate::{DataError, Dataset, OrderedBy};
+use crate::{DataError, Dataset, OrderedBy, json_file};
 use genair_protocol::DatasetSpec;
 
 /// Changes with the content, so that an older file is refused.
@@ -33,7 +30,7 @@ impl Dataset {
     /// Writes the dataset to a file, and the folders it is in; it appears whole or not at all.
     ///
     /// # Errors
-    /// [`DataError::Write`].
+    /// [`DataError::File`].
     pub fn write_prepared(&self, path: &Path) -> Result<(), DataError> {
         let statistics = self.statistics();
         let user = |user| self.sequence(user).iter().map(|item| item.get()).collect();
@@ -55,33 +52,19 @@ impl Dataset {
                 .collect(),
             sequences: (0..self.num_users()).map(user).collect(),
         };
-        let written = genair_files::write_with(path, |file| {
-            serde_json::to_writer(file, &prepared).map_err(std::io::Error::from)
-        });
-        written.map_err(|source| DataError::Write {
-            path: path.to_owned(),
-            source,
-        })
+        json_file::write(path, &prepared)
     }
 
     /// Reads what [`Dataset::write_prepared`] wrote; the same as [`crate::load`] of the spec it was made by, but
     /// for the settings that are taken from `spec`.
     ///
     /// # Errors
-    /// [`DataError::Read`], [`DataError::NotPrepared`].
+    /// [`DataError::File`], [`DataError::NotPrepared`].
     pub fn read_prepared(path: &Path, spec: &DatasetSpec) -> Result<Self, DataError> {
-        let file = regular_file::open(path).map_err(|source| DataError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let broken = |reason: String| DataError::NotPrepared {
-            path: path.to_owned(),
-            reason,
-        };
-        let prepared: Prepared = serde_json::from_reader(BufReader::new(file))
-            .map_err(|error| broken(error.to_string()))?;
+        let prepared: Prepared = json_file::read(path)?;
         if prepared.format != FORMAT {
-            return Err(broken(format!("it has format {}", prepared.format)));
+            let reason = format!("it has format {}", prepared.format);
+            return Err(json_file::broken(path, reason));
         }
         let items = prepared.raw_items.len() as u64;
         let known = |item: &u32| (1..=items).contains(&u64::from(*item));
@@ -92,7 +75,7 @@ impl Dataset {
                 .iter()
                 .all(|user| user.len() >= 3 && user.iter().all(known));
         if !whole || prepared.raw_users.is_empty() {
-            return Err(broken("its parts do not fit".to_owned()));
+            return Err(json_file::broken(path, "its parts do not fit"));
         }
         Ok(Self::of_prepared(prepared, spec))
     }

@@ -13,7 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use genair_files::regular_file;
+use genair_files::{doing, regular_file};
 
 use crate::Dataset;
 pub use error::{VectorsError, VectorsProblem};
@@ -72,14 +72,10 @@ impl ItemVectors {
     /// Reads a file that [`ItemVectors::write`] wrote.
     ///
     /// # Errors
-    /// [`VectorsError::Read`], or [`VectorsError::Content`] for anything that `write` would refuse.
+    /// [`VectorsError::File`], or [`VectorsError::Content`] for anything that `write` would refuse.
     pub fn read(path: &Path) -> Result<Self, VectorsError> {
-        let bytes = regular_file::read(path, regular_file::MAX_VECTORS).map_err(|source| {
-            VectorsError::Read {
-                path: path.to_owned(),
-                source,
-            }
-        })?;
+        let bytes = regular_file::read(path, regular_file::MAX_VECTORS);
+        let bytes = bytes.map_err(doing("read the item vectors", path))?;
         Self::from_bytes(&bytes).map_err(|problem| VectorsError::Content {
             path: path.to_owned(),
             problem,
@@ -90,16 +86,13 @@ impl ItemVectors {
     /// The same vectors give the same bytes.
     ///
     /// # Errors
-    /// [`VectorsError::Write`]; [`VectorsError::Content`] before anything is written.
+    /// [`VectorsError::File`]; [`VectorsError::Content`] before anything is written.
     pub fn write(&self, path: &Path) -> Result<String, VectorsError> {
         let bytes = self.to_bytes().map_err(|problem| VectorsError::Content {
             path: path.to_owned(),
             problem,
         })?;
-        genair_files::write(path, &bytes).map_err(|source| VectorsError::Write {
-            path: path.to_owned(),
-            source,
-        })?;
+        genair_files::write(path, &bytes).map_err(doing("write the item vectors", path))?;
         Ok(genair_files::sha256(&bytes))
     }
 
@@ -118,12 +111,7 @@ impl ItemVectors {
             Some(name) => vec![self.part(name)?],
             None => self.parts.iter().collect(),
         };
-        let rows: HashMap<&str, usize> = self
-            .items
-            .iter()
-            .enumerate()
-            .map(|(row, item)| (item.as_str(), row))
-            .collect();
+        let rows = self.rows();
         let mut missing = dataset
             .items()
             .map(|item| dataset.raw_item(item))
@@ -145,6 +133,11 @@ impl ItemVectors {
             }
         }
         Ok((width, table))
+    }
+
+    /// The row of each item, by its raw id.
+    pub fn rows(&self) -> HashMap<&str, usize> {
+        self.items.iter().map(String::as_str).zip(0..).collect()
     }
 
     /// A part by its name.

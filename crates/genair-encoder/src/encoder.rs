@@ -11,7 +11,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::EncodeError;
 use crate::bert::Bert;
-use crate::folder::{ModelFolder, VOCABULARY};
+use crate::folder::{ModelFolder, VOCABULARY, unsupported};
 use crate::weights::Weights;
 use crate::wordpiece::WordPiece;
 
@@ -22,16 +22,10 @@ use crate::wordpiece::WordPiece;
 pub(crate) fn read_vocabulary(folder: &ModelFolder) -> Result<WordPiece, EncodeError> {
     let path = folder.path.join(VOCABULARY);
     let vocabulary = WordPiece::read(&path, folder.text)?;
-    if vocabulary.len() > folder.bert.vocab_size {
-        return Err(EncodeError::Unsupported {
-            path,
-            key: "number of lines",
-            found: vocabulary.len().to_string(),
-            supported: format!(
-                "`vocab_size` of config.json ({}) or less",
-                folder.bert.vocab_size
-            ),
-        });
+    let (tokens, most) = (vocabulary.len(), folder.bert.vocab_size);
+    if tokens > most {
+        let supported = format!("`vocab_size` of config.json ({most}) or less");
+        return Err(unsupported(&path, "number of lines", tokens, &supported));
     }
     Ok(vocabulary)
 }

@@ -165,12 +165,23 @@ fn require(
     if supported.contains(&found) {
         return Ok(());
     }
-    Err(EncodeError::Unsupported {
+    let found = format!("`{found}`");
+    Err(unsupported(path, key, found, &supported.join(" or ")))
+}
+
+/// A model of another kind.
+pub(crate) fn unsupported(
+    path: &Path,
+    key: &'static str,
+    found: impl ToString,
+    supported: &str,
+) -> EncodeError {
+    EncodeError::Unsupported {
         path: path.to_owned(),
         key,
-        found: format!("`{found}`"),
-        supported: supported.join(" or "),
-    })
+        found: found.to_string(),
+        supported: supported.to_owned(),
+    }
 }
 
 fn check_bert(path: &Path, bert: &BertConfig) -> Result<(), EncodeError> {
@@ -181,49 +192,29 @@ fn check_bert(path: &Path, bert: &BertConfig) -> Result<(), EncodeError> {
         .as_deref()
         .unwrap_or("absolute");
     require(path, "position_embedding_type", positions, &["absolute"])?;
-    let unsupported = |key, found: i64, supported: &str| EncodeError::Unsupported {
-        path: path.to_owned(),
-        key,
-        found: found.to_string(),
-        supported: supported.to_owned(),
-    };
-    if bert.hidden_size < 1 {
-        return Err(unsupported("hidden_size", bert.hidden_size, "1 or more"));
+    let (width, heads) = (bert.hidden_size, bert.num_attention_heads);
+    if width < 1 {
+        return Err(unsupported(path, "hidden_size", width, "1 or more"));
     }
-    if bert.num_attention_heads < 1 || bert.hidden_size % bert.num_attention_heads != 0 {
-        let supported = format!("a divisor of `hidden_size` ({})", bert.hidden_size);
-        return Err(unsupported(
-            "num_attention_heads",
-            bert.num_attention_heads,
-            &supported,
-        ));
+    if heads < 1 || width % heads != 0 {
+        let supported = format!("a divisor of `hidden_size` ({width})");
+        return Err(unsupported(path, "num_attention_heads", heads, &supported));
     }
-    if bert.type_vocab_size < 1 {
-        return Err(unsupported(
-            "type_vocab_size",
-            bert.type_vocab_size,
-            "1 or more",
-        ));
+    let kinds = bert.type_vocab_size;
+    if kinds < 1 {
+        return Err(unsupported(path, "type_vocab_size", kinds, "1 or more"));
     }
     Ok(())
 }
 
 fn check_transformer(path: &Path, transformer: &TransformerConfig) -> Result<(), EncodeError> {
     // It is a second lowering of case, before the tokenizer's own.
-    require(
-        path,
-        "do_lower_case",
-        &transformer.do_lower_case.to_string(),
-        &["false"],
-    )?;
+    let lowers = transformer.do_lower_case.to_string();
+    require(path, "do_lower_case", &lowers, &["false"])?;
     // Room for `[CLS]`, a token and `[SEP]`.
-    if transformer.max_seq_length < 3 {
-        return Err(EncodeError::Unsupported {
-            path: path.to_owned(),
-            key: "max_seq_length",
-            found: transformer.max_seq_length.to_string(),
-            supported: "3 or more".to_owned(),
-        });
+    let longest = transformer.max_seq_length;
+    if longest < 3 {
+        return Err(unsupported(path, "max_seq_length", longest, "3 or more"));
     }
     Ok(())
 }

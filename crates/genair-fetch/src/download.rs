@@ -6,11 +6,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use genair_files::doing;
 use ureq::Agent;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 
-use crate::{FetchError, Progress, disk};
+use crate::{FetchError, Progress, verify};
 
 /// How to download.
 pub(crate) struct Downloader {
@@ -74,16 +75,11 @@ impl Downloader {
             });
             std::thread::sleep(wait);
         }
-        let found = hash(part)?;
+        let found = genair_files::sha256_of_file(part).map_err(doing("read", part))?;
         if found != sha256 {
-            std::fs::remove_file(part).map_err(disk("remove", part))?;
-            return Err(FetchError::Checksum {
-                what: url.to_owned(),
-                expected: sha256.to_owned(),
-                found,
-            });
+            std::fs::remove_file(part).map_err(doing("remove", part))?;
         }
-        Ok(())
+        verify(url, sha256, found)
     }
 
     /// One request. Whatever arrives is kept in `part`; an error if it is not all.
@@ -98,9 +94,19 @@ impl Downloader {
             url: url.to_owned(),
             source: Box::new(source),
         };
+        let wrong_size = |found| FetchError::Size {
+            url: url.to_owned(),
+            expected: size,
+            found,
+        };
+        let cut = |received| FetchError::Cut {
+            url: url.to_owned(),
+            received,
+            size,
+        };
         let mut received = length(part)?;
         if received > size {
-            File::create(part).map_err(disk("write", part))?;
+            File::create(part).map_err(doing("write", part))?;
             received = 0;
         }
         let mut request = self.agent.get(url);
@@ -115,23 +121,15 @@ impl Downloader {
                 let found =
                     header(&response, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
                 if let Some(found) = found.filter(|&found: &u64| found != size) {
-                    return Err(FetchError::Size {
-                        url: url.to_owned(),
-                        expected: size,
-                        found,
-                    });
+                    return Err(wrong_size(found));
                 }
-                File::create(part).map_err(disk("write", part))?;
+                File::create(part).map_err(doing("write", part))?;
                 received = 0;
             }
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if received > 0 => {
                 // What is here does not fit what is there: the next attempt starts anew.
-                File::create(part).map_err(disk("write", part))?;
-                return Err(FetchError::Cut {
-                    url: url.to_owned(),
-                    received: 0,
-                    size,
-                });
+                File::create(part).map_err(doing("write", part))?;
+                return Err(cut(0));
             }
             status => {
                 return Err(FetchError::Status {
@@ -144,7 +142,7 @@ impl Downloader {
             .create(true)
             .append(true)
             .open(part)
-            .map_err(disk("write", part))?;
+            .map_err(doing("write", part))?;
         let mut body = response.body_mut().as_reader();
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -159,25 +157,17 @@ impl Downloader {
             received += n as u64;
             if received > size {
                 drop(file);
-                std::fs::remove_file(part).map_err(disk("remove", part))?;
-                return Err(FetchError::Size {
-                    url: url.to_owned(),
-                    expected: size,
-                    found: received,
-                });
+                std::fs::remove_file(part).map_err(doing("remove", part))?;
+                return Err(wrong_size(received));
             }
-            file.write_all(&buffer[..n]).map_err(disk("write", part))?;
+            file.write_all(&buffer[..n]).map_err(doing("write", part))?;
             progress(Progress::Downloaded {
                 bytes: received,
                 total: size,
             });
         }
         if received < size {
-            return Err(FetchError::Cut {
-                url: url.to_owned(),
-                received,
-                size,
-            });
+            return Err(cut(received));
         }
         Ok(())
     }
@@ -205,10 +195,6 @@ fn length(path: &Path) -> Result<u64, FetchError> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(disk("read", path)(error)),
+        Err(error) => Err(doing("read", path)(error).into()),
     }
-}
-
-fn hash(path: &Path) -> Result<String, FetchError> {
-    genair_files::sha256_of_file(path).map_err(disk("read", path))
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use genair_files::doing;
 use serde::{Deserialize, Serialize};
 
 use crate::movielens::Content;
-use crate::{FetchError, disk};
+use crate::{FetchError, hash_if_there};
 
 const SOURCE: &str = "SOURCE.json";
 const LICENCE: &str = "MovieLens data by GroupLens Research, University of Minnesota. Its terms do not allow \
@@ -37,12 +38,8 @@ pub(crate) fn verified(folder: &Path) -> Result<Option<String>, FetchError> {
         return Ok(None);
     };
     for (name, sha256) in &provenance.files {
-        let path = folder.join(name);
-        match genair_files::sha256_of_file(&path) {
-            Ok(found) if found == *sha256 => {}
-            Ok(_) => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(disk("read", &path)(error)),
+        if hash_if_there(&folder.join(name))?.as_ref() != Some(sha256) {
+            return Ok(None);
         }
     }
     Ok(Some(provenance.origin))
@@ -81,11 +78,11 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, FetchError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(disk("read", path)(error)),
+        Err(error) => Err(doing("read", path)(error).into()),
     }
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), FetchError> {
     let path = folder.join(name);
-    genair_files::write(&path, bytes).map_err(disk("write", &path))
+    Ok(genair_files::write(&path, bytes).map_err(doing("write", &path))?)
 }

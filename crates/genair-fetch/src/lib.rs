@@ -10,11 +10,13 @@ mod install;
 mod movielens;
 mod pip;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use download::Downloader;
-pub use files::{KnownFile, files};
+pub use files::{KnownFile, Origin, files};
+use genair_files::{FileError, doing};
 use movielens::{Content, Release};
 pub use pip::Wheel;
 
@@ -189,15 +191,8 @@ pub enum FetchError {
         path: PathBuf,
     },
     /// The disk refuses.
-    #[error("cannot {action} `{}`", path.display())]
-    Disk {
-        /// `read`, `write`, ...
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// Fetches MovieLens-100K into the folder `dest`, unless it is there and verified. An interrupted
@@ -229,12 +224,12 @@ fn fetch(
             origin,
         });
     }
-    std::fs::create_dir_all(dest).map_err(disk("create", dest))?;
+    std::fs::create_dir_all(dest).map_err(doing("create", dest))?;
     let content = match source {
         Source::Url(url) => official(dest, url, release, downloader, progress)?,
         Source::Auto => match official(dest, release.url, release, downloader, progress) {
             Ok(content) => content,
-            Err(error @ (FetchError::Disk { .. } | FetchError::Format { .. })) => {
+            Err(error @ (FetchError::File(_) | FetchError::Format { .. })) => {
                 return Err(error);
             }
             Err(error) => {
@@ -271,18 +266,29 @@ fn official(
     let part = dest.join("ml-100k.zip.part");
     downloader.download(url, release.zip_size, release.zip_sha256, &part, progress)?;
     let content = movielens::from_zip(&part, url, release);
-    std::fs::remove_file(&part).map_err(disk("remove", &part))?;
+    std::fs::remove_file(&part).map_err(doing("remove", &part))?;
     content
 }
 
-/// An I/O error with its place.
-fn disk(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FetchError {
-    let path = path.to_owned();
-    move |source| FetchError::Disk {
-        action,
-        path,
-        source,
+/// SHA-256 of a file, where there is one.
+fn hash_if_there(path: &Path) -> Result<Option<String>, FetchError> {
+    match genair_files::sha256_of_file(path) {
+        Ok(sha256) => Ok(Some(sha256)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(doing("read", path)(error).into()),
     }
+}
+
+/// Refuses content whose SHA-256 is another than expected.
+fn verify(what: &str, expected: &str, found: String) -> Result<(), FetchError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(FetchError::Checksum {
+        what: what.to_owned(),
+        expected: expected.to_owned(),
+        found,
+    })
 }
 
 fn with_causes(error: &FetchError) -> String {

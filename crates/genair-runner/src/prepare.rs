@@ -1,5 +1,6 @@
 //! Making what a plan's runs share: prepared data, item vectors and association scores, into the cache.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
@@ -8,6 +9,7 @@ use genair_archetype::{
 };
 use genair_calibration::Associations;
 use genair_data::{Catalogue, ItemVectors};
+use genair_files::doing;
 use genair_protocol::InputFile;
 use genair_spec::VectorsStage;
 
@@ -49,25 +51,27 @@ pub fn prepare(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<InputFile, StageError> {
     if !stage.is_ready() {
-        if let Some((settings, components)) = stage.engine() {
-            let catalogue = source::catalogue(&stage.data, &installation.cache)?;
-            let made = archetypes(
-                catalogue,
-                &settings,
-                components,
-                installation,
-                progress,
-                interrupted,
-            )?;
-            return Ok(made.file);
-        }
+        let catalogue = || source::catalogue(&stage.data, &installation.cache);
         match &stage.kind {
+            StageKind::Vectors(VectorsStage::Engine {
+                settings,
+                components,
+                ..
+            }) => {
+                let made = archetypes(
+                    catalogue()?,
+                    settings,
+                    *components,
+                    installation,
+                    progress,
+                    interrupted,
+                )?;
+                return Ok(made.file);
+            }
             StageKind::Vectors(VectorsStage::Import { path, items }) => {
-                let (files, ids) =
-                    import_of(path, items.as_deref(), &stage.data, &installation.cache)?;
+                let (files, ids) = import_of(path, items.as_deref(), catalogue)?;
                 import(&files, &ids, 0)?.write(&stage.path)?;
             }
-            StageKind::Vectors(_) => {}
             StageKind::Data => {
                 source::prepare(&stage.data, &stage.recipe_sha256, &installation.cache)?;
             }
@@ -77,13 +81,14 @@ pub fn prepare(
             }
         }
     }
-    let bytes = std::fs::read(&stage.path).map_err(|source| StageError::Read {
-        path: stage.path.clone(),
-        source,
-    })?;
+    Ok(input_file(&stage.path).map_err(doing("read", &stage.path))?)
+}
+
+/// A file that runs read, with its hash.
+pub(crate) fn input_file(path: &Path) -> io::Result<InputFile> {
     Ok(InputFile {
-        path: stage.path.clone(),
-        sha256: genair_files::sha256(bytes),
+        path: path.to_owned(),
+        sha256: genair_files::sha256_of_file(path)?,
     })
 }
 

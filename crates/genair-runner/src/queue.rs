@@ -91,37 +91,19 @@ pub(crate) struct Need {
     pub(crate) jobs: usize,
 }
 
-/// What makes runs alike in the memory they need.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Alike {
-    dataset: String,
-    backbone: String,
-    representation: String,
-}
+/// What makes runs alike in the memory they need: dataset, backbone and representation.
+type Alike = [String; 3];
 
-impl Alike {
-    fn of(labels: &Labels) -> Self {
-        Self {
-            dataset: labels.dataset.clone(),
-            backbone: labels.backbone.clone(),
-            representation: labels.representation.clone(),
-        }
-    }
+fn alike(labels: &Labels) -> Alike {
+    [&labels.dataset, &labels.backbone, &labels.representation].map(String::clone)
 }
 
 /// The largest peak measured of each kind of run.
-#[derive(Default)]
-struct Peaks(HashMap<Alike, u64>);
+type Peaks = HashMap<Alike, u64>;
 
-impl Peaks {
-    fn learn(&mut self, alike: Alike, bytes: u64) {
-        let known = self.0.entry(alike).or_default();
-        *known = bytes.max(*known);
-    }
-
-    fn of(&self, alike: &Alike) -> Option<u64> {
-        self.0.get(alike).copied().filter(|bytes| *bytes > 0)
-    }
+fn learn(peaks: &mut Peaks, alike: Alike, bytes: u64) {
+    let known = peaks.entry(alike).or_default();
+    *known = bytes.max(*known);
 }
 
 impl<'p> Queue<'p> {
@@ -135,25 +117,16 @@ impl<'p> Queue<'p> {
         model: impl Fn(usize) -> u64,
     ) -> Self {
         let mut peaks = Peaks::default();
-        for PeakMemory {
-            dataset,
-            backbone,
-            representation,
-            bytes,
-        } in measured
-        {
-            let alike = Alike {
-                dataset,
-                backbone,
-                representation,
-            };
-            peaks.learn(alike, bytes);
+        for of in measured {
+            let alike = [of.dataset, of.backbone, of.representation];
+            learn(&mut peaks, alike, of.bytes);
         }
         let widest = plan.widest_run();
         let stages = plan.stages.iter().enumerate().map(|(at, stage)| Need {
             memory: UNKNOWN + model(at),
             jobs: stage
-                .threads()
+                .engine()
+                .and_then(|settings| settings.threads)
                 .map_or(1, |threads| threads.div_ceil(widest)),
         });
         let free = || Some((memory::free()? as f64 * SHARE) as u64);
@@ -251,7 +224,8 @@ impl<'p> Queue<'p> {
         match job {
             Job::Stage(at) => self.stages[at],
             Job::Run(at) => {
-                let measured = state.peaks.of(&Alike::of(&self.plan.sweep.runs[at].labels));
+                let measured = state.peaks.get(&alike(&self.plan.sweep.runs[at].labels));
+                let measured = measured.copied().filter(|bytes| *bytes > 0);
                 Need {
                     memory: measured.or(self.room.memory_limit).unwrap_or(UNKNOWN),
                     jobs: 1,
@@ -266,8 +240,8 @@ impl<'p> Queue<'p> {
         if let Some(need) = state.at_work.get_mut(&Job::Run(run)) {
             need.memory = bytes.max(need.memory);
         }
-        let alike = Alike::of(&self.plan.sweep.runs[run].labels);
-        state.peaks.learn(alike, bytes);
+        let alike = alike(&self.plan.sweep.runs[run].labels);
+        learn(&mut state.peaks, alike, bytes);
     }
 
     /// A job has ended.

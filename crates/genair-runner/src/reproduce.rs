@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use self::numbers::{Numbers, comparison};
 use crate::code::{CODE_DIRTY, CODE_REVISION};
 use crate::interrupt::Interrupt;
+use crate::prepare::input_file;
 use crate::trainer::Trainer;
 use crate::worker::{Ending, Launch, Limits, Next, run_worker};
 
@@ -310,31 +311,30 @@ impl Reproduction {
         let Some((path, stored)) = self.stored_input(InputKind::Vectors) else {
             return;
         };
-        let source = self
-            .spec
-            .representation
-            .frozen
-            .as_ref()
-            .map(|frozen| &frozen.source);
-        let cached = match source {
+        let frozen = self.spec.representation.frozen.as_ref();
+        let cached = match frozen.map(|frozen| &frozen.source) {
             Some(VectorSource::File { recipe_sha256 }) => Some(cache.vectors(recipe_sha256)),
             _ => None,
         };
         let found = [Some(path.clone()), cached]
             .into_iter()
             .flatten()
-            .find_map(|path| read(&path));
-        let now = match found {
-            Some(file) => {
-                self.vectors = Some(file.clone());
-                Ok(file.sha256)
-            }
-            None => Err(format!(
-                "no {}; a sweep of its spec makes it",
-                path.display()
-            )),
-        };
-        self.saw("vectors", &stored, now);
+            .find_map(|path| input_file(&path).ok());
+        self.vectors = self.saw_file("vectors", &stored, &path, found);
+    }
+
+    /// [`Self::saw`] of a file that a stage makes, which was at `path`.
+    fn saw_file(
+        &mut self,
+        input: &'static str,
+        stored: &str,
+        path: &Path,
+        found: Option<InputFile>,
+    ) -> Option<InputFile> {
+        let now = found.as_ref().map(|file| file.sha256.clone());
+        let missing = || format!("no {}; a sweep of its spec makes it", path.display());
+        self.saw(input, stored, now.ok_or_else(missing));
+        found
     }
 
     fn look_at_associations(&mut self) -> Result<(), ReproduceError> {
@@ -342,26 +342,16 @@ impl Reproduction {
             return Ok(());
         };
         let calibration = self.spec.representation.calibration.as_ref();
-        let mut found = read(&path);
+        let mut found = input_file(&path).ok();
         if let (None, Some(calibration)) = (&found, calibration)
             && let Ok(dataset) = genair_data::load(&self.spec.dataset)
         {
             let path = self.scratch.path().join("associations.safetensors");
             let spec = &calibration.association;
             Associations::count(&dataset, spec).write(&path, &dataset, spec)?;
-            found = read(&path);
+            found = input_file(&path).ok();
         }
-        let now = match found {
-            Some(file) => {
-                self.associations = Some(file.clone());
-                Ok(file.sha256)
-            }
-            None => Err(format!(
-                "no {}; a sweep of its spec makes it",
-                path.display()
-            )),
-        };
-        self.saw("associations", &stored, now);
+        self.associations = self.saw_file("associations", &stored, &path, found);
         Ok(())
     }
 
@@ -384,12 +374,4 @@ impl Reproduction {
             .map(|(what, stored, again)| comparison(what, &stored, &again))
             .collect()
     }
-}
-
-fn read(path: &Path) -> Option<InputFile> {
-    let bytes = std::fs::read(path).ok()?;
-    Some(InputFile {
-        path: path.to_owned(),
-        sha256: genair_files::sha256(bytes),
-    })
 }

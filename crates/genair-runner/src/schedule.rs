@@ -117,13 +117,9 @@ pub fn sweep(
     let states = store.run_states(&identities)?;
     let count = |state| states.iter().filter(|own| **own == Some(state)).count();
     let jobs = how.jobs.max(1);
-    let to_run = |state: &Option<RunState>| {
-        !matches!(
-            state,
-            Some(RunState::Finished | RunState::Failed | RunState::Pruned)
-        )
-    };
-    let to_run = std::iter::zip(&states, &plan.sweep.runs).filter(|(state, _)| to_run(state));
+    let ended = [RunState::Finished, RunState::Failed, RunState::Pruned].map(Some);
+    let to_run = std::iter::zip(&states, &plan.sweep.runs);
+    let to_run = to_run.filter(|(state, _)| !ended.contains(state));
     let to_run: Vec<&PlannedRun> = to_run.map(|(_, run)| run).collect();
     how.observer.observe(Notice::Begin {
         total: plan.sweep.runs.len(),

@@ -22,25 +22,38 @@ pub(crate) fn recipe_sha256(fingerprint: &str) -> String {
     genair_files::sha256(json!({ "prepared": 2, "data": fingerprint }).to_string())
 }
 
+fn recipe(data: &DatasetSpec) -> Result<String, DataError> {
+    let fingerprint = genair_data::fingerprint(&prepared_spec(data))?;
+    Ok(recipe_sha256(&fingerprint))
+}
+
 /// The items of a dataset, before any filter: from the cache, or else from its files, whose sequences are then
 /// kept too.
 ///
 /// # Errors
 /// The files cannot be read. A cache that cannot be written to is no error: the files are read again.
 pub fn catalogue(data: &DatasetSpec, cache: &Cache) -> Result<Catalogue, DataError> {
-    if data.kind == DatasetKind::Synthetic {
-        return genair_data::catalogue(data);
+    match data.kind {
+        DatasetKind::Synthetic => genair_data::catalogue(data),
+        _ => catalogue_of(data, &recipe(data)?, cache),
     }
-    let spec = prepared_spec(data);
-    let recipe = recipe_sha256(&genair_data::fingerprint(&spec)?);
-    match Catalogue::read(&cache.catalogue(&recipe)) {
+}
+
+/// [`catalogue`] of a dataset that is read from files, whose [`recipe`] is known.
+pub(crate) fn catalogue_of(
+    data: &DatasetSpec,
+    recipe: &str,
+    cache: &Cache,
+) -> Result<Catalogue, DataError> {
+    match Catalogue::read(&cache.catalogue(recipe)) {
         Ok(catalogue) => return Ok(catalogue),
-        Err(DataError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+        Err(DataError::File(error)) if error.is_not_found() => {}
         Err(error) => tracing::warn!("{error}; the data are read again"),
     }
+    let spec = prepared_spec(data);
     let source = read(&spec)?;
     let catalogue = source.catalogue();
-    let kept = keep(source, &catalogue, &spec, &recipe, cache);
+    let kept = keep(source, &catalogue, &spec, recipe, cache);
     if let Err(error) = kept {
         // If the data themselves are at fault, the stage says so when it is made.
         tracing::debug!(%error, "read data could not be kept");
@@ -81,11 +94,10 @@ fn keep(
 /// Neither can be read.
 pub(crate) fn dataset(data: &DatasetSpec, cache: &Cache) -> Result<Dataset, DataError> {
     if data.kind != DatasetKind::Synthetic {
-        let recipe = recipe_sha256(&genair_data::fingerprint(&prepared_spec(data))?);
-        let path = cache.sequences(&recipe);
+        let path = cache.sequences(&recipe(data)?);
         if path.exists() {
             return Dataset::read_prepared(&path, data);
         }
     }
-    genair_data::load(data)
+    read(data)?.into_dataset(data)
 }

@@ -3,7 +3,6 @@
 //!
 //! Owns what a stage is and what decides its outcome. How it is made is `prepare`'s business.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -13,14 +12,12 @@ use genair_archetype::{
     VectorsRecipe, import_sha256, lacks_llama, models,
 };
 use genair_calibration::AssociationsError;
-use genair_data::{DataError, VectorsError};
-use genair_files::Cache;
+use genair_data::{Catalogue, DataError, VectorsError};
+use genair_files::{Cache, FileError};
 use genair_protocol::{AssociationSpec, DatasetSpec, FailureKind};
 use genair_spec::VectorsStage;
 use serde::Serialize;
 use serde_json::json;
-
-use crate::source;
 
 /// Something to be made before the runs that need it.
 #[derive(Clone, Debug)]
@@ -85,39 +82,32 @@ impl Stage {
         self.path.exists()
     }
 
-    /// What an engine is asked for, and the components that its vectors are reduced to; none where no engine makes it.
-    pub(crate) fn engine(&self) -> Option<(Cow<'_, ArchetypeSpec>, usize)> {
+    /// What an engine is asked for; none where no engine makes it.
+    pub(crate) fn engine(&self) -> Option<&ArchetypeSpec> {
         match &self.kind {
-            StageKind::Vectors(vectors) => vectors.engine(),
-            StageKind::Data | StageKind::Associations(_) => None,
+            StageKind::Vectors(VectorsStage::Engine { settings, .. }) => Some(settings),
+            _ => None,
         }
-    }
-
-    /// Threads that its settings name; none where they say nothing.
-    pub(crate) fn threads(&self) -> Option<usize> {
-        self.engine()?.0.threads
     }
 
     /// Bytes of the models that it loads, where they are here already.
     pub(crate) fn model_bytes(&self, installation: &Installation) -> u64 {
-        let Some((settings, _)) = self.engine() else {
-            return 0;
-        };
-        let models = settings.local_models().into_iter();
+        let models = self.engine().map(ArchetypeSpec::local_models);
+        let models = models.into_iter().flatten();
         models.map(|model| models::bytes(model, installation)).sum()
     }
 
     /// Whether `genair-llama` has yet to be built for it.
     pub fn lacks_llama(&self, installation: &Installation) -> bool {
         let engine = self.engine().filter(|_| !self.is_ready());
-        engine.is_some_and(|(settings, _)| lacks_llama(&settings, installation))
+        engine.is_some_and(|settings| lacks_llama(settings, installation))
     }
 
     /// What kind of stage it is.
     pub fn name(&self) -> StageName {
         match &self.kind {
-            StageKind::Vectors(VectorsStage::Text { .. }) => StageName::Texts,
-            StageKind::Vectors(VectorsStage::Archetype { .. }) => StageName::Archetypes,
+            StageKind::Vectors(VectorsStage::Engine { texts: true, .. }) => StageName::Texts,
+            StageKind::Vectors(VectorsStage::Engine { .. }) => StageName::Archetypes,
             StageKind::Vectors(VectorsStage::Import { .. }) => StageName::Import,
             StageKind::Data => StageName::Data,
             StageKind::Associations(_) => StageName::Associations,
@@ -162,27 +152,23 @@ impl StageKind {
     }
 }
 
-/// SHA-256, lower-case hex, of what decides a file of item vectors.
+/// SHA-256, lower-case hex, of what decides a file of item vectors. `catalogue` reads the dataset's, if need be.
 pub(crate) fn vectors_sha256(
     stage: &VectorsStage,
-    data: &DatasetSpec,
+    catalogue: impl FnOnce() -> Result<Catalogue, DataError>,
     installation: &Installation,
 ) -> Result<String, StageError> {
-    let of_engine = |settings: &ArchetypeSpec, components| {
-        let catalogue = source::catalogue(data, &installation.cache)?;
-        Ok(VectorsRecipe::new(&catalogue, settings, components, installation)?.sha256())
-    };
     match stage {
-        VectorsStage::Archetype {
+        VectorsStage::Engine {
             settings,
             components,
-        } => of_engine(settings, *components),
-        VectorsStage::Text {
-            encoder,
-            components,
-        } => of_engine(&encoder.engine_settings(), *components),
+            ..
+        } => {
+            let recipe = VectorsRecipe::new(&catalogue()?, settings, *components, installation)?;
+            Ok(recipe.sha256())
+        }
         VectorsStage::Import { path, items } => {
-            let (files, ids) = import_of(path, items.as_deref(), data, &installation.cache)?;
+            let (files, ids) = import_of(path, items.as_deref(), catalogue)?;
             Ok(import_sha256(&files, &ids, 0)?)
         }
     }
@@ -192,12 +178,11 @@ pub(crate) fn vectors_sha256(
 pub(crate) fn import_of(
     path: &Path,
     items: Option<&Path>,
-    data: &DatasetSpec,
-    cache: &Cache,
+    catalogue: impl FnOnce() -> Result<Catalogue, DataError>,
 ) -> Result<([ImportFile; 1], RowIds), StageError> {
     let ids = match items {
         Some(items) => RowIds::read(items)?,
-        None => RowIds::catalogue(&source::catalogue(data, cache)?),
+        None => RowIds::catalogue(&catalogue()?),
     };
     let file = ImportFile {
         path: path.to_owned(),
@@ -218,14 +203,9 @@ pub enum StageError {
     /// The data cannot be read.
     #[error("the data cannot be used")]
     Data(#[from] DataError),
-    /// A file of vectors, or of their items, cannot be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Archetypes cannot be had.
     #[error(transparent)]
     Archetype(#[from] ArchetypeError),

@@ -4,36 +4,25 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// A file of the template, and its text.
+macro_rules! file {
+    ($path:literal) => {
+        (
+            $path,
+            include_str!(concat!("../../../templates/backbone/", $path)),
+        )
+    };
+}
+
 /// The package's files; `{{name}}` and `{{genair}}` are filled in.
 const FILES: [(&str, &str); 7] = [
-    (
-        "Cargo.toml",
-        include_str!("../../../templates/backbone/Cargo.toml"),
-    ),
-    (
-        ".cargo/config.toml",
-        include_str!("../../../templates/backbone/.cargo/config.toml"),
-    ),
-    (
-        ".gitignore",
-        include_str!("../../../templates/backbone/.gitignore"),
-    ),
-    (
-        "build.rs",
-        include_str!("../../../templates/backbone/build.rs"),
-    ),
-    (
-        "src/lib.rs",
-        include_str!("../../../templates/backbone/src/lib.rs"),
-    ),
-    (
-        "src/model.rs",
-        include_str!("../../../templates/backbone/src/model.rs"),
-    ),
-    (
-        "tests/conformance.rs",
-        include_str!("../../../templates/backbone/tests/conformance.rs"),
-    ),
+    file!("Cargo.toml"),
+    file!(".cargo/config.toml"),
+    file!(".gitignore"),
+    file!("build.rs"),
+    file!("src/lib.rs"),
+    file!("src/model.rs"),
+    file!("tests/conformance.rs"),
 ];
 
 /// Why no package was written.

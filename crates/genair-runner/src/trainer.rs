@@ -201,17 +201,13 @@ impl Trainer {
             .env("MKL_NUM_THREADS", "1")
             .env("OMP_WAIT_POLICY", "passive");
         let path = self.path.clone();
-        let Reply { end, said } =
-            ask(&mut process, input, PATIENCE).map_err(|source| match is_refusal(&source) {
-                true => TrainerError::Refused {
-                    path: path.clone(),
-                    source,
-                },
-                false => TrainerError::Start {
-                    path: path.clone(),
-                    source,
-                },
-            })?;
+        let Reply { end, said } = match ask(&mut process, input, PATIENCE) {
+            Ok(reply) => reply,
+            Err(source) if is_refusal(&source) => {
+                return Err(TrainerError::Refused { path, source });
+            }
+            Err(source) => return Err(TrainerError::Start { path, source }),
+        };
         let (command, stderr) = (command.to_owned(), last_lines(&said, 10));
         let died = |ending| TrainerError::Died {
             command: command.clone(),
@@ -239,25 +235,11 @@ pub(crate) fn ending(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with exit code {code}"),
-        (None, Some(signal)) => format!("was ended by {}", signal_name(signal)),
+        (None, Some(signal)) => match signal_hook::low_level::signal_name(signal) {
+            Some(name) => format!("was ended by {name}"),
+            None => format!("was ended by signal {signal}"),
+        },
         (None, None) => "ended".to_owned(),
-    }
-}
-
-/// Names of the signals that end workers in practice.
-fn signal_name(signal: i32) -> String {
-    match signal {
-        1 => "SIGHUP".to_owned(),
-        2 => "SIGINT".to_owned(),
-        4 => "SIGILL".to_owned(),
-        6 => "SIGABRT".to_owned(),
-        7 if cfg!(target_os = "linux") => "SIGBUS".to_owned(),
-        8 => "SIGFPE".to_owned(),
-        9 => "SIGKILL".to_owned(),
-        11 => "SIGSEGV".to_owned(),
-        13 => "SIGPIPE".to_owned(),
-        15 => "SIGTERM".to_owned(),
-        other => format!("signal {other}"),
     }
 }
 

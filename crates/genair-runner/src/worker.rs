@@ -90,8 +90,7 @@ pub(crate) fn run_worker<E>(
             if let Some((kind, message, hint)) =
                 over(&launch.limits, worker.process.child.id(), begin)
             {
-                worker.kill();
-                worker.wait();
+                worker.end();
                 return Ok(Ending::Failed(RunFailure {
                     hint: Some(hint.to_owned()),
                     ..failure(kind, phase, message)
@@ -136,20 +135,15 @@ pub(crate) fn run_worker<E>(
                 }
                 let next = on_event(event);
                 if !matches!(next, Ok(Next::GoOn)) {
-                    worker.kill();
-                    worker.wait();
+                    worker.end();
                     return next.map(|_| Ending::Stopped);
                 }
             }
             Err(reason) => {
-                worker.kill();
-                worker.wait();
+                worker.end();
                 let message = format!("the worker's output is no event: {reason}");
-                return Ok(Ending::Failed(failure(
-                    FailureKind::Internal,
-                    phase,
-                    message,
-                )));
+                let failure = failure(FailureKind::Internal, phase, message);
+                return Ok(Ending::Failed(failure));
             }
         }
     }
@@ -268,6 +262,12 @@ impl Worker {
     /// Kills the worker and whatever it started.
     fn kill(&mut self) {
         self.process.child.kill();
+    }
+
+    /// Kills it, and waits until it is gone.
+    fn end(&mut self) {
+        self.kill();
+        self.wait();
     }
 
     /// Its exit status; a worker that has closed its output but does not end is killed.

@@ -40,6 +40,14 @@ impl Axis {
     pub(crate) fn is_list(&self) -> bool {
         self.kind == AxisKind::List
     }
+
+    /// What a search draws its values from, if it does.
+    pub(crate) fn range(&self) -> Option<&Range> {
+        match &self.kind {
+            AxisKind::Range(range) => Some(range),
+            AxisKind::List | AxisKind::Points => None,
+        }
+    }
 }
 
 /// All axes in the sections of `tree` and those that `points` set, in the order of the file. `is_list`
@@ -118,31 +126,21 @@ pub(crate) fn axis_values(
     problems: &mut Problems<'_>,
 ) -> Option<Vec<Value>> {
     if values.is_empty() {
-        problems.report(
-            path,
-            format!("`{path}` is an empty list; an axis needs at least one value"),
-            None,
-        );
+        let message = "is an empty list; an axis needs at least one value";
+        problems.about(path, message, None);
         return None;
     }
     let mut seen = BTreeSet::new();
     for value in values {
         if value.is_table() || value.is_array() {
+            let message = format!("lists {value}; an axis holds numbers, strings or booleans");
             let hint = "list the values of the single setting that varies".to_owned();
-            problems.report(
-                path,
-                format!("`{path}` lists {value}; an axis holds numbers, strings or booleans"),
-                Some(hint),
-            );
+            problems.about(path, message, Some(hint));
             return None;
         }
         let label = value_label(value);
         if !seen.insert(label.clone()) {
-            problems.report(
-                path,
-                format!("`{path}` lists {label} twice; list it once"),
-                None,
-            );
+            problems.about(path, format!("lists {label} twice; list it once"), None);
             return None;
         }
     }

@@ -13,12 +13,7 @@ use super::params::{self, Params};
 impl<'s> Checker<'s> {
     /// The schema of a backbone's settings, where its plugin is known.
     pub(crate) fn schema(&self, backbone: &str) -> Option<&'s serde_json::Value> {
-        let mut plugins = self.backbones.plugins.iter();
-        let descriptor = plugins
-            .find(|report| report.name == backbone)?
-            .descriptor
-            .as_ref()?;
-        Some(&descriptor.parameters)
+        Some(&self.backbones.descriptor(backbone)?.parameters)
     }
 
     /// A backbone's settings with these values of its axes; `None` if there was anything to report.
@@ -28,18 +23,10 @@ impl<'s> Checker<'s> {
         chosen: &[(&Axis, &Value)],
     ) -> Option<(Params, Option<PluginFile>)> {
         let at = KeyPath::new(["backbone", name]);
-        let report = self
-            .backbones
-            .plugins
-            .iter()
-            .find(|report| report.name == name)?;
+        let report = self.backbones.plugin(name)?;
         let descriptor = report.descriptor.as_ref()?;
-        let params = params::check_params(
-            descriptor,
-            &at,
-            &self.table(&at, chosen),
-            &mut self.problems,
-        )?;
+        let table = self.table(&at, chosen);
+        let params = params::check_params(descriptor, &at, &table, &mut self.problems)?;
         let question = question(name, &params);
         if !self.accepted.contains_key(&question) {
             let answers = (self.backbones.accepts)(report, std::slice::from_ref(&params));
@@ -60,11 +47,8 @@ impl<'s> Checker<'s> {
 
     /// Puts several configurations to a backbone's plugin at once, so that [`Self::backbone`] knows the answers.
     pub(crate) fn ask_plugin(&mut self, name: &str, all: &[Vec<(&Axis, &Value)>]) {
-        let mut plugins = self.backbones.plugins.iter();
-        let Some(report) = plugins.find(|report| report.name == name) else {
-            return;
-        };
-        let Some(descriptor) = &report.descriptor else {
+        let known = self.backbones.plugin(name);
+        let Some((report, descriptor)) = known.zip(self.backbones.descriptor(name)) else {
             return;
         };
         let at = KeyPath::new(["backbone", name]);

@@ -2,12 +2,14 @@
 //! own, on top of this one.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
-use genair_protocol::{BUILTIN_BACKBONES, PluginReport, SpecProblem};
+use genair_protocol::{BUILTIN_BACKBONES, BackboneDescriptor, PluginReport, SpecProblem};
 use genair_toml::{KeyPath, Problems};
 use toml::{Table, Value};
 
 use super::axes::{Axis, AxisKind, find_axes};
+use super::data_path::{Leads, absolute};
 use super::load::SpecFile;
 use super::names;
 use super::params::Params;
@@ -25,7 +27,20 @@ pub struct Backbones<'a> {
     pub accepts: &'a Accepts<'a>,
 }
 
+impl<'a> Backbones<'a> {
+    /// The plugin of this name.
+    pub(crate) fn plugin(&self, name: &str) -> Option<&'a PluginReport> {
+        self.plugins.iter().find(|report| report.name == name)
+    }
+
+    /// What the plugin of this name says of itself, if it can be used.
+    pub(crate) fn descriptor(&self, name: &str) -> Option<&'a BackboneDescriptor> {
+        self.plugin(name)?.descriptor.as_ref()
+    }
+}
+
 /// One dataset, backbone and representation together.
+#[derive(Default)]
 pub(crate) struct Cell<'n> {
     pub(crate) dataset: &'n str,
     pub(crate) backbone: &'n str,
@@ -61,7 +76,7 @@ impl<'s> Checker<'s> {
 
     /// Finds the axes, among them those of `points`: settings with their values at the points of a search.
     pub(crate) fn axes(&mut self, points: Vec<(KeyPath, Vec<Value>)>) -> Vec<Axis> {
-        let plugins = self.backbones.plugins;
+        let backbones = self.backbones;
         let is_list = |path: &KeyPath| match path.keys() {
             [section, _, name, ..] if section == "dataset" && name == "columns" => true,
             [section, .., prompt, name] if section != "backbone" && prompt == "prompt" => {
@@ -69,8 +84,7 @@ impl<'s> Checker<'s> {
             }
             [section, .., name] if section == "representation" => name == "stop",
             [section, plugin, name, ..] if section == "backbone" => {
-                let report = plugins.iter().find(|report| report.name == *plugin);
-                let descriptor = report.and_then(|report| report.descriptor.as_ref());
+                let descriptor = backbones.descriptor(plugin);
                 descriptor.is_some_and(|descriptor| is_list(descriptor, name))
             }
             _ => false,
@@ -99,9 +113,8 @@ impl<'s> Checker<'s> {
             match key.get(&self.tree) {
                 Some(Value::Table(_)) => names.push(name),
                 Some(value) => {
-                    let message =
-                        format!("`{key}` is {value}; it must be a table, [{section}.NAME]");
-                    self.problems.report(&key, message, None);
+                    let message = format!("is {value}; it must be a table, [{section}.NAME]");
+                    self.problems.about(&key, message, None);
                 }
                 None => {}
             }
@@ -113,8 +126,7 @@ impl<'s> Checker<'s> {
     pub(crate) fn judge(&mut self, at: &KeyPath, found: Vec<SpecProblem>) -> bool {
         for problem in &found {
             let key = at.join(&problem.key);
-            let message = format!("`{key}` {}", problem.message);
-            self.problems.report(&key, message, None);
+            self.problems.about(&key, &problem.message, None);
         }
         found.is_empty()
     }
@@ -126,13 +138,35 @@ impl<'s> Checker<'s> {
 
     /// The table at `at` with the chosen values in place of the axes.
     pub(crate) fn table(&self, at: &KeyPath, chosen: &[(&Axis, &Value)]) -> Table {
-        let mut table = at.table(&self.base);
-        for (axis, value) in chosen {
-            if let Some(inner) = axis.path.keys().strip_prefix(at.keys()) {
-                KeyPath::new(inner).set(&mut table, (*value).clone());
-            }
+        with_chosen(at.table(&self.base), at, chosen)
+    }
+
+    /// The path at `key` as an absolute one; `None` if there was anything to report.
+    pub(crate) fn absolute(&mut self, key: &KeyPath, path: &Path, leads: Leads) -> Option<PathBuf> {
+        absolute(path, &self.file.folder(), leads)
+            .map_err(|(message, hint)| {
+                let message = format!("`{key}`: {message}");
+                self.problems.report(key, message, hint);
+            })
+            .ok()
+    }
+}
+
+/// The table at `at` with the chosen values in place of the axes.
+pub(crate) fn with_chosen(mut table: Table, at: &KeyPath, chosen: &[(&Axis, &Value)]) -> Table {
+    for (axis, value) in chosen {
+        if let Some(inner) = axis.path.keys().strip_prefix(at.keys()) {
+            KeyPath::new(inner).set(&mut table, (*value).clone());
         }
-        table
+    }
+    table
+}
+
+/// The values of a list, or the one that is written without one.
+pub(crate) fn listed(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(values) => values,
+        one => std::slice::from_ref(one),
     }
 }
 

@@ -7,6 +7,7 @@ use genair_files::spec_text;
 use genair_toml::{Document, Problem, SpecError, nearest};
 use toml::{Table, Value};
 
+use super::check::listed;
 use super::data_path::fill_in_variables;
 
 /// Files that extend each other in a row at most, and files of a spec in all.
@@ -47,20 +48,15 @@ impl Reader {
         self.known.push(identity.clone());
         self.chain.push((path.to_owned(), identity));
         if let Some(extends) = file.tree.remove("extends") {
-            match names(&extends) {
-                Some(names) => {
-                    for name in names {
-                        self.extend(&file, &name);
-                    }
+            let names = listed(&extends).iter().map(Value::as_str);
+            match names.collect::<Option<Vec<_>>>() {
+                Some(names) => names.into_iter().for_each(|name| self.extend(&file, name)),
+                None => {
+                    let message =
+                        format!("`extends` is {extends}; it must be a spec file or a list of them");
+                    let hint = "write it as in `extends = [\"base.toml\"]`".to_owned();
+                    self.problems.push(problem(&file, message, Some(hint)));
                 }
-                None => self.problems.push(Problem {
-                    place: file.place(&["extends"]),
-                    key: "extends".to_owned(),
-                    message: format!(
-                        "`extends` is {extends}; it must be a spec file or a list of them"
-                    ),
-                    hint: Some("write it as in `extends = [\"base.toml\"]`".to_owned()),
-                }),
             }
         }
         self.chain.pop();
@@ -73,12 +69,7 @@ impl Reader {
 
     /// Reads the file that `from` extends under this name.
     fn extend(&mut self, from: &Document, name: &str) {
-        let problem = |message: String, hint: Option<String>| Problem {
-            place: from.place(&["extends"]),
-            key: "extends".to_owned(),
-            message,
-            hint,
-        };
+        let problem = |message, hint| problem(from, message, hint);
         let path = match fill_in_variables(name) {
             Ok(name) => folder_of(from).join(name),
             Err(message) => return self.problems.push(problem(message, None)),
@@ -127,11 +118,13 @@ fn folder_of(file: &Document) -> &Path {
     file.path.parent().unwrap_or(Path::new(""))
 }
 
-fn names(extends: &Value) -> Option<Vec<String>> {
-    let name = |value: &Value| value.as_str().map(str::to_owned);
-    match extends {
-        Value::Array(names) => names.iter().map(name).collect(),
-        one => name(one).map(|name| vec![name]),
+/// A problem of what a file extends.
+fn problem(file: &Document, message: String, hint: Option<String>) -> Problem {
+    Problem {
+        place: file.place(&["extends"]),
+        key: "extends".to_owned(),
+        message,
+        hint,
     }
 }
 

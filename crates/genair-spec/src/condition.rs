@@ -7,11 +7,9 @@ use genair_toml::{KeyPath, Problems, suggestion};
 use toml::{Table, Value};
 
 use super::axes::{Axis, OF_RUNS, value_label};
-use super::check::{Cell, Checker};
+use super::check::{Cell, Checker, listed};
+use super::names::NAMED;
 use super::settings::schema_at;
-
-/// Tables whose names a condition may ask for.
-const NAMED: [&str; 3] = ["dataset", "backbone", "representation"];
 
 const BOUNDS: [&str; 4] = ["above", "at_least", "at_most", "below"];
 
@@ -113,13 +111,9 @@ impl Checker<'_> {
         let mut conditions = Vec::new();
         for (number, table) in tables.iter().enumerate() {
             let key = at.child(&number.to_string());
-            let names = |section: &str| {
-                let key = KeyPath::new(["sweep", section]).get(&self.tree);
-                match key {
-                    Some(Value::Array(names)) => names.iter().map(value_label).collect(),
-                    Some(one) => vec![value_label(one)],
-                    None => self.file.sources.names(&KeyPath::new([section])),
-                }
+            let names = |section: &str| match KeyPath::new(["sweep", section]).get(&self.tree) {
+                Some(names) => listed(names).iter().map(value_label).collect(),
+                None => self.file.sources.names(&KeyPath::new([section])),
             };
             let known = |path: &KeyPath, value: &Value| match path.keys() {
                 [section] => {
@@ -165,7 +159,6 @@ impl Checker<'_> {
         chosen: &[(&Axis, &Value)],
     ) -> bool {
         condition.holds(&|path| {
-            let name = |name: &str| Some(Value::String(name.to_owned()));
             let own = match path.keys() {
                 [section, ..] if section == "train" => None,
                 [section, ..] if section == "dataset" => Some(cell.dataset),
@@ -173,7 +166,7 @@ impl Checker<'_> {
                 _ => Some(cell.representation),
             };
             match (own, path.keys()) {
-                (Some(own), [_]) => name(own),
+                (Some(own), [_]) => Some(own.into()),
                 (Some(own), [_, of, ..]) if own != of => None,
                 _ => {
                     let value = chosen.iter().find(|(axis, _)| axis.path == *path);
@@ -212,11 +205,7 @@ fn bounds(key: &KeyPath, table: &Table, problems: &mut Problems<'_>) -> Option<[
         match (BOUNDS.iter().position(|bound| bound == name), number(value)) {
             (Some(at), Some(number)) => bounds[at] = Some(number),
             (Some(_), None) => {
-                problems.report(
-                    &key,
-                    format!("`{key}` is {value}; it must be a number"),
-                    None,
-                );
+                problems.about(&key, format!("is {value}; it must be a number"), None);
                 return None;
             }
             (None, _) => {
@@ -234,7 +223,8 @@ fn same(one: &Value, other: &Value) -> bool {
     one == other || number(one).is_some_and(|one| number(other) == Some(one))
 }
 
-fn number(value: &Value) -> Option<f64> {
+/// A number, whole or not.
+pub(crate) fn number(value: &Value) -> Option<f64> {
     value
         .as_float()
         .or_else(|| value.as_integer().map(|whole| whole as f64))

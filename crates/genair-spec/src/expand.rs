@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use genair_archetype::ArchetypeSpec;
-use genair_protocol::{Axes, BackboneSpec, DatasetSpec, EvalSpec, Labels, RunSpec, TrainSpec};
+use genair_protocol::{BackboneSpec, EvalSpec, Labels, RunSpec, TrainSpec};
 use genair_toml::{KeyPath, SpecError};
 use toml::Value;
 
@@ -14,14 +13,13 @@ use super::load::SpecFile;
 use super::meant;
 use super::names::check_names;
 use super::params::Params;
-use super::representation::VectorsStage;
-use super::representation::{COMPONENTS, Representation};
+use super::representation::{Representation, VectorsStage};
 use super::search::{Search, borrowed};
 use super::sweep::SweepSection;
 use super::{Draft, PluginFile, Schedule, Sweep, SweepRun};
 
 /// More runs than this are taken for a slip in an axis.
-const MAX_RUNS: usize = 20_000;
+pub(crate) const MAX_RUNS: usize = 20_000;
 
 /// Combinations of a table's values that are checked by themselves, before the runs are.
 const ENOUGH: usize = 1_000;
@@ -67,155 +65,6 @@ impl SpecFile {
             pruning,
             warnings,
         })
-    }
-
-    /// The datasets alone, whatever else the spec says: name, values of the axes that vary it, spec.
-    ///
-    /// # Errors
-    /// Every problem of the datasets at once.
-    pub fn datasets(&self) -> Result<Vec<(String, Axes, DatasetSpec)>, SpecError> {
-        let backbones = Backbones {
-            plugins: &[],
-            accepts: &|_, all| vec![Ok(()); all.len()],
-        };
-        let mut checker = Checker::new(self, &backbones);
-        let concerned = ["dataset", "search"];
-        checker
-            .tree
-            .retain(|section, _| concerned.contains(&section));
-        check_names(&checker.tree, &mut checker.problems);
-        let search = checker.search();
-        let axes = checker.axes(search.settings());
-        let mut datasets = Vec::new();
-        for name in checker.tables("dataset") {
-            let cell = Cell {
-                dataset: &name,
-                backbone: "",
-                representation: "",
-            };
-            let own = axes
-                .iter()
-                .filter(|axis| axis.path.starts_with(&["dataset", &name]));
-            let own: Vec<&Axis> = own.collect();
-            let lists = own.iter().filter(|axis| axis.is_list());
-            let lengths = lists.map(|axis| axis.values.len());
-            if lengths.fold(1, usize::saturating_mul) > MAX_RUNS {
-                let at = KeyPath::new(["dataset", &name]);
-                let message =
-                    format!("the axes multiply to more than {MAX_RUNS} variants; shorten some");
-                checker.problems.report(&at, message, None);
-                continue;
-            }
-            for chosen in checker
-                .choose(&search, &[], &cell, &own, &axes)
-                .iter()
-                .take(MAX_RUNS)
-            {
-                let chosen = borrowed(chosen);
-                let spec = checker.dataset(&name, &chosen);
-                datasets.extend(spec.map(|spec| (name.clone(), labelled(&chosen), spec)));
-            }
-        }
-        checker.problems.finish()?;
-        Ok(datasets)
-    }
-}
-
-/// How archetypes of one dataset are written, and what becomes of them.
-#[derive(Clone, Debug)]
-pub struct ArchetypeJob {
-    /// Name of the dataset in the spec.
-    pub dataset: String,
-    /// Where its items are.
-    pub data: DatasetSpec,
-    /// The representation, of kind `archetype` or `text`, whose settings these are; `archetype` where no table
-    /// has them.
-    pub representation: String,
-    /// Model, prompt and generation.
-    pub settings: ArchetypeSpec,
-    /// Principal components of each part of its item vectors; 0: as they come.
-    pub components: usize,
-}
-
-impl SpecFile {
-    /// Each representation with its kind as it is written, which is `id` where none is, in the order of the spec.
-    pub fn representations(&self) -> Vec<(String, String)> {
-        let at = KeyPath::new(["representation"]);
-        let kind = |name: &str| {
-            let kind = at.child(name).child("kind");
-            let kind = kind.get(&self.tree).and_then(Value::as_str);
-            kind.unwrap_or("id").to_owned()
-        };
-        let names = self.sources.names(&at).into_iter();
-        names.map(|name| (name.clone(), kind(&name))).collect()
-    }
-
-    /// The archetypes and texts a spec describes, for each dataset and each representation of kind `archetype`
-    /// or `text` (its first variant where an axis varies it), or for `[archetype]` alone where there is none.
-    ///
-    /// # Errors
-    /// Every problem of the tables concerned at once.
-    pub fn archetypes(&self) -> Result<Vec<ArchetypeJob>, SpecError> {
-        let backbones = Backbones {
-            plugins: &[],
-            accepts: &|_, all| vec![Ok(()); all.len()],
-        };
-        let mut checker = Checker::new(self, &backbones);
-        let concerned = ["dataset", "representation", "archetype", "search"];
-        checker
-            .tree
-            .retain(|section, _| concerned.contains(&section));
-        check_names(&checker.tree, &mut checker.problems);
-        let search = checker.search();
-        let axes = checker.axes(search.settings());
-        let first: Vec<(&Axis, &Value)> = axes.iter().map(|axis| (axis, &axis.values[0])).collect();
-        checker.archetype_section();
-        let datasets = checker.tables("dataset");
-        let representations = checker.tables("representation");
-        let mut jobs = Vec::new();
-        for dataset in &datasets {
-            checker.dataset_prompt(dataset, &first);
-            let Some(data) = checker.dataset(dataset, &first) else {
-                continue;
-            };
-            let of_dataset = jobs.len();
-            for name in &representations {
-                let Some(found) = checker.representation(name, Some(dataset), &first) else {
-                    continue;
-                };
-                let (settings, components) = match found.vectors {
-                    Some(VectorsStage::Archetype {
-                        settings,
-                        components,
-                    }) => (*settings, components),
-                    Some(VectorsStage::Text {
-                        encoder,
-                        components,
-                    }) => (encoder.engine_settings(), components),
-                    Some(VectorsStage::Import { .. }) | None => continue,
-                };
-                jobs.push(ArchetypeJob {
-                    dataset: dataset.clone(),
-                    data: data.clone(),
-                    representation: name.clone(),
-                    settings,
-                    components,
-                });
-            }
-            if jobs.len() == of_dataset
-                && let Some(settings) = checker.archetype_of(Some(dataset), "archetype", &first)
-            {
-                jobs.push(ArchetypeJob {
-                    dataset: dataset.clone(),
-                    data,
-                    representation: "archetype".to_owned(),
-                    settings,
-                    components: COMPONENTS,
-                });
-            }
-        }
-        checker.problems.finish()?;
-        Ok(jobs)
     }
 }
 
@@ -298,11 +147,9 @@ impl Checker<'_> {
             .collect();
         for name in unknown {
             let key = KeyPath::new([&name]);
-            self.problems.report(
-                &key,
-                format!("unknown table or key `{key}`"),
-                meant::hint(&KeyPath::default(), &name, &SECTIONS),
-            );
+            let hint = meant::hint(&KeyPath::default(), &name, &SECTIONS);
+            let message = format!("unknown table or key `{key}`");
+            self.problems.report(&key, message, hint);
         }
         check_names(&self.tree, &mut self.problems);
         let section = self.sweep_section();
@@ -359,9 +206,8 @@ impl Checker<'_> {
         }
         for name in names.backbones.iter().filter(|name| !is_builtin(name)) {
             let cell = Cell {
-                dataset: "",
                 backbone: name,
-                representation: "",
+                ..Cell::default()
             };
             self.check_table(&["backbone", name], axes, |checker, all| {
                 // An exclude may be there to keep from the plugin what it refuses.
@@ -423,26 +269,20 @@ impl Checker<'_> {
     }
 
     fn runs(&mut self, names: &Names, combining: &Combining<'_>) -> Vec<SweepRun> {
-        let Combining {
-            axes,
-            search,
-            excludes,
-            first,
-            eval,
-            seeds,
-        } = combining;
+        let axes = combining.axes;
         let mut runs = Vec::new();
         for cell in names.cells() {
             let own: Vec<&Axis> = axes.iter().filter(|axis| cell.has(axis)).collect();
-            let all = self.choose(search, excludes, &cell, &own, axes);
+            let all = self.choose(combining.search, combining.excludes, &cell, &own, axes);
             let all: Vec<_> = all.iter().map(borrowed).collect();
             self.ask_plugin(cell.backbone, &all);
             for chosen in all {
-                let Some((spec, plugin, vectors)) = self.run_of(&cell, eval, &chosen) else {
+                let Some((spec, plugin, vectors)) = self.run_of(&cell, combining.eval, &chosen)
+                else {
                     continue;
                 };
-                let priority = self.priority(first, &cell, &chosen);
-                runs.extend(seeds.iter().map(|&seed| SweepRun {
+                let priority = self.priority(combining.first, &cell, &chosen);
+                runs.extend(combining.seeds.iter().map(|&seed| SweepRun {
                     labels: Labels {
                         dataset: cell.dataset.to_owned(),
                         backbone: cell.backbone.to_owned(),
@@ -472,21 +312,15 @@ impl Checker<'_> {
         chosen: &[(&Axis, &Value)],
     ) -> Option<(RunSpec, Option<PluginFile>, Option<VectorsStage>)> {
         let dataset = self.dataset(cell.dataset, chosen)?;
-        let (train, representation, (params, plugin)) = if is_builtin(cell.backbone) {
-            (
-                TrainSpec::default(),
-                Representation::none(),
-                (Params::new(), None),
-            )
-        } else {
-            let representation =
+        let mut train = TrainSpec::default();
+        let mut representation = Representation::none();
+        let (mut params, mut plugin) = (Params::new(), None);
+        if !is_builtin(cell.backbone) {
+            representation =
                 self.representation(cell.representation, Some(cell.dataset), chosen)?;
-            (
-                self.train(chosen)?,
-                representation,
-                self.backbone(cell.backbone, chosen)?,
-            )
-        };
+            train = self.train(chosen)?;
+            (params, plugin) = self.backbone(cell.backbone, chosen)?;
+        }
         let spec = RunSpec {
             dataset_name: cell.dataset.to_owned(),
             dataset,

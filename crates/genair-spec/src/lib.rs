@@ -16,6 +16,7 @@ mod load;
 mod meant;
 mod names;
 mod params;
+mod parts;
 mod prune;
 mod range;
 mod representation;
@@ -33,9 +34,9 @@ use genair_protocol::{AssociationSpec, DatasetSpec, Labels, RunSpec, VectorSourc
 use serde::Serialize;
 
 pub use check::{Accepts, Backbones};
-pub use expand::ArchetypeJob;
 pub use genair_toml::{Origin, Place, Problem, SpecError};
 pub use load::{DEFAULT_SPEC, SpecFile, SpecOptions};
+pub use parts::ArchetypeJob;
 pub use prune::{Across, Pruning, Rule};
 pub use representation::VectorsStage;
 pub use resolve::{Resolved, ResolvedValue};

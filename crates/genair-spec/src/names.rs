@@ -5,9 +5,10 @@ use genair_toml::{KeyPath, Problems};
 use toml::{Table, Value};
 
 use super::axes::{Axis, value_label};
+use super::check::listed;
 
 /// The tables of the merged spec whose keys are names.
-const NAMED: [&str; 3] = ["dataset", "backbone", "representation"];
+pub(crate) const NAMED: [&str; 3] = ["dataset", "backbone", "representation"];
 
 /// Checks every name that the spec gives or uses.
 pub(crate) fn check_names(tree: &Table, problems: &mut Problems<'_>) {
@@ -20,12 +21,8 @@ pub(crate) fn check_names(tree: &Table, problems: &mut Problems<'_>) {
     let at = KeyPath::new(["sweep"]);
     for key in ["name", "backbone", "representation", "dataset"] {
         let key = at.child(key);
-        let names = match key.get(tree) {
-            Some(Value::Array(names)) => names.clone(),
-            Some(name) => vec![name.clone()],
-            None => Vec::new(),
-        };
-        for name in names.iter().filter_map(Value::as_str) {
+        let names = key.get(tree).into_iter().flat_map(listed);
+        for name in names.filter_map(Value::as_str) {
             check(problems, &key, "the name", name);
         }
     }
@@ -36,9 +33,8 @@ pub(crate) fn check_names(tree: &Table, problems: &mut Problems<'_>) {
 pub(crate) fn check_axis_labels(axes: &[Axis], problems: &mut Problems<'_>) {
     for axis in axes {
         for label in axis.values.iter().map(value_label) {
-            let subject = "its values become parts of runs' names, and";
             let line = label.replace(['\n', '\r', '\t'], " ");
-            check(problems, &axis.path, subject, &line);
+            check(problems, &axis.path, "the value", &line);
         }
     }
 }

@@ -116,9 +116,8 @@ impl Checker<'_> {
             ("min_runs", section.min_runs, Kind::Median, "median"),
         ] {
             if set.is_some() && section.kind != kind && section.kind != Kind::None {
-                let key = at.child(key);
-                let message = format!("`{key}` belongs to `prune.kind = \"{name}\"`; remove it");
-                self.problems.report(&key, message, None);
+                let message = format!("belongs to `prune.kind = \"{name}\"`; remove it");
+                self.problems.about(&at.child(key), message, None);
             }
         }
         let rule = match section.kind {
@@ -152,13 +151,11 @@ impl Checker<'_> {
         for run in runs.iter().filter(|run| run.plugin.is_some()) {
             let stop = &run.spec.0.train.stop;
             if let Some(metric) = metric.filter(|metric| *metric != stop.metric) {
-                let key = at.child("metric");
-                let message = format!(
-                    "`{key}` is {metric}, but runs are validated by {} every epoch",
-                    stop.metric
-                );
+                let own = stop.metric;
+                let message = format!("is {metric}, but runs are validated by {own} every epoch");
                 let hint = format!("leave it out, or set `train.stop.metric = \"{metric}\"`");
-                self.problems.report(&key, message, Some(hint));
+                self.problems
+                    .about(&at.child("metric"), message, Some(hint));
             }
             let grace = pruning.grace_of(&run.labels.backbone);
             if grace >= stop.max_epochs {

@@ -4,6 +4,7 @@ use genair_toml::{KeyPath, Problems, nearest, suggestion};
 use toml::{Table, Value};
 
 use super::axes::axis_values;
+use super::condition::number;
 
 /// How a range is written: its name is the only key of a table.
 const NAMES: [&str; 4] = ["uniform", "log_uniform", "int", "choice"];
@@ -64,11 +65,13 @@ impl Range {
             ("int", _) => wrong(format!(
                 "`{at}` is {value}; it must be two whole numbers, the lowest and the highest"
             )),
-            ("uniform" | "log_uniform", [low, high]) => {
-                let ends = number(low)
-                    .zip(number(high))
-                    .filter(|(low, high)| low < high);
-                match ends {
+            ("uniform" | "log_uniform", _) => {
+                let finite = |end| number(end).filter(|end| end.is_finite());
+                let ends = match numbers {
+                    [low, high] => finite(low).zip(finite(high)),
+                    _ => None,
+                };
+                match ends.filter(|(low, high)| low < high) {
                     None => wrong(format!(
                         "`{at}` is {value}; it must be two finite numbers, the lowest and the highest"
                     )),
@@ -79,9 +82,6 @@ impl Range {
                     )),
                 }
             }
-            ("uniform" | "log_uniform", _) => wrong(format!(
-                "`{at}` is {value}; it must be two finite numbers, the lowest and the highest"
-            )),
             (other, _) => {
                 let message = format!("`{path}`: there is no range `{other}`");
                 problems.report(path, message, suggestion(other, NAMES));
@@ -130,13 +130,6 @@ impl Range {
         values.dedup();
         values
     }
-}
-
-fn number(value: &Value) -> Option<f64> {
-    let number = value
-        .as_float()
-        .or_else(|| value.as_integer().map(|whole| whole as f64));
-    number.filter(|number| number.is_finite())
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! `[representation.NAME]`, `[archetype]` and `[dataset.NAME.prompt]`: from the tables of a spec to what
 //! a run trains on and the stage that makes its item vectors.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use genair_archetype::{ArchetypeSpec, PromptSpec, TextSpec};
 use genair_protocol::{
     AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, Ranges, RepresentationKind,
-    RepresentationSpec, SpecProblem, VectorPart, VectorSource,
+    RepresentationSpec, VectorPart, VectorSource,
 };
 use genair_toml::{KeyPath, read_section};
 use schemars::JsonSchema;
@@ -17,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::axes::Axis;
-use super::check::Checker;
-use super::data_path::{Leads, absolute};
+use super::check::{Checker, with_chosen};
+use super::data_path::Leads;
 
 /// Sizes of item vectors where the spec says nothing (docs/method.md, section 3): components of each part,
 /// and both together.
@@ -72,19 +71,15 @@ const OWN_KEYS: [(&str, &[RepresentationKind]); 10] = {
 /// How a run's item vectors are made.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VectorsStage {
-    /// A language model writes archetypes, and its hidden states, pooled and reduced, are the vectors.
-    Archetype {
+    /// An engine makes them: a language model writes archetypes, whose hidden states are pooled; or a sentence
+    /// encoder reads each item's text.
+    Engine {
         /// Engine, model, prompt and generation.
         settings: Box<ArchetypeSpec>,
         /// Principal components of each part; 0: as they come.
         components: usize,
-    },
-    /// A sentence encoder reads each item's text.
-    Text {
-        /// Model and prompt.
-        encoder: Box<TextSpec>,
-        /// Principal components; 0: as they come.
-        components: usize,
+        /// Whether they are those of kind `text`.
+        texts: bool,
     },
     /// Vectors made elsewhere.
     Import {
@@ -93,23 +88,6 @@ pub enum VectorsStage {
         /// The file of their rows' item ids; none where rows are the catalogue's.
         items: Option<PathBuf>,
     },
-}
-
-impl VectorsStage {
-    /// What an engine is asked for, and the components that its vectors are reduced to; none for an import.
-    pub fn engine(&self) -> Option<(Cow<'_, ArchetypeSpec>, usize)> {
-        match self {
-            Self::Archetype {
-                settings,
-                components,
-            } => Some((Cow::Borrowed(settings.as_ref()), *components)),
-            Self::Text {
-                encoder,
-                components,
-            } => Some((Cow::Owned(encoder.engine_settings()), *components)),
-            Self::Import { .. } => None,
-        }
-    }
 }
 
 /// A representation with what must be made before a run can have it.
@@ -163,10 +141,8 @@ impl Checker<'_> {
         chosen: &[(&Axis, &Value)],
     ) -> Option<ArchetypeSpec> {
         let shared = self.shared_settings(dataset, chosen);
-        let mut spec: ArchetypeSpec = self.layered(shared, representation, chosen)?;
-        let valid = self.judge_layers(dataset, representation, spec.validate());
-        spec.resolve_paths(&self.file.folder());
-        valid.then_some(spec)
+        let spec: ArchetypeSpec = self.layered(shared, representation, chosen)?;
+        self.judge_layers(dataset, representation, spec)
     }
 
     /// The same of kind `text`, where `[archetype]` and the dataset say which fields are told, and how long;
@@ -177,7 +153,7 @@ impl Checker<'_> {
         representation: &str,
         model: Option<&str>,
         chosen: &[(&Axis, &Value)],
-    ) -> Option<TextSpec> {
+    ) -> Option<ArchetypeSpec> {
         let told = KeyPath::new(["prompt"]).table(&self.shared_settings(dataset, chosen));
         let mut prompt = Table::from_iter([("preset".to_owned(), "attributes".into())]);
         let of_texts = ["fields", "max_chars", "item_type"];
@@ -189,11 +165,8 @@ impl Checker<'_> {
         if let Some(model) = model {
             settings.insert("model".to_owned(), model.into());
         }
-        let mut spec: TextSpec = self.layered(settings, representation, chosen)?;
-        let found = spec.engine_settings().validate();
-        let valid = self.judge_layers(dataset, representation, found);
-        spec.resolve_paths(&self.file.folder());
-        valid.then_some(spec)
+        let spec: TextSpec = self.layered(settings, representation, chosen)?;
+        self.judge_layers(dataset, representation, spec.into_engine_settings())
     }
 
     /// `[archetype]` with the dataset's prompt on top.
@@ -222,13 +195,14 @@ impl Checker<'_> {
         settings.try_into().ok()
     }
 
-    /// Reports what is wrong with settings at the layer that has them; whether nothing is.
+    /// Settings with their paths resolved, once nothing is wrong with them; else reports it at the layer that has it.
     fn judge_layers(
         &mut self,
         dataset: Option<&str>,
         representation: &str,
-        found: Vec<SpecProblem>,
-    ) -> bool {
+        mut settings: ArchetypeSpec,
+    ) -> Option<ArchetypeSpec> {
+        let found = settings.validate();
         let own = KeyPath::new(["representation", representation]);
         let shared = KeyPath::new(["archetype"]);
         for problem in &found {
@@ -246,10 +220,10 @@ impl Checker<'_> {
             let mut places = places.into_iter().flatten();
             let written = places.find(|key| key.get(&self.tree).is_some());
             let key = written.unwrap_or_else(|| shared.join(keys));
-            self.problems
-                .report(&key, format!("`{key}` {}", problem.message), None);
+            self.problems.about(&key, &problem.message, None);
         }
-        found.is_empty()
+        settings.resolve_paths(&self.file.folder());
+        found.is_empty().then_some(settings)
     }
 
     /// A representation for one dataset; `None` if there was anything to report.
@@ -264,10 +238,8 @@ impl Checker<'_> {
         let table = self.table(&at, chosen);
         let section: Section = read_section(&at, &table, &mut self.problems)?;
         if section.kind == RepresentationKind::None {
-            let key = at.child("kind");
-            let message =
-                format!("`{key}` is \"none\"; only built-in backbones go without item vectors");
-            self.problems.report(&key, message, None);
+            let message = "is \"none\"; only built-in backbones go without item vectors";
+            self.problems.about(&at.child("kind"), message, None);
             return None;
         }
         let mut valid = self.own_keys(&at, &table, section.kind);
@@ -290,16 +262,12 @@ impl Checker<'_> {
 
     fn own_keys(&mut self, at: &KeyPath, table: &Table, kind: RepresentationKind) -> bool {
         let mut valid = true;
-        let kind_name = kind_name(kind);
         for (name, kinds) in OWN_KEYS {
             if table.contains_key(name) && !kinds.contains(&kind) {
-                let key = at.child(name);
-                let others: Vec<_> = kinds.iter().map(|kind| kind_name_quoted(*kind)).collect();
-                self.problems.report(
-                    &key,
-                    format!("`{key}` has no meaning for kind \"{kind_name}\""),
-                    Some(format!("it belongs to kind {}", others.join(", "))),
-                );
+                let others: Vec<_> = kinds.iter().copied().map(quoted).collect();
+                let message = format!("has no meaning for kind {}", quoted(kind));
+                let hint = format!("it belongs to kind {}", others.join(", "));
+                self.problems.about(&at.child(name), message, Some(hint));
                 valid = false;
             }
         }
@@ -322,44 +290,36 @@ impl Checker<'_> {
             }
             RepresentationKind::Archetype => {
                 let settings = self.archetype_of(dataset, name, chosen)?;
-                Some(Some(VectorsStage::Archetype {
+                Some(Some(VectorsStage::Engine {
                     settings: Box::new(settings),
                     components: section.components.unwrap_or(COMPONENTS),
+                    texts: false,
                 }))
             }
             RepresentationKind::Text => {
                 let model = section.encoder.as_deref();
-                let encoder = self.text_of(dataset, name, model, chosen)?;
-                Some(Some(VectorsStage::Text {
-                    encoder: Box::new(encoder),
+                let settings = self.text_of(dataset, name, model, chosen)?;
+                Some(Some(VectorsStage::Engine {
+                    settings: Box::new(settings),
                     components: section.components.unwrap_or(0),
+                    texts: true,
                 }))
             }
             RepresentationKind::Vectors => {
                 let Some(path) = &section.path else {
-                    let key = at.child("path");
                     let hint = "name the .safetensors, .npy or .npz file of the vectors".to_owned();
                     self.problems
-                        .report(&key, format!("`{key}` is missing"), Some(hint));
+                        .about(&at.child("path"), "is missing", Some(hint));
                     return None;
                 };
-                let path = self.existing_path(&at.child("path"), path)?;
+                let path = self.absolute(&at.child("path"), path, Leads::ToVectors)?;
                 let items = match &section.items {
-                    Some(items) => Some(self.existing_path(&at.child("items"), items)?),
+                    Some(items) => {
+                        Some(self.absolute(&at.child("items"), items, Leads::ToVectors)?)
+                    }
                     None => None,
                 };
                 Some(Some(VectorsStage::Import { path, items }))
-            }
-        }
-    }
-
-    fn existing_path(&mut self, key: &KeyPath, path: &std::path::Path) -> Option<PathBuf> {
-        match absolute(path, &self.file.folder(), Leads::ToVectors) {
-            Ok(path) => Some(path),
-            Err((message, hint)) => {
-                self.problems
-                    .report(key, format!("`{key}`: {message}"), hint);
-                None
             }
         }
     }
@@ -387,14 +347,9 @@ impl Section {
     }
 }
 
-/// The name of a kind in a spec.
-fn kind_name(kind: RepresentationKind) -> String {
-    let value = serde_json::to_value(kind).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-fn kind_name_quoted(kind: RepresentationKind) -> String {
-    format!("\"{}\"", kind_name(kind))
+/// The name of a kind as a spec has it, in quotes.
+fn quoted(kind: RepresentationKind) -> String {
+    serde_json::json!(kind).to_string()
 }
 
 /// A prompt written as a preset's name, or as a table.
@@ -414,18 +369,8 @@ fn with_prompt_table(mut table: Table) -> Table {
     table
 }
 
-/// The table with the chosen values in place of the axes.
-fn with_chosen(mut table: Table, at: &KeyPath, chosen: &[(&Axis, &Value)]) -> Table {
-    for (axis, value) in chosen {
-        if let Some(inner) = axis.path.keys().strip_prefix(at.keys()) {
-            KeyPath::new(inner).set(&mut table, (*value).clone());
-        }
-    }
-    table
-}
-
 /// Puts `over` on top of `table`, table by table.
-fn merge(table: &mut Table, over: Table) {
+pub(crate) fn merge(table: &mut Table, over: Table) {
     for (key, value) in over {
         match (table.get_mut(&key), value) {
             (Some(Value::Table(inner)), Value::Table(over)) => merge(inner, over),

@@ -8,6 +8,7 @@ use genair_toml::{Document, KeyPath, Origin, Sources, Spot};
 use serde::Serialize;
 use toml::{Table, Value};
 
+use super::check::listed;
 use super::compose::{Paths, make_paths_absolute};
 use super::load::{DEFAULT_SPEC, SpecFile};
 
@@ -96,16 +97,12 @@ fn complete_datasets(tree: &mut Table) {
 
 /// Writes out the defaults of the plugins that `sweep.backbone` names.
 fn complete_backbones(tree: &mut Table, plugins: &[PluginReport]) {
-    let used: Vec<String> = match KeyPath::new(["sweep", "backbone"]).get(tree) {
-        Some(Value::Array(names)) => names
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
-        Some(Value::String(name)) => vec![name.clone()],
-        _ => Vec::new(),
-    };
-    for report in plugins.iter().filter(|report| used.contains(&report.name)) {
+    let used = KeyPath::new(["sweep", "backbone"]);
+    let used: Vec<Value> = used
+        .get(tree)
+        .map_or_else(Vec::new, |used| listed(used).to_vec());
+    let is_used = |report: &&PluginReport| used.contains(&Value::from(&*report.name));
+    for report in plugins.iter().filter(is_used) {
         let properties = report.descriptor.as_ref();
         let properties = properties.and_then(|own| own.parameters["properties"].as_object());
         for (name, property) in properties.into_iter().flatten() {

@@ -8,7 +8,8 @@ use bytesize::ByteSize;
 use genair_protocol::Ranges;
 use genair_toml::{KeyPath, read_section};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::{Table, Value};
 
 use super::axes::Axis;
@@ -36,53 +37,37 @@ pub(crate) struct Section {
     #[schemars(range(min = 1))]
     jobs: Option<usize>,
     #[schemars(with = "Option<String>")]
-    #[serde(skip_serializing)]
-    memory: Option<Bytes>,
+    #[serde(skip_serializing, deserialize_with = "bytes")]
+    memory: Option<u64>,
     #[schemars(with = "Option<String>")]
-    #[serde(skip_serializing)]
-    memory_limit: Option<Bytes>,
+    #[serde(skip_serializing, deserialize_with = "bytes")]
+    memory_limit: Option<u64>,
     #[schemars(with = "Option<String>")]
-    #[serde(skip_serializing)]
-    time_limit: Option<Span>,
+    #[serde(skip_serializing, deserialize_with = "span")]
+    time_limit: Option<Duration>,
     fail_fast: bool,
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     first: Vec<Table>,
 }
 
 /// `"2 GiB"`.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Bytes(u64);
-
-impl TryFrom<String> for Bytes {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let size = text
-            .parse::<ByteSize>()
-            .ok()
-            .filter(|size| size.as_u64() > 0);
-        size.map(|size| Self(size.as_u64()))
-            .ok_or_else(|| format!("`{text}` is no size; write it as in \"2 GiB\" or \"500 MB\""))
-    }
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let size = text.parse().map_or(0, |size: ByteSize| size.as_u64());
+    let no_size = || format!("`{text}` is no size; write it as in \"2 GiB\" or \"500 MB\"");
+    (size > 0)
+        .then_some(Some(size))
+        .ok_or_else(|| D::Error::custom(no_size()))
 }
 
 /// `"1h 30m"`.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Span(Duration);
-
-impl TryFrom<String> for Span {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let span = humantime::parse_duration(&text)
-            .ok()
-            .filter(|span| !span.is_zero());
-        span.map(Self).ok_or_else(|| {
-            format!("`{text}` is no time; write it as in \"2h\", \"1h 30m\" or \"45s\"")
-        })
-    }
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let span = humantime::parse_duration(&text).unwrap_or_default();
+    let no_time = || format!("`{text}` is no time; write it as in \"2h\", \"1h 30m\" or \"45s\"");
+    (!span.is_zero())
+        .then_some(Some(span))
+        .ok_or_else(|| D::Error::custom(no_time()))
 }
 
 impl Checker<'_> {
@@ -96,9 +81,9 @@ impl Checker<'_> {
         let first = self.conditions(&at.child("first"), &section.first);
         let schedule = Schedule {
             jobs: section.jobs,
-            memory: section.memory.map(|bytes| bytes.0),
-            memory_limit: section.memory_limit.map(|bytes| bytes.0),
-            time_limit: section.time_limit.map(|span| span.0),
+            memory: section.memory,
+            memory_limit: section.memory_limit,
+            time_limit: section.time_limit,
             fail_fast: section.fail_fast,
         };
         (schedule, first)

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use super::axes::{Axis, AxisKind, OF_RUNS, combinations, value_label};
+use super::axes::{Axis, OF_RUNS, combinations, value_label};
 use super::check::{Cell, Checker};
 use super::condition::Condition;
+use super::range::Range;
 
 /// The longest Sobol sequence there is (`sobol_burley`).
 const SOBOL_POINTS: u32 = 1 << 16;
@@ -101,12 +102,7 @@ impl Search {
     pub(crate) fn most_points(&self, axes: &[&Axis]) -> usize {
         match self.kind {
             SearchKind::Points => self.points.len(),
-            _ if axes
-                .iter()
-                .any(|axis| matches!(axis.kind, AxisKind::Range(_))) =>
-            {
-                self.runs
-            }
+            _ if axes.iter().any(|axis| axis.range().is_some()) => self.runs,
             _ => 1,
         }
     }
@@ -145,9 +141,8 @@ impl Checker<'_> {
         let draws = matches!(section.kind, SearchKind::Random | SearchKind::Sobol);
         match section.runs {
             Some(runs) if runs > 0 && !draws && as_written => {
-                let key = at.child("runs");
-                let message = format!("`{key}` has no meaning for this `search.kind`; remove it");
-                self.problems.report(&key, message, None);
+                let message = "has no meaning for this `search.kind`; remove it";
+                self.problems.about(&at.child("runs"), message, None);
             }
             None if draws => {
                 let message = "`search.runs` is missing; say how many points to draw";
@@ -215,10 +210,8 @@ impl Checker<'_> {
         if !search.as_written {
             return;
         }
-        let ranges: Vec<&Axis> = axes
-            .iter()
-            .filter(|axis| matches!(axis.kind, AxisKind::Range(_)))
-            .collect();
+        let ranges = axes.iter().filter(|axis| axis.range().is_some());
+        let ranges: Vec<&Axis> = ranges.collect();
         let draws = matches!(search.kind, SearchKind::Random | SearchKind::Sobol);
         let hint = || Some("draw from ranges with [search] kind = \"sobol\", runs = 32".to_owned());
         for axis in ranges.iter().filter(|_| !draws) {
@@ -227,9 +220,9 @@ impl Checker<'_> {
         }
         let at = KeyPath::new(["search", "kind"]);
         if draws && ranges.is_empty() {
-            let message = format!("`{at}` draws from ranges, but no setting is one");
+            let message = "draws from ranges, but no setting is one";
             let hint = "write one as in `optimizer.lr = { log_uniform = [1e-4, 1e-2] }`";
-            self.problems.report(&at, message, Some(hint.to_owned()));
+            self.problems.about(&at, message, Some(hint.to_owned()));
         }
         if search.kind == SearchKind::Sobol && ranges.len() > sobol_burley::NUM_DIMENSIONS as usize
         {
@@ -264,12 +257,10 @@ impl Checker<'_> {
             let whole = grid.iter().map(|listed| {
                 let of = |axis: &&'a Axis| {
                     let listed = listed.iter().find(|(own, _)| own.path == axis.path);
-                    let value = listed.map(|(_, value)| (*value).clone());
+                    let listed = listed.map(|(_, value)| (*value).clone());
                     let drawn = || point.iter().find(|(own, _)| own.path == axis.path);
-                    Some((
-                        *axis,
-                        value.or_else(|| drawn().map(|(_, value)| value.clone()))?,
-                    ))
+                    let value = listed.or_else(|| drawn().map(|(_, value)| value.clone()));
+                    Some((*axis, value?))
                 };
                 axes.iter().filter_map(of).collect::<Chosen<'a>>()
             });
@@ -281,25 +272,21 @@ impl Checker<'_> {
             };
             whole.filter(stays).collect()
         };
-        let ranges: Vec<(usize, &'a Axis)> = axes
-            .iter()
-            .filter(|axis| matches!(axis.kind, AxisKind::Range(_)))
-            .map(|axis| {
-                let range = |own: &&Axis| matches!(own.kind, AxisKind::Range(_));
-                let position = dimensions
-                    .iter()
-                    .filter(range)
-                    .position(|own| own.path == axis.path);
-                (position.unwrap_or_default(), *axis)
-            })
-            .collect();
+        // Each range with its place among those of the whole spec.
+        let all_ranges = dimensions.iter().filter(|axis| axis.range().is_some());
+        let all_ranges: Vec<&KeyPath> = all_ranges.map(|axis| &axis.path).collect();
+        let ranges = axes.iter().filter_map(|axis| {
+            let place = all_ranges.iter().position(|path| **path == axis.path);
+            Some((place.unwrap_or_default(), *axis, axis.range()?))
+        });
+        let ranges: Vec<(usize, &'a Axis, &Range)> = ranges.collect();
+        let mut seen = BTreeSet::new();
+        let mut all = Vec::new();
         if ranges.is_empty() {
             let points = match search.kind {
                 SearchKind::Points => search.points.as_slice(),
                 _ => &[Vec::new()],
             };
-            let mut seen = BTreeSet::new();
-            let mut all = Vec::new();
             for point in points {
                 let of = |(path, value): &(KeyPath, Value)| {
                     let axis = axes.iter().find(|axis| axis.path == *path)?;
@@ -313,39 +300,29 @@ impl Checker<'_> {
             }
             return all;
         }
-        let mut seen = BTreeSet::new();
-        let mut all = Vec::new();
-        let (mut drawn, mut found) = (0, 0);
-        while found < search.runs && drawn < (search.runs * PATIENCE).min(SOBOL_POINTS as usize) {
-            let of = |&(dimension, axis): &(usize, &'a Axis)| match &axis.kind {
-                AxisKind::Range(range) => Some((
-                    axis,
-                    range.at(search.unit(&axis.path, dimension, drawn as u32)),
-                )),
-                _ => None,
+        let most = (search.runs * PATIENCE).min(SOBOL_POINTS as usize);
+        let mut found = 0;
+        for drawn in 0..most {
+            let value = |&(dimension, axis, range): &(usize, &'a Axis, &Range)| {
+                let unit = search.unit(&axis.path, dimension, drawn as u32);
+                (axis, range.at(unit))
             };
-            let point: Chosen<'a> = ranges.iter().filter_map(of).collect();
-            drawn += 1;
-            if !seen.insert(names(&point)) {
-                continue;
+            let point: Chosen<'a> = ranges.iter().map(value).collect();
+            if seen.insert(names(&point)) {
+                let around = around(self, &point);
+                found += usize::from(!around.is_empty());
+                all.extend(around);
             }
-            let around = around(self, &point);
-            found += usize::from(!around.is_empty());
-            all.extend(around);
+            if found == search.runs {
+                return all;
+            }
         }
-        if found < search.runs {
-            let key = KeyPath::new(["search", "runs"]);
-            let Cell {
-                dataset,
-                backbone,
-                representation,
-            } = cell;
-            let message = format!(
-                "`{key}` is {}, but {dataset} {backbone} {representation} has only {found} different points",
-                search.runs
-            );
-            self.problems.warn(&key, message, None);
-        }
+        let key = KeyPath::new(["search", "runs"]);
+        let message = format!(
+            "`{key}` is {}, but {} {} {} has only {found} different points",
+            search.runs, cell.dataset, cell.backbone, cell.representation
+        );
+        self.problems.warn(&key, message, None);
         all
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::axes::value_label;
-use super::check::{Checker, is_builtin};
+use super::check::{Checker, is_builtin, listed};
 
 /// `[sweep]`, lists where a single name was written.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
@@ -37,44 +37,33 @@ impl Checker<'_> {
         let mut table = at.table(&self.tree);
         for required in ["name", "backbone"] {
             if !table.contains_key(required) {
-                let key = at.child(required);
-                self.problems
-                    .report(&key, format!("`{key}` is missing"), None);
+                self.problems.about(&at.child(required), "is missing", None);
             }
         }
         for name in ["seeds", "backbone", "representation", "dataset"] {
             let Some(value) = table.get_mut(name) else {
                 continue;
             };
-            if !value.is_array() {
-                *value = Value::Array(vec![value.clone()]);
-            }
             let key = at.child(name);
-            let values = value.as_array().map(Vec::as_slice).unwrap_or_default();
+            let values = listed(value).to_vec();
             if values.is_empty() {
-                self.problems
-                    .report(&key, format!("`{key}` is empty; name at least one"), None);
+                let message = "is empty; name at least one";
+                self.problems.about(&key, message, None);
             }
             let mut seen = BTreeSet::new();
             for label in values.iter().map(value_label) {
                 if !seen.insert(label.clone()) {
-                    self.problems.report(
-                        &key,
-                        format!("`{key}` lists `{label}` twice; list it once"),
-                        None,
-                    );
+                    let message = format!("lists `{label}` twice; list it once");
+                    self.problems.about(&key, message, None);
                 }
             }
+            *value = Value::Array(values);
         }
         let mut section: SweepSection =
             read_section(&at, &table, &mut self.problems).unwrap_or_default();
         if section.name.trim().is_empty() && table.contains_key("name") {
-            let key = at.child("name");
-            self.problems.report(
-                &key,
-                format!("`{key}` is empty; results are listed under it"),
-                None,
-            );
+            let message = "is empty; results are listed under it";
+            self.problems.about(&at.child("name"), message, None);
         }
         self.judge(&at, RANGES.problems(&section));
         // What is listed twice is reported above.
@@ -94,31 +83,18 @@ impl Checker<'_> {
         let Some(names) = &section.dataset else {
             return tables;
         };
-        let key = KeyPath::new(["sweep", "dataset"]);
-        let there: HashSet<&str> = tables.iter().map(String::as_str).collect();
-        self.keep_known(
-            &key,
-            names,
-            |name| there.contains(name),
-            |name| {
-                let known: Vec<&str> = tables.iter().map(String::as_str).collect();
-                (
-                    format!("`{key}` names `{name}`, but there is no [dataset.{name}]"),
-                    suggestion(name, &known),
-                )
-            },
-        )
+        self.with_table("dataset", names, &tables)
     }
 
     /// Backbones to use that are built in or have a usable plugin.
     pub(crate) fn known_backbones(&mut self, section: &SweepSection) -> Vec<String> {
-        let plugins = self.backbones.plugins;
+        let backbones = self.backbones;
         let usable = |name: &str| {
-            plugins
-                .iter()
-                .any(|report| report.name == name && report.error.is_none())
+            let report = backbones.plugin(name);
+            report.is_some_and(|report| report.error.is_none())
         };
-        let mut found: Vec<&str> = plugins.iter().map(|report| report.name.as_str()).collect();
+        let plugins = backbones.plugins.iter();
+        let mut found: Vec<&str> = plugins.map(|report| report.name.as_str()).collect();
         found.extend(BUILTIN_BACKBONES);
         let key = KeyPath::new(["sweep", "backbone"]);
         let known = self.keep_known(
@@ -126,32 +102,23 @@ impl Checker<'_> {
             &section.backbone,
             |name| is_builtin(name) || usable(name),
             |name| {
-                let broken = plugins
-                    .iter()
-                    .find(|report| report.name == name)
-                    .and_then(|r| Some((r, r.error.as_ref()?)));
-                match broken {
-                    Some((report, error)) => {
-                        let file = report.path.display();
-                        (
-                            format!("plugin `{name}` ({file}) cannot be used: {error}"),
-                            Some("rebuild the plugin with this version".to_owned()),
-                        )
-                    }
-                    None => {
-                        let near = nearest(name, found.iter().copied())
-                            .map(|near| format!("did you mean `{near}`? "));
-                        let hint = format!(
-                            "{}plugins of other folders are found with --plugin-dir FOLDER or GENAIR_PLUGIN_PATH",
-                            near.unwrap_or_default()
-                        );
-                        let there = nearest_few(name, &found);
-                        (
-                            format!("no backbone `{name}`; there are {there}"),
-                            Some(hint),
-                        )
-                    }
+                let broken = backbones.plugin(name);
+                if let Some((report, error)) = broken.and_then(|r| Some((r, r.error.as_ref()?))) {
+                    let file = report.path.display();
+                    return (
+                        format!("plugin `{name}` ({file}) cannot be used: {error}"),
+                        Some("rebuild the plugin with this version".to_owned()),
+                    );
                 }
+                let near = nearest(name, found.iter().copied())
+                    .map(|near| format!("did you mean `{near}`? "));
+                let hint = format!(
+                    "{}plugins of other folders are found with --plugin-dir FOLDER or GENAIR_PLUGIN_PATH",
+                    near.unwrap_or_default()
+                );
+                let there = nearest_few(name, &found);
+                let message = format!("no backbone `{name}`; there are {there}");
+                (message, Some(hint))
             },
         );
         for name in known.iter().filter(|name| is_builtin(name)) {
@@ -173,18 +140,20 @@ impl Checker<'_> {
         if !known.iter().any(|name| name == "id") {
             known.insert(0, "id".to_owned());
         }
-        let key = KeyPath::new(["sweep", "representation"]);
+        self.with_table("representation", &section.representation, &known)
+    }
+
+    /// The names that are among the `known` ones of a section.
+    fn with_table(&mut self, section: &str, names: &[String], known: &[String]) -> Vec<String> {
+        let key = KeyPath::new(["sweep", section]);
         let there: HashSet<&str> = known.iter().map(String::as_str).collect();
         self.keep_known(
             &key,
-            &section.representation,
+            names,
             |name| there.contains(name),
             |name| {
-                let known: Vec<&str> = known.iter().map(String::as_str).collect();
-                (
-                    format!("`{key}` names `{name}`, but there is no [representation.{name}]"),
-                    suggestion(name, &known),
-                )
+                let message = format!("`{key}` names `{name}`, but there is no [{section}.{name}]");
+                (message, suggestion(name, known))
             },
         )
     }

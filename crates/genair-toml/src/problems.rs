@@ -1,6 +1,7 @@
 //! Collects what is wrong with a spec: every problem is found before any is shown.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -56,6 +57,11 @@ impl<'s> Problems<'s> {
         let problem = self.problem(key, message.into(), hint);
         let position = self.sources.position(self.place_of(key));
         self.found.entry(problem).or_insert(position);
+    }
+
+    /// [`Self::report`] of a message that begins with the key.
+    pub fn about(&mut self, key: &KeyPath, message: impl Display, hint: Option<String>) {
+        self.report(key, format!("`{key}` {message}"), hint);
     }
 
     /// Adds something that is odd but does no harm; the same is kept once.

@@ -41,24 +41,24 @@ pub fn read_section<T: DeserializeOwned>(
             let inner = KeyPath::new(error.path.clone());
             let mut wrong = vec![(inner.clone(), error.kind.clone())];
             if let Kind::UnknownField(name, known) = &error.kind {
-                let table = section_of(&inner);
-                let others = table.table(&rest).into_iter().map(|(other, _)| other);
+                let around = section_of(&inner);
+                let others = around.table(&rest).into_iter().map(|(other, _)| other);
                 let others =
                     others.filter(|other| other != name && !known.contains(&other.as_str()));
                 // Together, as reading again takes time.
-                if inner == table.child(name) {
+                if inner == around.child(name) {
                     wrong.extend(others.map(|other| {
-                        let key = table.child(&other);
+                        let key = around.child(&other);
                         (key, Kind::UnknownField(other, known))
                     }));
                 }
             }
-            for (inner, kind) in wrong {
-                let wrong = report(at, &inner, kind, table, problems);
+            for (key, kind) in wrong {
+                let key = report(at, &key, kind, table, problems);
                 // A path may lead into a list: then the whole list goes.
-                removed |= (1..=wrong.keys().len())
+                removed |= (1..=key.keys().len())
                     .rev()
-                    .any(|n| KeyPath::new(&wrong.keys()[..n]).remove(&mut rest).is_some());
+                    .any(|n| KeyPath::new(&key.keys()[..n]).remove(&mut rest).is_some());
             }
         }
         if !removed {
@@ -81,37 +81,28 @@ fn report(
     let key = at.join(inner.keys());
     match kind {
         Kind::UnknownField(name, known) => {
-            problems.report(
-                &key,
-                format!("unknown key `{key}`"),
-                problems.hint(&section_of(&key), &name, known),
-            );
+            let hint = problems.hint(&section_of(&key), &name, known);
+            problems.report(&key, format!("unknown key `{key}`"), hint);
         }
         Kind::MissingField(name) => {
-            let (inner, key) = (inner.child(&name), key.child(&name));
+            let missing = inner.child(&name);
             // What was wrong and taken out is not missing.
-            if inner.get(table).is_none() {
-                problems.report(&key, format!("`{key}` is missing"), None);
+            if missing.get(table).is_none() {
+                problems.about(&key.child(&name), "is missing", None);
             }
-            return inner;
+            return missing;
         }
         Kind::UnknownVariant(name, known) => {
-            let message = format!("`{key}` is \"{name}\"; it can be {}", quoted(known));
-            problems.report(
-                &key,
-                message,
-                suggestion(&name, known).filter(|hint| hint.starts_with("did")),
-            );
+            let message = format!("is \"{name}\"; it can be {}", quoted(known));
+            let hint = suggestion(&name, known).filter(|hint| hint.starts_with("did"));
+            problems.about(&key, message, hint);
         }
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
             let found = inner
                 .get(table)
                 .map_or_else(|| actual.to_string(), ToString::to_string);
-            problems.report(
-                &key,
-                format!("`{key}` is {found}; it must be {}", plain(&expected)),
-                None,
-            );
+            let message = format!("is {found}; it must be {}", plain(&expected));
+            problems.about(&key, message, None);
         }
         other => problems.report(&key, format!("`{key}`: {other}"), None),
     }

@@ -1,16 +1,15 @@
 //! Parts of a training step on made-up numbers, for this crate's `benches/`. No API: they are
 //! private, and stay so.
 
-use genair_abi::InitKind;
 use genair_protocol::{Initialisation, LossKind, LossSpec, NegativeSampler, OptimizerSpec};
 use tch::{Device, Kind, Tensor};
 
 use crate::loss::{LossInput, loss};
 use crate::negatives::{ItemDistribution, NegativeDraws};
 use crate::optimizer::{Adam, Gradient};
-use crate::parameters::{Parameters, Start};
+use crate::parameters::Parameters;
 use crate::random::Streams;
-use crate::representation::Outputs;
+use crate::representation::{Outputs, WEIGHT};
 
 /// Adam on an item table of which a batch has met some rows.
 pub struct TableStep {
@@ -25,15 +24,9 @@ impl TableStep {
     /// # Panics
     /// What libtorch refuses.
     pub fn new(items: i64, width: i64, met: i64) -> Self {
-        let (streams, start) = (
-            Streams::new(44),
-            Start {
-                kind: InitKind::Weight,
-                value: 0.0,
-            },
-        );
+        let streams = Streams::new(44);
         let mut parameters = Parameters::new(Initialisation::XavierNormal, streams, Device::Cpu);
-        let created = parameters.create("items.table", &[items, width], start);
+        let created = parameters.create("items.table", &[items, width], WEIGHT);
         let _table = created.unwrap_or_else(|error| panic!("{error}"));
         let adam = Adam::new(OptimizerSpec::default(), &parameters);
         let rows = (0..met).map(|row| row * (items / met)).collect();

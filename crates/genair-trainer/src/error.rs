@@ -1,6 +1,6 @@
 //! Why a run ended without results.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use genair_calibration::AssociationsError;
 use genair_data::{DataError, VectorsError};
@@ -241,6 +241,12 @@ fn without_backtrace(error: &tch::TchError) -> String {
     let text = error.to_string();
     let end = text.find("Exception raised from").unwrap_or(text.len());
     text[..end].trim_end().to_owned()
+}
+
+/// A failure of the system at a file.
+pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> RunErrorKind {
+    let path = path.to_owned();
+    move |source| RunErrorKind::Io { path, source }
 }
 
 /// Adds the phase to an error on its way up.

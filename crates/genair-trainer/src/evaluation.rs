@@ -106,16 +106,6 @@ impl<'a> Evaluator<'a> {
         ranks: &[u32],
         split: Split,
     ) -> Result<Vec<MetricRow>, RunErrorKind> {
-        self.metrics_of(ranks, split, self.spec)
-    }
-
-    /// [`Self::metrics`] by another list of metrics and cut-offs.
-    pub(crate) fn metrics_of(
-        &self,
-        ranks: &[u32],
-        split: Split,
-        spec: &EvalSpec,
-    ) -> Result<Vec<MetricRow>, RunErrorKind> {
         let memberships: Vec<Membership> = (0..self.dataset.num_users())
             .map(|user| {
                 let (_, target) = input_and_target(self.dataset, user, split);
@@ -125,7 +115,7 @@ impl<'a> Evaluator<'a> {
                     .membership(test_input, u64::from(popularity))
             })
             .collect();
-        Ok(evaluate(ranks, &memberships, spec)?)
+        Ok(evaluate(ranks, &memberships, self.spec)?)
     }
 
     fn rank(

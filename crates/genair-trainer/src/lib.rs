@@ -12,7 +12,6 @@ mod calibration;
 mod checkpoint;
 mod device;
 mod diagnostics;
-mod digest;
 mod epochs;
 mod error;
 mod evaluation;

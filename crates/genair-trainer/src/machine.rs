@@ -26,11 +26,6 @@ pub(crate) fn peak_memory() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// This machine's name.
-pub(crate) fn host() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
-}
-
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;

@@ -117,12 +117,14 @@ fn dispatch(command: Command, reply: &Reply) -> anyhow::Result<ExitCode> {
                 Err(RunErrorKind::Thread(refused)) => return Err(refused.into()),
                 opened => opened,
             };
-            let verdict = |params| match &opened {
-                Ok(plugin) => match plugin.capabilities(params) {
-                    Ok(capabilities) => serde_json::json!({ "ok": capabilities }),
-                    Err(error) => serde_json::json!({ "error": error.to_string() }),
-                },
-                Err(error) => serde_json::json!({ "error": error.to_string() }),
+            let opened = opened.map_err(|error| error.to_string());
+            let capabilities = |params| {
+                let capabilities = opened.as_ref()?.capabilities(params);
+                capabilities.map_err(|error| error.to_string())
+            };
+            let verdict = |params| match capabilities(params) {
+                Ok(capabilities) => serde_json::json!({ "ok": capabilities }),
+                Err(reason) => serde_json::json!({ "error": reason }),
             };
             reply.answer(&all.iter().map(verdict).collect::<Vec<_>>())?;
         }

@@ -123,27 +123,20 @@ impl Adam {
 }
 
 /// Why a step came to nothing.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum StepError {
-    /// A gradient that is not a number.
-    NotFinite {
-        tensor: String,
-    },
-    Torch(tch::TchError),
-}
-
-impl From<tch::TchError> for StepError {
-    fn from(error: tch::TchError) -> Self {
-        Self::Torch(error)
-    }
+    #[error("the gradient of `{tensor}`")]
+    NotFinite { tensor: String },
+    #[error(transparent)]
+    Torch(#[from] tch::TchError),
 }
 
 impl StepError {
     /// As an error of the run.
     pub(crate) fn at(self, epoch: usize, step: usize) -> RunErrorKind {
         match self {
-            Self::NotFinite { tensor } => RunErrorKind::NotFinite {
-                what: format!("the gradient of `{tensor}`"),
+            Self::NotFinite { .. } => RunErrorKind::NotFinite {
+                what: self.to_string(),
                 value: f64::NAN,
                 epoch,
                 step,

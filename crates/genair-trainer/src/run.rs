@@ -19,7 +19,7 @@ use crate::calibration::{CalibrationTerm, read_associations};
 use crate::checkpoint::resume::{Origin, Resume};
 use crate::diagnostics::diagnostics;
 use crate::epochs::{Trained, Training};
-use crate::error::During;
+use crate::error::{During, io};
 use crate::evaluation::{Evaluator, Scorer};
 use crate::item_space::item_space;
 use crate::parameters::Parameters;
@@ -29,7 +29,7 @@ use crate::popularity::Popularity;
 use crate::random::Streams;
 use crate::representation::FrozenVectors;
 use crate::training::{ModelScorer, SequenceModel};
-use crate::{RunErrorKind, TrainError, checkpoint, device, digest, input, machine};
+use crate::{RunErrorKind, TrainError, checkpoint, device, input};
 
 /// How long a worker waits for another one to let go of its run.
 const HOLD_PATIENCE: Duration = Duration::from_secs(10);
@@ -92,16 +92,9 @@ fn work(
             };
             work.run(plugin, checkpoint, emit)?
         }
-        None if checkpoint.is_some() => {
-            return Err(RunErrorKind::Spec {
-                key: "backbone.name",
-                value: format!("`{}`", spec.backbone.name),
-                reason: "no plugin was given, so there is no model to load a checkpoint into"
-                    .to_owned(),
-            }
-            .during(RunPhase::LoadingPlugin));
-        }
-        None if BUILTIN_BACKBONES.contains(&spec.backbone.name.as_str()) => {
+        None if checkpoint.is_none()
+            && BUILTIN_BACKBONES.contains(&spec.backbone.name.as_str()) =>
+        {
             emit(RunEvent::Started {
                 machine: machine_facts(spec, device),
                 data: data_facts(&dataset),
@@ -111,12 +104,16 @@ fn work(
             Trained::default()
         }
         None => {
-            return Err(RunErrorKind::Spec {
+            let reason = match checkpoint {
+                Some(_) => "no plugin was given, so there is no model to load a checkpoint into",
+                None => "it is not built in, and no plugin was given",
+            };
+            let error = RunErrorKind::Spec {
                 key: "backbone.name",
                 value: format!("`{}`", spec.backbone.name),
-                reason: "it is not built in, and no plugin was given".to_owned(),
-            }
-            .during(RunPhase::LoadingPlugin));
+                reason: reason.to_owned(),
+            };
+            return Err(error.during(RunPhase::LoadingPlugin));
         }
     };
     let spent = trained.before.and_since(started);
@@ -148,10 +145,7 @@ fn dataset(request: &WorkerRequest) -> Result<Dataset, RunErrorKind> {
 fn hold(folder: &Path) -> Result<File, RunErrorKind> {
     let path = folder.join(LOCK_FILE);
     let opened = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
-    let file = opened.map_err(|source| RunErrorKind::Io {
-        path: path.clone(),
-        source,
-    })?;
+    let file = opened.map_err(io(&path))?;
     let deadline = Instant::now() + HOLD_PATIENCE;
     loop {
         match file.try_lock() {
@@ -197,14 +191,15 @@ impl ModelWork<'_> {
         let calibration = CalibrationTerm::of(&spec.representation, associations.as_ref())
             .during(RunPhase::LoadingData)?;
         let (model, mut parameters) = self.build(&plugin)?;
-        if let Some(file) = checkpoint {
-            checkpoint::load(file, &mut parameters).during(RunPhase::Building)?;
-        }
         let batches = match checkpoint {
-            Some(_) => None,
-            None => Some(batches(spec, &model, calibration.as_ref(), dataset))
-                .transpose()
-                .during(RunPhase::LoadingData)?,
+            Some(file) => {
+                checkpoint::load(file, &mut parameters).during(RunPhase::Building)?;
+                None
+            }
+            None => {
+                let batches = batches(spec, &model, calibration.as_ref(), dataset);
+                Some(batches.during(RunPhase::LoadingData)?)
+            }
         };
         emit(RunEvent::Started {
             machine: machine_facts(spec, device),
@@ -345,28 +340,17 @@ fn save(
     best_epoch: usize,
     emit: Emit<'_>,
 ) -> Result<(), RunErrorKind> {
-    let folder = &request.artefacts;
-    std::fs::create_dir_all(folder).map_err(|source| RunErrorKind::Io {
-        path: folder.clone(),
-        source,
-    })?;
-    let path = folder.join("best.safetensors");
+    let path = request.artefacts.join("best.safetensors");
     let metadata = HashMap::from([
         ("run".to_owned(), serde_json::json!(request.run).to_string()),
         ("epoch".to_owned(), best_epoch.to_string()),
     ]);
     checkpoint::save(parameters, &path, metadata)?;
-    let bytes = std::fs::metadata(&path)
-        .map_err(|source| RunErrorKind::Io {
-            path: path.clone(),
-            source,
-        })?
-        .len();
-    let sha256 = digest::of_file(&path)?;
-    let path = path.to_string_lossy().into_owned();
+    let bytes = std::fs::metadata(&path).map_err(io(&path))?.len();
+    let sha256 = genair_files::sha256_of_file(&path).map_err(io(&path))?;
     emit(RunEvent::Artefact {
         kind: ArtefactKind::Checkpoint,
-        path,
+        path: path.to_string_lossy().into_owned(),
         sha256,
         bytes,
     });
@@ -390,7 +374,7 @@ fn set_threads(threads: usize) -> Result<(), RunErrorKind> {
 
 fn machine_facts(spec: &RunSpec, device: Device) -> MachineFacts {
     MachineFacts {
-        host: machine::host(),
+        host: gethostname::gethostname().to_string_lossy().into_owned(),
         device: device::name(device),
         threads: spec.train.threads,
         libtorch: device::loaded_version().unwrap_or_else(|| "unknown".to_owned()),

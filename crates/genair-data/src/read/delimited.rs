@@ -15,7 +15,7 @@ use super::file::{MAX_LINE, Rationed, TooLong};
 use super::{ItemsFile, file};
 use crate::interactions::{Interaction, Interactions, OrderedBy};
 use crate::{DataError, LineProblem};
-use genair_protocol::{Columns, DatasetSpec, UnknownItems};
+use genair_protocol::{DatasetSpec, UnknownItems};
 
 /// Streams the records of a delimited file.
 pub(super) struct Delimited {
@@ -224,17 +224,11 @@ impl Roles {
     /// Finds the columns a spec names, or the default ones.
     pub(super) fn find(table: &Delimited, spec: &DatasetSpec) -> Result<Self, DataError> {
         let columns = spec.columns.clone().unwrap_or_default();
-        let Columns {
-            user,
-            item,
-            time,
-            rating,
-        } = &columns;
-        let time = match time {
+        let time = match &columns.time {
             Some(name) => Some(table.column(name, "columns.time")?),
             None => table.find("timestamp").or(table.find("order")),
         };
-        let rating = match rating {
+        let rating = match &columns.rating {
             Some(name) => Some(table.column(name, "columns.rating")?),
             None => table.find("rating"),
         };
@@ -245,8 +239,8 @@ impl Roles {
             });
         }
         Ok(Self {
-            user: table.column(user, "columns.user")?,
-            item: table.column(item, "columns.item")?,
+            user: table.column(&columns.user, "columns.user")?,
+            item: table.column(&columns.item, "columns.item")?,
             time,
             rating,
         })

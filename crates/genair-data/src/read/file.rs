@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
 
-use genair_files::regular_file;
+use genair_files::{doing, regular_file};
 
 use crate::DataError;
 
@@ -16,10 +16,7 @@ const BUFFER: usize = 1 << 18;
 
 /// Opens a file for streaming; one whose name ends in `.gz` is decompressed on the way.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let file = regular_file::open(path).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let file = regular_file::open(path).map_err(doing("read", path))?;
     let file = BufReader::with_capacity(BUFFER, file);
     if is_gzip(path) {
         Ok(Box::new(MultiGzDecoder::new(file)))
@@ -68,16 +65,15 @@ impl<R: Read> Read for Rationed<R> {
 
 /// Tells a broken archive from a broken disk.
 pub(super) fn read_error(path: &Path, source: io::Error) -> DataError {
-    let path = path.to_owned();
     let is_content = matches!(
         source.kind(),
         ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput
     );
-    if is_gzip(&path) && is_content {
-        DataError::Gzip { path, source }
-    } else {
-        DataError::Read { path, source }
+    if !is_gzip(path) || !is_content {
+        return doing("read", path)(source).into();
     }
+    let path = path.to_owned();
+    DataError::Gzip { path, source }
 }
 
 fn is_gzip(path: &Path) -> bool {
@@ -86,27 +82,15 @@ fn is_gzip(path: &Path) -> bool {
 
 /// SHA-256 of a file's bytes as they lie on the disk, lower-case hex.
 pub(crate) fn hash(path: &Path) -> Result<String, DataError> {
-    genair_files::sha256_of_file(path).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    Ok(genair_files::sha256_of_file(path).map_err(doing("read", path))?)
 }
 
 /// Names of the files in a folder, sorted.
 pub(super) fn list(folder: &Path) -> Result<Vec<String>, DataError> {
-    let read_error = |source| DataError::Read {
-        path: folder.to_owned(),
-        source,
-    };
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(read_error)? {
-        names.push(
-            entry
-                .map_err(read_error)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned(),
-        );
+    for entry in std::fs::read_dir(folder).map_err(doing("read", folder))? {
+        let name = entry.map_err(doing("read", folder))?.file_name();
+        names.push(name.to_string_lossy().into_owned());
     }
     names.sort();
     Ok(names)
@@ -120,21 +104,14 @@ pub(super) fn only_with_suffix(
     suffix: &str,
 ) -> Result<Option<PathBuf>, DataError> {
     let has_suffix = |name: &&String| name.strip_suffix(".gz").unwrap_or(name).ends_with(suffix);
-    match names
-        .iter()
-        .filter(has_suffix)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
+    let found: Vec<String> = names.iter().filter(has_suffix).cloned().collect();
+    match found.as_slice() {
         [] => Ok(None),
         [only] => Ok(Some(folder.join(only))),
-        several => {
-            let found = several.iter().map(|&name| name.clone()).collect();
-            Err(DataError::SeveralFiles {
-                folder: folder.to_owned(),
-                key,
-                found,
-            })
-        }
+        _ => Err(DataError::SeveralFiles {
+            folder: folder.to_owned(),
+            key,
+            found,
+        }),
     }
 }

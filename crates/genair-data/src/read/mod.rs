@@ -59,17 +59,12 @@ fn default_interactions(kind: DatasetKind, folder: &Path) -> Result<PathBuf, Dat
     // Also tells of a missing folder, the likelier mistake, before any missing file.
     let names = file::list(folder)?;
     let (looked_for, found) = if kind == DatasetKind::Recbole {
-        (
-            "*.inter, *.inter.gz",
-            file::only_with_suffix(folder, &names, "interactions", ".inter")?,
-        )
+        let found = file::only_with_suffix(folder, &names, "interactions", ".inter")?;
+        ("*.inter, *.inter.gz", found)
     } else {
         let looked_for =
             "interactions.tsv, interactions.tsv.gz, interactions.csv, interactions.csv.gz";
-        let first = looked_for
-            .split(", ")
-            .find(|&wanted| names.iter().any(|name| name == wanted));
-        (looked_for, first.map(|name| folder.join(name)))
+        (looked_for, first_of(looked_for, &names, folder))
     };
     found.ok_or_else(|| DataError::NoInteractionsFile {
         folder: folder.to_owned(),
@@ -82,10 +77,14 @@ fn default_items(kind: DatasetKind, folder: &Path) -> Result<Option<PathBuf>, Da
     if kind == DatasetKind::Recbole {
         return file::only_with_suffix(folder, &names, "items", ".item");
     }
-    let first = ["items.jsonl", "items.jsonl.gz"]
-        .into_iter()
-        .find(|&wanted| names.iter().any(|name| name == wanted));
-    Ok(first.map(|name| folder.join(name)))
+    Ok(first_of("items.jsonl, items.jsonl.gz", &names, folder))
+}
+
+/// The first of the wanted files that is among a folder's `names`.
+fn first_of(wanted: &str, names: &[String], folder: &Path) -> Option<PathBuf> {
+    let mut wanted = wanted.split(", ");
+    let first = wanted.find(|&wanted| names.iter().any(|name| name == wanted));
+    first.map(|name| folder.join(name))
 }
 
 /// Item metadata by raw id, in file order.

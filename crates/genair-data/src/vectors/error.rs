@@ -2,26 +2,15 @@
 
 use std::path::PathBuf;
 
+use genair_files::FileError;
+
 /// Why item vectors cannot be read, written or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VectorsError {
-    /// The file cannot be opened or read.
-    #[error("cannot read the item vectors `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
-    /// The file cannot be written.
-    #[error("cannot write the item vectors `{}`", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// What is in the file, or was to be, is wrong.
     #[error("the item vectors `{}` cannot be used", path.display())]
     Content {

@@ -120,7 +120,7 @@ fn other_files_are_refused() {
     let path = folder.path().join("vectors.safetensors");
     assert!(matches!(
         ItemVectors::read(&path),
-        Err(VectorsError::Read { .. })
+        Err(VectorsError::File(_))
     ));
     let weights = vec![0; 8];
     let view = TensorView::new(Dtype::F32, vec![2, 1], &weights).unwrap();

@@ -11,8 +11,6 @@ mod reference;
 pub(crate) mod resume;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use genair_files::regular_file::{self, MAX_VECTORS};
@@ -21,6 +19,7 @@ use safetensors::{Dtype, SafeTensors};
 use tch::{Device, Kind, Tensor};
 
 use crate::RunErrorKind;
+use crate::error::io;
 use crate::parameters::Parameters;
 
 /// Value of `format` in the metadata of the files written here.
@@ -103,30 +102,7 @@ pub(crate) fn save(
         })
         .collect::<Result<Vec<_>, RunErrorKind>>()?;
     let file = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
-    write_whole(path, |sink| sink.write_all(&file)).map_err(|source| RunErrorKind::Io {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// Writes a file that appears whole or not at all, whatever dies meanwhile: this process or the machine.
-fn write_whole(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let partial = path.with_extension("partial");
-    let written = || {
-        let mut sink = BufWriter::with_capacity(1 << 20, File::create(&partial)?);
-        write(&mut sink)?;
-        sink.into_inner()?.sync_all()?;
-        std::fs::rename(&partial, path)?;
-        // The new name is on the disk once its folder is.
-        File::open(path.parent().unwrap_or(path))?.sync_all()
-    };
-    written().inspect_err(|_| {
-        // On a full disk, half a file is in the way of everything else.
-        let _ = std::fs::remove_file(&partial);
-    })
+    genair_files::write(path, file).map_err(io(path))
 }
 
 /// Puts a file's weights into the parameters: every one, or none and an error.
@@ -140,10 +116,7 @@ fn write_whole(
 /// keeps frozen must be the run's own.
 pub(crate) fn load(path: &Path, parameters: &mut Parameters) -> Result<(), RunErrorKind> {
     let misfit = |misfit: Misfit| broken(path, misfit.to_string());
-    let bytes = regular_file::read(path, MAX_VECTORS).map_err(|source| RunErrorKind::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = regular_file::read(path, MAX_VECTORS).map_err(io(path))?;
     let file = read(path, &bytes)?;
     let values = match file.metadata {
         Some(metadata) => {

@@ -20,85 +20,46 @@ enum Rows {
     Positions,
 }
 
-/// Reference names, this project's names, and the rows to take; `#` is a number, kept or one more.
+/// Reference names, this project's names, and the rows to take; `#` is a number, kept or one more, and `*` stands for
+/// `weight` or `bias`.
 const NAMES: &[(&str, &str, Rows)] = &[
     ("item_emb.weight", "items.table", Rows::Items),
     // Where the published code's item vectors are frozen.
     ("item_emb.weight", "items.vectors", Rows::Items),
-    ("adapter.#.weight", "adapter.#.weight", Rows::All),
-    ("adapter.#.bias", "adapter.#.bias", Rows::All),
+    ("adapter.#.*", "adapter.#.*", Rows::All),
     ("mask_embedding", "items.mask", Rows::All),
     ("pos_emb.weight", "backbone.positions", Rows::Positions),
     (
-        "backbone.attention_layernorms.#.weight",
-        "backbone.blocks.#.attention_norm.weight",
+        "backbone.attention_layernorms.#.*",
+        "backbone.blocks.#.attention_norm.*",
         Rows::All,
     ),
     (
-        "backbone.attention_layernorms.#.bias",
-        "backbone.blocks.#.attention_norm.bias",
+        "backbone.attention_layers.#.in_proj_*",
+        "backbone.blocks.#.attention.in_*",
         Rows::All,
     ),
     (
-        "backbone.attention_layers.#.in_proj_weight",
-        "backbone.blocks.#.attention.in_weight",
+        "backbone.attention_layers.#.out_proj.*",
+        "backbone.blocks.#.attention.out_*",
         Rows::All,
     ),
     (
-        "backbone.attention_layers.#.in_proj_bias",
-        "backbone.blocks.#.attention.in_bias",
+        "backbone.forward_layernorms.#.*",
+        "backbone.blocks.#.feed_forward_norm.*",
         Rows::All,
     ),
     (
-        "backbone.attention_layers.#.out_proj.weight",
-        "backbone.blocks.#.attention.out_weight",
+        "backbone.forward_layers.#.conv1.*",
+        "backbone.blocks.#.expand.*",
         Rows::All,
     ),
     (
-        "backbone.attention_layers.#.out_proj.bias",
-        "backbone.blocks.#.attention.out_bias",
+        "backbone.forward_layers.#.conv2.*",
+        "backbone.blocks.#.contract.*",
         Rows::All,
     ),
-    (
-        "backbone.forward_layernorms.#.weight",
-        "backbone.blocks.#.feed_forward_norm.weight",
-        Rows::All,
-    ),
-    (
-        "backbone.forward_layernorms.#.bias",
-        "backbone.blocks.#.feed_forward_norm.bias",
-        Rows::All,
-    ),
-    (
-        "backbone.forward_layers.#.conv1.weight",
-        "backbone.blocks.#.expand.weight",
-        Rows::All,
-    ),
-    (
-        "backbone.forward_layers.#.conv1.bias",
-        "backbone.blocks.#.expand.bias",
-        Rows::All,
-    ),
-    (
-        "backbone.forward_layers.#.conv2.weight",
-        "backbone.blocks.#.contract.weight",
-        Rows::All,
-    ),
-    (
-        "backbone.forward_layers.#.conv2.bias",
-        "backbone.blocks.#.contract.bias",
-        Rows::All,
-    ),
-    (
-        "backbone.last_layernorm.weight",
-        "backbone.norm.weight",
-        Rows::All,
-    ),
-    (
-        "backbone.last_layernorm.bias",
-        "backbone.norm.bias",
-        Rows::All,
-    ),
+    ("backbone.last_layernorm.*", "backbone.norm.*", Rows::All),
     (
         "backbone.gru.weight_ih_l#",
         "backbone.layers.#.input_weight",
@@ -115,18 +76,10 @@ const NAMES: &[(&str, &str, Rows)] = &[
         "backbone.users",
         Rows::AfterPadding,
     ),
-    ("conv_v.weight", "backbone.vertical.weight", Rows::All),
-    ("conv_v.bias", "backbone.vertical.bias", Rows::All),
-    (
-        "conv_h.#.weight",
-        "backbone.horizontal.#+1.weight",
-        Rows::All,
-    ),
-    ("conv_h.#.bias", "backbone.horizontal.#+1.bias", Rows::All),
-    ("fc1.weight", "backbone.compress.weight", Rows::All),
-    ("fc1.bias", "backbone.compress.bias", Rows::All),
-    ("fc2.weight", "backbone.join.weight", Rows::All),
-    ("fc2.bias", "backbone.join.bias", Rows::All),
+    ("conv_v.*", "backbone.vertical.*", Rows::All),
+    ("conv_h.#.*", "backbone.horizontal.#+1.*", Rows::All),
+    ("fc1.*", "backbone.compress.*", Rows::All),
+    ("fc2.*", "backbone.join.*", Rows::All),
     ("W2.weight", "outputs.table", Rows::All),
     ("b2.weight", "outputs.bias", Rows::All),
 ];
@@ -184,6 +137,10 @@ pub(super) fn translate(
 
 /// This project's name for `name`, where `name` is of the form `theirs`.
 fn counterpart(name: &str, theirs: &str, ours: &str) -> Option<String> {
+    if theirs.ends_with('*') {
+        let kind = |kind| counterpart(name, &theirs.replace('*', kind), &ours.replace('*', kind));
+        return ["weight", "bias"].into_iter().find_map(kind);
+    }
     let Some((before, after)) = theirs.split_once('#') else {
         return (name == theirs).then(|| ours.to_owned());
     };

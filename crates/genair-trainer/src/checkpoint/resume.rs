@@ -8,7 +8,7 @@
 //! damaged or of anything else is an error and changes nothing.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,14 +19,15 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
-use super::{METADATA, broken, read, write_whole};
+use super::{METADATA, broken, read};
 use crate::epochs::Progress;
+use crate::error::io;
 use crate::optimizer::Moments;
 use crate::parameters::Parameters;
 use crate::{RunErrorKind, machine};
 
 /// Value of `format` in the metadata.
-const FORMAT: &str = "genair-resume-1";
+const FORMAT: &str = "genair-resume-2";
 /// The last tensor, and its bytes.
 const DIGEST: &str = "sha256";
 const DIGEST_BYTES: usize = 32;
@@ -76,23 +77,6 @@ impl Spent {
     }
 }
 
-/// A number whose every bit counts: JSON readers may round the last one of a decimal.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-struct Bits(u64);
-
-impl From<f64> for Bits {
-    fn from(value: f64) -> Self {
-        Self(value.to_bits())
-    }
-}
-
-impl From<Bits> for f64 {
-    fn from(bits: Bits) -> Self {
-        Self::from_bits(bits.0)
-    }
-}
-
 /// The state of training but for its tensors.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,23 +86,11 @@ struct State {
     epoch: usize,
     ended: bool,
     optimizer_steps: i32,
-    best: Option<(usize, Bits)>,
+    best: Option<(usize, f64)>,
     train_seconds: f64,
     spent: Spent,
-    epochs: Vec<Epoch>,
-}
-
-/// What was said of an epoch: a [`RunEvent::Epoch`].
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Epoch {
-    epoch: usize,
-    max_epochs: usize,
-    loss: Bits,
-    calibration: Option<Bits>,
-    train_seconds: Bits,
-    valid: Option<Bits>,
-    best: bool,
+    /// What was said of each.
+    epochs: Vec<RunEvent>,
 }
 
 /// The resume checkpoint of a run: where it is, and when it is due.
@@ -168,11 +140,8 @@ impl Resume {
     ) -> Result<bool, RunErrorKind> {
         let bytes = match regular_file::read(&self.path, regular_file::MAX_VECTORS) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(source) => {
-                let path = self.path.clone();
-                return Err(RunErrorKind::Io { path, source });
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(io(&self.path)(error)),
         };
         let (state, mut tensors) = self.parse(bytes)?;
         let mut take = |prefix: &str| -> Result<Vec<Option<Tensor>>, RunErrorKind> {
@@ -222,9 +191,7 @@ impl Resume {
         }
         parameters.restore(&weights)?;
         progress.optimizer.restore(state.optimizer_steps, moments);
-        progress
-            .stopping
-            .restore(state.best.map(|(epoch, value)| (epoch, value.into())));
+        progress.stopping.restore(state.best);
         // Before the first validation the best weights are those of the start.
         if let Some(best) = best {
             progress.best = best;
@@ -232,7 +199,7 @@ impl Resume {
         progress.epoch = state.epoch;
         progress.ended = state.ended;
         progress.train_seconds = state.train_seconds;
-        progress.said = state.epochs.iter().map(event).collect();
+        progress.said = state.epochs;
         self.before = state.spent;
         Ok(true)
     }
@@ -298,10 +265,10 @@ impl Resume {
             epoch: progress.epoch,
             ended: progress.ended,
             optimizer_steps: progress.optimizer.steps(),
-            best: best.map(|(epoch, value)| (epoch, value.into())),
+            best,
             train_seconds: progress.train_seconds,
             spent: self.before.and_since(self.started),
-            epochs: progress.said.iter().filter_map(record).collect(),
+            epochs: progress.said.clone(),
         };
         let names = || parameters.named().iter().map(|(name, _)| name);
         let mut tensors: Vec<(String, &Tensor)> = Vec::new();
@@ -318,13 +285,9 @@ impl Resume {
             let named = names().zip(&progress.best);
             tensors.extend(named.map(|(name, tensor)| (format!("{BEST}{name}"), tensor)));
         }
-        let failed = |source| RunErrorKind::Io {
-            path: self.path.clone(),
-            source,
-        };
-        let header = header(&state, &tensors).map_err(|error| failed(error.into()))?;
+        let header = header(&state, &tensors).map_err(|error| io(&self.path)(error.into()))?;
         let mut bytes = 0;
-        write_whole(&self.path, |sink| {
+        genair_files::write_with(&self.path, |sink| {
             let mut digest = Sha256::new();
             let mut write = |part: &[u8]| {
                 digest.update(part);
@@ -335,11 +298,11 @@ impl Resume {
             write(header.as_bytes())?;
             // One tensor at a time: a catalogue may be large.
             for (_, tensor) in &tensors {
-                write(&contents(tensor).map_err(io::Error::other)?)?;
+                write(&contents(tensor).map_err(std::io::Error::other)?)?;
             }
             sink.write_all(&digest.finalize())
         })
-        .map_err(failed)?;
+        .map_err(io(&self.path))?;
         Ok(bytes + DIGEST_BYTES)
     }
 }
@@ -412,39 +375,4 @@ fn difference(theirs: &Origin, ours: &Origin) -> Option<String> {
             format!("it is of another run: its {what} is {theirs}, this run's is {ours}")
         })
         .next()
-}
-
-fn record(event: &RunEvent) -> Option<Epoch> {
-    match *event {
-        RunEvent::Epoch {
-            epoch,
-            max_epochs,
-            loss,
-            calibration,
-            train_seconds,
-            valid,
-            best,
-        } => Some(Epoch {
-            epoch,
-            max_epochs,
-            loss: loss.into(),
-            calibration: calibration.map(Bits::from),
-            train_seconds: train_seconds.into(),
-            valid: valid.map(Bits::from),
-            best,
-        }),
-        _ => None,
-    }
-}
-
-fn event(epoch: &Epoch) -> RunEvent {
-    RunEvent::Epoch {
-        epoch: epoch.epoch,
-        max_epochs: epoch.max_epochs,
-        loss: epoch.loss.into(),
-        calibration: epoch.calibration.map(f64::from),
-        train_seconds: epoch.train_seconds.into(),
-        valid: epoch.valid.map(f64::from),
-        best: epoch.best,
-    }
 }

@@ -11,8 +11,9 @@ use genair_abi::{
 use libloading::Library;
 use serde::de::DeserializeOwned;
 
+use crate::error::io;
 use crate::patience::{LOAD_LIMIT, within};
-use crate::{RunErrorKind, device, digest};
+use crate::{RunErrorKind, device};
 
 /// A plugin that speaks this trainer's language.
 pub struct Plugin {
@@ -62,7 +63,7 @@ impl Plugin {
     ) -> Result<Self, RunErrorKind> {
         require_regular(path).map_err(|reason| rejected(path, reason))?;
         if let Some(expected) = sha256 {
-            let found = digest::of_file(path)?;
+            let found = genair_files::sha256_of_file(path).map_err(io(path))?;
             if found != expected {
                 let reason = format!(
                     "the file has changed since the sweep was planned (SHA-256 {found}, planned \

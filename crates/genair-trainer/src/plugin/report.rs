@@ -7,7 +7,6 @@ use genair_protocol::PluginReport;
 
 use super::Plugin;
 use super::library::{HandshakeFacts, too_slow};
-use crate::digest;
 use crate::patience::{LOAD_LIMIT, within};
 
 /// Opens one plugin and says what it is, or why it cannot be used. Takes ten seconds at the most.
@@ -40,7 +39,7 @@ fn look(name: &str, path: &Path) -> PluginReport {
     }
     let (descriptor, capabilities) = described.unzip();
     let sha256 = if path.is_file() {
-        digest::of_file(path).unwrap_or_default()
+        genair_files::sha256_of_file(path).unwrap_or_default()
     } else {
         String::new()
     };

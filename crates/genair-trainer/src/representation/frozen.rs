@@ -1,12 +1,13 @@
 //! Vectors that exist before training: read from a file, or drawn.
 
 use genair_data::Dataset;
+use genair_files::Sha256;
 use genair_protocol::{FrozenSpec, InputFile, RepresentationSpec, VectorPart, VectorSource};
 use rand_distr::{Distribution, StandardNormal};
 use tch::Tensor;
 
 use crate::random::Streams;
-use crate::{RunErrorKind, digest, input};
+use crate::{RunErrorKind, input};
 
 /// One vector for each item, and what the spec makes of them.
 pub(crate) struct FrozenVectors {
@@ -46,9 +47,19 @@ impl FrozenVectors {
         Ok(Self {
             spec,
             rows: Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?,
-            sha256: digest::of_floats(rows),
+            sha256: digest(rows),
         })
     }
+}
+
+/// SHA-256 of the numbers' little-endian bytes.
+fn digest(values: &[f32]) -> String {
+    let mut digest = Sha256::default();
+    for block in values.chunks(1 << 14) {
+        let bytes: Vec<u8> = block.iter().flat_map(|value| value.to_le_bytes()).collect();
+        digest.update(bytes);
+    }
+    digest.finish()
 }
 
 fn from_file(

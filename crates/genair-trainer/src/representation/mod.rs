@@ -26,7 +26,8 @@ use crate::parameters::{ParameterError, Parameters, Start};
 pub(crate) use frozen::FrozenVectors;
 use source::{Rows, Source, Table};
 
-const WEIGHT: Start = Start {
+/// How a weight starts: as the spec says.
+pub(crate) const WEIGHT: Start = Start {
     kind: InitKind::Weight,
     value: 0.0,
 };

@@ -131,12 +131,10 @@ impl Source {
 
     /// Vectors of all items and padding, `[I + 1, D]`. Of an adapter they are made block by block.
     pub(super) fn all(&self) -> Result<Tensor, tch::TchError> {
-        let rows = match self {
-            Self::Table(table) => return Ok(table.rows.shallow_clone()),
-            Self::Adapted(adapted) | Self::Sum(adapted, _) | Self::Concat(adapted, _) => {
-                adapted.vectors.rows.size()[0]
-            }
-        };
+        if let Self::Table(table) = self {
+            return Ok(table.rows.shallow_clone());
+        }
+        let rows = self.first().rows.size()[0];
         let blocks = (0..rows).step_by(BLOCK_ITEMS as usize).map(|first| {
             let len = BLOCK_ITEMS.min(rows - first);
             self.vectors(&mut |table| table.rows.f_narrow(0, first, len))
@@ -153,10 +151,15 @@ impl Source {
     }
 
     pub(super) fn device(&self) -> Device {
+        self.first().rows.device()
+    }
+
+    /// The table, or the vectors that are adapted.
+    fn first(&self) -> &Table {
         match self {
-            Self::Table(table) => table.rows.device(),
+            Self::Table(table) => table,
             Self::Adapted(adapted) | Self::Sum(adapted, _) | Self::Concat(adapted, _) => {
-                adapted.vectors.rows.device()
+                &adapted.vectors
             }
         }
     }

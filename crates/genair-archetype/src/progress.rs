@@ -1,0 +1,53 @@
+//! What a generation tells while it goes on.
+
+use std::path::PathBuf;
+
+/// What a generation is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GenerationProgress {
+    /// Another process generates under the same settings; this one waits, and then takes what it made.
+    Waiting {
+        /// The folder of the records.
+        folder: PathBuf,
+    },
+    /// The last record was not whole, as a kill leaves it, and was cut off; its item is made again.
+    Repaired {
+        /// The file.
+        path: PathBuf,
+        /// Bytes cut off.
+        bytes: u64,
+    },
+    /// A stage begins to ask its engine; there is none where everything is in the cache.
+    Started {
+        /// Which.
+        stage: Stage,
+        /// Records in the cache.
+        done: usize,
+        /// Records needed.
+        total: usize,
+    },
+    /// The engine is ready.
+    Ready {
+        /// What it calls itself.
+        engine: String,
+    },
+    /// A record is kept.
+    Advanced {
+        /// Which.
+        stage: Stage,
+        /// Records there are.
+        done: usize,
+        /// Records needed.
+        total: usize,
+    },
+}
+
+/// A part of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Prompts are answered (or encoded, by an encoder).
+    Answers,
+    /// Answers that arrived as text are read for their hidden states.
+    States,
+}
