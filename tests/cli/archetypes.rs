@@ -1,6 +1,8 @@
 //! Representations that are made before training: archetypes (by the fake engine, which only this
 //! environment admits), imported vectors, noise; and calibration.
 
+use std::process::Command;
+
 use genair_test_support::lab::{Lab, tiny_spec};
 use serde_json::{Value, json};
 
@@ -182,4 +184,60 @@ fn mistakes_are_named_where_they_were_made() {
         let all = format!("{}{}", refused.stdout, refused.stderr);
         assert!(all.contains(expected), "{expected} is not in {all}");
     }
+}
+
+/// The encoder is a program beside `genair`; here it is one that notes what it is given and ends.
+#[test]
+fn no_encoder_sees_the_key_of_a_server() {
+    let lab = Lab::new();
+    lab.write(
+        "encoder.sh",
+        "#!/bin/sh\n{ echo started; env; } >> \"$LAB_NOTE\"\nexit 1\n",
+    );
+    std::fs::create_dir(lab.path("bin")).unwrap();
+    // Copied by another process: a program that this one had open for writing may be too busy to start.
+    for (from, to) in [
+        (lab.program("genair"), "bin/genair"),
+        (lab.path("encoder.sh"), "bin/genair-encoder"),
+    ] {
+        let mut copy = Command::new("install");
+        copy.args(["-m", "755"]).arg(from).arg(lab.path(to));
+        assert!(copy.status().unwrap().success());
+    }
+    let encoder = concat!(env!("CARGO_MANIFEST_DIR"), "/oracles/encoder/tiny");
+    let more = format!(
+        r#"
+[representation.words]
+kind = "text"
+encoder = "{encoder}"
+
+[representation.written]
+kind = "archetype"
+archetype.engine = "openai"
+archetype.states = "local"
+archetype.http = {{ base_url = "http://localhost:9/v1", model = "m", api_key_env = "LAB_SECRET" }}
+"#
+    );
+    let spec = tiny_spec("key", &["sasrec"], &more);
+    lab.write(
+        "s.toml",
+        spec.replace("backbone =", "representation = \"words\"\nbackbone ="),
+    );
+    let note = lab.path("note");
+    let mut sweep = Command::new(lab.path("bin/genair"));
+    sweep
+        .args(["sweep", "s.toml", "--db", "genair.db"])
+        .current_dir(lab.path(""))
+        .env("GENAIR_TRAINER", lab.program("genair-trainer"))
+        .env("GENAIR_PLUGIN_PATH", lab.program(""))
+        .env("GENAIR_CACHE", "cache")
+        .env("GENAIR_DEVICE", "cpu")
+        .env("LAB_NOTE", &note)
+        .env("LAB_SECRET", "sk-1234567890")
+        .env("OPENAI_API_KEY", "sk-0987654321");
+    let output = sweep.output().unwrap();
+    assert!(!output.status.success(), "there are no vectors: {output:?}");
+    let seen = std::fs::read_to_string(&note).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    assert!(seen.starts_with("started\n"), "{seen}");
+    assert!(!seen.contains("sk-"), "{seen}");
 }

@@ -134,39 +134,55 @@ fn what_may_not_be_looked_at_is_not_missing() {
     }
 }
 
-/// Both streams of a command on one terminal.
+/// Both streams of a command on one terminal, of any kind and size.
 #[test]
 fn every_problem_has_a_line_of_its_own_on_a_terminal() {
     let lab = lab();
+    let profile = "[profile.p.train]\nthreads = 0\n";
     lab.write(
         "bad.toml",
-        "[swep]\n[sweep]\nname = \"x\"\nbackbone = \"sasrek\"\n",
+        format!("[swep]\n[sweep]\nname = \"x\"\nbackbone = \"sasrek\"\n{profile}"),
     );
     let genair = lab.program("genair");
-    let line = format!(
-        "stty rows 24 cols 80; {} check bad.toml s.toml",
-        genair.display()
-    );
-    let output = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .current_dir(lab.path(""))
-        .env("TERM", "xterm")
-        .output();
-    let Ok(output) = output else {
-        println!("skipped: there is no `script`");
-        return;
-    };
-    let said = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
-    let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines.len(), 6, "{said}");
-    for (line, start) in lines.iter().zip([
-        "error: ",
-        "hint: ",
-        "error: ",
-        "hint: ",
-        "bad.toml: 2 problems",
-        "s.toml: fine",
-    ]) {
-        assert!(line.starts_with(start), "{said}");
+    for (size, kind) in [
+        ("rows 24 cols 80", "xterm"),
+        ("rows 0 cols 0", "dumb"),
+        ("rows 1 cols 1", "xterm"),
+    ] {
+        let line = format!(
+            "stty {size}; exec {} check bad.toml s.toml",
+            genair.display()
+        );
+        let output = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .current_dir(lab.path(""))
+            .env("TERM", kind)
+            .output();
+        let Ok(output) = output else {
+            println!("skipped: there is no `script`");
+            return;
+        };
+        let said = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
+        let lines: Vec<&str> = said.lines().collect();
+        let starts = [
+            "error: bad.toml:1: ",
+            "hint: ",
+            "error: bad.toml:4: ",
+            "hint: ",
+            "error: bad.toml:6: ",
+            "bad.toml: 2 problems",
+            "bad.toml --profile p: 1 problem",
+            "s.toml: fine",
+        ];
+        assert_eq!(lines.len(), starts.len(), "{size}: {said}");
+        for (line, start) in lines.iter().zip(starts) {
+            assert!(line.starts_with(start), "{size}: {said}");
+            // Nothing else begins within it.
+            assert_eq!(
+                line.matches("error: ").count(),
+                start.matches("error: ").count(),
+                "{said}"
+            );
+        }
     }
 }

@@ -23,22 +23,33 @@ kind = "cost"
 x = "parameters"
 "#;
 
-/// Two runs, and specs of a sweep and a report.
+const ARCHETYPES: &str = r#"
+[archetype]
+engine = "fake"
+generation = { max_new_tokens = 8 }
+
+[representation.genair]
+kind = "archetype"
+components = 4
+"#;
+
+/// Two runs, and specs of a sweep, of archetypes and of a report.
 fn swept() -> Lab {
-    let lab = Lab::new();
+    let lab = Lab::new().with_variable("GENAIR_ALLOW_FAKE_ENGINE", "1");
     let spec = tiny_spec(
         "out",
         &["popularity", "sasrec"],
         "[train.stop]\nmax_epochs = 1\n",
     );
-    lab.write("s.toml", spec);
+    lab.write("s.toml", &spec);
+    lab.write("a.toml", format!("{spec}{ARCHETYPES}"));
     lab.write("r.toml", REPORT);
     lab.genair(["sweep", "s.toml"]).expect(0);
     lab
 }
 
 /// Everything that writes to standard output.
-const COMMANDS: [&[&str]; 33] = [
+const COMMANDS: [&[&str]; 46] = [
     &["--help"],
     &["--version"],
     &["help", "sweep"],
@@ -63,12 +74,33 @@ const COMMANDS: [&[&str]; 33] = [
     &["results", "reproduce", "1"],
     &["results", "vacuum"],
     &["results", "html"],
+    &["results", "backup", "copy.db"],
+    &["results", "merge", "copy.db"],
+    &["results", "export-ranks", "--out", "ranks.csv"],
+    &["results", "delete", "1", "--yes", "--db", "copy.db"],
     &["export", "csv"],
+    &["export", "parquet"],
+    &["export", "tensorboard", "--out", "tensorboard"],
+    &["export", "mlflow", "--out", "mlflow"],
     &["schema"],
     &["spec", "resolve", "s.toml"],
     &["plugin", "list"],
     &["plugin", "inspect", "sasrec"],
+    &["plugin", "new", "made"],
     &["data", "stats", "s.toml"],
+    &[
+        "data",
+        "export",
+        "s.toml",
+        "--dataset",
+        "tiny",
+        "--out",
+        "data",
+    ],
+    &["archetype", "prompt", "a.toml"],
+    &["archetype", "generate", "a.toml"],
+    &["archetype", "show", "a.toml", "--item", "item-3"],
+    &["archetype", "report", "a.toml"],
     &["archetype", "model", "list"],
     &["doctor"],
     &["report", "r.toml"],
@@ -83,6 +115,43 @@ fn standard_output_that_is_full_is_an_error() {
         assert_eq!(outcome.code, Some(2), "{command:?}: {outcome}");
         let said = "error: standard output cannot be written: No space left on device";
         assert!(outcome.stderr.contains(said), "{command:?}: {outcome}");
+    }
+}
+
+/// The subcommands that the help of a command names, and theirs.
+fn commands_below(lab: &Lab, command: &[String]) -> Vec<Vec<String>> {
+    let words = command.iter().map(String::as_str);
+    let help = lab.genair(words.chain(["--help"])).expect(0).stdout;
+    let named = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let named = named.take_while(|line| !line.is_empty());
+    // A line that only goes on with a summary is indented further.
+    let names = named.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let mut found = vec![command.to_vec()];
+    for name in names.filter(|name| !["", "help"].contains(name)) {
+        let below = [command, &[name.to_owned()]].concat();
+        found.extend(commands_below(lab, &below));
+    }
+    found
+}
+
+/// The argument parser writes help and version by itself: a way to standard output of its own.
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let lab = Lab::new();
+    let commands = commands_below(&lab, &[]);
+    assert!(commands.len() > 40, "{commands:?}");
+    for command in commands {
+        for flag in ["--help", "-h"] {
+            let words = command.iter().map(String::as_str).chain([flag]);
+            let full = File::options().write(true).open("/dev/full").unwrap();
+            let outcome = lab.genair_into(full, words);
+            assert_eq!(outcome.code, Some(2), "{command:?} {flag}: {outcome}");
+            let said = "error: standard output cannot be written: No space left on device";
+            assert!(
+                outcome.stderr.contains(said),
+                "{command:?} {flag}: {outcome}"
+            );
+        }
     }
 }
 
