@@ -133,10 +133,7 @@ impl Store {
 
     /// Gives a run back unfinished: it is pending again and nothing of the attempt is left but its count.
     pub fn release(&mut self, run: RunId, owner: &Owner) -> Result<(), StoreError> {
-        self.write(async |connection| {
-            require_held(connection, run, owner).await?;
-            reset(connection, run).await
-        })
+        self.write_held(run, owner, async |connection| reset(connection, run).await)
     }
 
     /// Tells other machines that `owner` is still at work. Due well within 60 s while it holds runs.
