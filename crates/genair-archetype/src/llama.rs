@@ -96,6 +96,7 @@ pub fn build_llama(
 mod tests {
     use std::cell::Cell;
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::PoisonError;
 
     use genair_files::Cache;
 
@@ -152,6 +153,20 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_another_build_can_be_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let llama = ArchetypeSpec {
+            engine: EngineKind::LlamaCpp,
+            ..ArchetypeSpec::default()
+        };
+        let installation = installation(folder.path(), "exit 3");
+        let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut starts = |_: &Path| panic!("another one builds");
+        let error = build_llama(&llama, &installation, &mut starts, &|| true).unwrap_err();
+        assert!(error.is_interruption(), "{error}");
+    }
+
+    #[test]
     fn a_build_that_fails_says_what_it_said_and_one_that_is_stopped_ends() {
         let folder = tempfile::tempdir().unwrap();
         let llama = ArchetypeSpec {
@@ -162,7 +177,9 @@ mod tests {
         let error = build_llama(&llama, &failing, &mut |_| {}, &|| false).unwrap_err();
         assert!(error.to_string().contains("no compiler"), "{error}");
         let slow = installation(folder.path(), "sleep 600");
-        let error = build_llama(&llama, &slow, &mut |_| {}, &|| true).unwrap_err();
-        assert!(error.is_interruption(), "{error}");
+        let started = Cell::new(false);
+        let mut starts = |_: &Path| started.set(true);
+        let error = build_llama(&llama, &slow, &mut starts, &|| started.get()).unwrap_err();
+        assert!(error.is_interruption() && started.get(), "{error}");
     }
 }

@@ -141,8 +141,7 @@ pub(crate) fn unpack(
         let path = dest.join(file.name);
         let mut output = Partial::beside(&path).map_err(doing("write", &path))?;
         io::copy(&mut entry, output.file()).map_err(doing("write", &path))?;
-        let written = output.path();
-        let found = genair_files::sha256_of_file(written).map_err(doing("read", written))?;
+        let found = genair_files::sha256_of_file(output.path()).map_err(doing("read", &path))?;
         verify(&member, file.sha256, found)?;
         output.keep().map_err(doing("write", &path))?;
     }

@@ -76,6 +76,8 @@ enum Reply {
     Status(u16),
     /// The bytes from where the request asks, all of them or the first `n`.
     Serve(Vec<u8>, Option<usize>),
+    /// As `Serve` of all, at this path alone.
+    At(&'static str, Vec<u8>),
     /// All bytes, whatever the request asks.
     IgnoreRange(Vec<u8>),
 }
@@ -102,7 +104,15 @@ fn serve(replies: Vec<Reply>) -> (String, Arc<Mutex<Vec<Option<usize>>>>) {
                     .ok()
             });
             seen.lock().unwrap().push(range);
+            let reply = match reply {
+                Reply::At(path, bytes) if lines[0].starts_with(&format!("GET {path} ")) => {
+                    Reply::Serve(bytes, None)
+                }
+                Reply::At(..) => Reply::Status(404),
+                reply => reply,
+            };
             let (status, extra, body, sent) = match reply {
+                Reply::At(..) => unreachable!("replaced above"),
                 Reply::Status(status) => (status, String::new(), Vec::new(), None),
                 Reply::IgnoreRange(bytes) => (200, String::new(), bytes, None),
                 Reply::Serve(bytes, sent) => match range {
@@ -342,7 +352,7 @@ fn a_known_file_is_downloaded_once_and_an_interrupted_one_goes_on() {
     let dest = folder.path().join("models/tiny");
     let (url, ranges) = serve(vec![
         Reply::Serve(content.clone(), Some(250)),
-        Reply::Serve(content.clone(), None),
+        Reply::At("/ml-100k.zip/sub/model.gguf", content.clone()),
     ]);
     let wanted = [known(&content, &sha256)];
     let get = || files::fetch(&dest, server(&url), &wanted, &downloader(), &mut |_| {});

@@ -11,6 +11,14 @@ use tempfile::NamedTempFile;
 /// How the name of a file ends that was being written when its process died. Nobody reads such a file.
 pub const PARTIAL: &str = ".partial";
 
+/// Files of a folder that were being written when a process died, unless one still writes them; none where the folder
+/// cannot be read.
+pub fn partials(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| path.to_string_lossy().ends_with(PARTIAL))
+}
+
 /// Writes `bytes` to `path`, and creates its folder. What was there before is replaced at once.
 ///
 /// # Errors
@@ -88,7 +96,7 @@ impl Partial {
     }
 }
 
-/// The folder that a file is in.
+/// The folder that a file is in; `.` for a bare name.
 pub fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|own| !own.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))

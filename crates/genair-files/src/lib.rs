@@ -9,7 +9,7 @@ mod file_error;
 pub mod regular_file;
 pub mod spec_text;
 
-pub use atomic::{PARTIAL, Partial, folder_of, write, write_with};
+pub use atomic::{PARTIAL, Partial, folder_of, partials, write, write_with};
 pub use cache::Cache;
 pub use digest::{Sha256, hex, sha256, sha256_of_file};
 pub use file_error::{FileError, doing};

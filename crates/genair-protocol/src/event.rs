@@ -197,7 +197,7 @@ pub struct RunFailure {
 }
 
 named_enum! {
-    "failure",
+    "kind of failure",
     /// Stable codes: queries and retries depend on them.
     FailureKind {
         /// The spec or the data cannot give a run; trying again changes nothing.

@@ -1,5 +1,5 @@
 //! The names of splits, protocols, cohorts and metrics, as specs, events and the database spell
-//! them. They are public and stable: people write SQL against them.
+//! them, and how enums with such names are declared. They are public and stable: people write SQL against them.
 
 /// A name that is none of an enum's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -50,11 +50,11 @@ pub(crate) fn write_file(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), Rep
 pub(crate) fn csv<R: AsRef<[String]>>(records: impl IntoIterator<Item = R>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for record in records {
-        // Memory takes every write.
-        let _ = writer.write_record(record.as_ref());
+        let written = writer.write_record(record.as_ref());
+        written.expect("records are of one length and memory takes them");
     }
-    let bytes = writer.into_inner().unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
+    let bytes = writer.into_inner().expect("memory takes every write");
+    String::from_utf8(bytes).expect("fields are text")
 }
 
 pub(crate) fn failed(path: &Path, source: std::io::Error) -> ReportError {

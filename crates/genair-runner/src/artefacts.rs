@@ -51,10 +51,7 @@ fn size(folder: &Path) -> io::Result<u64> {
 /// when something died.
 pub(crate) fn tidy(run: &Path) {
     let mut done = vec![run.join(RESUME_FILE), run.join(LOCK_FILE)];
-    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
-    let half_written = entries.map(|entry| entry.path());
-    let is_partial = |path: &PathBuf| path.to_string_lossy().ends_with(genair_files::PARTIAL);
-    done.extend(half_written.filter(is_partial));
+    done.extend(genair_files::partials(run));
     for file in done {
         match std::fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -76,8 +73,8 @@ mod tests {
         let gone = [
             RESUME_FILE,
             LOCK_FILE,
-            "resume.partial",
-            "best.partial",
+            ".resume.safetensors.x1.partial",
+            ".best.safetensors.x1.partial",
             ".request.json.x1.partial",
         ];
         for file in kept.iter().chain(&gone) {

@@ -53,11 +53,16 @@ pub fn prepare(
     if !stage.is_ready() {
         let catalogue = || source::catalogue(&stage.data, &installation.cache);
         match &stage.kind {
-            StageKind::Vectors(VectorsStage::Engine {
-                settings,
-                components,
-                ..
-            }) => {
+            StageKind::Vectors(
+                VectorsStage::Archetype {
+                    settings,
+                    components,
+                }
+                | VectorsStage::Text {
+                    settings,
+                    components,
+                },
+            ) => {
                 let made = archetypes(
                     catalogue()?,
                     settings,

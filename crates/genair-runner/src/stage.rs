@@ -85,8 +85,8 @@ impl Stage {
     /// What an engine is asked for; none where no engine makes it.
     pub(crate) fn engine(&self) -> Option<&ArchetypeSpec> {
         match &self.kind {
-            StageKind::Vectors(VectorsStage::Engine { settings, .. }) => Some(settings),
-            _ => None,
+            StageKind::Vectors(vectors) => vectors.engine().map(|(settings, _)| settings),
+            StageKind::Data | StageKind::Associations(_) => None,
         }
     }
 
@@ -106,8 +106,8 @@ impl Stage {
     /// What kind of stage it is.
     pub fn name(&self) -> StageName {
         match &self.kind {
-            StageKind::Vectors(VectorsStage::Engine { texts: true, .. }) => StageName::Texts,
-            StageKind::Vectors(VectorsStage::Engine { .. }) => StageName::Archetypes,
+            StageKind::Vectors(VectorsStage::Text { .. }) => StageName::Texts,
+            StageKind::Vectors(VectorsStage::Archetype { .. }) => StageName::Archetypes,
             StageKind::Vectors(VectorsStage::Import { .. }) => StageName::Import,
             StageKind::Data => StageName::Data,
             StageKind::Associations(_) => StageName::Associations,
@@ -159,10 +159,13 @@ pub(crate) fn vectors_sha256(
     installation: &Installation,
 ) -> Result<String, StageError> {
     match stage {
-        VectorsStage::Engine {
+        VectorsStage::Archetype {
             settings,
             components,
-            ..
+        }
+        | VectorsStage::Text {
+            settings,
+            components,
         } => {
             let recipe = VectorsRecipe::new(&catalogue()?, settings, *components, installation)?;
             Ok(recipe.sha256())

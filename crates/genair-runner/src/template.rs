@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A file of the template, and its text.
-macro_rules! file {
+macro_rules! template {
     ($path:literal) => {
         (
             $path,
@@ -16,14 +16,14 @@ macro_rules! file {
 
 /// The package's files; `{{name}}` and `{{genair}}` are filled in.
 const FILES: [(&str, &str); 8] = [
-    file!("Cargo.toml"),
-    file!("Cargo.lock"),
-    file!(".cargo/config.toml"),
-    file!(".gitignore"),
-    file!("build.rs"),
-    file!("src/lib.rs"),
-    file!("src/model.rs"),
-    file!("conformance.toml"),
+    template!("Cargo.toml"),
+    template!("Cargo.lock"),
+    template!(".cargo/config.toml"),
+    template!(".gitignore"),
+    template!("build.rs"),
+    template!("src/lib.rs"),
+    template!("src/model.rs"),
+    template!("conformance.toml"),
 ];
 
 /// Why no package was written.

@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use figment::providers::Env;
+use figment::value::{Dict, Map, Value as FigmentValue};
+use figment::{Figment, Metadata, Profile, Provider};
 use genair_files::spec_text;
 use genair_toml::{Document, KeyPath, Place, Problem, Sources, SpecError, Spot, suggestion};
 use indexmap::IndexSet;
@@ -11,7 +14,6 @@ use toml::Table;
 use super::compose::read_files;
 use super::meant;
 use super::names::refusal;
-use super::representation::merge;
 
 /// All keys and their defaults, commented: the reference of the format.
 pub const DEFAULT_SPEC: &str = include_str!("default.toml");
@@ -60,20 +62,17 @@ impl SpecFile {
     pub fn read(path: &Path, options: &SpecOptions) -> Result<Self, SpecError> {
         let text = spec_text::read(path)
             .map_err(|error| Problem::of_file(path, format!("cannot read the spec: {error}")))?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one variable that is a layer of a spec; a run stores the device that it names"
-        )]
-        let device = std::env::var_os(DEVICE_VARIABLE);
-        let device = device.map(|device| device.to_string_lossy().into_owned());
-        Self::parse(path, &text, options, device)
+        let environment = Env::raw()
+            .filter(|name| name == DEVICE_VARIABLE)
+            .map(|_| "train.device".into());
+        Self::parse(path, &text, options, environment)
     }
 
     pub(crate) fn parse(
         path: &Path,
         text: &str,
         options: &SpecOptions,
-        device: Option<String>,
+        environment: Env,
     ) -> Result<Self, SpecError> {
         let (mut set, mut wrong) = (Vec::new(), Vec::new());
         for text in &options.overrides {
@@ -98,34 +97,40 @@ impl SpecFile {
         if !wrong.is_empty() {
             return Err(SpecError::of(wrong));
         }
-        let of_device = KeyPath::new(["train", "device"]);
-        let environment = device.as_ref();
-        let environment = environment.map(|_| (of_device.clone(), DEVICE_VARIABLE));
+        let device = environment.iter().next();
+        let device = device.map(|_| (KeyPath::new(["train", "device"]), DEVICE_VARIABLE));
         let paths = set.iter().map(|(path, _)| path.clone()).collect();
-        let sources = sources.with(paths, environment).with_hints(meant::hint);
+        let sources = sources.with(paths, device).with_hints(meant::hint);
 
         let mut top = Table::new();
         for (path, value) in set {
             path.set(&mut top, value);
         }
         keep_keys_from_children(&top);
-        let files = sources.files().iter().map(|file| &file.tree);
-        let of_profiles = sources.profiles().iter();
-        let of_profiles = of_profiles.flat_map(|name| profiles.of(name));
-        let mut written = Table::new();
-        for layer in files.chain(of_profiles) {
-            merge(&mut written, layer.clone());
+        let mut written = Figment::new();
+        for file in sources.files() {
+            written = written.merge(Layer::new(file.path.display().to_string(), &file.tree));
         }
-        let preset = preset(&[&top, &written], &sources)?;
+        for name in sources.profiles() {
+            for tree in profiles.of(name) {
+                written = written.merge(Layer::new(name, tree));
+            }
+        }
+        let failed = |error: figment::Error| Problem::of_file(path, error.to_string());
+        let below: Table = written.extract().map_err(failed)?;
+        let preset = preset(&[&top, &below], &sources)?;
         let sources = sources.with_preset(preset.clone());
-        let mut tree = parse_own("defaults", DEFAULT_SPEC)?;
-        merge(&mut tree, preset.map(|(_, tree)| tree).unwrap_or_default());
-        merge(&mut tree, written.clone());
-        if let Some(device) = device {
-            of_device.set(&mut tree, device.into());
-        }
-        merge(&mut tree, top.clone());
-        merge(&mut written, top);
+        let defaults = Layer::new("defaults", &parse_own("defaults", DEFAULT_SPEC)?);
+        let preset = preset.map(|(name, tree)| Layer::new(name, &tree));
+        let tree = Figment::from(defaults)
+            .merge(preset.unwrap_or_else(|| Layer::new("no preset", &Table::new())))
+            .merge(written.clone())
+            .merge(environment)
+            .merge(Layer::new("--set", &top))
+            .extract()
+            .map_err(failed)?;
+        let written = written.merge(Layer::new("--set", &top));
+        let written = written.extract().map_err(failed)?;
         Ok(Self {
             sources,
             tree,
@@ -285,6 +290,32 @@ fn parse_own(name: &str, text: &str) -> Result<Table, SpecError> {
     Document::parse(Path::new(name), text).map(|document| document.tree)
 }
 
+/// One TOML tree as a layer for figment.
+struct Layer {
+    name: String,
+    tree: Table,
+}
+
+impl Layer {
+    fn new(name: impl Into<String>, tree: &Table) -> Self {
+        Self {
+            name: name.into(),
+            tree: tree.clone(),
+        }
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let value = FigmentValue::serialize(&self.tree)?;
+        Ok(Profile::Default.collect(value.into_dict().unwrap_or_default()))
+    }
+}
+
 /// Parts of a dotted key that is overridden.
 const MAX_KEYS: usize = 32;
 
@@ -365,18 +396,22 @@ mod tests {
 
     use super::*;
 
-    fn load(text: &str, overrides: &[&str], device: Option<String>) -> Result<Table, SpecError> {
+    fn load(text: &str, overrides: &[&str], environment: Env) -> Result<Table, SpecError> {
         let options = SpecOptions {
             overrides: overrides.iter().map(|&text| text.to_owned()).collect(),
             ..SpecOptions::default()
         };
-        SpecFile::parse(Path::new("s.toml"), text, &options, device).map(|file| file.tree)
+        SpecFile::parse(Path::new("s.toml"), text, &options, environment).map(|file| file.tree)
+    }
+
+    fn no_environment() -> Env {
+        Env::raw().filter(|_| false)
     }
 
     #[test]
     fn a_preset_stands_between_the_defaults_and_the_file() {
         let text = "[sweep]\npreset = \"recbole\"\n[train]\nbatch_size = 7\n";
-        let tree = load(text, &["train.stop.patience=3"], None).unwrap();
+        let tree = load(text, &["train.stop.patience=3"], no_environment()).unwrap();
         let train = &tree["train"];
         assert_eq!(train["batch_size"].as_integer(), Some(7));
         assert_eq!(train["stop"]["patience"].as_integer(), Some(3));
@@ -386,13 +421,13 @@ mod tests {
             tree["backbone"]["sasrec"]["num_heads"].as_integer(),
             Some(2)
         );
-        let error = load(text, &["sweep.preset=recbol"], None).unwrap_err();
+        let error = load(text, &["sweep.preset=recbol"], no_environment()).unwrap_err();
         assert!(error.to_string().contains("recbole"), "{error}");
     }
 
     #[test]
     fn the_default_spec_says_what_the_types_default_to() {
-        let tree = load("", &[], None).unwrap();
+        let tree = load("", &[], no_environment()).unwrap();
         assert_eq!(
             tree["train"],
             toml::Value::try_from(TrainSpec::default()).unwrap()
@@ -428,7 +463,7 @@ mod tests {
             "train.init=xavier-normal",
             "dataset.\"a.b\".path=/x",
         ];
-        let tree = load(text, &overrides, None).unwrap();
+        let tree = load(text, &overrides, no_environment()).unwrap();
         let at = |key: &[&str]| {
             KeyPath::new(key.iter().copied())
                 .get(&tree)
@@ -454,7 +489,7 @@ mod tests {
                 "=1",
                 "sweep.backbone=[sasrec]",
             ],
-            None,
+            no_environment(),
         )
         .unwrap_err();
         insta::assert_snapshot!(error, @r#"

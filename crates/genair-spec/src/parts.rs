@@ -111,14 +111,9 @@ impl SpecFile {
             let of_dataset = jobs.len();
             for name in &representations {
                 let found = checker.representation(name, Some(dataset), &first);
-                if let Some(VectorsStage::Engine {
-                    settings,
-                    components,
-                    ..
-                }) = found.and_then(|found| found.vectors)
-                {
-                    jobs.push(job(name, *settings, components));
-                }
+                let vectors = found.and_then(|found| found.vectors);
+                let engine = vectors.as_ref().and_then(VectorsStage::engine);
+                jobs.extend(engine.map(|(own, components)| job(name, own.clone(), components)));
             }
             if jobs.len() == of_dataset {
                 let settings = checker.archetype_of(Some(dataset), "archetype", &first);

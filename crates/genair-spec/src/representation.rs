@@ -71,15 +71,19 @@ const OWN_KEYS: [(&str, &[RepresentationKind]); 10] = {
 /// How a run's item vectors are made.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VectorsStage {
-    /// An engine makes them: a language model writes archetypes, whose hidden states are pooled; or a sentence
-    /// encoder reads each item's text.
-    Engine {
+    /// A language model writes archetypes, and its hidden states, pooled and reduced, are the vectors.
+    Archetype {
         /// Engine, model, prompt and generation.
         settings: Box<ArchetypeSpec>,
         /// Principal components of each part; 0: as they come.
         components: usize,
-        /// Whether they are those of kind `text`.
-        texts: bool,
+    },
+    /// A sentence encoder reads each item's text.
+    Text {
+        /// Model and prompt, as the engine `encoder` is asked for them.
+        settings: Box<ArchetypeSpec>,
+        /// Principal components; 0: as they come.
+        components: usize,
     },
     /// Vectors made elsewhere.
     Import {
@@ -88,6 +92,23 @@ pub enum VectorsStage {
         /// The file of their rows' item ids; none where rows are the catalogue's.
         items: Option<PathBuf>,
     },
+}
+
+impl VectorsStage {
+    /// What an engine is asked for, and the components that its vectors are reduced to; none for an import.
+    pub fn engine(&self) -> Option<(&ArchetypeSpec, usize)> {
+        match self {
+            Self::Archetype {
+                settings,
+                components,
+            }
+            | Self::Text {
+                settings,
+                components,
+            } => Some((settings, *components)),
+            Self::Import { .. } => None,
+        }
+    }
 }
 
 /// A representation with what must be made before a run can have it.
@@ -290,19 +311,17 @@ impl Checker<'_> {
             }
             RepresentationKind::Archetype => {
                 let settings = self.archetype_of(dataset, name, chosen)?;
-                Some(Some(VectorsStage::Engine {
+                Some(Some(VectorsStage::Archetype {
                     settings: Box::new(settings),
                     components: section.components.unwrap_or(COMPONENTS),
-                    texts: false,
                 }))
             }
             RepresentationKind::Text => {
                 let model = section.encoder.as_deref();
                 let settings = self.text_of(dataset, name, model, chosen)?;
-                Some(Some(VectorsStage::Engine {
+                Some(Some(VectorsStage::Text {
                     settings: Box::new(settings),
                     components: section.components.unwrap_or(0),
-                    texts: true,
                 }))
             }
             RepresentationKind::Vectors => {
@@ -370,7 +389,7 @@ fn with_prompt_table(mut table: Table) -> Table {
 }
 
 /// Puts `over` on top of `table`, table by table.
-pub(crate) fn merge(table: &mut Table, over: Table) {
+fn merge(table: &mut Table, over: Table) {
     for (key, value) in over {
         match (table.get_mut(&key), value) {
             (Some(Value::Table(inner)), Value::Table(over)) => merge(inner, over),

@@ -303,6 +303,9 @@ impl Checker<'_> {
         let most = (search.runs * PATIENCE).min(SOBOL_POINTS as usize);
         let mut found = 0;
         for drawn in 0..most {
+            if found == search.runs {
+                break;
+            }
             let value = |&(dimension, axis, range): &(usize, &'a Axis, &Range)| {
                 let unit = search.unit(&axis.path, dimension, drawn as u32);
                 (axis, range.at(unit))
@@ -313,9 +316,9 @@ impl Checker<'_> {
                 found += usize::from(!around.is_empty());
                 all.extend(around);
             }
-            if found == search.runs {
-                return all;
-            }
+        }
+        if found == search.runs {
+            return all;
         }
         let key = KeyPath::new(["search", "runs"]);
         let message = format!(

@@ -25,13 +25,13 @@ pub(crate) const SCHEMA_VERSION: i64 = 2;
 const WRITE: &str = "BEGIN IMMEDIATE";
 
 /// A statement with its parameters.
-pub(crate) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 /// A statement with its parameters that reads rows as `T`.
-pub(crate) type Rows<'q, T> = QueryAs<'q, Sqlite, T, SqliteArguments>;
+type Rows<'q, T> = QueryAs<'q, Sqlite, T, SqliteArguments>;
 
 /// A statement with its parameters that reads one column as `T`.
-pub(crate) type Scalars<'q, T> = QueryScalar<'q, Sqlite, T, SqliteArguments>;
+type Scalars<'q, T> = QueryScalar<'q, Sqlite, T, SqliteArguments>;
 
 /// A results database, open. One handle is one connection; threads that write at the same time each
 /// open their own, and so do processes.
@@ -117,7 +117,7 @@ impl Store {
     }
 
     /// Runs one statement that writes.
-    pub(crate) fn execute(&mut self, statement: Statement<'_>) -> Result<(), StoreError> {
+    pub(crate) fn execute(&mut self, statement: Bound<'_>) -> Result<(), StoreError> {
         self.write(async |connection| execute(connection, statement).await)
     }
 
@@ -226,7 +226,7 @@ impl Store {
 /// Runs a statement whose rows, if any, nobody wants.
 pub(crate) async fn execute(
     connection: &mut SqliteConnection,
-    statement: Statement<'_>,
+    statement: Bound<'_>,
 ) -> Result<(), StoreErrorKind> {
     statement.execute(connection).await?;
     Ok(())

@@ -45,8 +45,8 @@ impl Store {
     pub fn merge(&mut self, other: impl AsRef<Path>) -> Result<Merged, StoreError> {
         let other = other.as_ref();
         let of_other = |kind| StoreError::new(other, kind);
-        if FileIdentity::of(other).is_some_and(|other| Some(other) == FileIdentity::of(self.path()))
-        {
+        let file = FileIdentity::of(other);
+        if file.is_some() && file == FileIdentity::of(self.path()) {
             return Err(of_other(StoreErrorKind::SameFile));
         }
         let folder = genair_files::folder_of(self.path());

@@ -30,7 +30,7 @@ impl Store {
             train_seconds,
             valid,
             best,
-            ..
+            max_epochs: _,
         } = event
         {
             return self.outside_of_transactions(async |connection| {
@@ -65,7 +65,9 @@ impl Store {
                 execute(connection, resume.bind(epoch).bind(run)).await
             }
             // For whoever watches; the claim has cleared the earlier attempt.
-            RunEvent::StartedOver { .. } | RunEvent::Epoch { .. } => Ok(()),
+            RunEvent::StartedOver { reason: _ } => Ok(()),
+            // Recorded above.
+            RunEvent::Epoch { .. } => Ok(()),
             RunEvent::Metrics { epoch, split, protocol, rows } => {
                 metrics(connection, run, *epoch, *split, *protocol, rows).await
             }

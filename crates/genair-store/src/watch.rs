@@ -1,5 +1,7 @@
 //! What somebody who watches sweeps wants to see, read in one moment.
 
+use std::collections::HashMap;
+
 use genair_protocol::Labels;
 use itertools::Itertools;
 use serde::Serialize;
@@ -64,6 +66,11 @@ struct OfSweep<T> {
     row: T,
 }
 
+fn by_sweep<T>(rows: Vec<OfSweep<T>>) -> HashMap<String, Vec<T>> {
+    let rows = rows.into_iter().map(|own| (own.sweep, own.row));
+    rows.into_group_map()
+}
+
 impl Store {
     /// All sweeps, the one that was swept last first.
     pub fn sweep_progress(&mut self) -> Result<Vec<SweepProgress>, StoreError> {
@@ -89,18 +96,11 @@ impl Store {
                  WHERE state IN ('pending', 'running') AND NOT superseded
                  GROUP BY sweep_id, dataset, backbone";
             let open: Vec<OfSweep<OpenRuns>> = sqlx::query_as(open).fetch_all(connection).await?;
-            let times = times
-                .into_iter()
-                .map(|own| (own.sweep, own.row))
-                .into_group_map();
-            let open = open
-                .into_iter()
-                .map(|own| (own.sweep, own.row))
-                .into_group_map();
+            let (mut times, mut open) = (by_sweep(times), by_sweep(open));
             for sweep in &mut sweeps {
-                let times = times.get(&sweep.sweep).map_or(&[][..], Vec::as_slice);
-                let open = open.get(&sweep.sweep).map_or(&[][..], Vec::as_slice);
-                sweep.seconds_left = seconds_left(times, open, sweep.runs.running);
+                let times = times.remove(&sweep.sweep).unwrap_or_default();
+                let open = open.remove(&sweep.sweep).unwrap_or_default();
+                sweep.seconds_left = seconds_left(&times, &open, sweep.runs.running);
             }
             Ok(sweeps)
         })

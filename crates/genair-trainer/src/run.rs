@@ -149,7 +149,10 @@ fn hold(folder: &Path) -> Result<File, RunErrorKind> {
     let deadline = Instant::now() + HOLD_PATIENCE;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => {
+                remove_partials(folder);
+                return Ok(file);
+            }
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -159,6 +162,15 @@ fn hold(folder: &Path) -> Result<File, RunErrorKind> {
                 tracing::warn!("cannot lock {}: {error}", path.display());
                 return Ok(file);
             }
+        }
+    }
+}
+
+/// Removes what earlier workers of the run were writing when they died: a checkpoint each time, at worst.
+fn remove_partials(folder: &Path) {
+    for path in genair_files::partials(folder) {
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!("cannot remove {}: {error}", path.display());
         }
     }
 }

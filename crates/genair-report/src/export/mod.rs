@@ -86,7 +86,7 @@ pub fn export_tables(
             hint: suggestion(name, known.iter().map(|known| known.name.as_str())),
         });
     }
-    let mut export = |table: String| {
+    let export = |table: String| {
         let file = folder.join(format!("{table}.{}", format.extension()));
         let columns = store.table_columns(&table)?;
         let mut sink = Sink::create(&file, format, &table, columns)?;
@@ -94,7 +94,7 @@ pub fn export_tables(
         let rows = sink.finish()?;
         Ok(ExportedTable { table, file, rows })
     };
-    chosen.into_iter().map(&mut export).collect()
+    chosen.into_iter().map(export).collect()
 }
 
 /// A moment, RFC 3339, in milliseconds since 1970.

@@ -176,7 +176,7 @@ fn write<T: DataType>(
 ) -> Result<(), ParquetError> {
     let more = || ParquetError::General("more columns than the schema has".to_owned());
     let mut column = group.next_column()?.ok_or_else(more)?;
-    let values_of = column.typed::<T>();
-    values_of.write_batch(&values, Some(levels), None)?;
+    let typed = column.typed::<T>();
+    typed.write_batch(&values, Some(levels), None)?;
     column.close()
 }

@@ -109,8 +109,8 @@ fn file_name(text: &str) -> String {
 }
 
 fn tag(row: &MetricRecord) -> String {
-    let users = format!("{}/{}/{}", row.split, row.protocol, row.cohort);
-    format!("{users}/{}@{}", row.metric, row.k)
+    let measured = format!("{}@{}", row.metric, row.k);
+    format!("{}/{}/{}/{measured}", row.split, row.protocol, row.cohort)
 }
 
 /// Everything a run has told, in the order it came; `started` in seconds since 1970.

@@ -88,7 +88,7 @@ pub(super) fn curves(
         let kind = TableError::NotStored { what };
         return Err(fail_with(report, &spec.table(), "sweeps", kind));
     }
-    let mut notes: Vec<String> = table.notes.first().cloned().into_iter().collect();
+    let mut notes: Vec<String> = table.notes.iter().take(1).cloned().collect();
     notes.push(spread_note(seeds, spec.spread));
     notes.push("A curve ends where the first of its seeds stopped.".to_owned());
     Ok(Drawing {

@@ -230,9 +230,9 @@ fn drawing(
         csv: render(table, Format::Csv),
         notes: table
             .notes
-            .first()
+            .iter()
+            .take(1)
             .cloned()
-            .into_iter()
             .chain([spread])
             .collect(),
     }

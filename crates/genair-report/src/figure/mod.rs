@@ -5,6 +5,7 @@ mod chart;
 mod convert;
 mod draw;
 mod item_space;
+mod layout;
 mod learning;
 mod looks;
 mod measured;

@@ -48,6 +48,7 @@ pub(super) fn add(
             let mut provenance = json!(record);
             let machine = machines.remove(&run).unwrap_or_default().pop();
             if let Some(facts) = provenance.as_object_mut() {
+                // The run's own row says the host.
                 facts.retain(|key, _| PROVENANCE.contains(&key.as_str()));
                 if let Value::Object(machine) = json!(machine) {
                     facts.extend(machine.into_iter().filter(|(name, _)| name != "host"));

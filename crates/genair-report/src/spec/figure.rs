@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use genair_protocol::{Cohort, Metric, Protocol};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{Dimension, Fact, Measure, Spread, TableSpec, TestKind, TestSpec};
 
@@ -66,15 +66,7 @@ fn default_protocols() -> Vec<Protocol> {
 
 /// What a figure draws.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Deserialize,
-    Serialize,
-    strum::IntoStaticStr,
-    strum::VariantNames,
+    Clone, Copy, Debug, PartialEq, Eq, Deserialize, strum::IntoStaticStr, strum::VariantNames,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -122,7 +114,7 @@ impl FigureSpec {
             };
         }
         let usual = TableSpec::default();
-        let mut columns = usual.columns.clone();
+        let mut columns = usual.columns;
         columns.retain(|dimension| !rows.contains(dimension));
         TableSpec {
             name: self.name.clone(),

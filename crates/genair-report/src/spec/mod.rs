@@ -149,7 +149,7 @@ fn default_rows() -> Vec<Dimension> {
 }
 
 /// A kind of table a paper has; `presets/NAME.toml` holds its keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// Backbones and representations on each dataset.
@@ -167,9 +167,7 @@ pub enum Preset {
 }
 
 /// A fact of runs that are compared, which should be the same.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Fact {
@@ -223,7 +221,7 @@ pub enum Spread {
 }
 
 /// How configurations are tested against the baseline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TestSpec {
     /// Which test.
@@ -248,7 +246,7 @@ impl Default for TestSpec {
 }
 
 /// A paired test over users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TestKind {
     /// None.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use figment::providers::Env;
 use genair_archetype::{Installation, VectorsRecipe};
 
 use super::tests::expand;
@@ -32,7 +33,7 @@ archetype = { threads = 2, prompt = { max_chars = 40 } }
 
 fn file() -> SpecFile {
     let (path, options) = (Path::new("s.toml"), SpecOptions::default());
-    SpecFile::parse(path, SPEC, &options, None).unwrap()
+    SpecFile::parse(path, SPEC, &options, Env::raw().filter(|_| false)).unwrap()
 }
 
 /// The recipe's hash is in the identity of runs.
@@ -74,9 +75,6 @@ fn a_text_has_no_settings_of_a_language_model() {
         "{wrong}"
     );
     let runs = expand(SPEC, &[]).unwrap().runs;
-    let is_text = |run: &SweepRun| match run.vectors {
-        Some(VectorsStage::Engine { texts, .. }) => texts,
-        _ => false,
-    };
+    let is_text = |run: &SweepRun| matches!(run.vectors, Some(VectorsStage::Text { .. }));
     assert!(runs.iter().all(is_text));
 }

@@ -250,6 +250,8 @@ fn what_cannot_be_merged_is_refused_and_changes_nothing() {
     let newer = newer.path().join("results.db");
     set_version(&newer, 7000);
     let itself = ours.folder.path().join("results.db");
+    let other_name = ours.folder.path().join("linked.db");
+    std::fs::hard_link(&itself, &other_name).unwrap();
     for (path, expected) in [
         (
             &text,
@@ -262,6 +264,10 @@ fn what_cannot_be_merged_is_refused_and_changes_nothing() {
         ),
         (
             &itself,
+            "this is the database itself; name another one to merge into it",
+        ),
+        (
+            &other_name,
             "this is the database itself; name another one to merge into it",
         ),
         (

@@ -93,6 +93,12 @@ struct State {
     epochs: Vec<RunEvent>,
 }
 
+/// What a state of any format says.
+#[derive(Deserialize)]
+struct Format {
+    format: String,
+}
+
 /// The resume checkpoint of a run: where it is, and when it is due.
 pub(crate) struct Resume {
     path: PathBuf,
@@ -218,12 +224,13 @@ impl Resume {
         let file = read(&self.path, &bytes)?;
         let no_state = || broken("it is no resume checkpoint: it has no metadata".to_owned());
         let state = file.metadata.ok_or_else(no_state)?;
-        let state: State = serde_json::from_str(&state)
-            .map_err(|error| broken(format!("its state cannot be read: {error}")))?;
-        if state.format != FORMAT {
-            let found = state.format;
-            return Err(broken(format!("its format is `{found}`, not `{FORMAT}`")));
+        let unreadable = |error| broken(format!("its state cannot be read: {error}"));
+        // Of another format, the rest need not be a state.
+        let Format { format } = serde_json::from_str(&state).map_err(unreadable)?;
+        if format != FORMAT {
+            return Err(broken(format!("its format is `{format}`, not `{FORMAT}`")));
         }
+        let state: State = serde_json::from_str(&state).map_err(unreadable)?;
         if let Some(difference) = difference(&state.origin, &self.origin) {
             return Err(broken(difference));
         }

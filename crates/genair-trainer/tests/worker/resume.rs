@@ -6,8 +6,12 @@ use std::time::{Duration, Instant};
 use genair_protocol::{FailureKind, RESUME_FILE, RunEvent};
 use genair_trainer::harness::built_plugin_file;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{genair_request, listen, request, start, work};
+
+/// Bytes of the digest at the end of a checkpoint.
+const DIGEST: usize = 32;
 
 /// A request whose run keeps a resume checkpoint after every epoch.
 fn resumable(mut request: Value, epochs: usize) -> Value {
@@ -126,7 +130,24 @@ fn a_checkpoint_that_cannot_be_used_is_reported_and_the_run_starts_over() {
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
     let cut = good[..middle].to_vec();
+    // A format in which events had no tag, with a digest of its own.
+    let mut older = good[..good.len() - DIGEST].to_vec();
+    for (from, to) in [("genair-resume-2", "genair-resume-1"), ("event", "evant")] {
+        let mut at = 0;
+        while let Some(found) = older[at..]
+            .windows(from.len())
+            .position(|own| own == from.as_bytes())
+        {
+            at += found + from.len();
+            older[at - from.len()..at].copy_from_slice(to.as_bytes());
+        }
+    }
+    older.extend(Sha256::digest(older.clone()));
     for (bytes, reason) in [
+        (
+            older,
+            "its format is `genair-resume-1`, not `genair-resume-2`",
+        ),
         (flipped, "it is damaged"),
         (cut, "it is damaged"),
         (b"short".to_vec(), "it is cut short"),
@@ -204,4 +225,20 @@ fn a_second_worker_of_a_run_waits_for_the_first() {
     };
     assert_eq!(failure.kind, FailureKind::Io);
     assert!(failure.message.contains("another worker is at this run"));
+}
+
+/// Whatever killed the earlier workers: each may have left a file as large as a checkpoint.
+#[test]
+fn what_earlier_workers_left_half_written_is_gone_when_a_run_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = resumable(of_backbone(folder.path(), "sasrec"), 1);
+    let left = [
+        ".resume.safetensors.aB3xYz.partial",
+        ".best.safetensors.x1.partial",
+    ];
+    for file in left {
+        std::fs::write(folder.path().join(file), "half").unwrap();
+    }
+    work(&request, None);
+    assert!(left.iter().all(|file| !folder.path().join(file).exists()));
 }
