@@ -143,8 +143,10 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
         "clap",
         &[
             "genair-cli",
+            "genair-conformance",
             "genair-encoder",
             "genair-llama",
+            "genair-report",
             "genair-trainer",
         ],
         "only a binary reads arguments",

@@ -45,7 +45,7 @@ fn every_table_leaves_as_csv_and_parquet() {
     assert_eq!(
         one.stdout,
         format!(
-            "rows  file\n{:>4}  one/leaderboard.csv\n",
+            "one/leaderboard.csv: {} rows\n",
             rows[0][0].to_string()
         )
     );
