@@ -16,9 +16,12 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{Format, Global, LogFormat};
 use crate::exit::Exit;
@@ -274,21 +277,24 @@ pub(crate) fn start_logging(global: &Global, bars: &MultiProgress) {
     let loudness = i16::from(global.verbose) - i16::from(global.quiet);
     // What a library warns of is no news to who uses this program, so it is one step quieter.
     let (own, others) = (level(loudness), level(loudness - 1));
-    let filter = EnvFilter::new(format!("{others},genair={own}"));
+    let filter = Targets::new()
+        .with_default(others)
+        .with_target("genair", own);
     let bars = bars.clone();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal())
         // Without a stderr there is nobody to tell, and a message about that would end the program.
         .log_internal_errors(false)
         .with_writer(move || AboveBars(bars.clone()));
     match global.log_format {
-        LogFormat::Text => log
-            .without_time()
-            .with_target(false)
-            .fmt_fields(debug_fn(field).delimited(" "))
-            .init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => {
+            let log = log
+                .without_time()
+                .with_target(false)
+                .fmt_fields(debug_fn(field).delimited(" "));
+            registry().with(filter).with(log).init();
+        }
+        LogFormat::Json => registry().with(filter).with(log.json()).init(),
     }
 }
 
