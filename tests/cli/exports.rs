@@ -44,7 +44,7 @@ fn every_table_leaves_as_csv_and_parquet() {
     let rows = lab.rows("SELECT count(*) FROM leaderboard");
     assert_eq!(
         one.stdout,
-        format!("one/leaderboard.csv: {} rows\n", rows[0][0].to_string())
+        format!("one/leaderboard.csv: {} rows\n", rows[0][0])
     );
     insta::assert_snapshot!(lab.genair(["export", "csv", "metric", "--out", "one"]), @r"
     exit: 2
