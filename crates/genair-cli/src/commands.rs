@@ -10,6 +10,7 @@ mod graph;
 mod plan;
 mod plugin;
 mod results;
+mod shell;
 mod spec;
 mod sweep;
 
@@ -49,8 +50,8 @@ pub(crate) fn dispatch(arguments: &Arguments, output: &Output) -> anyhow::Result
         Command::Archetype(command) => archetype::archetype(output, command),
         Command::Example(arguments) => example::example(output, arguments),
         Command::Init(arguments) => example::init(output, arguments),
-        Command::Completions { shell } => example::completions(*shell),
-        Command::Man { command } => example::man(command),
+        Command::Completions { shell } => shell::completions(*shell),
+        Command::Man { command } => shell::man(command),
         Command::Doctor(arguments) => doctor::doctor(output, arguments),
     }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod environment;
 mod exit;
 mod generation;
+mod helper;
 mod output;
 mod output_path;
 mod progress;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use genair_protocol::text::count;
 use genair_protocol::{Cohort, Metric, MetricRow, Protocol, RunEvent, Split};
 use genair_runner::{Notice, Observer, Outcome, PlannedRun};
 use genair_store::RunId;
@@ -13,7 +14,6 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::generation::GenerationBar;
 use crate::output::{Output, message, tick};
-use genair_protocol::text::count;
 
 pub(crate) use remaining::{Remaining, about, rounded, seconds_of_rest, to_go};
 

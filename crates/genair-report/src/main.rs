@@ -49,19 +49,19 @@ fn request() -> Result<ReportRequest> {
 }
 
 fn make(request: &ReportRequest) -> Result<ReportEvent> {
-    // A spec's mistakes are told before the database's.
-    if let ReportTask::Report { spec, .. } = &request.task {
-        ReportSpec::read(spec)?;
-    }
-    let store = &mut Store::open_read_only(&request.database)?;
+    let open = || Store::open_read_only(&request.database);
     match &request.task {
         ReportTask::Report {
             spec,
             out,
             only,
             skip_missing,
-        } => report(store, spec, out.as_deref(), only, *skip_missing),
-        ReportTask::Tables { out, form, tables } => export(store, out, form, tables),
+        } => {
+            // Its mistakes are told before the database's.
+            let spec = ReportSpec::read(spec)?;
+            report(&mut open()?, &spec, out.as_deref(), only, *skip_missing)
+        }
+        ReportTask::Tables { out, form, tables } => export(&mut open()?, out, form, tables),
         ReportTask::Ranks {
             out,
             sweep,
@@ -81,14 +81,14 @@ fn make(request: &ReportRequest) -> Result<ReportEvent> {
                 split: *split,
                 protocol: *protocol,
             };
-            let exported = export_ranks(store, &filter, form, out)?;
+            let exported = export_ranks(&mut open()?, &filter, form, out)?;
             let (runs, rows) = (exported.runs, exported.rows);
             let text = format!("{}: {rows} ranks of {}", out.display(), count(runs, "run"));
             done(text, &json!({"file": out, "runs": runs, "rows": rows}))
         }
         ReportTask::Mlflow { out, sweep } => {
             let mut told = Ok(());
-            let exported = export_mlflow(store, sweep.as_deref(), out, |done, all| {
+            let exported = export_mlflow(&mut open()?, sweep.as_deref(), out, |done, all| {
                 told = say(&ReportEvent::Progress { done, all });
             })?;
             told?;
@@ -101,7 +101,7 @@ fn make(request: &ReportRequest) -> Result<ReportEvent> {
             )
         }
         ReportTask::Tensorboard { out, sweep } => {
-            let written = export_tensorboard(store, out, sweep.as_deref())?;
+            let written = export_tensorboard(&mut open()?, out, sweep.as_deref())?;
             let (runs, folder) = (count(written.runs, "run"), written.folder.display());
             let text =
                 format!("{runs} in {folder}; look at them with `tensorboard --logdir {folder}`");
@@ -118,7 +118,7 @@ fn make(request: &ReportRequest) -> Result<ReportEvent> {
                 sweeps: sweeps.clone(),
                 figures: figures.iter().map(figure).collect::<Result<_>>()?,
             };
-            let page = write_page(store, &spec, out)?;
+            let page = write_page(&mut open()?, &spec, out)?;
             let left = match page.runs_with_ranks {
                 n if n == page.runs => String::new(),
                 n => format!(", ranks of {n} to compare by"),
@@ -132,19 +132,18 @@ fn make(request: &ReportRequest) -> Result<ReportEvent> {
 
 fn report(
     store: &mut Store,
-    spec: &Path,
+    spec: &ReportSpec,
     out: Option<&Path>,
     only: &[String],
     skip_missing: bool,
 ) -> Result<ReportEvent> {
-    let spec = ReportSpec::read(spec)?;
     let lacking = match skip_missing {
         true => Lacking::Skip,
         false => Lacking::Refuse,
     };
-    let report = make_report(store, &spec, only, lacking)?;
+    let report = make_report(store, spec, only, lacking)?;
     let files = match out {
-        Some(folder) => write_report(&report, &spec, folder)?,
+        Some(folder) => write_report(&report, spec, folder)?,
         None => Vec::new(),
     };
     for skipped in &report.skipped {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use genair_protocol::text::count;
 use genair_spec::{Problem, SpecFile, SpecOptions};
 use serde::Serialize;
 
@@ -10,7 +11,6 @@ use super::{Workshop, warn};
 use crate::args::CheckArgs;
 use crate::exit::Exit;
 use crate::output::Output;
-use genair_protocol::text::count;
 
 #[derive(Serialize)]
 struct Checked<'a> {

@@ -75,7 +75,8 @@ pub(super) fn spec_or_example(output: &Output, spec: &Path) -> anyhow::Result<Pa
     if path.exists() {
         output.note(format!("{shown} is here already and is used"));
     } else {
-        std::fs::write(&path, text).with_context(|| format!("cannot write {shown}"))?;
+        genair_files::write(&path, text.as_bytes())
+            .with_context(|| format!("cannot write {shown}"))?;
         output.note(format!("wrote the example {shown}"));
     }
     Ok(path)
@@ -109,7 +110,8 @@ pub(super) fn init(output: &Output, arguments: &InitArgs) -> anyhow::Result<Exit
     let chosen = PROMPTED.iter().filter(|field| fields.contains(**field));
     let chosen = chosen.map(|field| quoted(field)).join(", ");
     let text = text(&name, &data, &relative(folder, out)?, &chosen);
-    std::fs::write(out, &text).with_context(|| format!("cannot write {}", out.display()))?;
+    genair_files::write(out, text.as_bytes())
+        .with_context(|| format!("cannot write {}", out.display()))?;
     let statistics = &dataset.statistics();
     let (users, items) = (statistics.users, statistics.items);
     let value = json!({ "file": out, "users": users, "items": items });
@@ -141,7 +143,7 @@ fn kind_of(folder: &Path) -> anyhow::Result<DatasetKind> {
     }
 }
 
-/// The folder as a spec in `out` names it: relative where it can be.
+/// The folder as a spec in `out` names it: as it was given where that is in the current folder.
 fn relative(folder: &Path, out: &Path) -> anyhow::Result<String> {
     let beside = out.parent().filter(|parent| !parent.as_os_str().is_empty());
     let path = match beside {
@@ -199,29 +201,4 @@ patience = 10
 max_epochs = 200
 "
     )
-}
-
-/// The commands' names, options and values for a shell.
-pub(super) fn completions(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
-    let mut script = Vec::new();
-    let mut command = <crate::args::Arguments as clap::CommandFactory>::command();
-    clap_complete::generate(shell, &mut command, "genair", &mut script);
-    crate::output::to_stdout(|out| Ok(out.write_all(&script)?))?;
-    Ok(Exit::Done)
-}
-
-/// The manual page of `genair`, or of one of its commands.
-pub(super) fn man(names: &[String]) -> anyhow::Result<Exit> {
-    let mut command = <crate::args::Arguments as clap::CommandFactory>::command();
-    command.build();
-    let mut page = &command;
-    for name in names {
-        page = page
-            .find_subcommand(name)
-            .with_context(|| format!("no command `{name}`"))?;
-    }
-    let mut text = Vec::new();
-    clap_mangen::Man::new(page.clone()).render(&mut text)?;
-    crate::output::to_stdout(|out| Ok(out.write_all(&text)?))?;
-    Ok(Exit::Done)
 }

@@ -1,27 +1,20 @@
 //! `genair report`, `genair export`, `genair results html` and `export-ranks`: what the worker `genair-report` makes.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::Context;
-use genair_process::{Heard, Worker};
 use genair_protocol::{ReportEvent, ReportRequest, ReportTask};
 use indicatif::ProgressBar;
 
 use crate::args::{DatabaseArgs, Export, HtmlArgs, RanksArgs, ReportArgs, TablesArgs};
 use crate::exit::{Exit, Mistakes};
+use crate::helper::ask;
 use crate::output::Output;
 use crate::output_path::{may_be_page, may_fill, may_write};
 use crate::progress::style;
 
 /// Name of the worker.
 const WORKER: &str = "genair-report";
-/// How long to wait for a line at a time.
-const TICK: Duration = Duration::from_millis(200);
-/// How long a worker that has closed its output may take to end.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest line it may write: all tables of a report as JSON.
 const LONGEST: usize = 1 << 30;
 /// Endings of the files that a report is written to.
@@ -135,53 +128,39 @@ fn make_of(output: &Output, database: &DatabaseArgs, task: ReportTask) -> anyhow
 
 /// Has the worker make it, and shows what it says.
 fn make(output: &Output, database: PathBuf, task: ReportTask) -> anyhow::Result<Exit> {
-    let program = std::env::current_exe()?.with_file_name(WORKER);
-    anyhow::ensure!(
-        program.is_file(),
-        "there is no {}; build it with `just tools`",
-        program.display()
-    );
-    let starting = || format!("cannot start {}", program.display());
-    let request = serde_json::to_string(&ReportRequest { database, task })?;
-    let mut command = genair_process::command(&program);
-    let command = command.stdin(Stdio::piped()).stderr(Stdio::inherit());
-    let mut worker = Worker::start(command, LONGEST).with_context(starting)?;
-    if let Some(mut stdin) = worker.child.take_stdin() {
-        // One that has ended says why.
-        let _ = writeln!(stdin, "{request}");
+    let mut bar = None; // There is one from its first progress on.
+    let request = ReportRequest { database, task };
+    let made = ask(WORKER, &[], &request, LONGEST, |event| match event {
+        ReportEvent::Note(text) => {
+            output.note(text);
+            Ok(None)
+        }
+        ReportEvent::Progress { done, all } => {
+            let bar = bar.get_or_insert_with(|| output.bars.add(new_bar(output)));
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+            Ok(None)
+        }
+        ReportEvent::Done { text, value } => Ok(Some((text, value))),
+        ReportEvent::Failed(mistakes) => Err(Mistakes(mistakes).into()),
+    })?;
+    match made {
+        Ok((text, value)) => {
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
+            }
+            output.show(&value, || text)
+        }
+        Err(Some(status)) => {
+            anyhow::bail!("{WORKER} ended with {status}; the lines above say why")
+        }
+        Err(None) => anyhow::bail!("{WORKER} was lost"),
     }
-    let bar = match output.draws() {
+}
+
+fn new_bar(output: &Output) -> ProgressBar {
+    match output.draws() {
         true => ProgressBar::new(0).with_style(style("{bar:30} {pos}/{len} runs")),
         false => ProgressBar::hidden(),
-    };
-    let mut shown = None; // A bar is shown from its first progress on.
-    loop {
-        let line = match worker.hear(TICK).with_context(starting)? {
-            Heard::Line(line) => line,
-            Heard::Nothing => continue,
-            Heard::End => break,
-        };
-        let event = serde_json::from_str(&line).with_context(|| {
-            format!("{WORKER} says what cannot be read; build it with `just tools`")
-        })?;
-        match event {
-            ReportEvent::Note(text) => output.note(text),
-            ReportEvent::Progress { done, all } => {
-                let bar = shown.get_or_insert_with(|| output.bars.add(bar.clone()));
-                bar.set_length(all as u64);
-                bar.set_position(done as u64);
-            }
-            ReportEvent::Done { text, value } => {
-                if let Some(bar) = shown {
-                    bar.finish_and_clear();
-                }
-                return output.show(&value, || text);
-            }
-            ReportEvent::Failed(mistakes) => return Err(Mistakes(mistakes).into()),
-        }
-    }
-    match worker.child.wait(PATIENCE) {
-        Some(status) => anyhow::bail!("{WORKER} ended with {status}; the lines above say why"),
-        None => anyhow::bail!("{WORKER} was lost"),
     }
 }

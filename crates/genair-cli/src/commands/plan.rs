@@ -1,6 +1,7 @@
 //! `genair plan`: the runs of a spec, and how they stand in the database.
 
 use genair_archetype::Installation;
+use genair_protocol::text::count;
 use genair_protocol::{Labels, RunSpec};
 use genair_runner::{Plan, PlannedRun};
 use genair_store::RunState;
@@ -10,7 +11,6 @@ use super::{graph, read_sweep, warn};
 use crate::args::{GraphForm, PlanArgs};
 use crate::exit::Exit;
 use crate::output::{Output, table};
-use genair_protocol::text::count;
 
 #[derive(Serialize)]
 struct Row<'a> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use genair_archetype::Installation;
 use genair_fetch::Source;
 use genair_protocol::Labels;
+use genair_protocol::text::count;
 use genair_runner::{Execution, Interrupt, Outcome, Plan, Stage, SweepReport, Urgency};
 use genair_spec::SpecFile;
 use genair_store::{FailedRuns, MeanFilter, Store};
@@ -19,7 +20,6 @@ use crate::generation::tell_download;
 use crate::output::Output;
 use crate::progress::{Progress, Remaining};
 use crate::standings::{self, Standing};
-use genair_protocol::text::count;
 
 /// The public dataset that a folder of this name is taken for.
 const ML_100K: &str = "ml-100k";

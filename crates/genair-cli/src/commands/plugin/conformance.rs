@@ -1,32 +1,26 @@
 //! `genair plugin test`: the conformance suite on a built plugin, in the worker `genair-conformance`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::convert::Infallible;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::Context;
-use genair_process::{Heard, Worker};
 use genair_protocol::ConformanceEvent;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::args::{Format, PluginTestArgs};
 use crate::exit::Exit;
+use crate::helper::{Ending, ask};
 use crate::output::{Output, to_stdout};
 
 /// Name of the worker.
 const WORKER: &str = "genair-conformance";
-/// How long to wait for a line at a time.
-const TICK: Duration = Duration::from_millis(200);
-/// How long a worker that has closed its output may take to end.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest line it may write.
 const LONGEST: usize = 1 << 20;
 
 #[derive(Serialize)]
-struct Result {
+struct Checked {
     set: String,
     check: String,
     error: Option<String>,
@@ -79,49 +73,30 @@ fn run(
     output: &Output,
     plugin: &Path,
     sets: &BTreeMap<String, Map<String, Value>>,
-) -> anyhow::Result<Vec<Result>> {
-    let program = std::env::current_exe()?.with_file_name(WORKER);
-    let shown = program.display();
-    anyhow::ensure!(
-        program.is_file(),
-        "there is no {shown}; build it with `just tools`"
-    );
-    let starting = || format!("cannot start {shown}");
-    let mut command = genair_process::command(&program);
-    command.arg(plugin).stdin(Stdio::piped());
-    let mut worker = Worker::start(&mut command, LONGEST).with_context(starting)?;
-    if let Some(mut stdin) = worker.child.take_stdin() {
-        // One that has ended says why.
-        let _ = writeln!(stdin, "{}", serde_json::to_string(sets)?);
-    }
+) -> anyhow::Result<Vec<Checked>> {
     let mut checked = Vec::new();
     let mut at_work = "before its first check".to_owned();
-    loop {
-        let line = match worker.hear(TICK).with_context(starting)? {
-            Heard::Line(line) => line,
-            Heard::Nothing => continue,
-            Heard::End => break,
-        };
-        let event = serde_json::from_str(&line).with_context(|| {
-            format!("{WORKER} says what cannot be read; build it with `just tools`")
-        })?;
-        match event {
-            ConformanceEvent::Begins { set, check } => at_work = format!("in {set}: {check}"),
-            ConformanceEvent::Ended { set, check, error } => {
-                if output.format == Format::Text {
-                    let line = match &error {
-                        None => format!("ok      {set}: {check}"),
-                        Some(error) => format!("FAILED  {set}: {check}\n        {error}"),
-                    };
-                    to_stdout(|out| Ok(writeln!(out, "{line}")?))?;
+    let ended: Result<Infallible, Ending> =
+        ask(WORKER, &[plugin.as_os_str()], sets, LONGEST, |event| {
+            match event {
+                ConformanceEvent::Begins { set, check } => at_work = format!("in {set}: {check}"),
+                ConformanceEvent::Ended { set, check, error } => {
+                    if output.format == Format::Text {
+                        let line = match &error {
+                            None => format!("ok      {set}: {check}"),
+                            Some(error) => format!("FAILED  {set}: {check}\n        {error}"),
+                        };
+                        to_stdout(|out| Ok(writeln!(out, "{line}")?))?;
+                    }
+                    checked.push(Checked { set, check, error });
                 }
-                checked.push(Result { set, check, error });
             }
-        }
-    }
-    match worker.child.wait(PATIENCE) {
-        Some(status) if status.success() => Ok(checked),
-        Some(status) => anyhow::bail!("the plugin ended its process ({status}) {at_work}"),
-        None => anyhow::bail!("{WORKER} was lost {at_work}"),
+            Ok(None)
+        })?;
+    match ended {
+        Ok(never) => match never {},
+        Err(Some(status)) if status.success() => Ok(checked),
+        Err(Some(status)) => anyhow::bail!("the plugin ended its process ({status}) {at_work}"),
+        Err(None) => anyhow::bail!("{WORKER} was lost {at_work}"),
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use genair_protocol::text::count;
 use genair_runner::run_folder;
 use genair_store::{Deletion, Doomed, RunId, Store};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use serde::Serialize;
 use crate::args::DeleteArgs;
 use crate::exit::Exit;
 use crate::output::{Output, bytes};
-use genair_protocol::text::count;
 
 #[derive(Serialize)]
 struct Deleted<'a> {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use genair_protocol::text::count;
 use genair_store::{Merged, Store};
 use itertools::Itertools;
 use serde::Serialize;
@@ -10,7 +11,6 @@ use crate::args::DatabaseArgs;
 use crate::exit::Exit;
 use crate::output::{Output, bytes, table};
 use crate::output_path::may_write;
-use genair_protocol::text::count;
 
 pub(super) fn vacuum(output: &Output, database: &DatabaseArgs) -> anyhow::Result<Exit> {
     let path = database.existing()?;
