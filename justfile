@@ -43,7 +43,8 @@ doctor: build
 # Check format and lints, and licences if cargo-deny is installed
 check: setup
     @cargo fmt --all --check
-    @cargo clippy --release --workspace --all-targets -- -D warnings
+    @cargo clippy --release --workspace --lib --bins --examples --benches --tests \
+        --test fuzz --test plugin_template --test real_engine --test stress -- -D warnings
     @if command -v cargo-deny >/dev/null; then "{{ just_executable() }}" deny; fi
 
 # Run all tests; `--fast` leaves out the slow suites; other arguments go to cargo test: just test k_core

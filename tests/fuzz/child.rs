@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
-use genair_archetype::{ArchetypeSpec, ImportFile, Installation, PromptSpec, RowIds};
+use genair_archetype::{ArchetypeSpec, ImportFile, Installation, PcaError, PromptSpec, RowIds};
 use genair_calibration::Associations;
 use genair_data::{Dataset, ItemVectors};
 use genair_protocol::{DatasetKind, DatasetSpec, PluginReport, UnknownItems};
@@ -213,12 +213,15 @@ impl Readers {
                 path: path.to_owned(),
                 part,
             };
-            tell(genair_archetype::import(
-                std::slice::from_ref(&file),
-                &ids,
-                0,
-            ));
-            tell(genair_archetype::import(&[file], &ids, 2));
+            for components in [0, 2] {
+                tell(genair_archetype::import(
+                    std::slice::from_ref(&file),
+                    &ids,
+                    components,
+                    // What reduces is a process of its own, which gets numbers and not the file.
+                    &|rows, _| Err(PcaError::NoVariance { rows: rows.len() }),
+                ));
+            }
         }
         tell(RowIds::read(path));
         tell(ItemVectors::read(path).and_then(|vectors| vectors.rows_for(&self.dataset, None)));
