@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
-use genair_archetype::{ArchetypeSpec, ImportFile, Installation, PcaError, PromptSpec, RowIds};
+use genair_archetype::{ArchetypeSpec, ImportFile, Installation, PcaError, PromptSpec, RowIds, VectorsForm};
 use genair_calibration::Associations;
 use genair_data::{Dataset, ItemVectors};
 use genair_protocol::{DatasetKind, DatasetSpec, PluginReport, UnknownItems};
@@ -217,7 +217,8 @@ impl Readers {
                 tell(genair_archetype::import(
                     std::slice::from_ref(&file),
                     &ids,
-                    components,
+                    &VectorsForm::components(components),
+                    None,
                     // What reduces is a process of its own, which gets numbers and not the file.
                     &|rows, _| Err(PcaError::NoVariance { rows: rows.len() }),
                 ));

@@ -8,24 +8,25 @@
 
 use std::path::PathBuf;
 
-use genair_data::{Catalogue, ItemVectors, PartVectors};
+use genair_data::{Catalogue, ItemVectors};
 use genair_files::Cache;
 use genair_protocol::EngineRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::ArchetypeError;
+use crate::form::{Rows, VectorsForm, formed, groups as groups_by};
 use crate::generate::{Generated, ItemArchetype};
 use crate::installation::Installation;
 use crate::pca::{PcaError, Reduce};
 use crate::prompt::PromptSpec;
-use crate::provenance::{ItemCounts, PartSummary, VectorsProvenance};
+use crate::provenance::{ItemCounts, VectorsProvenance};
 use crate::recipe::recipe_sha256;
 use crate::record::{VectorError, decode_vector};
 use crate::settings::{ArchetypeSpec, EngineKind};
 
 /// Part of every recipe's hash: changes when the numbers for an unchanged recipe do.
-pub(crate) const RECIPE_VERSION: u32 = 2;
+pub(crate) const RECIPE_VERSION: u32 = 3;
 
 /// Why records do not become vectors.
 #[derive(Debug, thiserror::Error)]
@@ -55,12 +56,22 @@ pub enum AssembleError {
         items: usize,
     },
     /// There are no principal components.
-    #[error("cannot reduce `{part}`; set `components` to 0 to keep its vectors as they are")]
+    #[error(
+        "cannot reduce `{part}`; set `components` to 0 and leave out `whiten` to keep its vectors as they are"
+    )]
     Pca {
         /// The part.
         part: String,
         /// Why.
         source: PcaError,
+    },
+    /// Items were to be grouped by a field that none of them has.
+    #[error("no item has the field `{field}` that `within` names; it must be one of: {}", fields.join(", "))]
+    NoField {
+        /// The field.
+        field: String,
+        /// The fields there are.
+        fields: Vec<String>,
     },
 }
 
@@ -74,8 +85,8 @@ pub struct VectorsRecipe {
     pub catalogue_sha256: String,
     /// What is taken from the records.
     pub parts: RecordParts,
-    /// Principal components of each part; 0 keeps the vectors as they are.
-    pub components: usize,
+    /// What is made of them.
+    pub form: VectorsForm,
 }
 
 /// What is taken from the records.
@@ -105,7 +116,7 @@ impl VectorsRecipe {
     pub fn new(
         catalogue: &Catalogue,
         spec: &ArchetypeSpec,
-        components: usize,
+        form: &VectorsForm,
         installation: &Installation,
     ) -> Result<Self, ArchetypeError> {
         Ok(Self {
@@ -117,7 +128,7 @@ impl VectorsRecipe {
                     RecordParts::Archetype
                 }
             },
-            components,
+            form: form.clone(),
         })
     }
 
@@ -161,24 +172,29 @@ impl VectorsRecipe {
 }
 
 /// Makes the vectors of all items, in their order. `prompt` is the one the records were made with; it
-/// is recorded, no more.
+/// is recorded, no more. The catalogue is that of the recipe.
 ///
 /// # Errors
 /// [`AssembleError`].
 pub fn assemble(
     recipe: &VectorsRecipe,
+    catalogue: &Catalogue,
     prompt: &PromptSpec,
     generated: &Generated,
     reduce: &Reduce<'_>,
 ) -> Result<ItemVectors, AssembleError> {
     let items = &generated.items;
-    let mut parts = Vec::new();
-    let mut summaries = Vec::new();
-    for &name in recipe.parts.names() {
-        let (part, summary) = reduced(name, &means(name, items)?, recipe.components, reduce)?;
-        parts.push(part);
-        summaries.push(summary);
-    }
+    let rows = recipe.parts.names().iter().map(|&name| {
+        Ok(Rows {
+            name: name.to_owned(),
+            rows: means(name, items)?,
+        })
+    });
+    let rows = rows.collect::<Result<Vec<_>, AssembleError>>()?;
+    let (parts, summaries) = formed(rows, &recipe.form, reduce)?;
+    let ids: Vec<String> = items.iter().map(|item| item.item.clone()).collect();
+    let groups = recipe.form.groups.as_deref();
+    let groups = groups.map(|field| groups_by(field, &ids, catalogue)).transpose()?;
     let is_empty = |record: &&EngineRecord| match recipe.parts {
         RecordParts::Archetype => record.archetype.is_none(),
         RecordParts::Text => false,
@@ -199,8 +215,9 @@ pub fn assemble(
         parts: summaries,
     };
     Ok(ItemVectors {
-        items: items.iter().map(|item| item.item.clone()).collect(),
+        items: ids,
         parts,
+        groups,
         provenance: provenance.into_map(),
     })
 }
@@ -237,56 +254,6 @@ fn components(text: &str) -> usize {
     (bytes / size_of::<f32>()).max(1)
 }
 
-/// Reduces the rows there are to principal components (0: leaves them as they are) and fills up with
-/// zero rows.
-pub(crate) fn reduced(
-    name: &str,
-    rows: &[Option<Vec<f32>>],
-    components: usize,
-    reduce: &Reduce<'_>,
-) -> Result<(PartVectors, PartSummary), AssembleError> {
-    let present: Vec<&[f32]> = rows.iter().flatten().map(Vec::as_slice).collect();
-    let width = match present.first() {
-        Some(row) => row.len(),
-        None => {
-            return Err(AssembleError::NoVectors {
-                part: name.to_owned(),
-                items: rows.len(),
-            });
-        }
-    };
-    let (pca, kept, reduced) = if components == 0 {
-        (None, width, present.concat())
-    } else {
-        let reduced = reduce(&present, components).map_err(|source| AssembleError::Pca {
-            part: name.to_owned(),
-            source,
-        })?;
-        let kept = reduced.summary.components;
-        (Some(reduced.summary), kept, reduced.values)
-    };
-    let mut values = Vec::with_capacity(rows.len() * kept);
-    let mut reduced = reduced.chunks_exact(kept);
-    for row in rows {
-        match row.as_ref().and_then(|_| reduced.next()) {
-            Some(row) => values.extend_from_slice(row),
-            None => values.resize(values.len() + kept, 0.0),
-        }
-    }
-    let part = PartVectors {
-        name: name.to_owned(),
-        width: kept,
-        values,
-    };
-    let summary = PartSummary {
-        name: name.to_owned(),
-        vectors: present.len(),
-        width,
-        pca,
-    };
-    Ok((part, summary))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -316,7 +283,7 @@ mod tests {
             archetypes_sha256: "a5".to_owned(),
             catalogue_sha256: "ca".to_owned(),
             parts: RecordParts::Archetype,
-            components,
+            form: VectorsForm::components(components),
         }
     }
 
@@ -347,7 +314,8 @@ mod tests {
             settings: Vec::new(),
             counts: GenerationCounts::default(),
         };
-        assemble(recipe, &PromptSpec::default(), &generated, &truncate)
+        let catalogue = Catalogue { items: Vec::new() };
+        assemble(recipe, &catalogue, &PromptSpec::default(), &generated, &truncate)
     }
 
     #[test]

@@ -14,7 +14,8 @@ use genair_files::regular_file::{self, MAX_ID_LIST, MAX_VECTORS};
 use genair_files::{FileError, doing};
 use serde_json::{Map, Value, json};
 
-use crate::assemble::{AssembleError, RECIPE_VERSION, reduced};
+use crate::assemble::{AssembleError, RECIPE_VERSION};
+use crate::form::{Rows, VectorsForm, formed, groups};
 use crate::neighbours::is_zero;
 use crate::pca::Reduce;
 use array::{Array, Content};
@@ -207,38 +208,42 @@ impl RowIds {
 }
 
 /// SHA-256, lower-case hex, of all that decides [`import`]'s outcome: the files' bytes, the parts, the ids and
-/// the number of components.
+/// the form, and the catalogue where items are grouped by it.
 ///
 /// # Errors
 /// [`ImportError::File`].
 pub fn import_sha256(
     files: &[ImportFile],
     ids: &RowIds,
-    components: usize,
+    form: &VectorsForm,
+    catalogue: Option<&Catalogue>,
 ) -> Result<String, ImportError> {
     let contents = files
         .iter()
         .map(|file| Ok((genair_files::sha256(read(file)?), &file.part)))
         .collect::<Result<Vec<_>, ImportError>>()?;
-    let recipe = json!([RECIPE_VERSION, contents, ids.ids(), components]);
+    let catalogue = catalogue.map(Catalogue::sha256);
+    let recipe = json!([RECIPE_VERSION, contents, ids.ids(), form, catalogue]);
     Ok(genair_files::sha256(recipe.to_string()))
 }
 
-/// Reads arrays of f16, bf16, f32 or f64, one row for each id, and reduces each to principal components
-/// (0: leaves it as it is). A row of zeros is an item without a vector and takes no part in the fit. One
-/// file of this project's own is read as it is, ids included.
+/// Reads arrays of f16, bf16, f32 or f64, one row for each id, and brings them into a form. A row of zeros is an item
+/// without a vector and takes no part in the fit. One file of this project's own brings its own ids, and stays as it
+/// is in the plain form. The catalogue is asked for where items are grouped.
 ///
 /// # Errors
 /// [`ImportError`].
 pub fn import(
     files: &[ImportFile],
     ids: &RowIds,
-    components: usize,
+    form: &VectorsForm,
+    catalogue: Option<&Catalogue>,
     reduce: &Reduce<'_>,
 ) -> Result<ItemVectors, ImportError> {
     let mut vectors = ItemVectors {
         items: ids.ids().to_vec(),
         parts: Vec::new(),
+        groups: None,
         provenance: Map::new(),
     };
     let mut origins = Vec::new();
@@ -255,7 +260,15 @@ pub fn import(
                     path: file.path.clone(),
                 });
             }
-            Content::OwnVectors => return Ok(ItemVectors::read(&file.path)?),
+            Content::OwnVectors => {
+                let own = ItemVectors::read(&file.path)?;
+                if form.is_plain() {
+                    return Ok(own);
+                }
+                origins.push(json!({ "file": name, "sha256": genair_files::sha256(&bytes) }));
+                vectors = own;
+                continue;
+            }
         };
         for (part, array) in arrays {
             check_rows(&array, &part, file, ids)?;
@@ -274,15 +287,19 @@ pub fn import(
     }
     // Before the fit: a single NaN would be everywhere after it.
     vectors.check()?;
-    let mut summaries = Vec::new();
-    for part in &mut vectors.parts {
+    let parts = std::mem::take(&mut vectors.parts);
+    let rows = parts.into_iter().map(|part| {
         let rows = part.values.chunks_exact(part.width);
-        let rows: Vec<_> = rows
-            .map(|row| (!is_zero(row)).then(|| row.to_vec()))
-            .collect();
-        let (kept, summary) = reduced(&part.name, &rows, components, reduce)?;
-        *part = kept;
-        summaries.push(summary);
+        let rows = rows.map(|row| (!is_zero(row)).then(|| row.to_vec()));
+        Rows {
+            rows: rows.collect(),
+            name: part.name,
+        }
+    });
+    let (parts, summaries) = formed(rows.collect(), form, reduce)?;
+    vectors.parts = parts;
+    if let (Some(field), Some(catalogue)) = (&form.groups, catalogue) {
+        vectors.groups = Some(groups(field, &vectors.items, catalogue)?);
     }
     let provenance = [
         ("imported", json!(origins)),

@@ -4,10 +4,12 @@
 //! Start with [`ArchetypeSpec`] and [`generate`].
 
 mod assemble;
+mod categories;
 mod engine;
 mod engine_choice;
 mod error;
 mod export;
+mod form;
 mod generate;
 mod gguf;
 mod import;
@@ -30,13 +32,14 @@ pub use assemble::{AssembleError, RecordParts, VectorsRecipe, assemble};
 pub use engine::EngineError;
 pub use engine_choice::tokens;
 pub use error::ArchetypeError;
+pub use form::{VectorsForm, Whitening};
 pub use export::{ArchetypeLine, export_archetypes};
 pub use generate::{Generated, GenerationCounts, ItemArchetype, generate, prompt};
 pub use import::{ImportError, ImportFile, RowIds, import, import_sha256};
 pub use installation::{FakeEngineSettings, Installation};
 pub use llama::{build_llama, lacks_llama};
 pub use neighbours::{Neighbour, Neighbours};
-pub use pca::{PcaError, Reduce, Reduced, in_trainer};
+pub use pca::{PcaError, Reduce, Reduced, Reduction, in_trainer};
 pub use progress::{GenerationProgress, Stage};
 pub use projection::title;
 pub use prompt::{PromptError, PromptSpec};

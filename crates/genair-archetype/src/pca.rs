@@ -73,15 +73,24 @@ pub struct Reduced {
     pub summary: PcaSummary,
 }
 
-/// Reduces rows of one width to at most so many principal components, at least 1.
-pub type Reduce<'a> = dyn Fn(&[&[f32]], usize) -> Result<Reduced, PcaError> + 'a;
+/// How rows are reduced.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reduction {
+    /// Principal components at most, at least 1.
+    pub components: usize,
+    /// What whitening adds to squared singular values; `None`: no whitening.
+    pub ridge: Option<f64>,
+}
+
+/// Reduces rows of one width to principal components.
+pub type Reduce<'a> = dyn Fn(&[&[f32]], Reduction) -> Result<Reduced, PcaError> + 'a;
 
 /// Reduces in a process of its own, on one thread, so that the numbers do not depend on how many there are.
 pub fn in_trainer<'a>(
     installation: &'a Installation,
     interrupted: &'a dyn Fn() -> bool,
-) -> impl Fn(&[&[f32]], usize) -> Result<Reduced, PcaError> + 'a {
-    move |rows, components| {
+) -> impl Fn(&[&[f32]], Reduction) -> Result<Reduced, PcaError> + 'a {
+    move |rows, how| {
         let path = &installation.trainer;
         let width = rows.first().map_or(0, |row| row.len());
         let started = |source| PcaError::Start {
@@ -90,7 +99,7 @@ pub fn in_trainer<'a>(
         };
         let folder = tempfile::tempdir().map_err(started)?;
         write_rows(&folder.path().join("input"), rows, width).map_err(started)?;
-        match ask(path, &folder, components, interrupted)? {
+        match ask(path, &folder, how, interrupted)? {
             PcaReply::Reduced(summary) => {
                 let values = read_rows(&folder.path().join("output")).map_err(started)?;
                 Ok(Reduced { values, summary })
@@ -107,7 +116,7 @@ pub fn in_trainer<'a>(
 fn ask(
     path: &Path,
     folder: &TempDir,
-    components: usize,
+    how: Reduction,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<PcaReply, PcaError> {
     let start = |source| PcaError::Start {
@@ -118,7 +127,8 @@ fn ask(
     let mut command = genair_process::command(path);
     command
         .arg("pca")
-        .args(["--components", &components.to_string()])
+        .args(["--components", &how.components.to_string()])
+        .args(how.ridge.map(|ridge| format!("--ridge={ridge}")))
         .args([folder.path().join("input"), folder.path().join("output")])
         .stdin(Stdio::null())
         .stderr(std::fs::File::create(&log).map_err(start)?)
@@ -173,8 +183,9 @@ fn read_rows(path: &Path) -> io::Result<Vec<f32>> {
 
 /// The first components as they are, for tests of what is done with them: no principal components.
 #[cfg(test)]
-pub(crate) fn truncate(rows: &[&[f32]], components: usize) -> Result<Reduced, PcaError> {
-    let components = components.min(rows.first().map_or(0, |row| row.len()));
+pub(crate) fn truncate(rows: &[&[f32]], how: Reduction) -> Result<Reduced, PcaError> {
+    let asked = how.components;
+    let components = asked.min(rows.first().map_or(0, |row| row.len()));
     if rows.len() < 2 || rows.iter().all(|row| row == &rows[0]) {
         return Err(PcaError::NoVariance { rows: rows.len() });
     }
@@ -185,7 +196,7 @@ pub(crate) fn truncate(rows: &[&[f32]], components: usize) -> Result<Reduced, Pc
             .copied()
             .collect(),
         summary: PcaSummary {
-            asked: components,
+            asked,
             components,
             rank: components,
             explained_variance: vec![1.0; components],

@@ -4,18 +4,16 @@
 //! Owns which items are drawn and in which colour. The drawing itself is a template, which escapes
 //! all that comes from data.
 
-use std::collections::BTreeMap;
-
 use genair_data::{Catalogue, CatalogueItem, PartVectors};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use rand::seq::index;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
-use serde_json::Value;
 
+use crate::categories::{count, telling};
 use crate::neighbours::is_zero;
-use crate::pca::{PcaError, Reduce};
+use crate::pca::{PcaError, Reduce, Reduction};
 
 /// Points of a figure at the most: more are a sample.
 const MAX_POINTS: usize = 4000;
@@ -25,10 +23,6 @@ const COLOURS: [&str; 6] = [
 ];
 /// The rest.
 const OTHER: &str = "#8a8a8a";
-/// A value that more than this share of the items has tells nothing apart.
-const COMMON: f64 = 0.8;
-/// Fields that hold categories, in order of preference.
-const CATEGORY_FIELDS: [&str; 4] = ["genres", "genre", "categories", "category"];
 /// Side of the square of points, and the space around it, in the figure's units.
 const SIDE: f64 = 480.0;
 const MARGIN: f64 = 36.0;
@@ -45,29 +39,8 @@ impl Categories {
     /// By a metadata field, or by the first of the usual ones that an item has. An item's category is
     /// the first value there that most items do not share.
     pub(crate) fn new(catalogue: &Catalogue, field: Option<&str>) -> Self {
-        let has = |field: &&str| {
-            catalogue
-                .items
-                .iter()
-                .any(|item| item.metadata.contains_key(*field))
-        };
-        let field = field.or_else(|| CATEGORY_FIELDS.into_iter().find(has));
-        let values: Vec<Vec<String>> = catalogue
-            .items
-            .iter()
-            .map(|item| {
-                field
-                    .and_then(|field| item.metadata.get(field))
-                    .map_or(Vec::new(), texts)
-            })
-            .collect();
-        let frequent = count(values.iter().flatten());
-        let limit = (catalogue.items.len() as f64 * COMMON) as usize;
-        let telling: Vec<Option<&String>> = values
-            .iter()
-            .map(|values| values.iter().find(|value| frequent[value] <= limit.max(1)))
-            .collect();
-        let mut names: Vec<(&String, usize)> = count(telling.iter().copied().flatten())
+        let telling = telling(catalogue, field);
+        let mut names: Vec<(&String, usize)> = count(telling.iter().flatten())
             .into_iter()
             .collect();
         // Stable: of equals the alphabetically first.
@@ -75,31 +48,15 @@ impl Categories {
         names.truncate(COLOURS.len());
         let names: Vec<String> = names.into_iter().map(|(name, _)| name.clone()).collect();
         let of_item = telling
-            .into_iter()
+            .iter()
             .map(|name| {
                 names
                     .iter()
-                    .position(|known| Some(known) == name)
+                    .position(|known| Some(known) == name.as_ref())
                     .unwrap_or(names.len())
             })
             .collect();
         Self { names, of_item }
-    }
-}
-
-fn count<'a>(values: impl Iterator<Item = &'a String>) -> BTreeMap<&'a String, usize> {
-    let mut counts = BTreeMap::new();
-    for value in values {
-        *counts.entry(value).or_default() += 1;
-    }
-    counts
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    match value {
-        Value::String(text) => vec![text.clone()],
-        Value::Array(values) => values.iter().flat_map(texts).collect(),
-        _ => Vec::new(),
     }
 }
 
@@ -155,7 +112,11 @@ pub(crate) fn draw(
         .filter(|&row| !is_zero(part.row(row)))
         .collect();
     let vectors: Vec<&[f32]> = rows.iter().map(|&row| part.row(row)).collect();
-    let reduced = reduce(&vectors, 2)?;
+    let plane = Reduction {
+        components: 2,
+        ridge: None,
+    };
+    let reduced = reduce(&vectors, plane)?;
     let (plane, components) = (reduced.values, reduced.summary.components);
     let reach = plane
         .iter()
@@ -261,6 +222,8 @@ fn printable(text: &str) -> String {
 mod tests {
     use rand_xoshiro::rand_core::SeedableRng;
     use serde_json::json;
+
+    use serde_json::Value;
 
     use super::*;
     use crate::pca::truncate;

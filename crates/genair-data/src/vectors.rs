@@ -33,6 +33,8 @@ pub struct ItemVectors {
     pub items: Vec<String>,
     /// What each vector is made of, in order of concatenation.
     pub parts: Vec<PartVectors>,
+    /// The group of each item, such as its category, where vectors are to be shuffled within groups.
+    pub groups: Option<Vec<u32>>,
     /// How the vectors came to be.
     pub provenance: Map<String, Value>,
 }
@@ -55,6 +57,8 @@ struct Header {
     format: String,
     items: Vec<String>,
     parts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<u32>>,
     provenance: Map<String, Value>,
 }
 
@@ -111,28 +115,47 @@ impl ItemVectors {
             Some(name) => vec![self.part(name)?],
             None => self.parts.iter().collect(),
         };
-        let rows = self.rows();
-        let mut missing = dataset
-            .items()
-            .map(|item| dataset.raw_item(item))
-            .filter(|item| !rows.contains_key(item));
-        if let Some(item) = missing.next() {
-            return Err(VectorsError::Unfit(VectorsProblem::Missing {
-                item: item.to_owned(),
-                missing: missing.count() + 1,
-                items: dataset.num_items(),
-            }));
-        }
+        let rows = self.row_of_each(dataset)?;
         let width = parts.iter().map(|part| part.width).sum();
         let mut table = Vec::with_capacity((dataset.num_items() + 1) * width);
         table.resize(width, 0.0);
-        for item in dataset.items() {
-            let row = rows[dataset.raw_item(item)];
+        for row in rows {
             for part in &parts {
                 table.extend_from_slice(part.row(row));
             }
         }
         Ok((width, table))
+    }
+
+    /// The group of each item of a dataset, in the order of its items; padding, item 0, is in group 0.
+    ///
+    /// # Errors
+    /// [`VectorsProblem::NoGroups`]; [`VectorsProblem::Missing`] if an item has no row.
+    pub fn groups_for(&self, dataset: &Dataset) -> Result<Vec<u32>, VectorsError> {
+        let groups = self.groups.as_ref().ok_or(VectorsProblem::NoGroups)?;
+        let rows = self.row_of_each(dataset)?;
+        Ok(std::iter::once(0)
+            .chain(rows.into_iter().map(|row| groups[row]))
+            .collect())
+    }
+
+    /// The row of each item of a dataset, in the order of its items.
+    fn row_of_each(&self, dataset: &Dataset) -> Result<Vec<usize>, VectorsProblem> {
+        let rows = self.rows();
+        let found = dataset.items().map(|item| {
+            let item = dataset.raw_item(item);
+            rows.get(item).copied().ok_or(item)
+        });
+        let found: Vec<Result<usize, &str>> = found.collect();
+        let mut missing = found.iter().filter_map(|row| row.err());
+        match missing.next() {
+            Some(item) => Err(VectorsProblem::Missing {
+                item: item.to_owned(),
+                missing: missing.count() + 1,
+                items: dataset.num_items(),
+            }),
+            None => Ok(found.into_iter().flatten().collect()),
+        }
     }
 
     /// The row of each item, by its raw id.
@@ -160,6 +183,7 @@ impl ItemVectors {
             format: FORMAT.to_owned(),
             items: self.items.clone(),
             parts: self.parts.iter().map(|part| part.name.clone()).collect(),
+            groups: self.groups.clone(),
             provenance: self.provenance.clone(),
         };
         let header = serde_json::to_string(&header).map_err(format)?;
@@ -239,6 +263,7 @@ impl ItemVectors {
         let vectors = Self {
             items: header.items,
             parts,
+            groups: header.groups,
             provenance: header.provenance,
         };
         vectors.check()?;
@@ -268,6 +293,15 @@ impl ItemVectors {
                     second: row,
                 });
             }
+        }
+        if let Some(groups) = &self.groups
+            && groups.len() != self.items.len()
+        {
+            return Err(format(format_args!(
+                "it has groups for {} items of {}",
+                groups.len(),
+                self.items.len()
+            )));
         }
         let mut names = HashSet::new();
         self.parts.iter().try_for_each(|part| {

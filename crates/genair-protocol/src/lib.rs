@@ -38,12 +38,14 @@ pub use problem::SpecProblem;
 pub use ranges::Ranges;
 pub use report::{ReportEvent, ReportRequest, ReportTask};
 pub use representation::{
-    AdapterKind, AdapterSpec, AssociationSpec, CalibrationOn, CalibrationSpec, FrozenSpec, Fusion,
-    RepresentationKind, RepresentationSpec, VectorPart, VectorSource,
+    AdapterKind, AdapterSpec, AssociationSpec, CalibrationOn, CalibrationSpec, DeltaSpec,
+    FrozenSpec, Fusion, FusionSpec, Permutation, RepresentationKind, RepresentationSpec, Scale,
+    TableInit, VectorPart, VectorSource,
 };
 pub use run::{
     BUILTIN_BACKBONES, BackboneSpec, Initialisation, InputFile, LOCK_FILE, LossKind, LossSpec,
     NegativeSampler, NegativesFor, OptimizerKind, OptimizerSpec, Precision, RESULTS_VERSION,
-    RESUME_FILE, ResumeSpec, RunSpec, StopSpec, TrainSpec, ValidationMetric, WorkerRequest,
+    RESUME_FILE, ResumeSpec, RunSpec, ScheduleKind, ScheduleSpec, ScoreKind, ScoreSpec, StopSpec,
+    TrainSpec, ValidationMetric, WorkerRequest,
 };
 pub use suggestion::{nearest, nearest_few, suggestion};

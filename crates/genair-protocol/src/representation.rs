@@ -34,12 +34,15 @@ pub enum RepresentationKind {
     Random,
     /// Vectors made elsewhere.
     Vectors,
+    /// The vectors of another representation, shuffled among items: the control that keeps everything but
+    /// their meaning.
+    Permuted,
     /// No item vectors at all: what the popularity baseline has.
     None,
 }
 
-/// Vectors that exist before training, and the adapter `p_theta` that maps them to the backbone's
-/// width.
+/// Vectors that exist before training, and what is made of them: shuffled, scaled, moved, adapted to the
+/// backbone's width, fused with a learned table, in this order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FrozenSpec {
@@ -47,15 +50,72 @@ pub struct FrozenSpec {
     pub source: VectorSource,
     /// Which of their parts is used.
     pub part: VectorPart,
-    /// What maps them.
-    #[serde(default)]
-    pub adapter: AdapterSpec,
+    /// Among which items the vectors are shuffled, by the run's seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permuted: Option<Permutation>,
+    /// How long they start; absent: as they come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// Whether the vectors themselves train, from where they were.
     #[serde(default)]
     pub finetune: bool,
+    /// How far they may move; absent: as far as the optimiser takes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<DeltaSpec>,
+    /// What maps them.
+    #[serde(default)]
+    pub adapter: AdapterSpec,
     /// How a learned table of ids takes part.
     #[serde(default)]
-    pub fusion: Fusion,
+    pub fusion: FusionSpec,
+}
+
+impl FrozenSpec {
+    /// What a spec has with no key but its source.
+    pub fn new(source: VectorSource) -> Self {
+        Self {
+            source,
+            part: VectorPart::Both,
+            permuted: None,
+            scale: None,
+            finetune: false,
+            delta: None,
+            adapter: AdapterSpec::default(),
+            fusion: FusionSpec::default(),
+        }
+    }
+}
+
+/// Among which items vectors are shuffled. Items without a vector take no part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Permutation {
+    /// All.
+    All,
+    /// Those of one group of the file of vectors (`ItemVectors::groups`), such as a category.
+    Groups,
+}
+
+/// How long vectors start. Items without a vector do not count, and stay zero.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Scale {
+    /// Each vector has Euclidean length 1.
+    Unit,
+    /// One factor for all vectors, so that the root of the mean square of all components is this, above 0: the
+    /// standard deviation where they are centred (ACE, SIGIR 2026, has 0.1; a table of ids starts with
+    /// `sqrt(2 / (I + D))`).
+    Std(#[schemars(extend("exclusiveMinimum" = 0))] f64),
+}
+
+/// How far vectors may move: `e = c + delta` with `|delta| <= max_norm`, held by shortening each row of delta
+/// after each step (Let It Go, RecSys 2025, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeltaSpec {
+    /// The greatest Euclidean length, above 0.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub max_norm: f64,
 }
 
 /// Where vectors are from.
@@ -93,19 +153,17 @@ pub enum VectorPart {
 pub struct AdapterSpec {
     /// Its form.
     pub kind: AdapterKind,
-    /// Width of the hidden layer over the backbone's, at least 1; `linear` has no hidden layer.
+    /// Width of the hidden layer over the backbone's, at least 1; `linear` and `none` have no hidden layer.
     #[schemars(range(min = 1))]
     pub expansion: usize,
     /// Factor on what the last layer starts as, above 0. With 1, as in the paper, item vectors start
     /// far longer than those of a learned table.
     #[schemars(extend("exclusiveMinimum" = 0))]
-    #[serde(skip_serializing_if = "is_one")] // Runs without it keep their identity.
     pub init_scale: f64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_one(value: &f64) -> bool {
-    *value == 1.0
+    /// Share of the components of a vector that is zero in a training step, in [0, 1): dropout before the
+    /// adapter (UniSRec, KDD 2022, has 0.2).
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    pub dropout: f64,
 }
 
 impl Default for AdapterSpec {
@@ -114,6 +172,7 @@ impl Default for AdapterSpec {
             kind: AdapterKind::Mlp,
             expansion: 2,
             init_scale: 1.0,
+            dropout: 0.0,
         }
     }
 }
@@ -128,20 +187,54 @@ pub enum AdapterKind {
     MlpLinear,
     /// One linear layer.
     Linear,
+    /// No adapter: the vectors are the item vectors, so their width must be the backbone's.
+    None,
 }
 
-/// How a learned table takes part.
+/// How a learned table takes part: a form, or a table with more keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FusionSpec {
+    /// Its form.
+    pub kind: Fusion,
+    /// How the table starts.
+    pub init: TableInit,
+    /// Components of the table's row in `null-space`, from 1 to the backbone's width; absent: half of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub width: Option<usize>,
+}
+
+/// The form of the fusion. `x` is the adapter's output for an item, `t` its row of the table, `D` the backbone's
+/// width.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fusion {
-    /// Not at all.
+    /// No table.
     #[default]
     None,
-    /// Its row is added to the adapter's output.
+    /// `x + t`.
     Sum,
     /// The adapter's output fills the first half of the item vector (the larger one of an odd width)
     /// and the table's row the rest.
     Concat,
+    /// `x + [0; t]`: the table's row is added to the last components, those of least variance where the vectors are
+    /// principal components (AlphaFuse, SIGIR 2025, section 4). The table starts at zero.
+    NullSpace,
+    /// `[x; t]` of width 2D. The backbone encodes a sequence of `x` and one of `t`, with the same weights, and the
+    /// two states are concatenated, so that a score is the sum of both views' (LLM-ESR, NeurIPS 2024, Eq. 5 to 8).
+    Dual,
+}
+
+/// How the learned table of a fusion starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableInit {
+    /// As any weight (zero in `null-space`).
+    #[default]
+    Random,
+    /// As the first principal components of the vectors (LLM-ESR, section 3.2), in the vectors' own scale.
+    Vectors,
 }
 
 /// Behavioural calibration, `L = L_rec + alpha L_cal` (docs/method.md, section 6).

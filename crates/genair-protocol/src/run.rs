@@ -13,7 +13,9 @@ use crate::{DatasetSpec, EvalSpec, Ranges, RepresentationSpec, SpecProblem};
 ///
 /// 2: sampled negatives are drawn from `eval.seed` instead of the run's seed, and a user is long or short by
 /// the test input on both splits.
-pub const RESULTS_VERSION: u32 = 2;
+///
+/// 3: cross-entropy takes one exponential of each logit, and principal components are libtorch's.
+pub const RESULTS_VERSION: u32 = 3;
 
 /// Backbones the trainer knows without a plugin: they have nothing to train.
 pub const BUILTIN_BACKBONES: [&str; 1] = ["popularity"];
@@ -62,6 +64,8 @@ pub struct TrainSpec {
     pub batch_size: usize,
     /// What is minimised.
     pub loss: LossSpec,
+    /// How a state and an item vector make a score, in training and evaluation.
+    pub score: ScoreSpec,
     /// How parameters move.
     pub optimizer: OptimizerSpec,
     /// When training ends.
@@ -83,6 +87,7 @@ impl Default for TrainSpec {
         Self {
             batch_size: 128,
             loss: LossSpec::default(),
+            score: ScoreSpec::default(),
             optimizer: OptimizerSpec::default(),
             stop: StopSpec::default(),
             init: Initialisation::XavierNormal,
@@ -99,7 +104,10 @@ impl TrainSpec {
         static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<TrainSpec>);
         let mut problems = RANGES.problems(self);
         let LossSpec {
-            kind, negatives, ..
+            kind,
+            negatives,
+            label_smoothing,
+            ..
         } = self.loss;
         if kind == LossKind::CrossEntropy && negatives > 1 {
             problems.push(SpecProblem::new(
@@ -109,6 +117,15 @@ impl TrainSpec {
                 ),
             ));
         }
+        if kind != LossKind::CrossEntropy && label_smoothing > 0.0 {
+            problems.push(SpecProblem::new(
+                "loss.label_smoothing",
+                format!(
+                    "is {label_smoothing}; it must be left out: only cross-entropy has labels for all items"
+                ),
+            ));
+        }
+        problems.extend(self.optimizer.schedule.without_effect());
         if !is_device(&self.device) {
             let must = "it must be \"auto\", \"cpu\" or \"cuda:N\" with N from 0";
             problems.push(SpecProblem::new(
@@ -142,6 +159,10 @@ pub struct LossSpec {
     /// sampling causes.
     #[schemars(range(min = 0, max = 1))]
     pub t: f64,
+    /// Share of a label that is spread over all items, in [0, 1), for cross-entropy (Szegedy et al. 2016,
+    /// arXiv:1512.00567, section 7).
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    pub label_smoothing: f64,
 }
 
 impl Default for LossSpec {
@@ -152,6 +173,7 @@ impl Default for LossSpec {
             sampler: NegativeSampler::Uniform,
             negatives_for: NegativesFor::Position,
             t: 0.75,
+            label_smoothing: 0.0,
         }
     }
 }
@@ -194,6 +216,36 @@ pub enum NegativesFor {
     Batch,
 }
 
+/// How a state `h` and an item vector `e` make a score.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScoreSpec {
+    /// Its form.
+    pub kind: ScoreKind,
+    /// What scores are divided by, above 0.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub temperature: f64,
+}
+
+impl Default for ScoreSpec {
+    fn default() -> Self {
+        Self {
+            kind: ScoreKind::Dot,
+            temperature: 1.0,
+        }
+    }
+}
+
+/// The form of a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScoreKind {
+    /// `(<h, e> + b) / temperature`, with an item's bias `b` where the backbone has one.
+    Dot,
+    /// `(<h, e> / (|h| |e|) + b) / temperature` (UniSRec, KDD 2022, and AlphaFuse, SIGIR 2025, have 0.07).
+    Cosine,
+}
+
 /// The optimiser.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -203,9 +255,16 @@ pub struct OptimizerSpec {
     /// Learning rate, above 0.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
-    /// L2 penalty added to the gradient, at least 0.
+    /// At least 0: with `adam` an L2 penalty that is added to the gradient; with `adam-w` the share, times the
+    /// learning rate, by which each step shortens a parameter.
     #[schemars(range(min = 0))]
     pub weight_decay: f64,
+    /// The greatest Euclidean norm of a step's whole gradient, above 0; a longer one is shortened to it. Absent: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub clip_norm: Option<f64>,
+    /// How the learning rate changes.
+    pub schedule: ScheduleSpec,
 }
 
 impl Default for OptimizerSpec {
@@ -214,16 +273,97 @@ impl Default for OptimizerSpec {
             kind: OptimizerKind::Adam,
             lr: 1e-3,
             weight_decay: 0.0,
+            clip_norm: None,
+            schedule: ScheduleSpec::default(),
         }
     }
 }
 
-/// The form of the optimiser.
+/// The form of the optimiser. Betas are 0.9 and 0.999, epsilon is 1e-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
-    /// Adam with betas 0.9 and 0.999, epsilon 1e-8.
+    /// Adam (Kingma & Ba 2015, arXiv:1412.6980).
     Adam,
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
+    AdamW,
+}
+
+/// How the learning rate changes: a factor on `lr`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleSpec {
+    /// Its form.
+    pub kind: ScheduleKind,
+    /// Epochs over which the factor rises linearly from 0, step by step, before the form begins; 0: none.
+    pub warm_up: usize,
+    /// The least factor, in [0, 1], of `linear`, `cosine` and `plateau`.
+    #[schemars(range(min = 0, max = 1))]
+    pub least: f64,
+    /// What `plateau` multiplies the factor by, in (0, 1).
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
+    pub decay: f64,
+    /// Validations in a row without a better value after which `plateau` does so, at least 1.
+    #[schemars(range(min = 1))]
+    pub patience: usize,
+}
+
+impl Default for ScheduleSpec {
+    fn default() -> Self {
+        Self {
+            kind: ScheduleKind::Constant,
+            warm_up: 0,
+            least: 0.0,
+            decay: 0.5,
+            patience: 3,
+        }
+    }
+}
+
+impl ScheduleSpec {
+    /// Keys that mean nothing for the form.
+    fn without_effect(&self) -> Vec<SpecProblem> {
+        let other = Self::default();
+        let plateau = self.kind == ScheduleKind::Plateau;
+        [
+            (
+                "least",
+                self.kind == ScheduleKind::Constant && self.least != other.least,
+                "a constant rate has none",
+            ),
+            (
+                "decay",
+                !plateau && self.decay != other.decay,
+                "only \"plateau\" has it",
+            ),
+            (
+                "patience",
+                !plateau && self.patience != other.patience,
+                "only \"plateau\" has it",
+            ),
+        ]
+        .into_iter()
+        .filter(|&(_, wrong, _)| wrong)
+        .map(|(key, _, why)| {
+            let key = format!("optimizer.schedule.{key}");
+            SpecProblem::new(&key, format!("must be left out: {why}"))
+        })
+        .collect()
+    }
+}
+
+/// The form of a schedule, after its warm-up. `p` is the share of the steps up to `stop.max_epochs` that is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// 1.
+    Constant,
+    /// Falls from 1 to the least: `1 - p (1 - least)`.
+    Linear,
+    /// `least + (1 - least) (1 + cos(pi p)) / 2` (Loshchilov & Hutter 2017, arXiv:1608.03983, Eq. 5).
+    Cosine,
+    /// Falls by `decay` whenever the validation metric has not got better for `patience` validations.
+    Plateau,
 }
 
 /// Early stopping on the validation split, full ranking; the best epoch's weights are restored.

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
-    ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, Installation, VectorsRecipe,
-    assemble, build_llama, export_archetypes, generate, import, in_trainer, models,
+    ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, Installation, VectorsForm,
+    VectorsRecipe, assemble, build_llama, export_archetypes, generate, import, in_trainer, models,
 };
 use genair_calibration::Associations;
 use genair_data::{Catalogue, ItemVectors};
@@ -54,29 +54,22 @@ pub fn prepare(
         let catalogue = || source::catalogue(&stage.data, &installation.cache);
         match &stage.kind {
             StageKind::Vectors(
-                VectorsStage::Archetype {
-                    settings,
-                    components,
-                }
-                | VectorsStage::Text {
-                    settings,
-                    components,
-                },
+                VectorsStage::Archetype { settings, form } | VectorsStage::Text { settings, form },
             ) => {
                 let made = archetypes(
                     catalogue()?,
                     settings,
-                    *components,
+                    form,
                     installation,
                     progress,
                     interrupted,
                 )?;
                 return Ok(made.file);
             }
-            StageKind::Vectors(VectorsStage::Import { path, items }) => {
-                let (files, ids) = import_of(path, items.as_deref(), catalogue)?;
+            StageKind::Vectors(VectorsStage::Import { path, items, form }) => {
+                let (files, ids, catalogue) = import_of(path, items.as_deref(), form, catalogue)?;
                 let reduce = in_trainer(installation, interrupted);
-                import(&files, &ids, 0, &reduce)?.write(&stage.path)?;
+                import(&files, &ids, form, catalogue.as_ref(), &reduce)?.write(&stage.path)?;
             }
             StageKind::Data => {
                 source::prepare(&stage.data, &stage.recipe_sha256, &installation.cache)?;
@@ -106,7 +99,7 @@ pub(crate) fn input_file(path: &Path) -> io::Result<InputFile> {
 pub fn archetypes(
     catalogue: Catalogue,
     settings: &ArchetypeSpec,
-    components: usize,
+    form: &VectorsForm,
     installation: &Installation,
     progress: &mut dyn FnMut(StageProgress),
     interrupted: &dyn Fn() -> bool,
@@ -123,12 +116,13 @@ pub fn archetypes(
     }
     let mut tell = |news| progress(StageProgress::Generating(news));
     let generated = generate(&catalogue, settings, installation, &mut tell, interrupted)?;
-    let recipe = VectorsRecipe::new(&catalogue, settings, components, installation)?;
+    let recipe = VectorsRecipe::new(&catalogue, settings, form, installation)?;
     let path = recipe.path(&installation.cache);
     let vectors = match recipe.cached(&installation.cache) {
         Some(vectors) => vectors,
         None => assemble(
             &recipe,
+            &catalogue,
             &settings.prompt,
             &generated,
             &in_trainer(installation, interrupted),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use genair_archetype::{
     ArchetypeError, ArchetypeSpec, AssembleError, ImportError, ImportFile, Installation, PcaError,
-    RowIds, VectorsRecipe, import_sha256, lacks_llama, models,
+    RowIds, VectorsForm, VectorsRecipe, import_sha256, lacks_llama, models,
 };
 use genair_calibration::AssociationsError;
 use genair_data::{Catalogue, DataError, VectorsError};
@@ -159,39 +159,37 @@ pub(crate) fn vectors_sha256(
     installation: &Installation,
 ) -> Result<String, StageError> {
     match stage {
-        VectorsStage::Archetype {
-            settings,
-            components,
-        }
-        | VectorsStage::Text {
-            settings,
-            components,
-        } => {
-            let recipe = VectorsRecipe::new(&catalogue()?, settings, *components, installation)?;
+        VectorsStage::Archetype { settings, form } | VectorsStage::Text { settings, form } => {
+            let recipe = VectorsRecipe::new(&catalogue()?, settings, form, installation)?;
             Ok(recipe.sha256())
         }
-        VectorsStage::Import { path, items } => {
-            let (files, ids) = import_of(path, items.as_deref(), catalogue)?;
-            Ok(import_sha256(&files, &ids, 0)?)
+        VectorsStage::Import { path, items, form } => {
+            let (files, ids, catalogue) = import_of(path, items.as_deref(), form, catalogue)?;
+            Ok(import_sha256(&files, &ids, form, catalogue.as_ref())?)
         }
     }
 }
 
-/// What an import reads.
+/// What an import reads: its file, the ids of its rows, and the catalogue where items are grouped by it.
 pub(crate) fn import_of(
     path: &Path,
     items: Option<&Path>,
+    form: &VectorsForm,
     catalogue: impl FnOnce() -> Result<Catalogue, DataError>,
-) -> Result<([ImportFile; 1], RowIds), StageError> {
-    let ids = match items {
-        Some(items) => RowIds::read(items)?,
-        None => RowIds::catalogue(&catalogue()?),
+) -> Result<([ImportFile; 1], RowIds, Option<Catalogue>), StageError> {
+    let catalogue = match items.is_none() || form.groups.is_some() {
+        true => Some(catalogue()?),
+        false => None,
+    };
+    let ids = match (items, &catalogue) {
+        (None, Some(catalogue)) => RowIds::catalogue(catalogue),
+        (items, _) => RowIds::read(items.unwrap_or(path))?,
     };
     let file = ImportFile {
         path: path.to_owned(),
         part: None,
     };
-    Ok(([file], ids))
+    Ok(([file], ids, catalogue.filter(|_| form.groups.is_some())))
 }
 
 /// SHA-256, lower-case hex, of what decides a dataset's association scores.

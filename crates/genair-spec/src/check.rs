@@ -45,6 +45,8 @@ pub(crate) struct Cell<'n> {
     pub(crate) dataset: &'n str,
     pub(crate) backbone: &'n str,
     pub(crate) representation: &'n str,
+    /// The representation whose table has the settings: another one where this one shuffles its vectors.
+    pub(crate) settings: &'n str,
 }
 
 /// One pass over a spec.

@@ -72,7 +72,8 @@ impl SpecFile {
 struct Names {
     datasets: Vec<String>,
     backbones: Vec<String>,
-    representations: Vec<String>,
+    /// Each with the one that has its settings: see [`Cell::settings`].
+    representations: Vec<(String, String)>,
 }
 
 /// What makes the runs of each cell.
@@ -95,15 +96,18 @@ impl Names {
         });
         pairs.flat_map(|(dataset, backbone)| {
             let representations = if is_builtin(backbone) {
-                vec!["none"]
+                vec![("none", "none")]
             } else {
-                self.representations.iter().map(String::as_str).collect()
+                let names = self.representations.iter();
+                names.map(|(name, settings)| (name.as_str(), settings.as_str())).collect()
             };
-            representations.into_iter().map(move |representation| Cell {
+            let cell = move |(representation, settings)| Cell {
                 dataset,
                 backbone,
                 representation,
-            })
+                settings,
+            };
+            representations.into_iter().map(cell)
         })
     }
 }
@@ -117,7 +121,8 @@ impl Cell<'_> {
             || trains
                 && (path.starts_with(&["train"])
                     || path.starts_with(&["backbone", self.backbone])
-                    || path.starts_with(&["representation", self.representation]))
+                    || path.starts_with(&["representation", self.representation])
+                    || path.starts_with(&["representation", self.settings]))
     }
 }
 
@@ -156,10 +161,19 @@ impl Checker<'_> {
         let names = Names {
             datasets: self.datasets(&section),
             backbones: self.known_backbones(&section),
-            representations: self.known_representations(&section),
+            representations: self
+                .known_representations(&section)
+                .into_iter()
+                .map(|name| {
+                    let settings = self.settings_of(&name).to_owned();
+                    (name, settings)
+                })
+                .collect(),
         };
         self.warn_of_unused("backbone", &section.backbone);
-        self.warn_of_unused("representation", &section.representation);
+        let shuffled = section.representation.iter().map(|name| self.settings_of(name).to_owned());
+        let used: Vec<String> = section.representation.iter().cloned().chain(shuffled).collect();
+        self.warn_of_unused("representation", &used);
         let search = self.search();
         let axes = self.axes(search.settings());
         self.check_ranges(&search, &axes);
@@ -221,7 +235,7 @@ impl Checker<'_> {
                     .for_each(|chosen| drop(checker.backbone(name, chosen)));
             });
         }
-        for name in &names.representations {
+        for (name, _) in &names.representations {
             self.check_table(&["representation", name], axes, |checker, all| {
                 for chosen in all {
                     checker.representation(name, None, chosen);

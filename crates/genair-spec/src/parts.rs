@@ -1,6 +1,6 @@
 //! The datasets of a spec and the archetypes that it describes, whatever else it says.
 
-use genair_archetype::ArchetypeSpec;
+use genair_archetype::{ArchetypeSpec, VectorsForm};
 use genair_protocol::{Axes, DatasetSpec};
 use genair_toml::{KeyPath, SpecError};
 use toml::Value;
@@ -31,8 +31,8 @@ pub struct ArchetypeJob {
     pub representation: String,
     /// Model, prompt and generation.
     pub settings: ArchetypeSpec,
-    /// Principal components of each part of its item vectors; 0: as they come.
-    pub components: usize,
+    /// What is made of its item vectors.
+    pub form: VectorsForm,
 }
 
 impl SpecFile {
@@ -101,23 +101,24 @@ impl SpecFile {
             let Some(data) = checker.dataset(dataset, &first) else {
                 continue;
             };
-            let job = |name: &str, settings, components| ArchetypeJob {
+            let job = |name: &str, settings, form| ArchetypeJob {
                 dataset: dataset.clone(),
                 data: data.clone(),
                 representation: name.to_owned(),
                 settings,
-                components,
+                form,
             };
             let of_dataset = jobs.len();
             for name in &representations {
                 let found = checker.representation(name, Some(dataset), &first);
                 let vectors = found.and_then(|found| found.vectors);
                 let engine = vectors.as_ref().and_then(VectorsStage::engine);
-                jobs.extend(engine.map(|(own, components)| job(name, own.clone(), components)));
+                jobs.extend(engine.map(|(own, form)| job(name, own.clone(), form.clone())));
             }
             if jobs.len() == of_dataset {
                 let settings = checker.archetype_of(Some(dataset), "archetype", &first);
-                jobs.extend(settings.map(|settings| job("archetype", settings, COMPONENTS)));
+                let form = VectorsForm::components(COMPONENTS);
+                jobs.extend(settings.map(|settings| job("archetype", settings, form)));
             }
         }
         checker.problems.finish()?;

@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use genair_archetype::{ArchetypeSpec, PromptSpec, TextSpec};
+use genair_archetype::{ArchetypeSpec, PromptSpec, TextSpec, VectorsForm, Whitening};
 use genair_protocol::{
-    AdapterSpec, CalibrationSpec, FrozenSpec, Fusion, Ranges, RepresentationKind,
-    RepresentationSpec, VectorPart, VectorSource,
+    AdapterSpec, CalibrationSpec, DeltaSpec, FrozenSpec, Fusion, FusionSpec, Permutation, Ranges,
+    RepresentationKind, RepresentationSpec, Scale, SpecProblem, TableInit, VectorPart,
+    VectorSource,
 };
 use genair_toml::{KeyPath, read_section};
 use schemars::JsonSchema;
@@ -32,9 +33,18 @@ pub(crate) struct Section {
     kind: RepresentationKind,
     part: Option<VectorPart>,
     components: Option<usize>,
+    whiten: Option<Whitening>,
+    joint: Option<bool>,
+    scale: Option<Scale>,
     adapter: Option<AdapterSpec>,
     finetune: Option<bool>,
-    fusion: Option<Fusion>,
+    delta: Option<DeltaSpec>,
+    #[schemars(with = "Option<FusionForm>")]
+    fusion: Option<FusionSpec>,
+    /// Whose vectors are shuffled.
+    of: Option<String>,
+    /// The metadata field whose groups vectors stay in; absent: none.
+    within: Option<String>,
     #[schemars(range(min = 1))]
     width: Option<usize>,
     path: Option<PathBuf>,
@@ -46,20 +56,35 @@ pub(crate) struct Section {
     calibration: Option<CalibrationSpec>,
 }
 
+/// How `fusion` may be written; a name alone is read as a table that has it as its `kind`.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is there for the schema alone")]
+enum FusionForm {
+    Kind(Fusion),
+    Table(FusionSpec),
+}
+
 fn learned_table() -> RepresentationKind {
     RepresentationKind::Id
 }
 
 /// Keys of a section by the kinds that have them; `kind` and `calibration` belong to all.
-const OWN_KEYS: [(&str, &[RepresentationKind]); 10] = {
-    use RepresentationKind::{Archetype, Random, Text, Vectors};
+const OWN_KEYS: [(&str, &[RepresentationKind]); 16] = {
+    use RepresentationKind::{Archetype, Permuted, Random, Text, Vectors};
     const FROZEN: &[RepresentationKind] = &[Archetype, Text, Random, Vectors];
     [
         ("adapter", FROZEN),
         ("finetune", FROZEN),
+        ("delta", FROZEN),
         ("fusion", FROZEN),
+        ("scale", FROZEN),
         ("part", &[Archetype, Vectors]),
-        ("components", &[Archetype, Text]),
+        ("components", &[Archetype, Text, Vectors]),
+        ("whiten", &[Archetype, Text, Vectors]),
+        ("joint", &[Archetype, Vectors]),
+        ("of", &[Permuted]),
+        ("within", &[Permuted]),
         ("archetype", &[Archetype, Text]),
         ("width", &[Random]),
         ("path", &[Vectors]),
@@ -75,15 +100,15 @@ pub enum VectorsStage {
     Archetype {
         /// Engine, model, prompt and generation.
         settings: Box<ArchetypeSpec>,
-        /// Principal components of each part; 0: as they come.
-        components: usize,
+        /// What is made of the hidden states.
+        form: VectorsForm,
     },
     /// A sentence encoder reads each item's text.
     Text {
         /// Model and prompt, as the engine `encoder` is asked for them.
         settings: Box<ArchetypeSpec>,
-        /// Principal components; 0: as they come.
-        components: usize,
+        /// What is made of the encoder's vectors.
+        form: VectorsForm,
     },
     /// Vectors made elsewhere.
     Import {
@@ -91,22 +116,27 @@ pub enum VectorsStage {
         path: PathBuf,
         /// The file of their rows' item ids; none where rows are the catalogue's.
         items: Option<PathBuf>,
+        /// What is made of them.
+        form: VectorsForm,
     },
 }
 
 impl VectorsStage {
-    /// What an engine is asked for, and the components that its vectors are reduced to; none for an import.
-    pub fn engine(&self) -> Option<(&ArchetypeSpec, usize)> {
+    /// What an engine is asked for, and what is made of its vectors; none for an import.
+    pub fn engine(&self) -> Option<(&ArchetypeSpec, &VectorsForm)> {
         match self {
-            Self::Archetype {
-                settings,
-                components,
+            Self::Archetype { settings, form } | Self::Text { settings, form } => {
+                Some((settings, form))
             }
-            | Self::Text {
-                settings,
-                components,
-            } => Some((settings, *components)),
             Self::Import { .. } => None,
+        }
+    }
+
+    fn form_mut(&mut self) -> &mut VectorsForm {
+        match self {
+            Self::Archetype { form, .. } | Self::Text { form, .. } | Self::Import { form, .. } => {
+                form
+            }
         }
     }
 }
@@ -256,7 +286,7 @@ impl Checker<'_> {
     ) -> Option<Representation> {
         static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<Section>);
         let at = KeyPath::new(["representation", name]);
-        let table = self.table(&at, chosen);
+        let table = with_fusion_table(self.table(&at, chosen));
         let section: Section = read_section(&at, &table, &mut self.problems)?;
         if section.kind == RepresentationKind::None {
             let message = "is \"none\"; only built-in backbones go without item vectors";
@@ -265,6 +295,12 @@ impl Checker<'_> {
         }
         let mut valid = self.own_keys(&at, &table, section.kind);
         valid &= self.judge(&at, RANGES.problems(&section));
+        if section.kind == RepresentationKind::Permuted {
+            return self
+                .permuted(name, &section, dataset, chosen)
+                .filter(|_| valid);
+        }
+        valid &= self.judge(&at, section.without_effect());
         let vectors = self.vectors_stage(&at, &section, name, dataset, chosen);
         if !valid || vectors.is_none() {
             return None;
@@ -279,6 +315,67 @@ impl Checker<'_> {
             },
             vectors: vectors.flatten(),
         })
+    }
+
+    /// The vectors of another representation, shuffled; `None` if there was anything to report.
+    fn permuted(
+        &mut self,
+        name: &str,
+        section: &Section,
+        dataset: Option<&str>,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<Representation> {
+        let at = KeyPath::new(["representation", name]);
+        let key = at.child("of");
+        let Some(of) = &section.of else {
+            let hint = "name the representation whose vectors are to be shuffled".to_owned();
+            self.problems.about(&key, "is missing", Some(hint));
+            return None;
+        };
+        let source = KeyPath::new(["representation", of]);
+        let kind = source.child("kind");
+        let kind = kind.get(&self.tree).and_then(Value::as_str);
+        let refusal = match (source.get(&self.tree), kind) {
+            (None, _) => Some("which the spec does not define"),
+            (Some(_), None | Some("id")) => Some("which has no vectors to shuffle"),
+            (Some(_), Some("permuted")) => Some("which is itself shuffled"),
+            (Some(_), Some("random")) if section.within.is_some() => {
+                Some("which has no metadata for `within`")
+            }
+            _ => None,
+        };
+        if let Some(why) = refusal {
+            let message = format!("is \"{of}\", {why}");
+            let hint = "name a representation of kind archetype, text or vectors".to_owned();
+            self.problems.about(&key, message, Some(hint));
+            return None;
+        }
+        let mut made = self.representation(of, dataset, chosen)?;
+        made.spec.name = name.to_owned();
+        made.spec.kind = RepresentationKind::Permuted;
+        if section.calibration.is_some() {
+            made.spec.calibration.clone_from(&section.calibration);
+        }
+        if let Some(frozen) = &mut made.spec.frozen {
+            frozen.permuted = Some(match section.within {
+                Some(_) => Permutation::Groups,
+                None => Permutation::All,
+            });
+        }
+        if let Some(vectors) = &mut made.vectors {
+            vectors.form_mut().groups.clone_from(&section.within);
+        }
+        Some(made)
+    }
+
+    /// The representation whose table has the settings of a run's: its own, or that of the one it shuffles.
+    pub(crate) fn settings_of<'n>(&'n self, name: &'n str) -> &'n str {
+        let at = KeyPath::new(["representation", name]);
+        let text = |key: &str| at.child(key).get(&self.tree).and_then(Value::as_str);
+        match (text("kind"), text("of")) {
+            (Some("permuted"), Some(of)) => of,
+            _ => name,
+        }
     }
 
     fn own_keys(&mut self, at: &KeyPath, table: &Table, kind: RepresentationKind) -> bool {
@@ -313,7 +410,7 @@ impl Checker<'_> {
                 let settings = self.archetype_of(dataset, name, chosen)?;
                 Some(Some(VectorsStage::Archetype {
                     settings: Box::new(settings),
-                    components: section.components.unwrap_or(COMPONENTS),
+                    form: section.form(COMPONENTS),
                 }))
             }
             RepresentationKind::Text => {
@@ -321,7 +418,7 @@ impl Checker<'_> {
                 let settings = self.text_of(dataset, name, model, chosen)?;
                 Some(Some(VectorsStage::Text {
                     settings: Box::new(settings),
-                    components: section.components.unwrap_or(0),
+                    form: section.form(0),
                 }))
             }
             RepresentationKind::Vectors => {
@@ -338,8 +435,11 @@ impl Checker<'_> {
                     }
                     None => None,
                 };
-                Some(Some(VectorsStage::Import { path, items }))
+                let form = section.form(0);
+                Some(Some(VectorsStage::Import { path, items, form }))
             }
+            // See `permuted`.
+            RepresentationKind::Permuted => None,
         }
     }
 }
@@ -357,18 +457,82 @@ impl Section {
             },
         };
         Some(FrozenSpec {
-            source,
             part: self.part.unwrap_or(VectorPart::Both),
-            adapter: self.adapter.clone().unwrap_or_default(),
+            scale: self.scale,
             finetune: self.finetune.unwrap_or_default(),
+            delta: self.delta,
+            adapter: self.adapter.clone().unwrap_or_default(),
             fusion: self.fusion.unwrap_or_default(),
+            ..FrozenSpec::new(source)
         })
+    }
+
+    /// `components` are those of a section that says nothing.
+    fn form(&self, components: usize) -> VectorsForm {
+        VectorsForm {
+            components: self.components.unwrap_or(components),
+            whiten: self.whiten.unwrap_or_default(),
+            joint: self.joint.unwrap_or_default(),
+            groups: None,
+        }
+    }
+
+    /// Settings that mean nothing beside others.
+    fn without_effect(&self) -> Vec<SpecProblem> {
+        let fusion = self.fusion.unwrap_or_default();
+        let is_plain = self.components.unwrap_or(COMPONENTS) == 0
+            && self.whiten.unwrap_or_default().ridge().is_none();
+        let one_part = matches!(
+            self.part,
+            Some(VectorPart::Context | VectorPart::Archetype)
+        );
+        [
+            (
+                "delta",
+                self.delta.is_some() && self.finetune != Some(true),
+                "bounds what `finetune` moves; set `finetune = true` beside it",
+            ),
+            (
+                "joint",
+                self.joint == Some(true) && one_part,
+                "joins all parts, where `part` takes one; leave one of the two out",
+            ),
+            (
+                "joint",
+                self.joint == Some(true) && is_plain,
+                "joins parts before they are reduced; set `components` or `whiten`",
+            ),
+            (
+                "fusion.init",
+                fusion.init == TableInit::Vectors
+                    && matches!(fusion.kind, Fusion::None | Fusion::NullSpace),
+                "has no meaning here; it starts the table of \"sum\", \"concat\" and \"dual\"",
+            ),
+            (
+                "fusion.width",
+                fusion.width.is_some() && fusion.kind != Fusion::NullSpace,
+                "has no meaning here; only \"null-space\" has a table of its own width",
+            ),
+        ]
+        .into_iter()
+        .filter(|&(_, wrong, _)| wrong)
+        .map(|(key, _, message)| SpecProblem::new(key, message.to_owned()))
+        .collect()
     }
 }
 
 /// The name of a kind as a spec has it, in quotes.
 fn quoted(kind: RepresentationKind) -> String {
     serde_json::json!(kind).to_string()
+}
+
+/// A section whose `fusion` is a table, also where it was written as a name.
+fn with_fusion_table(mut table: Table) -> Table {
+    if let Some(kind @ Value::String(_)) = table.get("fusion").cloned() {
+        let fusion = Table::from_iter([("kind".to_owned(), kind)]);
+        table.insert("fusion".to_owned(), Value::Table(fusion));
+    }
+    table
 }
 
 /// A prompt written as a preset's name, or as a table.

@@ -10,8 +10,8 @@ use std::time::Instant;
 use criterion::{Criterion, criterion_group};
 use genair_data::Dataset;
 use genair_protocol::{
-    AdapterSpec, CalibrationSpec, DatasetSpec, FrozenSpec, Fusion, RepresentationKind,
-    RepresentationSpec, TrainSpec, VectorPart, VectorSource,
+    CalibrationSpec, DatasetSpec, FrozenSpec, RepresentationKind, RepresentationSpec, TrainSpec,
+    VectorSource,
 };
 use genair_trainer::bench::{TableStep, softmax_gradients, training_negatives};
 use genair_trainer::harness::{ModelUnderTest, built_plugin};
@@ -105,13 +105,7 @@ fn genair<'a>(plugin: &'a Plugin, dataset: &'a Dataset, calibrated: bool) -> Mod
     let representation = RepresentationSpec {
         name: "random".to_owned(),
         kind: RepresentationKind::Random,
-        frozen: Some(FrozenSpec {
-            source: VectorSource::Gaussian { width: 768 },
-            part: VectorPart::Both,
-            adapter: AdapterSpec::default(),
-            finetune: false,
-            fusion: Fusion::None,
-        }),
+        frozen: Some(FrozenSpec::new(VectorSource::Gaussian { width: 768 })),
         calibration: calibrated.then(CalibrationSpec::default),
     };
     let train = TrainSpec::default();

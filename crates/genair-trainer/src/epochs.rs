@@ -13,6 +13,7 @@ use crate::error::During;
 use crate::evaluation::{Evaluator, Scorer};
 use crate::optimizer::Adam;
 use crate::parameters::Parameters;
+use crate::schedule::drops;
 use crate::stopping::{EarlyStopping, Verdict};
 use crate::training::{ModelScorer, SequenceModel};
 use crate::{RunErrorKind, TrainError};
@@ -119,6 +120,11 @@ impl Training<'_> {
         let (train, stop) = (&self.spec.train, &self.spec.train.stop);
         let epoch = progress.epoch + 1;
         let start = Instant::now();
+        let validated = progress.said.iter().filter_map(|event| match event {
+            RunEvent::Epoch { valid, .. } => *valid,
+            _ => None,
+        });
+        let drops = drops(validated, train.optimizer.schedule.patience);
         let loss = self
             .model
             .train_epoch(
@@ -127,7 +133,7 @@ impl Training<'_> {
                 train,
                 self.calibration.as_mut(),
                 parameters,
-                &mut progress.optimizer,
+                (&mut progress.optimizer, drops),
             )
             .during(RunPhase::Training)?;
         let train_seconds = start.elapsed().as_secs_f64();

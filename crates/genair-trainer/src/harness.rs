@@ -196,7 +196,7 @@ impl<'a> ModelUnderTest<'a> {
                     &self.train,
                     calibration.as_mut(),
                     &self.parameters,
-                    &mut optimizer,
+                    (&mut optimizer, 0),
                 )
             })
             .collect()

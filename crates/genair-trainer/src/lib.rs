@@ -33,6 +33,8 @@ mod popularity;
 mod random;
 mod representation;
 mod run;
+mod schedule;
+mod score;
 mod stopping;
 mod training;
 

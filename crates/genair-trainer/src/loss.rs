@@ -59,7 +59,7 @@ pub(crate) fn loss(spec: &LossSpec, input: &LossInput<'_>) -> Result<Loss, tch::
         })
     };
     match spec.kind {
-        LossKind::CrossEntropy => cross_entropy(input),
+        LossKind::CrossEntropy => cross_entropy(spec.label_smoothing, input),
         LossKind::Bce => sampled(&|positives_m, negatives_mn| {
             let positive = positives_m.f_neg()?.f_softplus()?.f_mean(Kind::Float)?;
             positive.f_add(&negatives_mn.f_softplus()?.f_mean(Kind::Float)?)
@@ -156,11 +156,12 @@ fn corrected(
     Ok(scores)
 }
 
-/// Softmax cross-entropy over all items.
+/// Softmax cross-entropy over all items, of labels `(1 - smoothing) [target] + smoothing / I`.
 ///
-/// The gradient of a logit is its probability (less one for the target), so it is computed at once,
-/// block by block of states, and the logits of all states are never held together.
-fn cross_entropy(input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
+/// The gradient of a logit is its probability less its label, so it is computed at once, block by block of states, and
+/// the logits of all states are never held together. Of each logit there is one exponential: rows of exponentials
+/// are divided by their sums where they are narrow, after the products.
+fn cross_entropy(smoothing: f64, input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
     let (states, items) = (input.states_ms, input.items as i64);
     // Rows after the items', the mask token's among them, are no candidates.
     let outputs = Outputs {
@@ -174,6 +175,7 @@ fn cross_entropy(input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
     };
     let rows = states.size()[0];
     let block = (BLOCK_LOGITS / items.max(1)).max(BLOCK_STATES);
+    let uniform = smoothing / items as f64;
     let mut sum = 0.0;
     let mut state_gradients = Vec::new();
     let mut vector_gradient = outputs.vectors.f_detach()?.f_zeros_like()?;
@@ -191,18 +193,35 @@ fn cross_entropy(input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
             let states = states.f_detach()?.f_narrow(0, first, len)?;
             let targets = input.targets_m.f_narrow(0, first, len)?.f_unsqueeze(1)?;
             let mut logits = states.f_linear(&vectors, bias.as_ref())?;
-            let all = logits.f_logsumexp([1], true)?;
             let own = logits.f_gather(1, &targets, false)?;
-            sum += f64::try_from(all.f_sub(&own)?.f_sum(Kind::Double)?)?;
-            let minus_one = own.f_ones_like()?.f_neg()?;
-            let mut gradient = logits.f_sub_(&all)?.f_exp_()?;
-            let mut gradient = gradient.f_scatter_add_(1, &targets, &minus_one)?;
-            let gradient = gradient.f_div_scalar_(rows)?;
-            state_gradients.push(gradient.f_matmul(&vectors)?);
+            let largest = logits.f_amax([1_i64].as_slice(), true)?;
+            let smoothed = (smoothing > 0.0)
+                .then(|| logits.f_mean_dim(Some([1_i64].as_slice()), true, Kind::Float))
+                .transpose()?;
+            let mut gradient = logits.f_sub_(&largest)?.f_exp_()?;
+            let total = gradient.f_sum_dim_intlist(Some([1_i64].as_slice()), true, Kind::Float)?;
+            let mut values = total.f_log()?.f_add(&largest)?;
+            values = match &smoothed {
+                Some(mean) => values
+                    .f_sub(&own.f_mul_scalar(1.0 - smoothing)?)?
+                    .f_sub(&mean.f_mul_scalar(smoothing)?)?,
+                None => values.f_sub(&own)?,
+            };
+            sum += f64::try_from(values.f_sum(Kind::Double)?)?;
+            // Each row is `total` times the gradient.
+            let label = total.f_mul_scalar(smoothing - 1.0)?;
+            let mut gradient = gradient.f_scatter_add_(1, &targets, &label)?;
+            if uniform > 0.0 {
+                gradient = gradient.f_sub_(&total.f_mul_scalar(uniform)?)?;
+            }
+            let divisor = total.f_mul_scalar(rows)?;
+            state_gradients.push(gradient.f_matmul(&vectors)?.f_div_(&divisor)?);
+            let states = states.f_div(&divisor)?;
             let _ = vector_gradient.f_addmm_(&gradient.f_transpose(0, 1)?, &states)?;
             if let Some(bias_gradient) = &mut bias_gradient {
-                let _ =
-                    bias_gradient.f_add_(&gradient.f_sum_dim_intlist(0, false, Kind::Float)?)?;
+                let weights = divisor.f_reciprocal()?.f_squeeze_dim(1)?;
+                let of_block = gradient.f_transpose(0, 1)?.f_mv(&weights)?;
+                let _ = bias_gradient.f_add_(&of_block)?;
             }
         }
     }
@@ -334,17 +353,23 @@ mod tests {
 
     #[test]
     fn cross_entropy_and_its_gradient_are_those_of_autograd() {
-        for bias in [false, true] {
+        for (bias, smoothing) in [(false, 0.0), (true, 0.0), (false, 0.2), (true, 0.2)] {
             let case = Case::new(bias);
             let input = LossInput {
                 items: 4,
                 ..case.input()
             };
-            let ours = loss(&spec(LossKind::CrossEntropy), &input).unwrap();
+            let spec = LossSpec {
+                label_smoothing: smoothing,
+                ..spec(LossKind::CrossEntropy)
+            };
+            let ours = loss(&spec, &input).unwrap();
             let logits = case
                 .states
                 .linear(&case.outputs.vectors, case.outputs.bias.as_ref());
-            let theirs = logits.cross_entropy_for_logits(&case.targets);
+            let mean = tch::Reduction::Mean;
+            let theirs =
+                logits.cross_entropy_loss::<Tensor>(&case.targets, None, mean, -100, smoothing);
             let value = f64::try_from(&theirs).unwrap();
             assert!((ours.value - value).abs() < 1e-6);
             let theirs = Loss {

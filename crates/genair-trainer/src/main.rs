@@ -57,6 +57,9 @@ enum Command {
         /// Components to keep at most.
         #[arg(long)]
         components: usize,
+        /// Whiten the components, with so much added to their squared singular values.
+        #[arg(long)]
+        ridge: Option<f64>,
         /// The file with the tensor `rows`.
         input: PathBuf,
         /// The file to write.
@@ -142,9 +145,10 @@ fn dispatch(command: Command, reply: &Reply) -> anyhow::Result<ExitCode> {
         }
         Command::Pca {
             components,
+            ridge,
             input,
             output,
-        } => reply.answer(&pca::reduce_file(&input, &output, components)?)?,
+        } => reply.answer(&pca::reduce_file(&input, &output, components, ridge)?)?,
         Command::Doctor => reply.answer(&libtorch_facts())?,
     }
     Ok(ExitCode::SUCCESS)

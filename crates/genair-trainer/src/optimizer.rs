@@ -1,10 +1,10 @@
-//! Adam (Kingma & Ba 2015, arXiv:1412.6980), in one pass over memory where parameters are on the
-//! CPU.
+//! Adam (Kingma & Ba 2015, arXiv:1412.6980) and AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), in one pass
+//! over memory where parameters are on the CPU.
 
 mod fused;
 
-use genair_protocol::OptimizerSpec;
-use tch::{Device, Tensor};
+use genair_protocol::{OptimizerKind, OptimizerSpec};
+use tch::{Device, Kind, Tensor};
 
 use crate::RunErrorKind;
 use crate::parameters::Parameters;
@@ -39,6 +39,8 @@ pub(crate) struct Adam {
     /// In the order of the parameters.
     moments: Vec<Moments>,
     steps: i32,
+    /// What the schedule multiplies the learning rate by.
+    rate_factor: f64,
 }
 
 /// The numbers of one step.
@@ -48,7 +50,12 @@ struct Step {
     rate: f64,
     /// Root of the second moment's bias correction.
     correction: f64,
+    /// L2 penalty, added to the gradient.
     weight_decay: f64,
+    /// What gradients are multiplied by, before the penalty.
+    gradient_scale: f64,
+    /// What parameters are multiplied by.
+    shrink: f64,
 }
 
 impl Adam {
@@ -58,7 +65,13 @@ impl Adam {
             spec,
             moments,
             steps: 0,
+            rate_factor: 1.0,
         }
+    }
+
+    /// Sets what the learning rate is multiplied by from the next step on.
+    pub(crate) fn set_rate_factor(&mut self, factor: f64) {
+        self.rate_factor = factor;
     }
 
     /// Steps made so far.
@@ -89,10 +102,20 @@ impl Adam {
     ) -> Result<(), StepError> {
         let _guard = tch::no_grad_guard();
         self.steps += 1;
+        let rate = self.spec.lr * self.rate_factor;
+        let (weight_decay, shrink) = match self.spec.kind {
+            OptimizerKind::Adam => (self.spec.weight_decay, 1.0),
+            OptimizerKind::AdamW => (0.0, 1.0 - rate * self.spec.weight_decay),
+        };
         let step = Step {
-            rate: self.spec.lr / (1.0 - BETA_1.powi(self.steps)),
+            rate: rate / (1.0 - BETA_1.powi(self.steps)),
             correction: (1.0 - BETA_2.powi(self.steps)).sqrt(),
-            weight_decay: self.spec.weight_decay,
+            weight_decay,
+            gradient_scale: match self.spec.clip_norm {
+                Some(longest) => clip(gradients, longest)?,
+                None => 1.0,
+            },
+            shrink,
         };
         let named = parameters
             .named()
@@ -120,6 +143,21 @@ impl Adam {
         }
         Ok(())
     }
+}
+
+/// What all gradients are multiplied by so that their common Euclidean norm is at most `longest`, as PyTorch's
+/// `clip_grad_norm_` does. 1 where it is not finite: the step says of which tensor.
+fn clip(gradients: &[Gradient], longest: f64) -> Result<f64, tch::TchError> {
+    let mut square = 0.0;
+    for gradient in gradients {
+        let values = match gradient {
+            Gradient::None => continue,
+            Gradient::Dense(values) | Gradient::Rows { values, .. } => values,
+        };
+        square += f64::try_from(values.f_square()?.f_sum(Kind::Double)?)?;
+    }
+    let factor = longest / (square.sqrt() + 1e-6);
+    Ok(if factor.is_finite() { factor.min(1.0) } else { 1.0 })
 }
 
 /// Why a step came to nothing.
@@ -163,6 +201,9 @@ fn composed_step(
         }
     };
     let finite = bool::try_from(gradient.f_isfinite()?.f_all()?)?;
+    if step.gradient_scale != 1.0 {
+        gradient = gradient.f_mul_scalar(step.gradient_scale)?;
+    }
     if step.weight_decay > 0.0 {
         gradient = gradient.f_add(&tensor.f_mul_scalar(step.weight_decay)?)?;
     }
@@ -172,6 +213,7 @@ fn composed_step(
         .f_sqrt()?
         .f_divide_scalar_(step.correction)?
         .f_add_scalar_(EPSILON)?;
+    let _ = tensor.f_mul_scalar_(step.shrink)?;
     let _ = tensor.f_add_(&first.f_div(&scale)?.f_mul_scalar_(-step.rate)?)?;
     Ok(finite)
 }
@@ -180,7 +222,6 @@ fn composed_step(
 mod tests {
     use genair_abi::InitKind;
     use genair_protocol::Initialisation;
-    use tch::Kind;
 
     use super::*;
     use crate::parameters::Start;
@@ -197,44 +238,67 @@ mod tests {
         (parameters, tensor)
     }
 
-    /// torch 2.13: `p = torch.tensor([1., -2., 3.], requires_grad=True)`, Adam(lr=0.1), three
-    /// steps on `(p ** 2 * torch.tensor([1., 2., 0.5])).sum()`.
+    const ADAM_STEPS: [f32; 3] = [0.701_586_3, -1.700_623_4, 2.700_381_5];
+    const ADAM_W_STEPS: [f32; 3] = [0.649_203_36, -1.589_293_4, 2.530_202_9];
+    const CLIPPED_STEPS: [f32; 3] = [0.701_069_8, -1.700_154_2, 2.700_149_1];
+
+    /// torch 2.13: `p = torch.tensor([1., -2., 3.], requires_grad=True)`, three steps of the optimiser on
+    /// `(p ** 2 * torch.tensor([1., 2., 0.5])).sum()`, after `clip_grad_norm_` where there is a norm.
     #[test]
     fn three_steps_are_those_of_pytorch() {
-        const EXPECTED: [f32; 3] = [0.701_586_3, -1.700_623_4, 2.700_381_5];
-        let (parameters, mut p) = parameters(&[3]);
-        {
-            let _guard = tch::no_grad_guard();
-            p.copy_(&Tensor::from_slice(&[1.0f32, -2.0, 3.0]));
-        }
-        let mut adam = Adam::new(
-            OptimizerSpec {
-                lr: 0.1,
-                ..OptimizerSpec::default()
-            },
-            &parameters,
-        );
-        for _ in 0..3 {
-            let loss = (p.square() * Tensor::from_slice(&[1.0f32, 2.0, 0.5])).sum(Kind::Float);
-            let gradient = Tensor::run_backward(&[loss], &[&p], false, false).remove(0);
-            adam.step(&parameters, &[Gradient::Dense(gradient)])
-                .unwrap();
-        }
-        let values = Vec::<f32>::try_from(&p).unwrap();
-        for (value, expected) in values.iter().zip(EXPECTED) {
-            assert!((value - expected).abs() < 1e-6, "{values:?}");
+        let adam = OptimizerSpec {
+            lr: 0.1,
+            ..OptimizerSpec::default()
+        };
+        let adam_w = OptimizerSpec {
+            kind: OptimizerKind::AdamW,
+            weight_decay: 0.2,
+            ..adam.clone()
+        };
+        let clipped = OptimizerSpec {
+            clip_norm: Some(0.5),
+            weight_decay: 0.1,
+            ..adam.clone()
+        };
+        for (spec, expected) in [
+            (adam, ADAM_STEPS),
+            (adam_w, ADAM_W_STEPS),
+            (clipped, CLIPPED_STEPS),
+        ] {
+            let (parameters, mut p) = parameters(&[3]);
+            {
+                let _guard = tch::no_grad_guard();
+                p.copy_(&Tensor::from_slice(&[1.0f32, -2.0, 3.0]));
+            }
+            let mut adam = Adam::new(spec.clone(), &parameters);
+            for _ in 0..3 {
+                let loss = (p.square() * Tensor::from_slice(&[1.0f32, 2.0, 0.5])).sum(Kind::Float);
+                let gradient = Tensor::run_backward(&[loss], &[&p], false, false).remove(0);
+                adam.step(&parameters, &[Gradient::Dense(gradient)])
+                    .unwrap();
+            }
+            let values = Vec::<f32>::try_from(&p).unwrap();
+            for (value, expected) in values.iter().zip(expected) {
+                assert!((value - expected).abs() < 1e-6, "{spec:?}: {values:?}");
+            }
         }
     }
 
     /// The fused step, by rows and dense, against libtorch's operations.
     #[test]
     fn every_form_of_the_step_agrees() {
-        for weight_decay in [0.0, 0.1] {
+        for (kind, weight_decay) in [
+            (OptimizerKind::Adam, 0.0),
+            (OptimizerKind::Adam, 0.1),
+            (OptimizerKind::AdamW, 0.1),
+        ] {
             let spec = OptimizerSpec {
+                kind,
                 lr: 0.01,
                 weight_decay,
                 ..OptimizerSpec::default()
             };
+            let decoupled = kind == OptimizerKind::AdamW;
             let shape = [7, 5];
             let (by_rows, rows_tensor) = parameters(&shape);
             let (dense, dense_tensor) = parameters(&shape);
@@ -257,7 +321,9 @@ mod tests {
                 let step = Step {
                     rate: spec.lr / (1.0 - BETA_1.powi(number)),
                     correction: (1.0 - BETA_2.powi(number)).sqrt(),
-                    weight_decay,
+                    weight_decay: if decoupled { 0.0 } else { weight_decay },
+                    gradient_scale: 1.0,
+                    shrink: if decoupled { 1.0 - spec.lr * weight_decay } else { 1.0 },
                 };
                 composed_step(step, &mut composed, &mut first, &mut second, &rows).unwrap();
                 rows_adam.step(&by_rows, &[rows]).unwrap();

@@ -25,6 +25,8 @@ pub(crate) struct Start {
 pub(crate) struct Parameters {
     named: Vec<(String, Tensor)>,
     frozen: Option<Frozen>,
+    /// Names of tensors whose rows may be so long at most.
+    bounds: Vec<(&'static str, f64)>,
     initialisation: Initialisation,
     streams: Streams,
     device: Device,
@@ -57,6 +59,7 @@ impl Parameters {
         Self {
             named: Vec::new(),
             frozen: None,
+            bounds: Vec::new(),
             initialisation,
             streams,
             device,
@@ -111,6 +114,24 @@ impl Parameters {
             sha256,
         });
         Ok(tensor)
+    }
+
+    /// Bounds the Euclidean length of each row of a tensor; [`Self::shorten`] holds it.
+    pub(crate) fn bound_rows(&mut self, name: &'static str, max_norm: f64) {
+        self.bounds.push((name, max_norm));
+    }
+
+    /// Shortens the rows that have grown beyond their bound to it, after a step.
+    pub(crate) fn shorten(&self) -> Result<(), tch::TchError> {
+        let _guard = tch::no_grad_guard();
+        for (bounded, max_norm) in &self.bounds {
+            for (_, tensor) in self.named.iter().filter(|(name, _)| name == bounded) {
+                let lengths = tensor.f_norm_scalaropt_dim(2.0, [1_i64].as_slice(), true)?;
+                let factor = lengths.f_reciprocal()?.f_mul_scalar(*max_norm)?.f_clamp_max(1.0)?;
+                let _ = tensor.shallow_clone().f_mul_(&factor)?;
+            }
+        }
+        Ok(())
     }
 
     fn check_name(&self, name: &str) -> Result<(), ParameterError> {

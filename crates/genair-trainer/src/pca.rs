@@ -1,4 +1,4 @@
-//! Principal components of a matrix, exactly: mean-centred, no whitening, in f64.
+//! Principal components of a matrix, exactly: mean-centred, in f64; whitened on demand.
 //!
 //! Owns the fit, its signs and its rank. Knows nothing of items: whoever calls decides which rows there are.
 
@@ -23,11 +23,16 @@ pub enum PcaError {
 
 /// Reduces the tensor `rows` (f32, `[rows, width]`) of a safetensors file to principal components, and writes
 /// `rows` (f32, `[rows, components]`) to another, on one thread: the sums would otherwise depend on how many there
-/// are.
+/// are. `ridge` whitens, see [`Pca::transform`].
 ///
 /// # Errors
 /// [`PcaError`].
-pub fn reduce_file(input: &Path, output: &Path, components: usize) -> Result<PcaReply, PcaError> {
+pub fn reduce_file(
+    input: &Path,
+    output: &Path,
+    components: usize,
+    ridge: Option<f64>,
+) -> Result<PcaReply, PcaError> {
     tch::set_num_threads(1);
     let tensors = Tensor::read_safetensors(input)?;
     let named = tensors.into_iter().find(|(name, _)| name == ROWS);
@@ -40,9 +45,21 @@ pub fn reduce_file(input: &Path, output: &Path, components: usize) -> Result<Pca
         Fit::NoVariance => return Ok(PcaReply::NoVariance),
         Fit::NotConverged => return Ok(PcaReply::NotConverged),
     };
-    let reduced = fitted.transform(&x_nw)?;
+    let reduced = fitted.transform(&x_nw, ridge)?;
     Tensor::write_safetensors(&[(ROWS, reduced)], output)?;
     Ok(PcaReply::Reduced(fitted.summary))
+}
+
+/// The first principal components of rows `[rows, width]`: f32, `[rows, components]`; `None` where there are not
+/// so many.
+pub(crate) fn first_components(
+    x_nw: &Tensor,
+    components: usize,
+) -> Result<Option<Tensor>, TchError> {
+    match Pca::fit(x_nw, components)? {
+        Fit::Done(pca) if pca.summary.components == components => pca.transform(x_nw, None).map(Some),
+        Fit::Done(_) | Fit::NoVariance | Fit::NotConverged => Ok(None),
+    }
 }
 
 /// What came of a fit.
@@ -62,6 +79,9 @@ struct Pca {
     mean_w: Tensor,
     /// `[width, components]`, f64, orthonormal columns by falling variance.
     axes_wk: Tensor,
+    /// Squared singular values of the centred rows, `[components]`, f64.
+    squares_k: Tensor,
+    rows: f64,
     summary: PcaSummary,
 }
 
@@ -118,6 +138,8 @@ impl Pca {
         Ok(Fit::Done(Self {
             axes_wk: axes_wk.f_mul(&signs(&axes_wk)?)?,
             mean_w,
+            squares_k: Tensor::f_from_slice(&values[..kept])?,
+            rows,
             summary: PcaSummary {
                 asked: components,
                 components: kept,
@@ -129,9 +151,18 @@ impl Pca {
     }
 
     /// Rows `[rows, width]` on the components: f32, `[rows, components]`.
-    fn transform(&self, x_nw: &Tensor) -> Result<Tensor, TchError> {
+    ///
+    /// With a ridge they are whitened: component `k` is multiplied by `sqrt(rows / (s_k^2 + ridge))`, `s_k` its
+    /// singular value. Of ridge 0 every component has variance 1 (WhitenRec, ICDE 2024); a larger one damps the
+    /// weak components (ACE, SIGIR 2026: `U sqrt(S^2 / (S^2 + lambda))`, here times `sqrt(rows)`).
+    fn transform(&self, x_nw: &Tensor, ridge: Option<f64>) -> Result<Tensor, TchError> {
         let centred = x_nw.f_to_kind(Kind::Double)?.f_sub(&self.mean_w)?;
-        centred.f_matmul(&self.axes_wk)?.f_to_kind(Kind::Float)
+        let mut reduced = centred.f_matmul(&self.axes_wk)?;
+        if let Some(ridge) = ridge {
+            let deviation_k = self.squares_k.f_add_scalar(ridge)?.f_div_scalar(self.rows)?;
+            reduced = reduced.f_div(&deviation_k.f_sqrt()?)?;
+        }
+        reduced.f_to_kind(Kind::Float)
     }
 }
 
@@ -203,6 +234,33 @@ mod tests {
         }
     }
 
+    /// numpy: `U, S, Vt = svd(x - x.mean(0)); sqrt(n) * U[:, :k] * S[:k] / sqrt(S[:k]**2 + ridge)`.
+    #[test]
+    fn whitening_makes_variances_equal_and_a_ridge_damps_the_weak() {
+        let rows: Vec<Vec<f32>> = (0..40)
+            .map(|row| {
+                let t = row as f32;
+                vec![10.0 * (t * 0.7).sin(), (t * 1.3).cos(), 0.1 * (t * 2.1).sin() + t * 0.01]
+            })
+            .collect();
+        let x_nw = tensor(&rows);
+        let pca = fitted(&x_nw, 3);
+        let variances = |ridge| -> Vec<f64> {
+            let reduced = pca.transform(&x_nw, ridge).unwrap().to_kind(Kind::Double);
+            numbers(&(reduced.square().sum_dim_intlist([0i64].as_slice(), false, Kind::Double) / 40.0))
+        };
+        close(variances(Some(0.0)), [1.0; 3], 1e-6);
+        let squares = numbers(&pca.squares_k);
+        let damped = squares.iter().map(|square| square / (square + 5.0));
+        close(variances(Some(5.0)), damped, 1e-6);
+        let plain = squares.iter().map(|square| square / 40.0);
+        close(variances(None), plain, 1e-4);
+        // Components stay uncorrelated.
+        let white = pca.transform(&x_nw, Some(0.0)).unwrap().to_kind(Kind::Double);
+        let products = numbers(&(white.tr().matmul(&white) / 40.0));
+        close(products, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], 1e-5);
+    }
+
     #[test]
     fn scikit_learn_agrees_signs_included() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/pca.npz");
@@ -212,7 +270,7 @@ mod tests {
             let x: Vec<f32> = array("X").into_iter().map(|value| value as f32).collect();
             let x_nw = Tensor::from_slice(&x).view([-1, 10]);
             let pca = fitted(&x_nw, 4);
-            let found = pca.transform(&x_nw).unwrap();
+            let found = pca.transform(&x_nw, None).unwrap();
             assert_eq!(found.size(), [40, 4]);
             close(numbers(&found), array("R"), 1e-5);
             let PcaSummary {
@@ -278,7 +336,7 @@ mod tests {
             let expected = oracle.first_rows.concat();
             let few = fitted(&x_nw, expected.len() / oracle.first_rows.len());
             let first = x_nw.narrow(0, 0, oracle.first_rows.len() as i64);
-            let found = numbers(&few.transform(&first).unwrap());
+            let found = numbers(&few.transform(&first, None).unwrap());
             assert_eq!(found.len(), expected.len());
             close(found, expected, 1e-3);
         }
@@ -292,7 +350,7 @@ mod tests {
         close(pca.summary.explained_variance_ratio.clone(), [1.0], 1e-15);
         // Half of the distance of the two, (1, 0, -2) in length; the entry of -2 turns the sign.
         let half = 5.0_f64.sqrt();
-        close(numbers(&pca.transform(&two).unwrap()), [half, -half], 1e-6);
+        close(numbers(&pca.transform(&two, None).unwrap()), [half, -half], 1e-6);
 
         // Five rows in a plane, fewer than the columns and, transposed, more.
         let plane = |i: usize, j: usize| (i * j) as f32 + (i * i) as f32;
@@ -321,16 +379,16 @@ mod tests {
         let (input, output) = (folder.path().join("in"), folder.path().join("out"));
         let rows = tensor(&matrix(40, 8));
         Tensor::write_safetensors(&[(ROWS, &rows)], &input).unwrap();
-        let reply = reduce_file(&input, &output, 3).unwrap();
+        let reply = reduce_file(&input, &output, 3, None).unwrap();
         let pca = fitted(&rows, 3);
         assert_eq!(reply, PcaReply::Reduced(pca.summary.clone()));
         let [(_, found)] = &Tensor::read_safetensors(&output).unwrap()[..] else {
             panic!("one tensor");
         };
-        assert_eq!(numbers(found), numbers(&pca.transform(&rows).unwrap()));
+        assert_eq!(numbers(found), numbers(&pca.transform(&rows, None).unwrap()));
         Tensor::write_safetensors(&[("x", &rows)], &input).unwrap();
         assert!(matches!(
-            reduce_file(&input, &output, 3),
+            reduce_file(&input, &output, 3, None),
             Err(PcaError::NoRows)
         ));
     }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use genair_abi::CreateContext;
 use genair_data::Dataset;
-use genair_protocol::{LossSpec, NegativesFor, Split, TrainSpec};
+use genair_protocol::{LossSpec, NegativesFor, ScoreSpec, Split, TrainSpec};
 use tch::{Device, Kind, Tensor};
 
 use crate::RunErrorKind;
@@ -20,7 +20,11 @@ use crate::optimizer::{Adam, Gradient};
 use crate::parameters::Parameters;
 use crate::plugin::{BatchTensors, Model, Plugin, device_number};
 use crate::random::Streams;
-use crate::representation::{Catalogue, FrozenVectors, GatheredItems, ItemVectors, gather};
+use crate::representation::{
+    Catalogue, FrozenVectors, GatheredItems, ItemVectors, Outputs, gather,
+};
+use crate::schedule::{Place, factor};
+use crate::score;
 
 /// What one epoch came to: means of its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,6 +40,7 @@ pub(crate) struct SequenceModel<'a> {
     pub(crate) backbone: Model<'a>,
     pub(crate) items: ItemVectors,
     pub(crate) device: Device,
+    score: ScoreSpec,
     /// For training; evaluation is in float32.
     autocast: Autocast,
 }
@@ -73,13 +78,14 @@ impl<'a> SequenceModel<'a> {
                 backbone,
                 items,
                 device,
+                score: spec.score,
                 autocast: Autocast::new(spec.precision, device)?,
             },
             parameters,
         ))
     }
 
-    /// One epoch of training.
+    /// One epoch of training. `drops` are those of the learning rate's schedule so far.
     ///
     /// # Errors
     /// [`RunErrorKind::NotFinite`] at the first loss or gradient that is not a number; the
@@ -91,7 +97,7 @@ impl<'a> SequenceModel<'a> {
         spec: &TrainSpec,
         mut calibration: Option<&mut CalibrationTerm>,
         parameters: &Parameters,
-        optimizer: &mut Adam,
+        (optimizer, drops): (&mut Adam, usize),
     ) -> Result<EpochLoss, RunErrorKind> {
         batches.start_epoch(epoch);
         let steps = batches.steps();
@@ -126,9 +132,17 @@ impl<'a> SequenceModel<'a> {
                 calibrated += term.value;
             }
             let gradients = forward.gradients(&batch, parameters)?;
+            let place = Place {
+                epoch,
+                step,
+                steps,
+                max_epochs: spec.stop.max_epochs,
+            };
+            optimizer.set_rate_factor(factor(&spec.optimizer.schedule, place, drops));
             optimizer
                 .step(parameters, &gradients)
                 .map_err(|error| error.at(epoch, step + 1))?;
+            parameters.shorten()?;
         }
         Ok(EpochLoss {
             recommendation: recommendation / steps as f64,
@@ -145,7 +159,9 @@ impl<'a> SequenceModel<'a> {
     ) -> Result<Forward, RunErrorKind> {
         let ids = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(self.device);
         // Every vector is computed once per distinct item, then gathered.
-        let items = self.autocast.run(|| self.items.gather(&batch.distinct))?;
+        let items = self
+            .autocast
+            .run(|| self.items.gather(&batch.distinct, Some(seed)))?;
         let users = self
             .backbone
             .capabilities()
@@ -161,7 +177,8 @@ impl<'a> SequenceModel<'a> {
             wanted: batch.wanted.as_deref(),
             training: Some(seed),
         };
-        let states_ms = self.autocast.run(|| self.backbone.encode(&input))?;
+        let states_ms = self.autocast.run(|| self.encode(&input))?;
+        let (scored_ms, outputs) = score::prepared(self.score, &states_ms, &items.outputs)?;
         let rows = if spec.negatives_for == NegativesFor::Batch {
             1
         } else {
@@ -175,8 +192,8 @@ impl<'a> SequenceModel<'a> {
         let loss = loss(
             spec,
             &LossInput {
-                states_ms: &states_ms,
-                outputs: &items.outputs,
+                states_ms: &scored_ms,
+                outputs: &outputs,
                 targets_m: &ids(&batch.targets)?,
                 negatives: &negatives.f_view([rows, negatives.numel() as i64 / rows.max(1)])?,
                 log_probability_u: log_probability.transpose()?.as_ref(),
@@ -188,6 +205,28 @@ impl<'a> SequenceModel<'a> {
             states_ms,
             items,
         })
+    }
+}
+
+impl SequenceModel<'_> {
+    /// States `[M, S]` of a batch. Of several views each is encoded by itself, and the states are concatenated.
+    fn encode(&self, batch: &BatchTensors<'_>) -> Result<Tensor, RunErrorKind> {
+        let views = self.items.views();
+        if views == 1 {
+            return self.backbone.encode(batch);
+        }
+        let width = batch.items.size()[1] / views;
+        let states = (0..views).map(|view| {
+            let items = batch.items.f_narrow(1, view * width, width)?.f_contiguous()?;
+            self.backbone.encode(&BatchTensors {
+                items: &items,
+                // Each view drops other elements.
+                training: batch.training.map(|seed| seed.wrapping_add(view as u64)),
+                ..*batch
+            })
+        });
+        let states = states.collect::<Result<Vec<_>, RunErrorKind>>()?;
+        Ok(Tensor::f_cat(&states, 1)?)
     }
 }
 
@@ -236,6 +275,7 @@ pub(crate) struct ModelScorer<'a> {
     model: &'a SequenceModel<'a>,
     dataset: &'a Dataset,
     items: Catalogue,
+    outputs: Outputs,
 }
 
 impl<'a> ModelScorer<'a> {
@@ -243,10 +283,12 @@ impl<'a> ModelScorer<'a> {
         model: &'a SequenceModel<'a>,
         dataset: &'a Dataset,
     ) -> Result<Self, tch::TchError> {
+        let items = model.items.catalogue()?;
         Ok(Self {
             model,
             dataset,
-            items: model.items.catalogue()?,
+            outputs: score::of_items(model.score, &items.outputs)?,
+            items,
         })
     }
 }
@@ -284,7 +326,7 @@ impl Scorer for ModelScorer<'_> {
             .wants_users
             .then(|| ids(&numbers))
             .transpose()?;
-        let states_bs = self.model.backbone.encode(&BatchTensors {
+        let states_bs = self.model.encode(&BatchTensors {
             items: &gather(&self.items.inputs, &ids(&tokens)?)?,
             positions: &ids(&positions)?,
             lengths: &lengths,
@@ -292,7 +334,8 @@ impl Scorer for ModelScorer<'_> {
             wanted: Some(&last),
             training: None,
         })?;
-        let outputs = &self.items.outputs;
+        let states_bs = score::of_states(self.model.score, &states_bs)?;
+        let outputs = &self.outputs;
         let mut all = states_bs.f_linear(&outputs.vectors, outputs.bias.as_ref())?;
         all = all.f_to_device(Device::Cpu)?.f_contiguous()?;
         scores.resize(all.numel(), 0.0);

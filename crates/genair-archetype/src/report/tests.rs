@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::assemble::{RecordParts, VectorsRecipe, assemble};
+use crate::form::VectorsForm;
 use crate::generate::{Generated, GenerationCounts};
 use crate::pca::truncate;
 use crate::prompt::PromptSpec;
@@ -70,10 +71,10 @@ fn report(with_records: bool, seed: u64) -> Report {
         archetypes_sha256: "a5".to_owned(),
         catalogue_sha256: catalogue.sha256(),
         parts: RecordParts::Archetype,
-        components: 384,
+        form: VectorsForm::components(384),
     };
     let prompt: PromptSpec = serde_json::from_value(json!({ "ending": "</pre>tiny" })).unwrap();
-    let mut vectors = assemble(&recipe, &prompt, &generated, &truncate).unwrap();
+    let mut vectors = assemble(&recipe, &catalogue, &prompt, &generated, &truncate).unwrap();
     // Rows are found by id, whatever their order.
     vectors.items.reverse();
     for part in &mut vectors.parts {

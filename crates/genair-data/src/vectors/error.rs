@@ -99,6 +99,9 @@ pub enum VectorsProblem {
         /// The parts there are, in order.
         found: Vec<String>,
     },
+    /// Groups that are asked for and not there.
+    #[error("the file has no groups of items; leave out `within`, or make the vectors from metadata")]
+    NoGroups,
     /// Items of the dataset without a row.
     #[error(
         "{missing} of the dataset's {items} items have no vector, the first is `{item}`; make the vectors from the same source"

@@ -18,6 +18,7 @@ fn vectors() -> ItemVectors {
             part("context", 2, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
             part("archetype", 1, &[-1.0, -2.0, -3.0]),
         ],
+        groups: None,
         provenance: provenance.as_object().unwrap().clone(),
     }
 }
@@ -153,7 +154,7 @@ proptest! {
         let items: Vec<String> = ids.into_iter().collect();
         let values = (0..items.len() * width).map(|place| value / (place + 1) as f32).collect();
         let part = PartVectors { name: "text".to_owned(), width, values };
-        let vectors = ItemVectors { items, parts: vec![part], provenance: Map::new() };
+        let vectors = ItemVectors { items, parts: vec![part], groups: None, provenance: Map::new() };
         let bytes = vectors.to_bytes().unwrap();
         prop_assert_eq!(ItemVectors::from_bytes(&bytes).unwrap(), vectors);
     }

@@ -42,7 +42,7 @@ fn the_recipe_of_texts_is_what_it_was() {
     let installation = Installation::new("no-such-cache");
     let recipes = file().archetypes().unwrap().into_iter().map(|job| {
         let catalogue = genair_data::catalogue(&job.data).unwrap();
-        let recipe = VectorsRecipe::new(&catalogue, &job.settings, job.components, &installation);
+        let recipe = VectorsRecipe::new(&catalogue, &job.settings, &job.form, &installation);
         format!("{} {}", job.representation, recipe.unwrap().sha256())
     });
     let expected = [

@@ -59,6 +59,8 @@ struct Numbers {
     rate: f32,
     correction: f32,
     weight_decay: f32,
+    gradient_scale: f32,
+    shrink: f32,
 }
 
 impl From<Step> for Numbers {
@@ -67,6 +69,8 @@ impl From<Step> for Numbers {
             rate: step.rate as f32,
             correction: step.correction as f32,
             weight_decay: step.weight_decay as f32,
+            gradient_scale: step.gradient_scale as f32,
+            shrink: step.shrink as f32,
         }
     }
 }
@@ -81,10 +85,10 @@ impl Numbers {
         let mut odd = 0u32;
         for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
             odd |= u32::from(g.to_bits() & EXPONENT == EXPONENT);
-            let gradient = g + self.weight_decay * *p;
+            let gradient = g * self.gradient_scale + self.weight_decay * *p;
             *m = keep_1 * *m + take_1 * gradient;
             *v = keep_2 * *v + take_2 * gradient * gradient;
-            *p -= self.rate * *m / (v.sqrt() / self.correction + EPSILON as f32);
+            *p = *p * self.shrink - self.rate * *m / (v.sqrt() / self.correction + EPSILON as f32);
         }
         odd == 0
     }

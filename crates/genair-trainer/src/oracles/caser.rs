@@ -38,7 +38,7 @@ fn batch(fixture: &Fixture) -> TrainingBatch {
 
 /// States and item vectors, ready for a loss: these fixtures' are not a run's.
 fn encode(subject: &Subject, batch: &TrainingBatch) -> (Tensor, GatheredItems) {
-    let items = subject.model.items.gather(&batch.distinct).unwrap();
+    let items = subject.model.items.gather(&batch.distinct, None).unwrap();
     let tokens = items.tokens(&Tensor::from_slice(&batch.tokens)).unwrap();
     (subject.encode(batch, &tokens, Some(1)), items)
 }

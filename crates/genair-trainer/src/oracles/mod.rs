@@ -16,8 +16,7 @@ use std::sync::Arc;
 use genair_calibration::Associations;
 use genair_data::{Dataset, ItemId};
 use genair_protocol::{
-    AdapterSpec, CalibrationSpec, DatasetSpec, FrozenSpec, Fusion, LossSpec, OptimizerSpec,
-    TrainSpec, VectorPart, VectorSource,
+    CalibrationSpec, DatasetSpec, FrozenSpec, LossSpec, OptimizerSpec, TrainSpec, VectorSource,
 };
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
@@ -83,15 +82,9 @@ impl Fixture {
         }
         let rows = self.get("w.item_emb.weight").narrow(0, 0, ITEMS + 1);
         let width = rows.size()[1] as usize;
-        let spec = FrozenSpec {
-            source: VectorSource::Gaussian { width },
-            part: VectorPart::Both,
-            adapter: AdapterSpec::default(),
-            finetune: false,
-            fusion: Fusion::None,
-        };
+        let spec = FrozenSpec::new(VectorSource::Gaussian { width });
         let numbers = Vec::<f32>::try_from(rows.reshape([-1])).unwrap();
-        Some(FrozenVectors::new(spec, width, &numbers).unwrap())
+        Some(FrozenVectors::new(spec, width, numbers).unwrap())
     }
 
     /// Tensors whose names start with `prefix`, under the rest of their names.

@@ -37,18 +37,35 @@ impl Adapter {
     /// Parameters are numbered as the layers of the published code's `Sequential`: 0 and 3 are
     /// linear, 1 is the norm, 2 the activation; a linear adapter is layer 0 alone.
     ///
+    /// `None` where the vectors are the item vectors.
+    ///
     /// # Errors
-    /// [`RunErrorKind::Spec`] for a width of 0.
+    /// [`RunErrorKind::Spec`] for a width of 0, and where there is no adapter between two widths.
     pub(super) fn create(
         spec: &AdapterSpec,
         width: i64,
         output: i64,
         parameters: &mut Parameters,
-    ) -> Result<Self, RunErrorKind> {
-        if spec.kind == AdapterKind::Linear {
-            let mut last = Linear::create("adapter.0", width, output, parameters)?;
-            last.scale(spec.init_scale)?;
-            return Ok(Self { hidden: None, last });
+    ) -> Result<Option<Self>, RunErrorKind> {
+        match spec.kind {
+            AdapterKind::None if width == output => return Ok(None),
+            AdapterKind::None => {
+                return Err(RunErrorKind::Spec {
+                    key: "representation.adapter.kind",
+                    value: "\"none\"".to_owned(),
+                    reason: format!(
+                        "the vectors have {width} components where the model needs {output}; set `components` \
+                         (with `joint = true` for context and archetype together) or the backbone's \
+                         `hidden_size` so that they are equal, or choose an adapter"
+                    ),
+                });
+            }
+            AdapterKind::Linear => {
+                let mut last = Linear::create("adapter.0", width, output, parameters)?;
+                last.scale(spec.init_scale)?;
+                return Ok(Some(Self { hidden: None, last }));
+            }
+            AdapterKind::Mlp | AdapterKind::MlpLinear => {}
         }
         let hidden = spec.expansion as i64 * output;
         let constant = |value| Start {
@@ -63,10 +80,10 @@ impl Adapter {
         };
         let mut last = Linear::create("adapter.3", hidden, output, parameters)?;
         last.scale(spec.init_scale)?;
-        Ok(Self {
+        Ok(Some(Self {
             hidden: Some(first),
             last,
-        })
+        }))
     }
 
     /// `[R, W]` to `[R, D]`, of 32 bits also under autocast.
@@ -139,7 +156,9 @@ mod tests {
                 init_scale,
                 ..AdapterSpec::default()
             };
-            let adapter = Adapter::create(&spec, 16, 8, &mut parameters).unwrap();
+            let adapter = Adapter::create(&spec, 16, 8, &mut parameters)
+                .unwrap()
+                .unwrap();
             adapter.forward(&x).unwrap().norm().double_value(&[])
         });
         assert!(
@@ -163,8 +182,9 @@ mod tests {
         let mut parameters =
             Parameters::new(Initialisation::XavierNormal, Streams::new(1), Device::Cpu);
         let (width, output) = (x.size()[1], cotangent.size()[1]);
-        let adapter =
-            Adapter::create(&AdapterSpec::default(), width, output, &mut parameters).unwrap();
+        let adapter = Adapter::create(&AdapterSpec::default(), width, output, &mut parameters)
+            .unwrap()
+            .unwrap();
         let theirs =
             |prefix: &str, name: &str| get(&format!("{prefix}.{}", &name["adapter.".len()..]));
         let named = parameters.named();

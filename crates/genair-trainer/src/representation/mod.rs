@@ -9,7 +9,7 @@
 //! whose batch is the catalogue: its memory and time grow with the adapter's hidden layer times `I`.
 //!
 //! Shapes: `I` items (row 0, padding, is read only where a backbone takes padding as an input), `D`
-//! width of item vectors, `W` width of vectors before the adapter, `U` distinct items of a batch,
+//! width of item vectors (twice the backbone's where there are two views), `W` width of vectors before the adapter, `U` distinct items of a batch,
 //! `S` state size.
 
 mod adapter;
@@ -19,6 +19,7 @@ mod source;
 mod tests;
 
 use genair_abi::{Capabilities, InitKind, OutputItems};
+use genair_protocol::Fusion;
 use tch::Tensor;
 
 use crate::RunErrorKind;
@@ -44,6 +45,7 @@ pub(crate) struct ItemVectors {
     mask: Option<Tensor>,
     separate: Option<SeparateOutputs>,
     items: usize,
+    views: i64,
 }
 
 /// An output table of its own: `[I + 1, S]` and a bias per item `[I + 1, 1]`.
@@ -119,6 +121,8 @@ impl ItemVectors {
     ) -> Result<Self, RunErrorKind> {
         let (rows, width) = (items as i64 + 1, capabilities.hidden_size as i64);
         let states = capabilities.state_size as i64;
+        let is_dual = |frozen: &FrozenVectors| frozen.spec.fusion.kind == Fusion::Dual;
+        let views = if frozen.as_ref().is_some_and(is_dual) { 2 } else { 1 };
         let separate = match capabilities.output {
             OutputItems::Shared if width != states => {
                 return Err(RunErrorKind::Spec {
@@ -133,25 +137,31 @@ impl ItemVectors {
                     kind: InitKind::Constant,
                     value: 0.0,
                 };
-                let table = Table::create("outputs.table", &[rows, states], WEIGHT, parameters)?;
+                let table = Table::create("outputs.table", &[rows, views * states], WEIGHT, parameters)?;
                 let bias = Table::create("outputs.bias", &[rows, 1], zero, parameters)?;
                 Some(SeparateOutputs { table, bias })
             }
         };
         let source = match frozen {
             None => Source::table(rows, width, parameters)?,
-            Some(frozen) => Source::frozen(frozen, width, parameters)?,
+            Some(frozen) => Source::frozen(&frozen, width, parameters)?,
         };
         let mask = capabilities
             .predicts_at_mask
-            .then(|| create(parameters, "items.mask", &[1, width], MASK))
+            .then(|| create(parameters, "items.mask", &[1, views * width], MASK))
             .transpose()?;
         Ok(Self {
             source,
             mask,
             separate,
             items,
+            views,
         })
+    }
+
+    /// Views of an item that a backbone encodes one after the other: item vectors and states have so many parts.
+    pub(crate) fn views(&self) -> i64 {
+        self.views
     }
 
     /// Items, `I`.
@@ -162,8 +172,12 @@ impl ItemVectors {
     /// Vectors of a batch's distinct items (0 is padding), each computed once.
     ///
     /// Rows of tables are taken out of the graph and become leaves of their own, so that their
-    /// gradients are as small as the batch.
-    pub(crate) fn gather(&self, distinct: &[i64]) -> Result<GatheredItems, tch::TchError> {
+    /// gradients are as small as the batch. `seed` decides what dropout of the adapter drops; none: nothing.
+    pub(crate) fn gather(
+        &self,
+        distinct: &[i64],
+        seed: Option<u64>,
+    ) -> Result<GatheredItems, tch::TchError> {
         let rows = Rows::of(distinct, self.source.device())?;
         let mut leaves = Vec::new();
         let mut leaf = |table: &Table| {
@@ -175,7 +189,7 @@ impl ItemVectors {
             leaves.push((table.name, taken.shallow_clone()));
             Ok(taken)
         };
-        let vectors = self.source.vectors(&mut leaf)?;
+        let vectors = self.source.vectors(&mut leaf, seed)?;
         let inputs = self.with_mask(&vectors)?;
         let padding = distinct.iter().position(|&item| item == 0);
         let untrained = padding.filter(|_| self.source.has_learned_rows());

@@ -3,8 +3,9 @@
 use genair_abi::{Padding, TrainsOn};
 use genair_data::Dataset;
 use genair_protocol::{
-    AdapterKind, AdapterSpec, CalibrationOn, CalibrationSpec, DatasetSpec, FrozenSpec, Fusion,
-    Initialisation, RepresentationKind, RepresentationSpec, TrainSpec, VectorPart, VectorSource,
+    AdapterKind, AdapterSpec, CalibrationOn, CalibrationSpec, DatasetSpec, DeltaSpec, FrozenSpec,
+    Fusion, FusionSpec, Initialisation, RepresentationKind, RepresentationSpec, TableInit,
+    TrainSpec, VectorSource,
 };
 use tch::{Device, Kind};
 
@@ -23,14 +24,16 @@ const DISTINCT: [i64; 4] = [3, 12, 1, 7];
 
 fn spec(kind: AdapterKind, finetune: bool, fusion: Fusion) -> FrozenSpec {
     FrozenSpec {
-        source: VectorSource::Gaussian { width: WIDTH },
-        part: VectorPart::Both,
         adapter: AdapterSpec {
             kind,
             ..AdapterSpec::default()
         },
         finetune,
-        fusion,
+        fusion: FusionSpec {
+            kind: fusion,
+            ..FusionSpec::default()
+        },
+        ..FrozenSpec::new(VectorSource::Gaussian { width: WIDTH })
     }
 }
 
@@ -45,6 +48,12 @@ fn variants() -> Vec<Option<FrozenSpec>> {
         Some(spec(Mlp, true, Fusion::None)),
         Some(spec(Mlp, false, Fusion::Sum)),
         Some(spec(Mlp, true, Fusion::Concat)),
+        Some(spec(Mlp, false, Fusion::NullSpace)),
+        Some(spec(Linear, false, Fusion::Dual)),
+        Some(FrozenSpec {
+            delta: Some(DeltaSpec { max_norm: 0.5 }),
+            ..spec(Linear, true, Fusion::None)
+        }),
     ]
 }
 
@@ -86,7 +95,7 @@ fn items(frozen: Option<FrozenSpec>, output: OutputItems) -> (ItemVectors, Param
         for (place, value) in rows.iter_mut().enumerate().skip(WIDTH) {
             *value = (place as f32 * 0.37).sin();
         }
-        FrozenVectors::new(spec, WIDTH, &rows).unwrap()
+        FrozenVectors::new(spec, WIDTH, rows).unwrap()
     });
     let created = ItemVectors::create(ITEMS, frozen, &capabilities(output), &mut parameters);
     (created.unwrap(), parameters)
@@ -123,7 +132,7 @@ fn gradients_are_those_of_finite_differences() {
         [OutputItems::Shared, OutputItems::Separate].map(|o| (frozen.clone(), o))
     }) {
         let (items, parameters) = items(frozen.clone(), output);
-        let gathered = items.gather(&DISTINCT).unwrap();
+        let gathered = items.gather(&DISTINCT, None).unwrap();
         let named = parameters.named();
         let inputs: Vec<&Tensor> = named
             .iter()
@@ -144,7 +153,7 @@ fn gradients_are_those_of_finite_differences() {
                 let mut place = flat.get(element);
                 let mut at = |offset: f64| {
                     let _ = place.g_add_scalar_(offset);
-                    objective(&items.gather(&DISTINCT).unwrap()).double_value(&[])
+                    objective(&items.gather(&DISTINCT, None).unwrap()).double_value(&[])
                 };
                 let (above, below) = (at(STEP), at(-2.0 * STEP));
                 let _ = at(STEP);
@@ -165,14 +174,15 @@ fn a_batch_and_the_catalogue_have_the_same_vectors_mask_included() {
         let (items, _) = items(frozen, OutputItems::Shared);
         let _guard = tch::no_grad_guard();
         let all = items.catalogue().unwrap();
-        assert_eq!(all.inputs.size(), [ITEMS as i64 + 2, HIDDEN]);
-        assert_eq!(all.outputs.vectors.size(), [ITEMS as i64 + 1, HIDDEN]);
+        let width = items.views() * HIDDEN;
+        assert_eq!(all.inputs.size(), [ITEMS as i64 + 2, width]);
+        assert_eq!(all.outputs.vectors.size(), [ITEMS as i64 + 1, width]);
         let in_order: Vec<i64> = (1..=ITEMS as i64).collect();
         for distinct in [&DISTINCT[..], &in_order] {
             let mut rows = distinct.to_vec();
             rows.push(ITEMS as i64 + 1);
             let expected = all.inputs.index_select(0, &Tensor::from_slice(&rows));
-            let gathered = items.gather(distinct).unwrap();
+            let gathered = items.gather(distinct, None).unwrap();
             assert!(largest_difference(&gathered.inputs, &expected) < 1e-6);
         }
         let rows = all.inputs.narrow(0, 0, ITEMS as i64 + 1);
@@ -194,7 +204,7 @@ fn fused_vectors_are_the_adapters_and_the_tables() {
             .iter()
             .find(|(name, _)| name == "items.table")
             .unwrap();
-        let vectors = || items.gather(&DISTINCT).unwrap().inputs.narrow(0, 0, 4);
+        let vectors = || items.gather(&DISTINCT, None).unwrap().inputs.narrow(0, 0, 4);
         let (both, learned) = (vectors(), table.index_select(0, &rows));
         let _ = table.shallow_clone().zero_();
         let adapted = vectors();
@@ -237,7 +247,7 @@ fn padding_trains_the_adapter_and_no_row() {
         (Some(spec(AdapterKind::Linear, false, Fusion::Sum)), false),
     ] {
         let (items, _) = items(frozen, OutputItems::Shared);
-        let gathered = items.gather(&[4, 0]).unwrap();
+        let gathered = items.gather(&[4, 0], None).unwrap();
         let padding = gathered.tokens(&Tensor::from_slice(&[1i64])).unwrap();
         let gradient = Tensor::run_backward(
             &[padding.sum(Kind::Float)],
@@ -310,4 +320,125 @@ fn calibration_moves_every_representation_on_targets_and_on_items() {
             assert_eq!(trained("sasrec", &with(0.0))[1], plain);
         }
     }
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.flatten(0, -1)).unwrap()
+}
+
+/// The value of a parameter, to be changed.
+fn parameter(parameters: &Parameters, name: &str) -> Tensor {
+    let named = parameters.named().iter().find(|(theirs, _)| theirs == name);
+    named.unwrap().1.shallow_clone()
+}
+
+#[test]
+fn without_an_adapter_the_vectors_are_the_item_vectors() {
+    let no_adapter = spec(AdapterKind::None, true, Fusion::None);
+    let mut parameters =
+        Parameters::new(Initialisation::XavierNormal, Streams::new(7), Device::Cpu);
+    let rows: Vec<f32> = (0..(ITEMS + 1) * HIDDEN as usize)
+        .map(|place| (place / HIDDEN as usize) as f32 * 0.25)
+        .collect();
+    let frozen = FrozenVectors::new(no_adapter.clone(), HIDDEN as usize, rows).unwrap();
+    let capabilities = capabilities(OutputItems::Shared);
+    let made = ItemVectors::create(ITEMS, Some(frozen), &capabilities, &mut parameters).unwrap();
+    let vectors = made.gather(&DISTINCT, Some(3)).unwrap().inputs;
+    assert_eq!(values(&vectors.get(0)), [0.75; HIDDEN as usize]);
+    assert_eq!(shape_of(&parameters, "adapter.0.weight"), None);
+
+    let frozen = FrozenVectors::new(no_adapter, WIDTH, vec![1.0; (ITEMS + 1) * WIDTH]).unwrap();
+    let mut parameters =
+        Parameters::new(Initialisation::XavierNormal, Streams::new(7), Device::Cpu);
+    let refused = ItemVectors::create(ITEMS, Some(frozen), &capabilities, &mut parameters);
+    let message = refused.err().unwrap().to_string();
+    assert!(message.contains("7 components where the model needs 5"), "{message}");
+}
+
+/// AlphaFuse's item vector: the adapter's output with the table's row on its last components.
+#[test]
+fn the_null_space_has_a_table_that_starts_at_zero() {
+    let mut spec = spec(AdapterKind::Linear, false, Fusion::NullSpace);
+    spec.fusion.width = Some(3);
+    let (items, parameters) = items(Some(spec), OutputItems::Shared);
+    let vectors = || items.gather(&DISTINCT, None).unwrap().inputs.narrow(0, 0, 4);
+    let (before, _guard) = (vectors(), tch::no_grad_guard());
+    let mut table = parameter(&parameters, "items.table");
+    assert_eq!(table.size(), [ITEMS as i64 + 1, 3]);
+    assert_eq!(values(&table), [0.0; 39]);
+    let _ = table.fill_(2.0);
+    let difference = vectors() - before;
+    for row in values(&difference).chunks(5) {
+        for (found, expected) in row.iter().zip([0.0, 0.0, 2.0, 2.0, 2.0]) {
+            assert!((found - expected).abs() < 1e-6, "{row:?}");
+        }
+    }
+}
+
+#[test]
+fn both_views_stand_side_by_side() {
+    let (items, parameters) = items(
+        Some(spec(AdapterKind::Mlp, false, Fusion::Dual)),
+        OutputItems::Shared,
+    );
+    let inputs = items.gather(&DISTINCT, None).unwrap().inputs;
+    // The mask is the last row.
+    assert_eq!(inputs.size(), [5, 2 * HIDDEN]);
+    let learned = parameter(&parameters, "items.table").index_select(0, &Tensor::from_slice(&DISTINCT));
+    assert!(largest_difference(&inputs.narrow(0, 0, 4).narrow(1, HIDDEN, HIDDEN), &learned) < 1e-6);
+    assert_eq!(items.views(), 2);
+}
+
+/// numpy: `x - x.mean(0)` on the right singular vectors.
+#[test]
+fn a_table_can_start_as_the_vectors_principal_components() {
+    let mut spec = spec(AdapterKind::Mlp, false, Fusion::Sum);
+    spec.fusion.init = TableInit::Vectors;
+    // The rows of `items` are sines, which have two components.
+    spec.fusion.kind = Fusion::Concat;
+    let (_, parameters) = items(Some(spec), OutputItems::Shared);
+    let table = parameter(&parameters, "items.table");
+    assert_eq!(table.size(), [ITEMS as i64 + 1, 2]);
+    let table = table.narrow(0, 1, ITEMS as i64).to_kind(Kind::Double);
+    let products = values(&table.tr().matmul(&table).to_kind(Kind::Float));
+    // Components are uncorrelated, and the first has the greater variance.
+    assert!(products[0] >= products[3] && products[1].abs() < 1e-4 * products[0], "{products:?}");
+    assert!(largest_difference(&table.mean_dim(&[0_i64][..], false, Kind::Double), &Tensor::zeros([2], (Kind::Double, Device::Cpu))) < 1e-6);
+}
+
+#[test]
+fn a_delta_moves_the_vectors_no_further_than_its_bound() {
+    let spec = FrozenSpec {
+        delta: Some(DeltaSpec { max_norm: 0.5 }),
+        ..spec(AdapterKind::Linear, true, Fusion::None)
+    };
+    let (items, parameters) = items(Some(spec), OutputItems::Shared);
+    assert!(parameters.frozen().is_some());
+    let before = items.gather(&DISTINCT, None).unwrap().inputs;
+    let _guard = tch::no_grad_guard();
+    let mut delta = parameter(&parameters, "items.delta");
+    assert_eq!(values(&delta), [0.0; 91]);
+    let _ = delta.get(3).fill_(1.0);
+    let _ = delta.get(12).fill_(0.1);
+    parameters.shorten().unwrap();
+    let lengths = values(&delta.norm_scalaropt_dim(2, [1i64].as_slice(), false));
+    assert!((lengths[3] - 0.5).abs() < 1e-6);
+    assert!((lengths[12] - 0.1 * 7f32.sqrt()).abs() < 1e-6);
+    assert_eq!(lengths[1], 0.0);
+    let after = items.gather(&DISTINCT, None).unwrap().inputs;
+    assert!(largest_difference(&before, &after) > 1e-3);
+    delta = parameter(&parameters, "items.delta");
+    assert_eq!(delta.size(), [ITEMS as i64 + 1, WIDTH as i64]);
+}
+
+#[test]
+fn the_seed_decides_what_adapter_dropout_drops() {
+    let mut spec = spec(AdapterKind::Linear, false, Fusion::None);
+    spec.adapter.dropout = 0.5;
+    let (items, _) = items(Some(spec), OutputItems::Shared);
+    let vectors = |seed| items.gather(&DISTINCT, seed).unwrap().inputs;
+    assert_eq!(vectors(Some(1)), vectors(Some(1)));
+    assert_ne!(vectors(Some(1)), vectors(Some(2)));
+    assert_ne!(vectors(Some(1)), vectors(None));
+    assert_eq!(vectors(None), vectors(None));
 }

@@ -52,6 +52,7 @@ fn genair_request(folder: &Path) -> Value {
     let vectors = ItemVectors {
         parts: vec![part("context", 3), part("archetype", 2)],
         items,
+        groups: None,
         provenance: serde_json::Map::new(),
     };
     let path = folder.join("vectors.safetensors");

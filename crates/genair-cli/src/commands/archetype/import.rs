@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Context;
-use genair_archetype::{ImportFile, Installation, RowIds, in_trainer};
+use genair_archetype::{ImportFile, Installation, RowIds, VectorsForm, in_trainer};
 use genair_data::Catalogue;
 use genair_spec::SpecFile;
 use itertools::Itertools;
@@ -30,7 +30,8 @@ pub(super) fn import(output: &Output, arguments: &ImportArgs) -> anyhow::Result<
     let ids = row_ids(output, arguments)?;
     let installation = Installation::new("");
     let reduce = in_trainer(&installation, &|| false);
-    let vectors = genair_archetype::import(&files, &ids, arguments.components, &reduce)?;
+    let form = VectorsForm::components(arguments.components);
+    let vectors = genair_archetype::import(&files, &ids, &form, None, &reduce)?;
     let sha256 = vectors.write(out)?;
     let parts = vectors.parts.iter();
     let parts = parts.map(|part| json!({ "name": part.name, "width": part.width }));
