@@ -69,7 +69,7 @@ fn every_backbone_trains_on_every_representation() {
     assert_eq!(lab.rows(calibrated), [[json!("genair")]]);
     // Before training and at the best epoch, of every item space.
     let measured = "SELECT run_id FROM diagnostics GROUP BY run_id
-        HAVING count(*) = 8 AND count(DISTINCT epoch) = 2";
+        HAVING count(*) = 10 AND count(DISTINCT epoch) = 2";
     assert_eq!(lab.count(measured), 4 * 5);
 
     let texts = |lab: &Lab| -> Vec<(String, Vec<u8>)> {

@@ -18,6 +18,7 @@ mod plugins;
 mod provenance;
 mod reading;
 mod reports;
+mod representations;
 mod searching;
 mod stages;
 mod starting;

@@ -215,6 +215,7 @@ fn a_run_shows_its_item_space_its_machine_and_its_source() {
     };
     let space = part("item space");
     for name in [
+        "norm",
         "uniformity",
         "alignment",
         "association_pearson",

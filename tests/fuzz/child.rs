@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
-use genair_archetype::{ArchetypeSpec, ImportFile, Installation, PcaError, PromptSpec, RowIds, VectorsForm};
+use genair_archetype::{
+    ArchetypeSpec, ImportFile, Installation, PcaError, PromptSpec, RowIds, VectorsForm,
+};
 use genair_calibration::Associations;
 use genair_data::{Dataset, ItemVectors};
 use genair_protocol::{DatasetKind, DatasetSpec, PluginReport, UnknownItems};

@@ -194,7 +194,9 @@ pub fn assemble(
     let (parts, summaries) = formed(rows, &recipe.form, reduce)?;
     let ids: Vec<String> = items.iter().map(|item| item.item.clone()).collect();
     let groups = recipe.form.groups.as_deref();
-    let groups = groups.map(|field| groups_by(field, &ids, catalogue)).transpose()?;
+    let groups = groups
+        .map(|field| groups_by(field, &ids, catalogue))
+        .transpose()?;
     let is_empty = |record: &&EngineRecord| match recipe.parts {
         RecordParts::Archetype => record.archetype.is_none(),
         RecordParts::Text => false,
@@ -315,7 +317,13 @@ mod tests {
             counts: GenerationCounts::default(),
         };
         let catalogue = Catalogue { items: Vec::new() };
-        assemble(recipe, &catalogue, &PromptSpec::default(), &generated, &truncate)
+        assemble(
+            recipe,
+            &catalogue,
+            &PromptSpec::default(),
+            &generated,
+            &truncate,
+        )
     }
 
     #[test]

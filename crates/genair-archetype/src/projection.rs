@@ -40,9 +40,8 @@ impl Categories {
     /// the first value there that most items do not share.
     pub(crate) fn new(catalogue: &Catalogue, field: Option<&str>) -> Self {
         let telling = telling(catalogue, field);
-        let mut names: Vec<(&String, usize)> = count(telling.iter().flatten())
-            .into_iter()
-            .collect();
+        let mut names: Vec<(&String, usize)> =
+            count(telling.iter().flatten()).into_iter().collect();
         // Stable: of equals the alphabetically first.
         names.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
         names.truncate(COLOURS.len());

@@ -99,7 +99,9 @@ impl Names {
                 vec![("none", "none")]
             } else {
                 let names = self.representations.iter();
-                names.map(|(name, settings)| (name.as_str(), settings.as_str())).collect()
+                names
+                    .map(|(name, settings)| (name.as_str(), settings.as_str()))
+                    .collect()
             };
             let cell = move |(representation, settings)| Cell {
                 dataset,
@@ -171,8 +173,16 @@ impl Checker<'_> {
                 .collect(),
         };
         self.warn_of_unused("backbone", &section.backbone);
-        let shuffled = section.representation.iter().map(|name| self.settings_of(name).to_owned());
-        let used: Vec<String> = section.representation.iter().cloned().chain(shuffled).collect();
+        let shuffled = section
+            .representation
+            .iter()
+            .map(|name| self.settings_of(name).to_owned());
+        let used: Vec<String> = section
+            .representation
+            .iter()
+            .cloned()
+            .chain(shuffled)
+            .collect();
         self.warn_of_unused("representation", &used);
         let search = self.search();
         let axes = self.axes(search.settings());
@@ -365,6 +375,8 @@ impl Checker<'_> {
 
 #[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod representations;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

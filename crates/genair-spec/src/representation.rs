@@ -482,10 +482,7 @@ impl Section {
         let fusion = self.fusion.unwrap_or_default();
         let is_plain = self.components.unwrap_or(COMPONENTS) == 0
             && self.whiten.unwrap_or_default().ridge().is_none();
-        let one_part = matches!(
-            self.part,
-            Some(VectorPart::Context | VectorPart::Archetype)
-        );
+        let one_part = matches!(self.part, Some(VectorPart::Context | VectorPart::Archetype));
         [
             (
                 "delta",

@@ -157,7 +157,11 @@ fn clip(gradients: &[Gradient], longest: f64) -> Result<f64, tch::TchError> {
         square += f64::try_from(values.f_square()?.f_sum(Kind::Double)?)?;
     }
     let factor = longest / (square.sqrt() + 1e-6);
-    Ok(if factor.is_finite() { factor.min(1.0) } else { 1.0 })
+    Ok(if factor.is_finite() {
+        factor.min(1.0)
+    } else {
+        1.0
+    })
 }
 
 /// Why a step came to nothing.
@@ -323,7 +327,11 @@ mod tests {
                     correction: (1.0 - BETA_2.powi(number)).sqrt(),
                     weight_decay: if decoupled { 0.0 } else { weight_decay },
                     gradient_scale: 1.0,
-                    shrink: if decoupled { 1.0 - spec.lr * weight_decay } else { 1.0 },
+                    shrink: if decoupled {
+                        1.0 - spec.lr * weight_decay
+                    } else {
+                        1.0
+                    },
                 };
                 composed_step(step, &mut composed, &mut first, &mut second, &rows).unwrap();
                 rows_adam.step(&by_rows, &[rows]).unwrap();

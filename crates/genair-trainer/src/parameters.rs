@@ -127,7 +127,10 @@ impl Parameters {
         for (bounded, max_norm) in &self.bounds {
             for (_, tensor) in self.named.iter().filter(|(name, _)| name == bounded) {
                 let lengths = tensor.f_norm_scalaropt_dim(2.0, [1_i64].as_slice(), true)?;
-                let factor = lengths.f_reciprocal()?.f_mul_scalar(*max_norm)?.f_clamp_max(1.0)?;
+                let factor = lengths
+                    .f_reciprocal()?
+                    .f_mul_scalar(*max_norm)?
+                    .f_clamp_max(1.0)?;
                 let _ = tensor.shallow_clone().f_mul_(&factor)?;
             }
         }

@@ -57,7 +57,9 @@ pub(crate) fn first_components(
     components: usize,
 ) -> Result<Option<Tensor>, TchError> {
     match Pca::fit(x_nw, components)? {
-        Fit::Done(pca) if pca.summary.components == components => pca.transform(x_nw, None).map(Some),
+        Fit::Done(pca) if pca.summary.components == components => {
+            pca.transform(x_nw, None).map(Some)
+        }
         Fit::Done(_) | Fit::NoVariance | Fit::NotConverged => Ok(None),
     }
 }
@@ -159,7 +161,10 @@ impl Pca {
         let centred = x_nw.f_to_kind(Kind::Double)?.f_sub(&self.mean_w)?;
         let mut reduced = centred.f_matmul(&self.axes_wk)?;
         if let Some(ridge) = ridge {
-            let deviation_k = self.squares_k.f_add_scalar(ridge)?.f_div_scalar(self.rows)?;
+            let deviation_k = self
+                .squares_k
+                .f_add_scalar(ridge)?
+                .f_div_scalar(self.rows)?;
             reduced = reduced.f_div(&deviation_k.f_sqrt()?)?;
         }
         reduced.f_to_kind(Kind::Float)
@@ -240,14 +245,23 @@ mod tests {
         let rows: Vec<Vec<f32>> = (0..40)
             .map(|row| {
                 let t = row as f32;
-                vec![10.0 * (t * 0.7).sin(), (t * 1.3).cos(), 0.1 * (t * 2.1).sin() + t * 0.01]
+                vec![
+                    10.0 * (t * 0.7).sin(),
+                    (t * 1.3).cos(),
+                    0.1 * (t * 2.1).sin() + t * 0.01,
+                ]
             })
             .collect();
         let x_nw = tensor(&rows);
         let pca = fitted(&x_nw, 3);
         let variances = |ridge| -> Vec<f64> {
             let reduced = pca.transform(&x_nw, ridge).unwrap().to_kind(Kind::Double);
-            numbers(&(reduced.square().sum_dim_intlist([0i64].as_slice(), false, Kind::Double) / 40.0))
+            numbers(
+                &(reduced
+                    .square()
+                    .sum_dim_intlist([0i64].as_slice(), false, Kind::Double)
+                    / 40.0),
+            )
         };
         close(variances(Some(0.0)), [1.0; 3], 1e-6);
         let squares = numbers(&pca.squares_k);
@@ -256,9 +270,16 @@ mod tests {
         let plain = squares.iter().map(|square| square / 40.0);
         close(variances(None), plain, 1e-4);
         // Components stay uncorrelated.
-        let white = pca.transform(&x_nw, Some(0.0)).unwrap().to_kind(Kind::Double);
+        let white = pca
+            .transform(&x_nw, Some(0.0))
+            .unwrap()
+            .to_kind(Kind::Double);
         let products = numbers(&(white.tr().matmul(&white) / 40.0));
-        close(products, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], 1e-5);
+        close(
+            products,
+            [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            1e-5,
+        );
     }
 
     #[test]
@@ -350,7 +371,11 @@ mod tests {
         close(pca.summary.explained_variance_ratio.clone(), [1.0], 1e-15);
         // Half of the distance of the two, (1, 0, -2) in length; the entry of -2 turns the sign.
         let half = 5.0_f64.sqrt();
-        close(numbers(&pca.transform(&two, None).unwrap()), [half, -half], 1e-6);
+        close(
+            numbers(&pca.transform(&two, None).unwrap()),
+            [half, -half],
+            1e-6,
+        );
 
         // Five rows in a plane, fewer than the columns and, transposed, more.
         let plane = |i: usize, j: usize| (i * j) as f32 + (i * i) as f32;
@@ -385,7 +410,10 @@ mod tests {
         let [(_, found)] = &Tensor::read_safetensors(&output).unwrap()[..] else {
             panic!("one tensor");
         };
-        assert_eq!(numbers(found), numbers(&pca.transform(&rows, None).unwrap()));
+        assert_eq!(
+            numbers(found),
+            numbers(&pca.transform(&rows, None).unwrap())
+        );
         Tensor::write_safetensors(&[("x", &rows)], &input).unwrap();
         assert!(matches!(
             reduce_file(&input, &output, 3, None),

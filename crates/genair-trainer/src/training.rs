@@ -217,7 +217,10 @@ impl SequenceModel<'_> {
         }
         let width = batch.items.size()[1] / views;
         let states = (0..views).map(|view| {
-            let items = batch.items.f_narrow(1, view * width, width)?.f_contiguous()?;
+            let items = batch
+                .items
+                .f_narrow(1, view * width, width)?
+                .f_contiguous()?;
             self.backbone.encode(&BatchTensors {
                 items: &items,
                 // Each view drops other elements.

@@ -330,8 +330,7 @@ fn job(of: &ArchetypeArgs) -> anyhow::Result<ArchetypeJob> {
         );
     }
     // Representations that differ in what a run does with the vectors are the same here.
-    let same =
-        |job: &ArchetypeJob| (&job.settings, &job.form) == (&first.settings, &first.form);
+    let same = |job: &ArchetypeJob| (&job.settings, &job.form) == (&first.settings, &first.form);
     if !jobs.iter().all(same) {
         let kind = |job: &ArchetypeJob| if is_text(job) { "text" } else { "archetype" };
         let known = |job: &ArchetypeJob| format!("{} ({})", job.representation, kind(job));

@@ -100,7 +100,9 @@ pub enum VectorsProblem {
         found: Vec<String>,
     },
     /// Groups that are asked for and not there.
-    #[error("the file has no groups of items; leave out `within`, or make the vectors from metadata")]
+    #[error(
+        "the file has no groups of items; leave out `within`, or make the vectors from metadata"
+    )]
     NoGroups,
     /// Items of the dataset without a row.
     #[error(

@@ -69,6 +69,12 @@ fn context(key: &str) -> Vec<String> {
             "search.kind=random",
             "train.optimizer.lr={ log_uniform = [1e-4, 1e-2] }",
         ],
+        "representation.told.fusion.width" => &["representation.told.fusion.kind=null-space"],
+        "representation.told.delta.max_norm" => &["representation.told.finetune=true"],
+        "train.loss.label_smoothing" => &["train.loss.kind=cross-entropy"],
+        _ if key.starts_with("train.optimizer.schedule.") => {
+            &["train.optimizer.schedule.kind=plateau"]
+        }
         "prune.min_runs" => &["prune.kind=median"],
         _ if key.starts_with("prune.") => &["prune.kind=asha"],
         _ if key.contains("archetype.http.") => &[

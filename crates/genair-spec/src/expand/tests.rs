@@ -82,7 +82,7 @@ fn labels(text: &str, overrides: &[&str]) -> Vec<String> {
         .collect()
 }
 
-fn problems(text: &str) -> String {
+pub(super) fn problems(text: &str) -> String {
     expand(text, &[]).unwrap_err().to_string()
 }
 
@@ -524,7 +524,7 @@ across = ["dataset"]
     s.toml:19: `search.exclude.0.backbone` is "gru4rec", which the sweep does not have
     hint: known here: sasrec
     s.toml:20: `search.exclude.0.train.optimizer.rate`: no run has a setting `train.optimizer.rate`
-    hint: known here: kind, weight_decay
+    hint: known here: kind, schedule, weight_decay
     s.toml:22: `search.exclude.1.train.optimizer.lr.over`: no run has a setting `train.optimizer.lr.over`
     s.toml:24: unknown key `search.exclude.2.sweep`
     hint: known here: dataset, backbone, representation, train
@@ -580,7 +580,7 @@ fn what_a_search_needs_is_said() {
     s.toml:7: `search.runs` has no meaning for this `search.kind`; remove it
     ---
     s.toml:9: unknown key `train.optimizer.rate`
-    hint: known here: kind, lr, weight_decay
+    hint: known here: kind, lr, weight_decay, clip_norm, schedule
     s.toml:11: unknown key `search.point.1.sweep`
     hint: known here: dataset, backbone, representation, train
     "#);

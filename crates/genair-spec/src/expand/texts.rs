@@ -46,8 +46,8 @@ fn the_recipe_of_texts_is_what_it_was() {
         format!("{} {}", job.representation, recipe.unwrap().sha256())
     });
     let expected = [
-        "plain fbe19e8e48a2601a9c39996d8d71fc95ccfa0f389104a064ee021aea0da17f99",
-        "own 5d6871029fd0e4c6606c8160a475219d155563a499d93fc5c316ff2b83857f3b",
+        "plain 9d951620e3a82ae67cb64d86903fc28aa796d6eeff7fc4a64444a83da0787cc6",
+        "own 6457f82c2a98797085e6a690e2f32cff3df9fc07185ea133248f11f57d1eb2ea",
     ];
     assert_eq!(recipes.collect::<Vec<_>>(), expected);
 }

@@ -93,7 +93,11 @@ fn permute(rows: &mut [f32], width: usize, groups: Option<&[u32]>, streams: Stre
 
 /// See [`Scale`].
 fn rescale(rows: &mut [f32], width: usize, scale: Scale) {
-    let square = |row: &[f32]| row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
+    let square = |row: &[f32]| {
+        row.iter()
+            .map(|&value| f64::from(value).powi(2))
+            .sum::<f64>()
+    };
     let factor_of_all = match scale {
         Scale::Unit => None,
         Scale::Std(deviation) => {
@@ -173,7 +177,10 @@ mod tests {
     #[test]
     fn scales_are_what_numpy_has() {
         let nonzero = |rows: &[f32]| -> Vec<f64> {
-            rows.iter().map(|&v| f64::from(v)).filter(|v| *v != 0.0).collect()
+            rows.iter()
+                .map(|&v| f64::from(v))
+                .filter(|v| *v != 0.0)
+                .collect()
         };
         let mut scaled = rows();
         rescale(&mut scaled, 2, Scale::Std(0.1));

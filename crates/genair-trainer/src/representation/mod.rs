@@ -122,7 +122,11 @@ impl ItemVectors {
         let (rows, width) = (items as i64 + 1, capabilities.hidden_size as i64);
         let states = capabilities.state_size as i64;
         let is_dual = |frozen: &FrozenVectors| frozen.spec.fusion.kind == Fusion::Dual;
-        let views = if frozen.as_ref().is_some_and(is_dual) { 2 } else { 1 };
+        let views = if frozen.as_ref().is_some_and(is_dual) {
+            2
+        } else {
+            1
+        };
         let separate = match capabilities.output {
             OutputItems::Shared if width != states => {
                 return Err(RunErrorKind::Spec {
@@ -137,7 +141,8 @@ impl ItemVectors {
                     kind: InitKind::Constant,
                     value: 0.0,
                 };
-                let table = Table::create("outputs.table", &[rows, views * states], WEIGHT, parameters)?;
+                let table =
+                    Table::create("outputs.table", &[rows, views * states], WEIGHT, parameters)?;
                 let bias = Table::create("outputs.bias", &[rows, 1], zero, parameters)?;
                 Some(SeparateOutputs { table, bias })
             }

@@ -207,7 +207,11 @@ impl Fused {
 
 /// Principal components of the rows that are not zero, on one thread; rows of zeros stay zero.
 fn first_components_of(rows: &Tensor, components: i64) -> Result<Option<Tensor>, tch::TchError> {
-    let present = rows.f_ne(0.0)?.f_any_dim(1, false)?.f_nonzero()?.f_view([-1])?;
+    let present = rows
+        .f_ne(0.0)?
+        .f_any_dim(1, false)?
+        .f_nonzero()?
+        .f_view([-1])?;
     let chosen = rows.f_index_select(0, &present)?;
     let threads = tch::get_num_threads();
     tch::set_num_threads(1);

@@ -204,7 +204,13 @@ fn fused_vectors_are_the_adapters_and_the_tables() {
             .iter()
             .find(|(name, _)| name == "items.table")
             .unwrap();
-        let vectors = || items.gather(&DISTINCT, None).unwrap().inputs.narrow(0, 0, 4);
+        let vectors = || {
+            items
+                .gather(&DISTINCT, None)
+                .unwrap()
+                .inputs
+                .narrow(0, 0, 4)
+        };
         let (both, learned) = (vectors(), table.index_select(0, &rows));
         let _ = table.shallow_clone().zero_();
         let adapted = vectors();
@@ -352,7 +358,10 @@ fn without_an_adapter_the_vectors_are_the_item_vectors() {
         Parameters::new(Initialisation::XavierNormal, Streams::new(7), Device::Cpu);
     let refused = ItemVectors::create(ITEMS, Some(frozen), &capabilities, &mut parameters);
     let message = refused.err().unwrap().to_string();
-    assert!(message.contains("7 components where the model needs 5"), "{message}");
+    assert!(
+        message.contains("7 components where the model needs 5"),
+        "{message}"
+    );
 }
 
 /// AlphaFuse's item vector: the adapter's output with the table's row on its last components.
@@ -361,7 +370,13 @@ fn the_null_space_has_a_table_that_starts_at_zero() {
     let mut spec = spec(AdapterKind::Linear, false, Fusion::NullSpace);
     spec.fusion.width = Some(3);
     let (items, parameters) = items(Some(spec), OutputItems::Shared);
-    let vectors = || items.gather(&DISTINCT, None).unwrap().inputs.narrow(0, 0, 4);
+    let vectors = || {
+        items
+            .gather(&DISTINCT, None)
+            .unwrap()
+            .inputs
+            .narrow(0, 0, 4)
+    };
     let (before, _guard) = (vectors(), tch::no_grad_guard());
     let mut table = parameter(&parameters, "items.table");
     assert_eq!(table.size(), [ITEMS as i64 + 1, 3]);
@@ -384,7 +399,8 @@ fn both_views_stand_side_by_side() {
     let inputs = items.gather(&DISTINCT, None).unwrap().inputs;
     // The mask is the last row.
     assert_eq!(inputs.size(), [5, 2 * HIDDEN]);
-    let learned = parameter(&parameters, "items.table").index_select(0, &Tensor::from_slice(&DISTINCT));
+    let learned =
+        parameter(&parameters, "items.table").index_select(0, &Tensor::from_slice(&DISTINCT));
     assert!(largest_difference(&inputs.narrow(0, 0, 4).narrow(1, HIDDEN, HIDDEN), &learned) < 1e-6);
     assert_eq!(items.views(), 2);
 }
@@ -402,8 +418,16 @@ fn a_table_can_start_as_the_vectors_principal_components() {
     let table = table.narrow(0, 1, ITEMS as i64).to_kind(Kind::Double);
     let products = values(&table.tr().matmul(&table).to_kind(Kind::Float));
     // Components are uncorrelated, and the first has the greater variance.
-    assert!(products[0] >= products[3] && products[1].abs() < 1e-4 * products[0], "{products:?}");
-    assert!(largest_difference(&table.mean_dim(&[0_i64][..], false, Kind::Double), &Tensor::zeros([2], (Kind::Double, Device::Cpu))) < 1e-6);
+    assert!(
+        products[0] >= products[3] && products[1].abs() < 1e-4 * products[0],
+        "{products:?}"
+    );
+    assert!(
+        largest_difference(
+            &table.mean_dim(&[0_i64][..], false, Kind::Double),
+            &Tensor::zeros([2], (Kind::Double, Device::Cpu))
+        ) < 1e-6
+    );
 }
 
 #[test]

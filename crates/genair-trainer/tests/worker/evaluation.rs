@@ -79,6 +79,7 @@ fn a_calibrated_run_says_its_term_and_the_shape_of_its_item_space() {
         })
         .collect();
     let names = [
+        "norm",
         "uniformity",
         "alignment",
         "association_pearson",
