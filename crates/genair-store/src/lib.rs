@@ -52,7 +52,7 @@ pub use read::{
 };
 pub use record::InputKind;
 pub use register::{NewRun, Registered, RunId, SweepId};
-pub use select::{Choice, Select, Standpoint, choose};
+pub use select::{Choice, Select, Selected, Standpoint, choose};
 pub use show::{
     ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RankList, RunDetails,
     RunRecord, SweepMembership,

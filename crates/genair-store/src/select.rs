@@ -64,6 +64,19 @@ pub struct Standpoint {
     pub axes: Axes,
 }
 
+impl Standpoint {
+    /// That of a run, where sweeps are told apart and `axes` are those that are not searched.
+    pub fn of(run: &SweptRun, axes: Axes) -> Self {
+        Self {
+            sweep: Some(run.sweep.clone()),
+            dataset: run.labels.dataset.clone(),
+            backbone: run.labels.backbone.clone(),
+            representation: run.labels.representation.clone(),
+            axes,
+        }
+    }
+}
+
 /// The configuration that stands for all of its [`Standpoint`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Choice {
@@ -98,11 +111,15 @@ impl Choice {
     pub fn lacking(&self) -> usize {
         self.configurations - self.competed
     }
+}
 
-    /// Whether a run is one of its own.
-    pub fn has(&self, of: &Standpoint, run: &SweptRun) -> bool {
-        self.of == *of && self.configuration == run.configuration && self.axes == run.labels.axes
-    }
+/// What validation chose among runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selected {
+    /// One for each standpoint with a finished run, in order.
+    pub choices: Vec<Choice>,
+    /// Of each run, in the order in which they were given: whether its configuration was chosen.
+    pub is_chosen: Vec<bool>,
 }
 
 /// Finished runs of one configuration: their validation by seed.
@@ -131,14 +148,15 @@ type Candidates = BTreeMap<(Axes, String), Candidate>;
 /// there are none, those with the seeds that most have of the largest sets. Of equal means the first by the names of
 /// its values stands for all. Runs of other sequences, or stopped by another metric, are chosen from separately.
 pub fn choose<'r>(
-    runs: impl IntoIterator<Item = &'r SweptRun>,
-    standpoint: impl Fn(&SweptRun) -> Standpoint,
-) -> Vec<Choice> {
+    runs: impl IntoIterator<Item = (&'r SweptRun, Standpoint)>,
+) -> Selected {
     let mut groups: BTreeMap<Standpoint, (BTreeSet<u64>, Candidates)> = BTreeMap::new();
-    for run in runs {
-        let (seeds, candidates) = groups.entry(standpoint(run)).or_default();
+    let mut keys = Vec::new();
+    for (run, standpoint) in runs {
+        let (seeds, candidates) = groups.entry(standpoint.clone()).or_default();
         seeds.insert(run.labels.seed);
         let key = (run.labels.axes.clone(), run.configuration.clone());
+        keys.push((standpoint, key.clone()));
         let candidate = candidates.entry(key).or_default();
         if run.state == crate::RunState::Finished {
             candidate.finished.insert(run.labels.seed, run.valid);
@@ -147,6 +165,7 @@ pub fn choose<'r>(
         }
     }
     let mut choices = Vec::new();
+    let mut chosen = BTreeSet::new();
     for (of, (planned, candidates)) in groups {
         let bases: BTreeSet<_> = candidates.values().map(|own| own.basis.clone()).collect();
         for basis in bases.into_iter().filter(|basis| !basis.is_empty()) {
@@ -158,6 +177,7 @@ pub fn choose<'r>(
             let Some(((axes, configuration), best)) = competing.max_by(better) else {
                 continue;
             };
+            chosen.insert((of.clone(), (axes.clone(), configuration.clone())));
             let unfinished = candidates.values().filter(|own| own.basis.is_empty());
             let metric = basis.into_iter().find_map(|(_, metric)| metric);
             choices.push(Choice {
@@ -173,7 +193,10 @@ pub fn choose<'r>(
             });
         }
     }
-    choices
+    Selected {
+        choices,
+        is_chosen: keys.iter().map(|key| chosen.contains(key)).collect(),
+    }
 }
 
 /// The better one by its mean, and of equal ones the first by its name.

@@ -66,8 +66,9 @@ pub(crate) fn build(
         }
     }
     mark_best(&pivot, spec, &mut cells);
-    let notes = notes::notes(&pivot, &cells, spec, report);
-    Ok(pivot.table(cells, notes, spec, report))
+    let notes = notes::notes(&pivot, &cells, &selection.choices, spec, report);
+    let choices = selection.choices.clone();
+    Ok(pivot.table(cells, notes, choices, spec, report))
 }
 
 fn summaries(pivot: &Pivot<'_>) -> Result<BTreeMap<At, Cell>, TableError> {

@@ -41,18 +41,13 @@ fn run(lr: &str, seed: u64, valid: Option<f64>) -> SweptRun {
     }
 }
 
-fn standpoint(select: Select) -> impl Fn(&SweptRun) -> Standpoint {
-    move |run| Standpoint {
-        sweep: None,
-        dataset: run.labels.dataset.clone(),
-        backbone: run.labels.backbone.clone(),
-        representation: run.labels.representation.clone(),
-        axes: select.kept(run, &["lr".to_owned()]),
-    }
+fn selected(runs: &[SweptRun], select: Select) -> Selected {
+    let searched = ["lr".to_owned()];
+    choose(runs.iter().map(|run| (run, Standpoint::of(run, select.kept(run, &searched)))))
 }
 
 fn chosen(runs: &[SweptRun], select: Select) -> Vec<Choice> {
-    choose(runs, standpoint(select))
+    selected(runs, select).choices
 }
 
 #[test]
@@ -77,7 +72,9 @@ fn the_best_mean_over_all_seeds_stands_for_the_others() {
     assert_eq!((choice.configurations, choice.competed), (4, 2));
     assert_eq!((choice.left_out(), choice.lacking()), (3, 2));
     assert_eq!(choice.seeds, [44, 45]);
-    assert!(choice.has(&choice.of, &runs[2]) && !choice.has(&choice.of, &runs[0]));
+    let is_chosen = selected(&runs, Select::Auto).is_chosen;
+    let expected = [false, false, true, true, false, false, false, false];
+    assert_eq!(is_chosen, expected);
     assert_eq!(chosen(&runs, Select::Valid)[0].of.axes, Axes::default());
     assert_eq!(chosen(&runs, Select::None).len(), 3, "each is its own");
 }
