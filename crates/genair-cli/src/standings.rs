@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use genair_protocol::text::count;
 use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
-use genair_store::{LeaderboardMean, MeanFilter};
+use genair_store::{Choice, LeaderboardMean, MeanFilter};
 use itertools::Itertools;
 use serde::Serialize;
 
@@ -26,8 +27,29 @@ pub(crate) struct Standing {
     /// The axes, and what tells it from others of its labels.
     #[serde(skip)]
     apart: Axes,
+    /// The same without axes whose values validation chose: what it must share with its baseline.
+    #[serde(skip)]
+    paired: Axes,
     seeds: u64,
+    /// How validation chose it; none where it stands for itself alone.
+    selected: Option<SelectedBy>,
     scores: Vec<Score>,
+}
+
+/// How validation chose a configuration among those that differ from it in searched settings alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct SelectedBy {
+    /// The metric that chose, such as `ndcg@10`.
+    metric: Option<String>,
+    /// The validation split by that metric, mean over the seeds.
+    valid: Option<f64>,
+    /// Seeds that were planned; more than those averaged over where no configuration has all.
+    planned_seeds: usize,
+    /// Configurations it was chosen from, whatever became of their runs, itself included.
+    configurations: usize,
+    left_out: usize,
+    /// Those left out that lack the result of a seed, and did not compete.
+    lacking_seeds: usize,
 }
 
 /// One metric over the seeds.
@@ -99,6 +121,8 @@ pub(crate) fn standings(rows: Vec<LeaderboardMean>, shown: &MeanFilter) -> Vec<S
                 representation: row.representation,
                 variant: row.axes.to_string(),
                 apart: row.axes.and(row.differences.as_ref()),
+                paired: row.axes.and(row.differences.as_ref()),
+                selected: None,
                 axes: row.axes,
                 configuration: row.configuration,
                 differences: row.differences.map(|axes| axes.to_string()),
@@ -118,6 +142,32 @@ pub(crate) fn standings(rows: Vec<LeaderboardMean>, shown: &MeanFilter) -> Vec<S
             })
     });
     standings
+}
+
+/// Keeps the configurations that validation chose.
+pub(crate) fn keep_chosen(standings: &mut Vec<Standing>, choices: Vec<Choice>) {
+    let key = |own: &Choice| {
+        let sweep = own.of.sweep.clone().unwrap_or_default();
+        (sweep, own.axes.clone(), own.configuration.clone())
+    };
+    let choices = choices.into_iter().map(|own| (key(&own), own));
+    let choices: HashMap<_, Choice> = choices.collect();
+    standings.retain_mut(|own| {
+        let key = (own.sweep.clone(), own.axes.clone(), own.configuration.clone());
+        let Some(choice) = choices.get(&key) else {
+            return false;
+        };
+        own.paired.clone_from(&choice.of.axes);
+        own.selected = (choice.configurations > 1).then(|| SelectedBy {
+            metric: choice.metric.clone(),
+            valid: choice.valid,
+            planned_seeds: choice.planned_seeds,
+            configurations: choice.configurations,
+            left_out: choice.left_out(),
+            lacking_seeds: choice.lacking(),
+        });
+        true
+    });
 }
 
 impl Standing {
@@ -184,7 +234,39 @@ pub(crate) fn text(standings: &[Standing], shown: &MeanFilter) -> String {
     let differences = differences(standings, &columns)
         .map(|table| format!("\n\nMean difference from id over datasets and backbones:\n{table}"))
         .unwrap_or_default();
-    format!("{table}\n\n{}{differences}", caption(shown))
+    let chosen = chosen(standings);
+    format!("{table}\n\n{}{chosen}{differences}", caption(shown))
+}
+
+/// What validation chose and how many configurations it left out; empty where each stands for itself.
+fn chosen(standings: &[Standing]) -> String {
+    let selected = standings.iter().filter_map(|own| own.selected.as_ref());
+    let selected: Vec<&SelectedBy> = selected.collect();
+    if selected.is_empty() {
+        return String::new();
+    }
+    let metrics = selected.iter().filter_map(|own| own.metric.as_deref());
+    let metrics = metrics.unique().join(", ");
+    let left_out: usize = selected.iter().map(|own| own.left_out).sum();
+    let lacking: usize = selected.iter().map(|own| own.lacking_seeds).sum();
+    let lacking = match lacking {
+        0 => String::new(),
+        lacking => format!(" ({lacking} of them without a result of each seed)"),
+    };
+    let mut text = format!(
+        "\nChosen on the validation split ({metrics}, mean over seeds): {} left out{lacking}; `genair results leaderboard --select none` shows those with results.",
+        count(left_out, "configuration")
+    );
+    for own in standings {
+        let planned = own.selected.as_ref().map(|own| own.planned_seeds as u64);
+        if let Some(planned) = planned.filter(|planned| *planned > own.seeds) {
+            text += &format!(
+                "\nNo configuration of {} {} on {} has a result of each of its {planned} seeds.",
+                own.backbone, own.representation, own.dataset
+            );
+        }
+    }
+    text
 }
 
 /// One result in words, such as `NDCG@10 among all items`.
@@ -245,7 +327,7 @@ pub(crate) fn csv_rows(standings: &[Standing]) -> Vec<[String; COLUMNS.len()]> {
 type CsvColumn = (&'static str, fn(&Standing, &Score) -> String);
 
 /// The columns of [`csv_rows`].
-pub(crate) const COLUMNS: [CsvColumn; 13] = [
+pub(crate) const COLUMNS: [CsvColumn; 15] = [
     ("sweep", |own, _| own.sweep.clone()),
     ("dataset", |own, _| own.dataset.clone()),
     ("backbone", |own, _| own.backbone.clone()),
@@ -256,6 +338,14 @@ pub(crate) const COLUMNS: [CsvColumn; 13] = [
         own.differences.clone().unwrap_or_default()
     }),
     ("seeds", |own, _| own.seeds.to_string()),
+    ("valid", |own, _| {
+        let valid = own.selected.as_ref().and_then(|own| own.valid);
+        valid.map(|valid| valid.to_string()).unwrap_or_default()
+    }),
+    ("left_out", |own, _| {
+        let left_out = own.selected.as_ref().map(|own| own.left_out);
+        left_out.unwrap_or_default().to_string()
+    }),
     ("protocol", |_, score| score.protocol.to_string()),
     ("metric", |_, score| score.metric.to_string()),
     ("k", |_, score| score.k.to_string()),
@@ -274,15 +364,15 @@ fn differences(standings: &[Standing], columns: &[Column]) -> Option<String> {
     }
     let mut pairs: BTreeMap<String, Vec<(&Standing, &Standing)>> = BTreeMap::new();
     for standing in standings.iter().filter(|own| own.representation != ID) {
-        let has = |of: &Standing, (axis, value): (&str, &str)| of.apart.get(axis) == Some(value);
+        let has = |of: &Standing, (axis, value): (&str, &str)| of.paired.get(axis) == Some(value);
         // The `id` with no axis that this one lacks.
         let alike = baselines.get(&standing.place()).into_iter().flatten();
-        let mut fitting = alike.filter(|other| other.apart.iter().all(|axis| has(standing, axis)));
+        let mut fitting = alike.filter(|other| other.paired.iter().all(|axis| has(standing, axis)));
         let Some(&baseline) = fitting.next() else {
             continue;
         };
         // What is left are the axes of the representation alone.
-        let own = standing.apart.iter().filter(|axis| !has(baseline, *axis));
+        let own = standing.paired.iter().filter(|axis| !has(baseline, *axis));
         let own = own.map(|axis| Axes::from_iter([axis]).to_string());
         let label = [standing.representation.clone()]
             .into_iter()
