@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use genair_protocol::text::count;
 use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
-use genair_store::{Choice, LeaderboardMean, MeanFilter};
+use genair_store::{LeaderboardMean, MeanFilter};
 use itertools::Itertools;
 use serde::Serialize;
 
 use crate::output::table;
+use selection::{SelectedBy, chosen};
+
+mod selection;
+
+pub(crate) use selection::keep_chosen;
 
 /// One configuration's results over its seeds.
 #[derive(Debug, PartialEq, Serialize)]
@@ -34,22 +38,6 @@ pub(crate) struct Standing {
     /// How validation chose it; none where it stands for itself alone.
     selected: Option<SelectedBy>,
     scores: Vec<Score>,
-}
-
-/// How validation chose a configuration among those that differ from it in searched settings alone.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct SelectedBy {
-    /// The metric that chose, such as `ndcg@10`.
-    metric: Option<String>,
-    /// The validation split by that metric, mean over the seeds.
-    valid: Option<f64>,
-    /// Seeds that were planned; more than those averaged over where no configuration has all.
-    planned_seeds: usize,
-    /// Configurations it was chosen from, whatever became of their runs, itself included.
-    configurations: usize,
-    left_out: usize,
-    /// Those left out that lack the result of a seed, and did not compete.
-    lacking_seeds: usize,
 }
 
 /// One metric over the seeds.
@@ -144,32 +132,6 @@ pub(crate) fn standings(rows: Vec<LeaderboardMean>, shown: &MeanFilter) -> Vec<S
     standings
 }
 
-/// Keeps the configurations that validation chose.
-pub(crate) fn keep_chosen(standings: &mut Vec<Standing>, choices: Vec<Choice>) {
-    let key = |own: &Choice| {
-        let sweep = own.of.sweep.clone().unwrap_or_default();
-        (sweep, own.axes.clone(), own.configuration.clone())
-    };
-    let choices = choices.into_iter().map(|own| (key(&own), own));
-    let choices: HashMap<_, Choice> = choices.collect();
-    standings.retain_mut(|own| {
-        let key = (own.sweep.clone(), own.axes.clone(), own.configuration.clone());
-        let Some(choice) = choices.get(&key) else {
-            return false;
-        };
-        own.paired.clone_from(&choice.of.axes);
-        own.selected = (choice.configurations > 1).then(|| SelectedBy {
-            metric: choice.metric.clone(),
-            valid: choice.valid,
-            planned_seeds: choice.planned_seeds,
-            configurations: choice.configurations,
-            left_out: choice.left_out(),
-            lacking_seeds: choice.lacking(),
-        });
-        true
-    });
-}
-
 impl Standing {
     fn is_of(&self, row: &LeaderboardMean) -> bool {
         self.configuration == row.configuration
@@ -236,37 +198,6 @@ pub(crate) fn text(standings: &[Standing], shown: &MeanFilter) -> String {
         .unwrap_or_default();
     let chosen = chosen(standings);
     format!("{table}\n\n{}{chosen}{differences}", caption(shown))
-}
-
-/// What validation chose and how many configurations it left out; empty where each stands for itself.
-fn chosen(standings: &[Standing]) -> String {
-    let selected = standings.iter().filter_map(|own| own.selected.as_ref());
-    let selected: Vec<&SelectedBy> = selected.collect();
-    if selected.is_empty() {
-        return String::new();
-    }
-    let metrics = selected.iter().filter_map(|own| own.metric.as_deref());
-    let metrics = metrics.unique().join(", ");
-    let left_out: usize = selected.iter().map(|own| own.left_out).sum();
-    let lacking: usize = selected.iter().map(|own| own.lacking_seeds).sum();
-    let lacking = match lacking {
-        0 => String::new(),
-        lacking => format!(" ({lacking} of them without a result of each seed)"),
-    };
-    let mut text = format!(
-        "\nChosen on the validation split ({metrics}, mean over seeds): {} left out{lacking}; `genair results leaderboard --select none` shows those with results.",
-        count(left_out, "configuration")
-    );
-    for own in standings {
-        let planned = own.selected.as_ref().map(|own| own.planned_seeds as u64);
-        if let Some(planned) = planned.filter(|planned| *planned > own.seeds) {
-            text += &format!(
-                "\nNo configuration of {} {} on {} has a result of each of its {planned} seeds.",
-                own.backbone, own.representation, own.dataset
-            );
-        }
-    }
-    text
 }
 
 /// One result in words, such as `NDCG@10 among all items`.
