@@ -161,6 +161,3 @@ impl Checker<'_> {
         self.problems.warn(key, message, Some(hint.to_owned()));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -357,6 +357,8 @@ impl Checker<'_> {
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod conditions;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod texts;
