@@ -21,6 +21,7 @@ use crate::spec::{Measure, ReportSpec, TableSpec};
 use crate::table::{Cell, Place, RunValue, Style, Table};
 use pivot::{At, CellRuns, Pivot};
 
+pub(crate) use notes::chosen;
 pub(crate) use pivot::text;
 
 /// Why a table or figure cannot be made, at one of its keys.

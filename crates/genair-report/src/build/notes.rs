@@ -67,7 +67,7 @@ pub(super) fn notes(
 }
 
 /// Which configurations validation chose, and how many it left out.
-fn chosen(choices: &[Choice], report: &ReportSpec) -> Vec<String> {
+pub(crate) fn chosen(choices: &[Choice], report: &ReportSpec) -> Vec<String> {
     if choices.is_empty() {
         return Vec::new();
     }

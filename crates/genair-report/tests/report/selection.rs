@@ -63,7 +63,7 @@ fn the_best_on_the_validation_split_stands_for_its_search() {
         comparison.unwrap().test.is_some(),
         "the best of one is tested against the best of the other"
     );
-    insta::assert_snapshot!(table.notes[1], @"");
+    insta::assert_snapshot!(table.notes[1], @"Chosen on the validation split (ndcg@10, mean over seeds): beauty sasrec archetype lr=1e-3,loss=bce; beauty sasrec id lr=1e-3,loss=bce; 4 configurations left out (2 of them without a result of each seed).");
     let json: Value = serde_json::from_str(&render(&table, Format::Json)).unwrap();
     let choice = &json["choices"][0];
     assert_eq!(choice["axes"]["lr"], "1e-3");

@@ -46,9 +46,17 @@ train.loss.kind = "bce"
 representation = "id"
 train.batch_size = 128
 "#;
-    insta::assert_snapshot!(warnings(more), @"");
+    insta::assert_snapshot!(warnings(more), @r#"
+    s.toml:15: `train.batch_size` is 64 for representation `id`, but 128, 64 for `noise`
+    hint: a comparison of representations is fair if all have the same loss, budget and search space
+    s.toml:14: `train.loss.kind` is "bce", "cross-entropy" for representation `id`, but "cross-entropy" for `noise`
+    hint: a comparison of representations is fair if all have the same loss, budget and search space
+    "#);
     let more = "[representation.noise.adapter]\ninit_scale = { uniform = [0.1, 1.0] }\n";
-    insta::assert_snapshot!(warnings(more), @"");
+    insta::assert_snapshot!(warnings(more), @r"
+    s.toml:21: `adapter.init_scale` is not searched for representation `id`, but searched over { uniform = [0.1, 1.0] } for `noise`
+    hint: a comparison of representations is fair if all have the same loss, budget and search space
+    ");
 }
 
 #[test]
@@ -68,5 +76,10 @@ representation.noise.adapter.init_scale = 0.1
     let text = text.replace("dropout = { uniform = [0.1, 0.6] }\n", "");
     let sweep = expand(&text, &[]).unwrap();
     let warnings: Vec<String> = sweep.warnings.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(warnings.join("\n"), @"");
+    insta::assert_snapshot!(warnings.join("\n"), @r"
+    s.toml:21: `adapter.init_scale` is not searched for representation `id`, but searched over 0.1, 0.5 for `noise`
+    hint: a comparison of representations is fair if all have the same loss, budget and search space
+    s.toml:15: `search` has 2 points for representation `id`, but 3 for `noise`
+    hint: a comparison of representations is fair if all have the same loss, budget and search space
+    ");
 }
