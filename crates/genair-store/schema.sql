@@ -5,13 +5,15 @@
 -- "GnAR": how this program knows its own databases from those of others.
 PRAGMA application_id = 0x476E4152;
 -- A database of another version is refused, never changed.
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE sweeps (
     sweep_id   INTEGER PRIMARY KEY,
     name       TEXT NOT NULL UNIQUE,
     spec_path  TEXT NOT NULL,
     spec_text  TEXT NOT NULL, -- as last swept
+    -- Axes that its search draws or lists points of, as in ["lr"]; [] for a grid. Validation chooses among their values.
+    searched   TEXT NOT NULL DEFAULT '[]' CHECK (json_type(searched) = 'array'),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
 ) STRICT;
@@ -230,8 +232,9 @@ CREATE TABLE prune_decisions (
     threshold  REAL, -- just good enough; NULL where there was nothing to compare with
     compared   INTEGER NOT NULL CHECK (compared >= 0), -- other runs
     pruned     INTEGER NOT NULL CHECK (pruned IN (0, 1)),
-    -- How a run that was stopped came to go on: ASHA promoted it, or somebody asked for it and it is not judged again.
-    continued  TEXT CHECK (continued IN ('promoted', 'asked')),
+    -- How a run that was stopped came to go on: ASHA promoted it; or it is not judged again, as somebody asked for it,
+    -- or as its configuration is the best of its search and lacks this seed.
+    continued  TEXT CHECK (continued IN ('promoted', 'asked', 'best')),
     decided_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
     PRIMARY KEY (run_id, rung)
 ) STRICT, WITHOUT ROWID;

@@ -82,6 +82,41 @@ fn a_pruned_run_can_be_continued_to_the_numbers_it_would_have_had() {
 }
 
 #[test]
+fn the_leaderboard_shows_the_point_that_validation_chose() {
+    let lab = Lab::new();
+    let spec = tiny_spec("search", &["sasrec"], RANGES);
+    lab.write("s.toml", spec.replace("seeds = [1]", "seeds = [1, 2]"));
+    let swept = lab.genair(["sweep", "s.toml", "--format", "json"]).expect(0);
+    let best = lab.rows(
+        "SELECT configuration, mean FROM leaderboard_mean WHERE split = 'valid' AND protocol = 'full'
+            AND cohort = 'all' AND metric = 'ndcg' AND k = 10 ORDER BY mean DESC, variant LIMIT 1",
+    );
+    let board = lab
+        .genair(["results", "leaderboard", "--format", "json"])
+        .expect(0)
+        .json();
+    assert_eq!(swept.json()["leaderboard"], board);
+    let [own] = board.as_array().unwrap().as_slice() else {
+        panic!("{board}")
+    };
+    assert_eq!(own["configuration"], best[0][0]);
+    assert!(own["variant"].as_str().unwrap().contains("lr="), "{own}");
+    let selected = &own["selected"];
+    assert_eq!(selected["valid"], best[0][1]);
+    assert_eq!(selected["metric"], "ndcg@10");
+    assert_eq!((&selected["configurations"], &selected["left_out"]), (&json!(4), &json!(3)));
+    assert_eq!(selected["lacking_seeds"], 0);
+    let text = lab.genair(["results", "leaderboard"]).expect(0);
+    let told = "Chosen on the validation split (ndcg@10, mean over seeds): 3 configurations left out;";
+    assert!(text.stdout.contains(told), "{text}");
+    let all = lab.genair(["results", "leaderboard", "--select", "none", "--format", "json"]);
+    let all = all.expect(0).json();
+    assert_eq!(all.as_array().unwrap().len(), 4);
+    assert_eq!(all[0]["selected"], json!(null));
+    lab.genair(["results", "leaderboard", "--select", "best"]).expect(2);
+}
+
+#[test]
 fn what_runs_share_is_made_once_and_shown_as_a_graph() {
     let lab = Lab::new();
     lab.write("made.toml", tiny_spec("made", &["sasrec"], ""));

@@ -8,6 +8,11 @@ use itertools::Itertools;
 use serde::Serialize;
 
 use crate::output::table;
+use selection::{SelectedBy, chosen};
+
+mod selection;
+
+pub(crate) use selection::keep_chosen;
 
 /// One configuration's results over its seeds.
 #[derive(Debug, PartialEq, Serialize)]
@@ -26,7 +31,12 @@ pub(crate) struct Standing {
     /// The axes, and what tells it from others of its labels.
     #[serde(skip)]
     apart: Axes,
+    /// The same without axes whose values validation chose: what it must share with its baseline.
+    #[serde(skip)]
+    paired: Axes,
     seeds: u64,
+    /// How validation chose it; none where it stands for itself alone.
+    selected: Option<SelectedBy>,
     scores: Vec<Score>,
 }
 
@@ -99,6 +109,8 @@ pub(crate) fn standings(rows: Vec<LeaderboardMean>, shown: &MeanFilter) -> Vec<S
                 representation: row.representation,
                 variant: row.axes.to_string(),
                 apart: row.axes.and(row.differences.as_ref()),
+                paired: row.axes.and(row.differences.as_ref()),
+                selected: None,
                 axes: row.axes,
                 configuration: row.configuration,
                 differences: row.differences.map(|axes| axes.to_string()),
@@ -184,7 +196,8 @@ pub(crate) fn text(standings: &[Standing], shown: &MeanFilter) -> String {
     let differences = differences(standings, &columns)
         .map(|table| format!("\n\nMean difference from id over datasets and backbones:\n{table}"))
         .unwrap_or_default();
-    format!("{table}\n\n{}{differences}", caption(shown))
+    let chosen = chosen(standings);
+    format!("{table}\n\n{}{chosen}{differences}", caption(shown))
 }
 
 /// One result in words, such as `NDCG@10 among all items`.
@@ -245,7 +258,7 @@ pub(crate) fn csv_rows(standings: &[Standing]) -> Vec<[String; COLUMNS.len()]> {
 type CsvColumn = (&'static str, fn(&Standing, &Score) -> String);
 
 /// The columns of [`csv_rows`].
-pub(crate) const COLUMNS: [CsvColumn; 13] = [
+pub(crate) const COLUMNS: [CsvColumn; 15] = [
     ("sweep", |own, _| own.sweep.clone()),
     ("dataset", |own, _| own.dataset.clone()),
     ("backbone", |own, _| own.backbone.clone()),
@@ -256,6 +269,14 @@ pub(crate) const COLUMNS: [CsvColumn; 13] = [
         own.differences.clone().unwrap_or_default()
     }),
     ("seeds", |own, _| own.seeds.to_string()),
+    ("valid", |own, _| {
+        let valid = own.selected.as_ref().and_then(|own| own.valid);
+        valid.map(|valid| valid.to_string()).unwrap_or_default()
+    }),
+    ("left_out", |own, _| {
+        let left_out = own.selected.as_ref().map(|own| own.left_out);
+        left_out.unwrap_or_default().to_string()
+    }),
     ("protocol", |_, score| score.protocol.to_string()),
     ("metric", |_, score| score.metric.to_string()),
     ("k", |_, score| score.k.to_string()),
@@ -274,15 +295,15 @@ fn differences(standings: &[Standing], columns: &[Column]) -> Option<String> {
     }
     let mut pairs: BTreeMap<String, Vec<(&Standing, &Standing)>> = BTreeMap::new();
     for standing in standings.iter().filter(|own| own.representation != ID) {
-        let has = |of: &Standing, (axis, value): (&str, &str)| of.apart.get(axis) == Some(value);
+        let has = |of: &Standing, (axis, value): (&str, &str)| of.paired.get(axis) == Some(value);
         // The `id` with no axis that this one lacks.
         let alike = baselines.get(&standing.place()).into_iter().flatten();
-        let mut fitting = alike.filter(|other| other.apart.iter().all(|axis| has(standing, axis)));
+        let mut fitting = alike.filter(|other| other.paired.iter().all(|axis| has(standing, axis)));
         let Some(&baseline) = fitting.next() else {
             continue;
         };
         // What is left are the axes of the representation alone.
-        let own = standing.apart.iter().filter(|axis| !has(baseline, *axis));
+        let own = standing.paired.iter().filter(|axis| !has(baseline, *axis));
         let own = own.map(|axis| Axes::from_iter([axis]).to_string());
         let label = [standing.representation.clone()]
             .into_iter()

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use genair_protocol::{Axes, Cohort, Protocol};
-use genair_store::{MetricRecord, RunId, RunState, Store, SweepId, SweptRun};
+use genair_store::{
+    Choice, MetricRecord, RunId, RunState, Selected, Standpoint, Store, SweepRecord, SweptRun, choose,
+};
 use genair_toml::suggestion;
 use itertools::{Itertools, iproduct};
 
@@ -15,20 +17,33 @@ use crate::spec::{Dimension, Measure, TableSpec};
 /// A run in one sweep, whatever became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Run {
-    swept: SweptRun,
-    /// Its axes, and what tells its configuration from others of its labels.
+    pub(crate) swept: SweptRun,
+    /// Its axes that are not searched, and what tells its configuration from others of its labels.
     pub(crate) axes: Axes,
     /// The same as it is shown.
     pub(crate) variant: String,
 }
 
-impl From<SweptRun> for Run {
-    fn from(swept: SweptRun) -> Self {
-        let axes = swept.labels.axes.and(swept.differences.as_ref());
+impl Run {
+    /// A run of a sweep that searches `searched`.
+    fn new(swept: SweptRun, searched: &[String], spec: &TableSpec) -> Self {
+        let kept = spec.select.kept(&swept, searched);
+        let all = swept.labels.axes.and(swept.differences.as_ref());
+        let is_label = |axis: &str| kept.get(axis).is_some() || spec.names_axis(axis);
+        let axes: Axes = all.iter().filter(|(axis, _)| is_label(axis)).collect();
         Self {
             variant: axes.to_string(),
             axes,
             swept,
+        }
+    }
+
+    /// What it has in common with the runs that one configuration of them stands for.
+    pub(crate) fn standpoint(&self, by_sweep: bool) -> Standpoint {
+        let own = Standpoint::of(&self.swept, self.axes.clone());
+        Standpoint {
+            sweep: own.sweep.filter(|_| by_sweep),
+            ..own
         }
     }
 }
@@ -54,7 +69,10 @@ impl Run {
             Dimension::Backbone => &self.labels.backbone,
             Dimension::Representation => &self.labels.representation,
             Dimension::Variant => &self.variant,
-            Dimension::Axis(name) => self.axes.get(name).unwrap_or(""),
+            Dimension::Axis(name) => {
+                let searched = self.labels.axes.get(name);
+                self.axes.get(name).or(searched).unwrap_or("")
+            }
             Dimension::Protocol | Dimension::Cohort | Dimension::Metric => "",
         }
     }
@@ -123,6 +141,8 @@ impl std::fmt::Display for Measured {
 pub(crate) struct Selection {
     /// Every run that passes the table's filters, in the order of its sweeps and of their specs.
     pub(crate) runs: Vec<Run>,
+    /// Configurations that stand for others, where there are others.
+    pub(crate) choices: Vec<Choice>,
     values: BTreeMap<(RunId, Measured), f64>,
 }
 
@@ -143,16 +163,16 @@ pub(crate) fn runs_of(
     fail: &dyn Fn(&str, TableError) -> ReportError,
 ) -> Result<Vec<Run>, ReportError> {
     let mut runs = Vec::new();
-    let sweeps = sweep_numbers(store, spec, fail)?;
-    for sweep in sweeps {
-        runs.extend(store.runs_of_sweep(sweep)?.into_iter().map(Run::from));
+    for sweep in sweeps_of(store, spec, fail)? {
+        let swept = store.runs_of_sweep(sweep.sweep_id)?.into_iter();
+        runs.extend(swept.map(|run| Run::new(run, &sweep.searched, spec)));
     }
     check_labels(spec, &runs, fail)?;
     let wanted = |run: &Run| {
         let label_fits = |(dimension, values): (&Dimension, &Vec<String>)| {
             values.iter().any(|value| value == run.label(dimension))
         };
-        spec.select.iter().all(label_fits)
+        spec.filter.iter().all(label_fits)
             && (spec.seeds.is_empty() || spec.seeds.contains(&run.labels.seed))
     };
     runs.retain(wanted);
@@ -187,8 +207,11 @@ pub(crate) fn select(
     spec: &TableSpec,
     fail: &dyn Fn(&str, TableError) -> ReportError,
 ) -> Result<Selection, ReportError> {
+    let mut runs = runs_of(store, spec, fail)?;
+    let choices = keep_chosen(&mut runs, spec);
     let mut selection = Selection {
-        runs: runs_of(store, spec, fail)?,
+        runs,
+        choices,
         values: BTreeMap::new(),
     };
     let finished = selection.runs.iter().filter(|run| run.finished());
@@ -209,6 +232,20 @@ pub(crate) fn select(
         }
     }
     Ok(selection)
+}
+
+/// Takes out the finished runs of configurations that others stand for; returns those that stand for others.
+fn keep_chosen(runs: &mut Vec<Run>, spec: &TableSpec) -> Vec<Choice> {
+    let by_sweep = spec.by_sweep();
+    let all = runs.iter().map(|run| (&run.swept, run.standpoint(by_sweep)));
+    let Selected {
+        mut choices,
+        is_chosen,
+    } = choose(all);
+    let mut is_chosen = is_chosen.into_iter();
+    runs.retain(|run| is_chosen.next() == Some(true) || !run.finished());
+    choices.retain(|choice| choice.configurations > 1);
+    choices
 }
 
 /// What was measured in place of something that was not: the same metric elsewhere, else other metrics.
@@ -234,15 +271,15 @@ pub(crate) fn states(runs: &[&Run]) -> String {
         .join(", ")
 }
 
-fn sweep_numbers(
+fn sweeps_of(
     store: &mut Store,
     spec: &TableSpec,
     fail: &dyn Fn(&str, TableError) -> ReportError,
-) -> Result<Vec<SweepId>, ReportError> {
+) -> Result<Vec<SweepRecord>, ReportError> {
     store.require_sweep(None)?;
     let known = store.sweeps()?;
     let number = |name: &String| match known.iter().find(|sweep| sweep.name == *name) {
-        Some(sweep) => Ok(sweep.sweep_id),
+        Some(sweep) => Ok(sweep.clone()),
         None => {
             let error = TableError::UnknownSweep {
                 name: name.clone(),
@@ -262,11 +299,13 @@ fn check_labels(
 ) -> Result<(), ReportError> {
     let rows = spec.rows.iter().map(|own| ("rows", own));
     let columns = spec.columns.iter().map(|own| ("columns", own));
-    let select = spec.select.keys().map(|own| ("where", own));
+    let filter = spec.filter.keys().map(|own| ("where", own));
     let baseline = spec.baseline.keys().map(|own| ("baseline", own));
-    let axes = runs.iter().flat_map(|run| run.axes.iter());
+    let axes = runs
+        .iter()
+        .flat_map(|run| run.axes.iter().chain(run.labels.axes.iter()));
     let known_axes: BTreeSet<&str> = axes.map(|(axis, _)| axis).collect();
-    for (key, dimension) in rows.chain(columns).chain(select).chain(baseline) {
+    for (key, dimension) in rows.chain(columns).chain(filter).chain(baseline) {
         if let Dimension::Axis(name) = dimension
             && !known_axes.contains(name.as_str())
         {
@@ -281,12 +320,12 @@ fn check_labels(
             return Err(fail(key, error));
         }
     }
-    let select = spec.select.iter().flat_map(|(dimension, values)| {
+    let filter = spec.filter.iter().flat_map(|(dimension, values)| {
         values.iter().map(move |value| ("where", dimension, value))
     });
     let baseline = spec.baseline.iter();
     let baseline = baseline.map(|(dimension, value)| ("baseline", dimension, value));
-    for (key, dimension, value) in select.chain(baseline) {
+    for (key, dimension, value) in filter.chain(baseline) {
         let known: BTreeSet<&str> = runs.iter().map(|run| run.label(dimension)).collect();
         if !known.contains(value.as_str()) {
             let error = TableError::UnknownValue {

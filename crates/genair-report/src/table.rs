@@ -1,6 +1,6 @@
 //! A finished table: labels, numbers and marks, ready for any format. Computes nothing.
 
-use genair_store::RunId;
+use genair_store::{Choice, RunId};
 use serde::Serialize;
 
 use crate::spec::{Delta, Dimension, Measure, Spread};
@@ -21,6 +21,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Its rows, from the top.
     pub rows: Vec<Row>,
+    /// Configurations that validation chose, and how many others each stands for.
+    pub choices: Vec<Choice>,
     /// What a reader must know to read it, in sentences.
     pub notes: Vec<String>,
     /// How numbers are shown.

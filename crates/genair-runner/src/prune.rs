@@ -14,6 +14,9 @@ use genair_store::{Continued, Owner, PruneDecision, RunId, RunState, Standing, S
 use genair_spec::{Across, Pruning, Rule};
 
 use crate::plan::PlannedRun;
+use seeds::SeededSearch;
+
+mod seeds;
 
 /// A run's standing at one epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -161,6 +164,8 @@ pub(crate) struct Pruner {
     groups: Vec<Group>,
     /// The group of each run, and its place in it.
     places: HashMap<RunId, (usize, usize)>,
+    /// The searches of several seeds, of each of which one configuration is to have all seeds.
+    searches: Vec<SeededSearch>,
 }
 
 /// Runs that are compared.
@@ -190,8 +195,12 @@ impl Pruner {
     /// Of the runs of a sweep, in the order of its plan.
     pub(crate) fn new<'r>(
         pruning: &Pruning,
+        searched: &[String],
         runs: impl Iterator<Item = (RunId, &'r PlannedRun)>,
     ) -> Self {
+        let runs: Vec<_> = runs.collect();
+        let searches = SeededSearch::of(searched, &runs);
+        let runs = runs.into_iter();
         let mut groups: BTreeMap<String, Vec<Member>> = BTreeMap::new();
         for (at, (number, run)) in runs.enumerate() {
             groups.entry(group(pruning, run)).or_default().push(Member {
@@ -211,7 +220,11 @@ impl Pruner {
             let members = group.members.iter().enumerate();
             places.extend(members.map(|(place, member)| (member.number, (at, place))));
         }
-        Self { groups, places }
+        Self {
+            groups,
+            places,
+            searches,
+        }
     }
 
     /// Judges a run after the validation of `epoch`, and records the decision. Returns whether the run is to be
@@ -250,10 +263,16 @@ impl Pruner {
         Ok(promoted.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
-    /// Promotes the best run of each group of which all runs were stopped.
+    /// Promotes the best run of each group of which all runs were stopped; where there are none, the runs that the
+    /// best configuration of each search lacks.
     pub(crate) fn rescue(&self, store: &mut Store) -> Result<Vec<Promoted>, StoreError> {
         let rescued = self.groups.iter().map(|group| group.rescue(store));
-        Ok(rescued.collect::<Result<Vec<_>, _>>()?.concat())
+        let rescued = rescued.collect::<Result<Vec<_>, _>>()?.concat();
+        if !rescued.is_empty() {
+            return Ok(rescued);
+        }
+        let completed = self.searches.iter().map(|search| search.complete(store));
+        Ok(completed.collect::<Result<Vec<_>, _>>()?.concat())
     }
 }
 
@@ -269,7 +288,7 @@ impl Group {
         let before = store.prune_decisions(number)?;
         if before
             .iter()
-            .any(|decision| decision.continued == Some(Continued::Asked))
+            .any(|own| matches!(own.continued, Some(Continued::Asked | Continued::Best)))
         {
             return Ok(false);
         }
@@ -355,6 +374,7 @@ impl Group {
         Ok(promoted)
     }
 
+    /// The best run of the highest rung, where all runs were stopped.
     fn rescue(&self, store: &mut Store) -> Result<Vec<Promoted>, StoreError> {
         let identities: Vec<_> = self
             .members

@@ -338,6 +338,7 @@ mod tests {
                 spec_path: PathBuf::new(),
                 spec_text: String::new(),
                 checkpoint_seconds: 0.0,
+                searched: Vec::new(),
                 runs,
                 schedule: Schedule::default(),
                 pruning: None,

@@ -64,10 +64,12 @@ pub fn sweep(
         name,
         spec_path,
         spec_text,
+        searched,
         ..
     } = &plan.sweep;
     let spec_path = std::path::absolute(spec_path).unwrap_or_else(|_| spec_path.clone());
     let id = store.begin_sweep(name, &spec_path.to_string_lossy(), spec_text)?;
+    store.note_search(id, searched)?;
     let new = plan
         .sweep
         .runs
@@ -102,7 +104,7 @@ pub fn sweep(
     }
     let runs: Vec<_> = numbers.into_iter().zip(&plan.sweep.runs).collect();
     let pruner = plan.sweep.pruning.as_ref();
-    let pruner = pruner.map(|rule| Pruner::new(rule, runs.iter().copied()));
+    let pruner = pruner.map(|rule| Pruner::new(rule, searched, runs.iter().copied()));
     if let Some(pruner) = &pruner {
         // What a process that was killed did not come to, or what runs of another sweep have changed.
         pruner.promote_all(&mut store)?;

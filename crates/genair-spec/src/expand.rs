@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use genair_protocol::{BackboneSpec, EvalSpec, Labels, RunSpec, TrainSpec};
 use genair_toml::{KeyPath, SpecError};
+use indexmap::IndexSet;
 use toml::Value;
 
 use super::axes::{Axis, AxisKind, combinations, labelled};
@@ -51,7 +52,7 @@ impl SpecFile {
     /// Every problem of the spec at once.
     pub fn expand(&self, backbones: &Backbones<'_>) -> Result<Sweep, SpecError> {
         let mut checker = Checker::new(self, backbones);
-        let (section, runs, schedule) = checker.run();
+        let (section, searched, runs, schedule) = checker.run();
         let pruning = checker.prune(&section.backbone, &runs);
         let warnings = checker.problems.finish()?;
         Ok(Sweep {
@@ -60,6 +61,7 @@ impl SpecFile {
             spec_path: self.sources.path().to_owned(),
             spec_text: self.text(),
             checkpoint_seconds: section.checkpoint_seconds,
+            searched,
             runs,
             schedule,
             pruning,
@@ -145,7 +147,7 @@ impl Combining<'_> {
 }
 
 impl Checker<'_> {
-    fn run(&mut self) -> (SweepSection, Vec<SweepRun>, Schedule) {
+    fn run(&mut self) -> (SweepSection, Vec<String>, Vec<SweepRun>, Schedule) {
         let unknown: Vec<String> = self
             .tree
             .keys()
@@ -211,7 +213,10 @@ impl Checker<'_> {
                 Vec::new()
             }
         };
-        (section, runs, schedule)
+        self.warn_of_unequal(&axes, &runs);
+        let searched = axes.iter().filter(|axis| !axis.is_list());
+        let searched: IndexSet<String> = searched.map(|axis| axis.label.clone()).collect();
+        (section, searched.into_iter().collect(), runs, schedule)
     }
 
     /// Checks each table by itself, so that a mistake in one hides none in another.
@@ -375,6 +380,8 @@ impl Checker<'_> {
 
 #[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod conditions;
 #[cfg(test)]
 mod representations;
 #[cfg(test)]

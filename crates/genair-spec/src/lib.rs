@@ -10,6 +10,7 @@ mod compose;
 mod condition;
 mod data_path;
 mod dataset;
+mod equal;
 mod eval;
 mod expand;
 mod load;
@@ -57,6 +58,8 @@ pub struct Sweep<R = SweepRun> {
     pub spec_text: String,
     /// `sweep.checkpoint_seconds`; see [`genair_protocol::ResumeSpec::every_seconds`].
     pub checkpoint_seconds: f64,
+    /// Labels of the axes that a search draws or lists points of, in the order of the file; none for a grid.
+    pub searched: Vec<String>,
     /// Datasets slowest, then backbones, representations, axes in the order of the file, seeds.
     pub runs: Vec<R>,
     /// How the runs use the machine.
@@ -91,6 +94,7 @@ impl<R> Sweep<R> {
             spec_path: self.spec_path,
             spec_text: self.spec_text,
             checkpoint_seconds: self.checkpoint_seconds,
+            searched: self.searched,
             runs,
             schedule: self.schedule,
             pruning: self.pruning,

@@ -25,6 +25,7 @@ mod query;
 mod read;
 mod record;
 mod register;
+mod select;
 mod show;
 mod stages;
 mod statement;
@@ -51,6 +52,7 @@ pub use read::{
 };
 pub use record::InputKind;
 pub use register::{NewRun, Registered, RunId, SweepId};
+pub use select::{Choice, Select, Selected, Standpoint, choose};
 pub use show::{
     ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RankList, RunDetails,
     RunRecord, SweepMembership,

@@ -276,10 +276,10 @@ async fn merge_sweep(
     let newer = ours.as_ref().is_none_or(is_older);
     merged.sweeps += u64::from(ours.is_none());
     let enter = if newer {
-        "INSERT INTO main.sweeps (name, spec_path, spec_text, created_at, updated_at)
-         SELECT name, spec_path, spec_text, created_at, updated_at FROM theirs.sweeps WHERE sweep_id = ?
+        "INSERT INTO main.sweeps (name, spec_path, spec_text, searched, created_at, updated_at)
+         SELECT name, spec_path, spec_text, searched, created_at, updated_at FROM theirs.sweeps WHERE sweep_id = ?
          ON CONFLICT (name) DO UPDATE SET spec_path = excluded.spec_path, spec_text = excluded.spec_text,
-             updated_at = excluded.updated_at
+             searched = excluded.searched, updated_at = excluded.updated_at
          RETURNING sweep_id"
     } else {
         "SELECT ours.sweep_id FROM main.sweeps AS ours JOIN theirs.sweeps AS theirs USING (name)

@@ -38,6 +38,8 @@ pub enum Continued {
     Promoted,
     /// Somebody asked for it: it is not judged again.
     Asked,
+    /// Its configuration is the best of its search and lacks this seed: it is not judged again.
+    Best,
 }
 
 /// Where a run stands at one rung.
@@ -145,6 +147,17 @@ impl Store {
             .bind(integer("number of runs", decision.compared)?)
             .bind(decision.pruned);
             execute(connection, note).await
+        })
+    }
+
+    /// The best validation of those of `runs` that have finished.
+    pub fn best_of_finished(&mut self, runs: &[RunId]) -> Result<Vec<(RunId, f64)>, StoreError> {
+        let runs = json_text(runs);
+        self.read(async |connection| {
+            let best = "SELECT run_id, max(valid) AS highest FROM epochs JOIN runs USING (run_id)
+                 WHERE run_id IN (SELECT value FROM json_each(?1)) AND state = 'finished'
+                 GROUP BY run_id HAVING highest IS NOT NULL";
+            Ok(sqlx::query_as(best).bind(runs).fetch_all(connection).await?)
         })
     }
 

@@ -91,6 +91,14 @@ impl Store {
         })
     }
 
+    /// Notes which axes the sweep's search draws or lists points of; none for a grid.
+    pub fn note_search(&mut self, sweep: SweepId, searched: &[String]) -> Result<(), StoreError> {
+        self.write(async |connection| {
+            let note = sqlx::query("UPDATE sweeps SET searched = ? WHERE sweep_id = ?");
+            execute(connection, note.bind(json_text(searched)).bind(sweep)).await
+        })
+    }
+
     /// Makes `runs` the runs of the sweep, all or none.
     ///
     /// A run the database knows by its identity keeps its state and results. Every other run of the sweep

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use genair_protocol::{Cohort, Metric, Protocol, Split};
-use genair_store::RunState;
+use genair_store::{RunState, Select};
 
 use super::{CacheArgs, DatabaseArgs, HtmlArgs, PluginArgs, RanksArgs};
 
@@ -48,10 +48,13 @@ pub(crate) enum Results {
     Reproduce(ReproduceArgs),
     /// Show mean results and standard deviations over seeds
     ///
+    /// Of the points of a search, it shows the best on the validation split; see --select.
+    ///
     /// JSON: an array of {sweep, dataset, backbone, representation, variant, axes, configuration, differences,
-    /// seeds, scores}. A score is {protocol, metric, k, mean, std}. `std` is null for one seed. `differences` holds
-    /// the settings that distinguish configurations with the same labels, which a merge can produce. CSV: a row for
-    /// each score.
+    /// seeds, selected, scores}. A score is {protocol, metric, k, mean, std}. `std` is null for one seed. `differences`
+    /// holds the settings that distinguish configurations with the same labels, which a merge can produce. `selected`
+    /// is {metric, valid, planned_seeds, configurations, left_out, lacking_seeds} where validation chose the
+    /// configuration among others. CSV: a row for each score.
     Leaderboard(LeaderboardArgs),
     /// Run one read-only SQL statement
     ///
@@ -174,6 +177,13 @@ pub(crate) struct LeaderboardArgs {
     /// The split [default: test]
     #[arg(long, value_parser = named::<Split>(Split::NAMES))]
     pub(crate) split: Option<Split>,
+    /// Show of configurations that differ in searched settings only the best on the validation split
+    ///
+    /// `auto` chooses among the points of a sweep's [search], `valid` among the values of all axes. With `none`, each
+    /// configuration has a line. A choice is by the mean over seeds of the metric of early stopping; only
+    /// configurations with a result of each seed compete.
+    #[arg(long, default_value = "auto", value_parser = named::<Select>(Select::NAMES))]
+    pub(crate) select: Select,
     #[command(flatten)]
     pub(crate) measure: MeasureArgs,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use genair_protocol::Labels;
 use genair_protocol::text::count;
 use genair_runner::{Execution, Interrupt, Outcome, Plan, Stage, SweepReport, Urgency};
 use genair_spec::SpecFile;
-use genair_store::{FailedRuns, MeanFilter, Store};
+use genair_store::{FailedRuns, MeanFilter, Select, Store};
 use serde::Serialize;
 
 use super::example::spec_or_example;
@@ -89,7 +89,7 @@ pub(super) fn sweep(output: &Output, arguments: &SweepArgs) -> anyhow::Result<Ex
         sweep: Some(plan.sweep.name.clone()),
         ..MeanFilter::default()
     };
-    let leaderboard = results::standings_of(&mut store, &shown, output.format)?;
+    let leaderboard = results::standings_of(&mut store, &shown, Select::Auto, output.format)?;
     store.close()?;
     output.show(&summary(&plan, &report, &leaderboard)?, || {
         standings::text(&leaderboard, &shown)

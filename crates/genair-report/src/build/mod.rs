@@ -21,6 +21,7 @@ use crate::spec::{Measure, ReportSpec, TableSpec};
 use crate::table::{Cell, Place, RunValue, Style, Table};
 use pivot::{At, CellRuns, Pivot};
 
+pub(crate) use notes::chosen;
 pub(crate) use pivot::text;
 
 /// Why a table or figure cannot be made, at one of its keys.
@@ -66,8 +67,9 @@ pub(crate) fn build(
         }
     }
     mark_best(&pivot, spec, &mut cells);
-    let notes = notes::notes(&pivot, &cells, spec, report);
-    Ok(pivot.table(cells, notes, spec, report))
+    let notes = notes::notes(&pivot, &cells, &selection.choices, spec, report);
+    let choices = selection.choices.clone();
+    Ok(pivot.table(cells, notes, choices, spec, report))
 }
 
 fn summaries(pivot: &Pivot<'_>) -> Result<BTreeMap<At, Cell>, TableError> {

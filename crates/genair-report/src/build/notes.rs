@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use genair_protocol::text::count;
+use genair_store::Choice;
 use itertools::Itertools;
 
 use super::pivot::{At, Pivot, text};
@@ -12,10 +14,12 @@ use crate::table::{Cell, Place, Verdict};
 pub(super) fn notes(
     pivot: &Pivot<'_>,
     cells: &BTreeMap<At, Cell>,
+    choices: &[Choice],
     spec: &TableSpec,
     report: &ReportSpec,
 ) -> Vec<String> {
     let mut notes = vec![what(pivot, report)];
+    notes.extend(chosen(choices, report));
     let runs = || pivot.cells.values().flatten().map(|(run, _)| *run);
     let seeds: BTreeSet<u64> = runs().map(|run| run.labels.seed).collect();
     let several = cells.values().any(|cell| cell.summary.n > 1);
@@ -59,6 +63,47 @@ pub(super) fn notes(
             notes.push(format!("Runs may differ in {}.", fact.as_str()));
         }
     }
+    notes
+}
+
+/// Which configurations validation chose, and how many it left out.
+pub(crate) fn chosen(choices: &[Choice], report: &ReportSpec) -> Vec<String> {
+    if choices.is_empty() {
+        return Vec::new();
+    }
+    let metrics = listed(choices.iter().filter_map(|own| own.metric.as_deref()));
+    let left_out: usize = choices.iter().map(Choice::left_out).sum();
+    let lacking: usize = choices.iter().map(Choice::lacking).sum();
+    let lacking = match lacking {
+        0 => String::new(),
+        lacking => format!(" ({lacking} of them without a result of each seed)"),
+    };
+    let name = |choice: &Choice| {
+        let of = &choice.of;
+        let labels = [
+            (Dimension::Dataset, &of.dataset),
+            (Dimension::Backbone, &of.backbone),
+            (Dimension::Representation, &of.representation),
+        ];
+        let labels = labels.map(|(dimension, name)| text(&dimension, name, report));
+        format!("{} {}", labels.join(" "), choice.axes)
+    };
+    let named = choices.iter().map(name).join("; ");
+    let mut notes = vec![format!(
+        "Chosen on the validation split ({metrics}, mean over seeds): {named}; {} left out{lacking}.",
+        count(left_out, "configuration")
+    )];
+    let partial = choices.iter().filter(|own| own.seeds.len() < own.planned_seeds);
+    notes.extend(partial.map(|own| {
+        format!(
+            "No configuration of {} {} on {} has a result of each of its {} seeds: those of {} competed.",
+            own.of.backbone,
+            own.of.representation,
+            own.of.dataset,
+            own.planned_seeds,
+            listed(own.seeds.iter().copied())
+        )
+    }));
     notes
 }
 

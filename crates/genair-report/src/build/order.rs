@@ -13,7 +13,7 @@ pub(super) fn values(dimension: &Dimension, runs: &[&Run], spec: &TableSpec) -> 
         let values = all.iter().map(|measured| measured.label(dimension));
         return values.unique().sorted_by_key(String::is_empty).collect();
     }
-    if let Some(listed) = spec.select.get(dimension) {
+    if let Some(listed) = spec.filter.get(dimension) {
         return listed.clone();
     }
     let values = runs.iter().map(|run| run.label(dimension)).unique();

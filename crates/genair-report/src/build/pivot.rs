@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use genair_protocol::text::{check_name, escaped};
+use genair_store::Choice;
 use itertools::Itertools;
 
 use super::order;
@@ -59,11 +60,7 @@ pub(super) struct Pivot<'r> {
 impl<'r> Pivot<'r> {
     /// Sorts the finished runs of a selection into cells.
     pub(super) fn new(selection: &'r Selection, spec: &TableSpec) -> Result<Self, TableError> {
-        let by_sweep = spec
-            .rows
-            .iter()
-            .chain(&spec.columns)
-            .contains(&Dimension::Sweep);
+        let by_sweep = spec.by_sweep();
         let runs = distinct_runs(selection, by_sweep)?;
         let sort_key = |labels: &[String], orders: &[Vec<String>]| -> Vec<usize> {
             std::iter::zip(labels, orders)
@@ -216,6 +213,7 @@ impl<'r> Pivot<'r> {
         self,
         mut cells: BTreeMap<At, Cell>,
         notes: Vec<String>,
+        choices: Vec<Choice>,
         spec: &TableSpec,
         report: &ReportSpec,
     ) -> Table {
@@ -258,6 +256,7 @@ impl<'r> Pivot<'r> {
             row_dimensions: pick(&self.row_dimensions, &shown_rows),
             column_dimensions: pick(&self.column_dimensions, &shown_columns),
             columns,
+            choices,
             notes,
             style: Style::of(spec),
         }

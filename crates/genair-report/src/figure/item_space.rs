@@ -8,7 +8,7 @@ use super::chart::{Axis, Chart, Panel, Scale, Series, Shape};
 use super::measured::{series_name, title};
 use super::style::{Colour, Look, PALE};
 use crate::ReportError;
-use crate::build::{build, fail_with};
+use crate::build::{build, chosen, fail_with};
 use crate::error::TableError;
 use crate::spec::{Dimension, FigureSpec, ReportSpec};
 use crate::write::csv;
@@ -79,12 +79,13 @@ pub(super) fn item_space(
         return Err(fail_with(report, &spec.table(), "sweeps", kind));
     }
     let seeds = shown.iter().map(|(_, _, seed)| seed).dedup().join(", ");
-    let notes = vec![
+    let mut notes = vec![
         "Item vectors of length 1, as the calibration sees them, on the two principal axes of each \
          space; evenly sampled items."
             .to_owned(),
         format!("Seed {seeds}."),
     ];
+    notes.extend(chosen(&table.choices, report));
     Ok(Drawing {
         chart: Chart {
             panels,

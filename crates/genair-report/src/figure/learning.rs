@@ -10,7 +10,7 @@ use super::Drawing;
 use super::chart::{Axis, Chart, Panel, Point, Series};
 use super::measured::{add_to_legend, looks, series_name, spread_note, title};
 use crate::ReportError;
-use crate::build::{build, fail_with};
+use crate::build::{build, chosen, fail_with};
 use crate::error::TableError;
 use crate::spec::{Dimension, FigureSpec, Measure, ReportSpec, Spread};
 use crate::table::Cell;
@@ -89,6 +89,7 @@ pub(super) fn curves(
         return Err(fail_with(report, &spec.table(), "sweeps", kind));
     }
     let mut notes: Vec<String> = table.notes.iter().take(1).cloned().collect();
+    notes.extend(chosen(&table.choices, report));
     notes.push(spread_note(seeds, spec.spread));
     notes.push("A curve ends where the first of its seeds stopped.".to_owned());
     Ok(Drawing {

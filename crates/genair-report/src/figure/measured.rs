@@ -12,7 +12,7 @@ use super::chart::{Axis, Chart, Panel, Point, Scale, Series, Shape};
 use super::looks::Looks;
 use super::style::Look;
 use crate::ReportError;
-use crate::build::{build, fail_with};
+use crate::build::{build, chosen, fail_with};
 use crate::error::TableError;
 use crate::render::{Format, render};
 use crate::spec::{Dimension, FigureSpec, Measure, ReportSpec, Spread};
@@ -74,7 +74,7 @@ pub(super) fn sensitivity(
             series: drawn,
         });
     }
-    Ok(drawing(panels, legend, false, &table, spec))
+    Ok(drawing(report, panels, legend, false, &table, spec))
 }
 
 /// A metric by cohort of users.
@@ -124,7 +124,7 @@ pub(super) fn cohorts(
             series: drawn,
         });
     }
-    Ok(drawing(panels, legend, true, &table, spec))
+    Ok(drawing(report, panels, legend, true, &table, spec))
 }
 
 /// A cohort over how many users it has; from the fewest to the most where runs differ.
@@ -202,7 +202,7 @@ pub(super) fn cost(
             series: drawn,
         });
     }
-    Ok(drawing(panels, legend, false, &table, spec))
+    Ok(drawing(report, panels, legend, false, &table, spec))
 }
 
 pub(super) fn cost_label(cost: Measure) -> String {
@@ -216,6 +216,7 @@ pub(super) fn cost_label(cost: Measure) -> String {
 }
 
 fn drawing(
+    report: &ReportSpec,
     panels: Vec<Panel>,
     legend: Vec<(String, Look)>,
     wide: bool,
@@ -233,6 +234,7 @@ fn drawing(
             .iter()
             .take(1)
             .cloned()
+            .chain(chosen(&table.choices, report))
             .chain([spread])
             .collect(),
     }

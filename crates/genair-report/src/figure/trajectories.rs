@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use genair_store::{EpochRecord, RunId, RunState, Store};
+use genair_store::{EpochRecord, RunId, RunState, Select, Store};
 
 use super::Drawing;
 use super::chart::{Axis, Chart, Panel, Point, Series, Shape};
@@ -26,7 +26,10 @@ pub(super) fn trajectories(
     report: &ReportSpec,
     spec: &FigureSpec,
 ) -> Result<Drawing, ReportError> {
-    let table = spec.table();
+    let table = TableSpec {
+        select: Select::None,
+        ..spec.table()
+    };
     let fail = |key: &str, kind: TableError| fail_with(report, &table, key, kind);
     let mut runs = runs_of(store, &table, &fail)?;
     runs.retain(|run| matches!(run.state, RunState::Finished | RunState::Pruned));

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use genair_protocol::{Cohort, Metric, Protocol, Split};
 use genair_store::{
-    CohortUsers, Measure, MeasureResults, PageRun, RunId, RunState, Store, SweepRecord,
+    CohortUsers, Measure, MeasureResults, PageRun, RunId, RunState, Select, Standpoint, Store,
+    SweepRecord, SweptRun, choose,
 };
 use serde::Serialize;
 
@@ -40,6 +41,8 @@ pub(super) struct Place {
     sweep: usize,
     /// Its axes and what tells it from others of its labels, as they are shown.
     variant: String,
+    /// Whether validation chose another configuration of its sweep's search.
+    left_out: bool,
 }
 
 impl Index {
@@ -140,13 +143,18 @@ fn places(
     let runs: HashMap<_, usize> = runs.iter().map(|of| of.run_id).zip(0..).collect();
     let mut places = Vec::new();
     for (at, sweep) in sweeps.iter().enumerate() {
-        let swept = store.runs_of_sweep(sweep.sweep_id)?.into_iter();
+        let swept = store.runs_of_sweep(sweep.sweep_id)?;
+        let kept = |run: &SweptRun| Select::Auto.kept(run, &sweep.searched);
+        let standpoints = swept.iter().map(|run| (run, Standpoint::of(run, kept(run))));
+        let is_chosen = choose(standpoints).is_chosen;
+        let swept = std::iter::zip(swept, is_chosen);
         // One that a sweep has added meanwhile is left for the next page.
-        places.extend(swept.filter_map(|run| {
+        places.extend(swept.filter_map(|(run, is_chosen)| {
             Some(Place {
                 run: *runs.get(&run.run_id)?,
                 sweep: at,
                 variant: run.labels.axes.and(run.differences.as_ref()).to_string(),
+                left_out: run.state == RunState::Finished && !is_chosen,
             })
         }));
     }

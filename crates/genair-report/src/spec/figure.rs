@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use genair_protocol::{Cohort, Metric, Protocol};
+use genair_store::Select;
 use serde::Deserialize;
 
 use super::{Dimension, Fact, Measure, Spread, TableSpec, TestKind, TestSpec};
@@ -41,7 +42,10 @@ pub struct FigureSpec {
     pub cohorts: Vec<Cohort>,
     /// Runs with one of these values only; also the order in which they are shown.
     #[serde(default, rename = "where")]
-    pub select: BTreeMap<Dimension, Vec<String>>,
+    pub filter: BTreeMap<Dimension, Vec<String>>,
+    /// As of a table; the trajectories of a search are of all its runs.
+    #[serde(default)]
+    pub select: Select,
     /// Runs with one of these seeds only.
     #[serde(default)]
     pub seeds: Vec<u64>,
@@ -126,7 +130,8 @@ impl FigureSpec {
             metrics,
             protocols: self.protocols.clone(),
             cohorts,
-            select: self.select.clone(),
+            filter: self.filter.clone(),
+            select: self.select,
             seeds: self.seeds.clone(),
             may_differ: self.may_differ.clone(),
             spread: self.spread,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use genair_protocol::{Cohort, Protocol};
+use genair_store::Select;
 use genair_toml::{KeyPath, Sources};
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +86,9 @@ pub struct TableSpec {
     pub cohorts: Vec<Cohort>,
     /// Runs with one of these values only; also the order in which they are shown.
     #[serde(rename = "where")]
-    pub select: BTreeMap<Dimension, Vec<String>>,
+    pub filter: BTreeMap<Dimension, Vec<String>>,
+    /// Which axes are searched: of configurations that differ in these alone, validation chooses one.
+    pub select: Select,
     /// Runs with one of these seeds only.
     pub seeds: Vec<u64>,
     /// What makes the baseline of a configuration: the configuration with these labels instead of its
@@ -126,7 +129,8 @@ impl Default for TableSpec {
                 .to_vec(),
             protocols: vec![Protocol::Full],
             cohorts: vec![Cohort::All],
-            select: BTreeMap::new(),
+            filter: BTreeMap::new(),
+            select: Select::Auto,
             seeds: Vec::new(),
             baseline: BTreeMap::new(),
             best_within: Vec::new(),
@@ -136,6 +140,22 @@ impl Default for TableSpec {
             digits: 4,
             test: TestSpec::default(),
         }
+    }
+}
+
+impl TableSpec {
+    /// Whether rows or columns tell sweeps apart.
+    pub(crate) fn by_sweep(&self) -> bool {
+        let mut all = self.rows.iter().chain(&self.columns);
+        all.any(|own| *own == Dimension::Sweep)
+    }
+
+    /// Whether an axis tells rows or columns apart, or a baseline from others, so that nothing is chosen among its
+    /// values.
+    pub(crate) fn names_axis(&self, axis: &str) -> bool {
+        let baseline = self.baseline.keys();
+        let mut named = self.rows.iter().chain(&self.columns).chain(baseline);
+        named.any(|own| matches!(own, Dimension::Axis(name) if name == axis))
     }
 }
 

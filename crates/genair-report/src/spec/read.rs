@@ -287,9 +287,9 @@ impl Reader<'_> {
         let runs_only = "here go labels of runs: sweep, dataset, backbone, representation, variant or a swept axis";
         let rows = spec.rows.iter().map(|own| ("rows", own));
         let within = spec.best_within.iter().map(|own| ("best_within", own));
-        let select = spec.select.keys().map(|own| ("where", own));
+        let filter = spec.filter.keys().map(|own| ("where", own));
         let baseline = spec.baseline.keys().map(|own| ("baseline", own));
-        let all = rows.chain(within).chain(select).chain(baseline);
+        let all = rows.chain(within).chain(filter).chain(baseline);
         for (key, dimension) in all.filter(|(_, own)| own.is_measured()) {
             let key = at.child(key);
             self.report(

@@ -29,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) host: &'static str,
     /// Mean rank of the targets; smaller is better.
     pub(crate) mean_rank: f64,
+    /// The same on the validation split, where it is another.
+    pub(crate) valid_rank: Option<f64>,
     pub(crate) end: End,
 }
 
@@ -54,6 +56,7 @@ pub(crate) const RUN: Run = Run {
     head_item: 4,
     host: "bench",
     mean_rank: 40.0,
+    valid_rank: None,
     end: End::Finished,
 };
 
@@ -63,11 +66,13 @@ impl Run {
         let mut users = Xoshiro256PlusPlus::seed_from_u64(1);
         let mut noise =
             Xoshiro256PlusPlus::seed_from_u64(self.seed + u64::from(split == Split::Test));
+        let valid_rank = self.valid_rank.filter(|_| split == Split::Valid);
+        let mean_rank = valid_rank.unwrap_or(self.mean_rank);
         (0..USERS)
             .map(|_| {
                 let user = -users.random::<f64>().ln();
                 let noise = 0.8 + 0.4 * noise.random::<f64>();
-                (self.mean_rank * user * noise) as u32
+                (mean_rank * user * noise) as u32
             })
             .collect()
     }
@@ -267,6 +272,15 @@ impl Database {
             }
         }
         Self { folder, store }
+    }
+
+    /// Makes each sweep a search of these axes.
+    pub(crate) fn searching(mut self, searched: &[&str]) -> Self {
+        let searched: Vec<String> = searched.iter().map(|&axis| axis.to_owned()).collect();
+        for sweep in self.store.sweeps().unwrap() {
+            self.store.note_search(sweep.sweep_id, &searched).unwrap();
+        }
+        self
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -13,5 +13,6 @@ mod html;
 mod latex;
 mod queries;
 mod refusals;
+mod selection;
 mod specs;
 mod tables;

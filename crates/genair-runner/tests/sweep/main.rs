@@ -202,6 +202,7 @@ fn plan(runs: u64) -> Plan {
             spec_path: Path::new("s.toml").to_owned(),
             spec_text: String::new(),
             checkpoint_seconds: 30.0,
+            searched: Vec::new(),
             runs: (1..=runs).map(planned).collect(),
             schedule: Schedule::default(),
             pruning: None,

@@ -216,3 +216,39 @@ fn the_median_rule_stops_what_is_worse_than_most() {
     let states = store.run_states(&identities).unwrap();
     assert_eq!(states[3], Some(RunState::Pruned));
 }
+
+/// Each seed has another best configuration: the first, and the last.
+#[test]
+fn the_best_configuration_of_a_search_gets_all_seeds() {
+    let by_seed = r#"
+    seed=$(sed -n 's/.*"seed": \([0-9]*\).*/\1/p' "$2" | tail -n 1)
+    [ "$seed" = 2 ] && n=$((4 - n))
+    head -n 1 $events"#;
+    let scripted = ScriptedSweep::new(&TRAINS.replacen("\n    head -n 1 $events", by_seed, 1));
+    let mut plan = variants(&["made"], 6, ASHA);
+    plan.sweep.runs[3..].iter_mut().for_each(|run| {
+        run.spec.train.batch_size -= 3;
+        let batch_size = run.spec.train.batch_size.to_string();
+        run.labels.axes = [("batch_size", batch_size)].into_iter().collect();
+        run.labels.dataset = "made".to_owned();
+        (run.spec.seed, run.labels.seed) = (2, 2);
+        run.identity = identity(&run.spec, "d", None);
+        run.configuration = configuration(&run.spec, "d", None);
+    });
+    let (finished, pruned) = (Outcome::Finished, Outcome::Pruned { epoch: 2 });
+    let alone = [&finished, &pruned, &pruned, &pruned, &pruned, &finished].map(Clone::clone);
+    assert_eq!(sweep_one_by_one(&scripted, &plan), alone);
+
+    plan.sweep.searched = vec!["batch_size".to_owned()];
+    let report = scripted.execute(&plan, &Interrupt::default(), |how| how.jobs = 1);
+    assert_eq!(outcomes(report)[3], Outcome::Finished, "of equal ones the first");
+    let sql = "SELECT run_id || ' ' || continued FROM prune_decisions WHERE continued IS NOT NULL ORDER BY run_id";
+    assert_eq!(scripted.lines(sql), "1 promoted\n4 best");
+    let states = "SELECT group_concat(state, ' ') FROM (SELECT state FROM runs ORDER BY run_id)";
+    let expected = "finished pruned pruned finished pruned finished";
+    assert_eq!(scripted.lines(states), expected);
+    scripted.execute(&plan, &Interrupt::default(), |how| how.jobs = 1);
+    assert_eq!(scripted.lines(states), expected, "one is enough");
+    let searched = "SELECT searched FROM sweeps";
+    assert_eq!(scripted.lines(searched), r#"["batch_size"]"#);
+}

@@ -19,6 +19,9 @@ pub struct SweepRecord {
     pub spec_path: String,
     /// Its spec.
     pub spec_text: String,
+    /// Axes that its search draws or lists points of; none for a grid.
+    #[sqlx(try_from = "Json<Vec<String>>")]
+    pub searched: Vec<String>,
     /// When it was last swept, RFC 3339.
     pub updated_at: String,
 }
@@ -40,6 +43,10 @@ pub struct SweptRun {
     /// What tells its configuration from others of the same labels in the sweep; none where there are no such.
     #[sqlx(try_from = "Json<Option<Axes>>")]
     pub differences: Option<Axes>,
+    /// The metric of early stopping, such as `ndcg@10`.
+    pub stop_metric: Option<String>,
+    /// The validation split by that metric, among all items: the result, or else the best epoch's; in [0, 1].
+    pub valid: Option<f64>,
     /// Whether its backbone is no plugin.
     pub built_in: bool,
     /// Users after filters.
@@ -76,7 +83,7 @@ impl Store {
     /// All sweeps, the first that was swept first.
     pub fn sweeps(&mut self) -> Result<Vec<SweepRecord>, StoreError> {
         self.rows(sqlx::query_as(
-            "SELECT sweep_id, name, spec_path, spec_text, updated_at FROM sweeps ORDER BY sweep_id",
+            "SELECT sweep_id, name, spec_path, spec_text, searched, updated_at FROM sweeps ORDER BY sweep_id",
         ))
     }
 
@@ -103,6 +110,13 @@ impl Store {
     pub fn runs_of_sweep(&mut self, sweep: SweepId) -> Result<Vec<SweptRun>, StoreError> {
         let runs = "SELECT runs.run_id, state, sweeps.name AS sweep, runs.dataset, runs.backbone,
                 runs.representation, sweep_runs.axes, runs.configuration, differences, seed,
+                spec ->> '$.train.stop.metric' AS stop_metric,
+                coalesce(
+                    (SELECT value FROM metrics WHERE metrics.run_id = runs.run_id AND metrics.epoch IS NULL
+                        AND split = 'valid' AND protocol = 'full' AND cohort = 'all'
+                        AND metric || '@' || k = spec ->> '$.train.stop.metric'),
+                    (SELECT max(valid) FROM epochs WHERE epochs.run_id = runs.run_id)
+                ) AS valid,
                 plugin_sha256 IS NULL AS built_in, users, results_version, sequences_sha256,
                 json_extract(spec, '$.dataset.max_len') AS max_len, head_item, long_user, host, device, threads,
                 parameters, epochs, train_seconds, cpu_seconds, peak_memory_bytes

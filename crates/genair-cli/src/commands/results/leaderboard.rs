@@ -1,6 +1,6 @@
 //! `genair results leaderboard`: finished runs over seeds.
 
-use genair_store::{LeaderboardMean, MeanFilter, Store};
+use genair_store::{LeaderboardMean, MeanFilter, Select, Standpoint, Store, choose};
 use itertools::Itertools;
 
 use crate::args::{Format, LeaderboardArgs};
@@ -26,7 +26,7 @@ pub(super) fn leaderboard(output: &Output, arguments: &LeaderboardArgs) -> anyho
     if shown.sweep.is_some() {
         store.require_sweep(shown.sweep.as_deref())?;
     }
-    let standings = standings_of(&mut store, &shown, output.format)?;
+    let standings = standings_of(&mut store, &shown, arguments.select, output.format)?;
     if standings.is_empty() && shown != all {
         require_measured(&shown, &store.leaderboard_mean(&all)?)?;
     }
@@ -38,10 +38,11 @@ pub(super) fn leaderboard(output: &Output, arguments: &LeaderboardArgs) -> anyho
     )
 }
 
-/// The leaderboard of one sweep or of all: what the format shows of it.
+/// The leaderboard of one sweep or of all: what the format shows of it, of the configurations that are selected.
 pub(in crate::commands) fn standings_of(
     store: &mut Store,
     shown: &MeanFilter,
+    select: Select,
     format: Format,
 ) -> anyhow::Result<Vec<Standing>> {
     let mut filter = shown.clone();
@@ -49,7 +50,21 @@ pub(in crate::commands) fn standings_of(
         filter.k = filter.k.or(Some(CUT));
     }
     let rows = store.leaderboard_mean(&filter)?;
-    Ok(standings::standings(rows, shown))
+    let mut standings = standings::standings(rows, shown);
+    if select == Select::None {
+        return Ok(standings);
+    }
+    let mut choices = Vec::new();
+    for sweep in store.sweeps()? {
+        if shown.sweep.as_ref().is_some_and(|name| *name != sweep.name) {
+            continue;
+        }
+        let runs = store.runs_of_sweep(sweep.sweep_id)?;
+        let standpoint = |run| Standpoint::of(run, select.kept(run, &sweep.searched));
+        choices.extend(choose(runs.iter().map(|run| (run, standpoint(run)))).choices);
+    }
+    standings::keep_chosen(&mut standings, choices);
+    Ok(standings)
 }
 
 /// Fails where finished runs were measured, but not as asked for.

@@ -8,6 +8,8 @@ function leaderboard(params) {
   const fields = [
     ...placeFields(),
     ...measureFields(),
+    report.places.some((place) => place.left_out)
+      ? { name: "select", label: "Search", options: [["", "chosen on validation"], ["none", "all configurations"]] } : null,
     { name: "metric", label: "Metric", options: [["", "all"], ...distinct(report.measures, "metric").map((of) => [of, named(METRICS, of)])] },
     { name: "k", label: "Cut-off", usual: String(usualCutoff()), options: [["all", "all"], ...cutoffs.map((k) => [k, `@${k}`])] },
   ].filter(Boolean);
@@ -28,7 +30,9 @@ async function leaderboardTables(params) {
     of.split === split && of.protocol === protocol && of.cohort === cohort &&
     (!params.has("metric") || of.metric === params.get("metric")) && (k === "all" || of.k === Number(k)));
   const places = chosenPlaces(params);
-  const rows = await configurations(places, shown);
+  const all = params.get("select") === "none";
+  const selected = places.filter((place) => all || !place.left_out);
+  const rows = await configurations(selected, shown);
   const groups = groupBy(rows, (row) => comparableKey(row.runs[0], cohort));
   announce(`${counted(rows.length, "configuration")} in ${counted(groups.size, "table")}`);
   if (rows.length === 0 || shown.length === 0) {
@@ -48,7 +52,7 @@ async function leaderboardTables(params) {
     tables.push(table);
     return table.element;
   });
-  return [...elements, openRuns(places)];
+  return [...elements, leftOut(places.filter((place) => !all && place.left_out)), openRuns(places)];
 }
 
 function leaderboardTable({ group, groups, shown, split, protocol, cohort, several, params, sorted }) {
@@ -133,6 +137,14 @@ function seedLinks(row) {
     at > 0 ? " " : null,
     h("a", { href: `#run/${run.run_id}`, "aria-label": `seed ${run.seed}, run ${run.run_id}` }, run.seed),
   ]);
+}
+
+/** How many configurations of searches another one stands for. */
+function leftOut(places) {
+  const configurations = new Set(places.map(({ sweep, variant, run }) => JSON.stringify([sweep, variant, run.configuration])));
+  if (configurations.size === 0) return "";
+  return h("p", { class: "note" },
+    `Chosen on the validation split, by the mean over seeds: ${counted(configurations.size, "other configuration")} left out.`);
 }
 
 /** What is missing from the tables, and where it is. */
