@@ -235,13 +235,22 @@ def build(request: Request, data: Data) -> nn.Module:
     return model
 
 
-def train(model: nn.Module, batches: Stretch, lr: float) -> None:
+def cross_entropy(model: nn.Module, states: Tensor, pos: Tensor, items: int) -> Tensor:
+    """Cross-entropy over all items at the places with a target: states [..., D], targets [...]."""
+    chosen = pos > 0
+    logits = states[chosen] @ model.item_emb.weight[1 : items + 1].T
+    return F.cross_entropy(logits, pos[chosen] - 1)
+
+
+def train(model: nn.Module, batches: Stretch, request: Request, items: int) -> None:
     """One epoch."""
     model.train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    optimizer = torch.optim.Adam(model.parameters(), lr=request.lr)
     for seq, pos, neg, positions, users in batches:
         optimizer.zero_grad()
-        loss = bce(model, model(seq, positions, users), pos, neg)
+        states = model(seq, positions, users)
+        softmax = request.loss == "cross-entropy"
+        loss = cross_entropy(model, states, pos, items) if softmax else bce(model, states, pos, neg)
         loss.backward()
         optimizer.step()
         loss.item()
@@ -276,7 +285,7 @@ def measure(request: Request) -> None:
         sequences=lambda batch: len(batch[0]),
         targets=lambda batch: (batch[1] > 0).sum(),
     )
-    train(model, training, request.lr)
+    train(model, training, request, data.items)
     users = lambda batch: len(batch[0])
     evaluation = Stretch(data.evaluation_batches(), request.evaluation_seconds, users, users)
     evaluate(model, data, evaluation)

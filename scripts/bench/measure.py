@@ -14,6 +14,7 @@ class Request:
 
     data: Path  # A folder written by `genair data export`.
     model: str
+    loss: str  # bce or cross-entropy.
     max_len: int
     hidden_size: int
     batch_size: int

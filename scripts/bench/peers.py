@@ -26,6 +26,7 @@ WORK = ROOT / ".tools/bench-peers"
 
 DATA = ("ml-100k", "beauty-shaped")
 SETTINGS = {50: 64, 200: 128}  # Window to width; the second is the paper's.
+LOSSES = ("bce", "cross-entropy")
 MODELS = ("sasrec", "bert4rec", "gru4rec", "gru4rec-last", "caser")
 PEERS = {"baseline": "baseline.py", "recbole": "recbole_peer.py"}
 COLUMNS = ("genair", *PEERS)
@@ -49,6 +50,7 @@ class Case:
     data: str
     max_len: int
     model: str
+    loss: str
 
     @property
     def hidden_size(self) -> int:
@@ -94,6 +96,7 @@ def measure_peer(python: Path, script: str, case: Case, options: argparse.Namesp
     request = {
         "data": str(WORK / case.data),
         "model": case.model,
+        "loss": case.loss,
         "max_len": case.max_len,
         "hidden_size": case.hidden_size,
         "batch_size": BATCH_SIZE,
@@ -130,6 +133,7 @@ def measure_genair(binaries: Path, case: Case, options: argparse.Namespace) -> d
             "representation": {"name": "id", "kind": "id"},
             "train": {
                 "batch_size": BATCH_SIZE,
+                "loss": {"kind": case.loss},
                 "optimizer": {"lr": LEARNING_RATE},
                 "stop": stop,
                 "device": "cpu",
@@ -224,14 +228,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", **names(DATA), help=", ".join(DATA))
     parser.add_argument("--max-len", **names(SETTINGS), type=int, help="50 (width 64), 200 (width 128)")
     parser.add_argument("--model", **names(MODELS), help=", ".join(MODELS))
+    parser.add_argument("--loss", choices=LOSSES, default="bce", help="bce, cross-entropy (over all items)")
     parser.add_argument("--column", **names(COLUMNS), help=", ".join(COLUMNS))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--train-seconds", type=float, default=20.0, help="of a peer, then extrapolated")
     parser.add_argument("--evaluation-seconds", type=float, default=6.0, help="likewise")
     parser.add_argument("--check", action="store_true", help="only compare the baseline with its fixtures")
     parser.add_argument("--binaries", type=Path, default=ROOT / "target/release", help="folder of genair")
-    parser.add_argument("--out", type=Path, default=ROOT / "results/bench-peers.md")
+    parser.add_argument("--out", type=Path, help="default: results/bench-peers.md, or results/bench-peers-LOSS.md")
     options = parser.parse_args()
+    suffix = "" if options.loss == "bce" else f"-{options.loss}"
+    options.out = options.out or ROOT / f"results/bench-peers{suffix}.md"
     if options.quick:
         options.data, options.max_len, options.rounds = ["ml-100k"], [50], 1
         options.train_seconds, options.evaluation_seconds = 3.0, 3.0
@@ -249,7 +256,8 @@ def main() -> None:
     for data in options.data:
         export(options.binaries, data)
     started, cases = time.monotonic(), []
-    for case in (Case(d, n, m) for d in options.data for n in options.max_len for m in options.model):
+    cells = ((d, n, m) for d in options.data for n in options.max_len for m in options.model)
+    for case in (Case(*cell, options.loss) for cell in cells):
         columns = measure(case, python, options)
         facts = {"data": case.data, "max_len": case.max_len, "hidden_size": case.hidden_size}
         cases.append(facts | {"model": case.model, "columns": columns})

@@ -33,6 +33,7 @@ def settings(request: Request, folder: Path) -> dict:
         of_model |= {"mask_ratio": 0.6}
     # BERT4Rec draws the negatives of its masked items itself.
     one_negative = {"distribution": "uniform", "sample_num": 1}
+    softmax = request.loss == "cross-entropy"
     return of_model | {
         "data_path": str(folder),
         "checkpoint_dir": str(folder / "saved"),
@@ -41,9 +42,8 @@ def settings(request: Request, folder: Path) -> dict:
         "TIME_FIELD": "order",
         "load_col": {"inter": ["user_id", "item_id", "order"]},
         "MAX_ITEM_LIST_LENGTH": request.caser_window if request.model == "caser" else request.max_len,
-        # Its default, a softmax over all items, costs it more.
-        "loss_type": "BPR",
-        "train_neg_sample_args": None if request.model == "bert4rec" else one_negative,
+        "loss_type": "CE" if softmax else "BPR",
+        "train_neg_sample_args": None if softmax or request.model == "bert4rec" else one_negative,
         "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
         "metrics": ["Hit", "NDCG"],
         "topk": [10],

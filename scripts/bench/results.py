@@ -14,11 +14,11 @@ after another, in turn, {rounds} time(s), and the cheapest counts. Batch 128, Ad
 one head, dropout 0.5 (GRU4Rec 0.2). `beauty-shaped` is generated: 22k users, 12k items, mean length 9.
 
 - **GenAIR**: the worker process of a sweep, between its own events (an evaluation to within a few
-  milliseconds). BCE with one negative per target.
+  milliseconds). The loss is {loss_words}.
 - **padded PyTorch**: the published code's algorithm (scripts/bench/baseline.py), torch 2.13.0, the
   same targets and loss. Checked against the published code's outputs and gradients. As published, it
   ranks by a double argsort, which is most of its evaluation at L = 50.
-- **RecBole 1.2.1**: its own trainer, on torch 2.13.0, with BPR and one negative. It trains on every
+- **RecBole 1.2.1**: its own trainer, on torch 2.13.0, with {recbole_words}. It trains on every
   prefix of a sequence as a sample of its own, so its epoch is longer: compare the seconds per 1,000
   targets. Its BERT4Rec masks every prefix. Its evaluation does not leave the history out.
 - **gru4rec-last** trains on the last item of each sequence alone, as published; RecBole's GRU4Rec
@@ -29,6 +29,12 @@ one head, dropout 0.5 (GRU4Rec 0.2). `beauty-shaped` is generated: 22k users, 12
 """
 
 
+WORDS = {
+    "bce": {"loss_words": "BCE with one negative per target", "recbole_words": "BPR and one negative"},
+    "cross-entropy": {"loss_words": "cross-entropy over all items", "recbole_words": "the same loss"},
+}
+
+
 def write(path: Path, cases: list[dict], options: dict, seconds: float) -> None:
     """Writes the tables and, beside them, the numbers; each file whole or not at all."""
     facts = {"machine": machine(), "revision": revision(), "seconds": seconds}
@@ -36,7 +42,7 @@ def write(path: Path, cases: list[dict], options: dict, seconds: float) -> None:
     parts = [
         "# GenAIR and its peers\n",
         f"{facts['machine']}; revision {facts['revision']}; measured in {seconds / 60:.0f} minutes.\n",
-        NOTES.format(**options),
+        NOTES.format(**options, **WORDS[options["loss"]]),
         "## Training: CPU-seconds per epoch\n",
         table(cases, lambda found: found["training"], lambda part: part["cpu_seconds"]),
         "## Training: CPU-milliseconds per 1,000 targets\n",
