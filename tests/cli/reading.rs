@@ -70,7 +70,7 @@ fn a_leaderboard_shows_what_is_asked_for() {
     let lines: Vec<&str> = csv.stdout.lines().collect();
     assert_eq!(
         lines[0],
-        "sweep,dataset,backbone,representation,variant,configuration,differences,seeds,protocol,metric,k,mean,std"
+        "sweep,dataset,backbone,representation,variant,configuration,differences,seeds,protocol,metric,k,mean,std,valid,left_out"
     );
     assert_eq!(lines.len(), 3, "{csv}");
     let mean = lab.rows(

@@ -86,7 +86,9 @@ fn the_leaderboard_shows_the_point_that_validation_chose() {
     let lab = Lab::new();
     let spec = tiny_spec("search", &["sasrec"], RANGES);
     lab.write("s.toml", spec.replace("seeds = [1]", "seeds = [1, 2]"));
-    let swept = lab.genair(["sweep", "s.toml", "--format", "json"]).expect(0);
+    let swept = lab
+        .genair(["sweep", "s.toml", "--format", "json"])
+        .expect(0);
     let best = lab.rows(
         "SELECT configuration, mean FROM leaderboard_mean WHERE split = 'valid' AND protocol = 'full'
             AND cohort = 'all' AND metric = 'ndcg' AND k = 10 ORDER BY mean DESC, variant LIMIT 1",
@@ -104,16 +106,28 @@ fn the_leaderboard_shows_the_point_that_validation_chose() {
     let selected = &own["selected"];
     assert_eq!(selected["valid"], best[0][1]);
     assert_eq!(selected["metric"], "ndcg@10");
-    assert_eq!((&selected["configurations"], &selected["left_out"]), (&json!(4), &json!(3)));
+    assert_eq!(
+        (&selected["configurations"], &selected["left_out"]),
+        (&json!(4), &json!(3))
+    );
     assert_eq!(selected["lacking_seeds"], 0);
     let text = lab.genair(["results", "leaderboard"]).expect(0);
-    let told = "Chosen on the validation split (ndcg@10, mean over seeds): 3 configurations left out;";
+    let told =
+        "Chosen on the validation split (ndcg@10, mean over seeds): 3 configurations left out;";
     assert!(text.stdout.contains(told), "{text}");
-    let all = lab.genair(["results", "leaderboard", "--select", "none", "--format", "json"]);
+    let all = lab.genair([
+        "results",
+        "leaderboard",
+        "--select",
+        "none",
+        "--format",
+        "json",
+    ]);
     let all = all.expect(0).json();
     assert_eq!(all.as_array().unwrap().len(), 4);
     assert_eq!(all[0]["selected"], json!(null));
-    lab.genair(["results", "leaderboard", "--select", "best"]).expect(2);
+    lab.genair(["results", "leaderboard", "--select", "best"])
+        .expect(2);
 }
 
 #[test]

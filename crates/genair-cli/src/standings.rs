@@ -269,6 +269,13 @@ pub(crate) const COLUMNS: [CsvColumn; 15] = [
         own.differences.clone().unwrap_or_default()
     }),
     ("seeds", |own, _| own.seeds.to_string()),
+    ("protocol", |_, score| score.protocol.to_string()),
+    ("metric", |_, score| score.metric.to_string()),
+    ("k", |_, score| score.k.to_string()),
+    ("mean", |_, score| score.mean.to_string()),
+    ("std", |_, score| {
+        score.std.map(|std| std.to_string()).unwrap_or_default()
+    }),
     ("valid", |own, _| {
         let valid = own.selected.as_ref().and_then(|own| own.valid);
         valid.map(|valid| valid.to_string()).unwrap_or_default()
@@ -276,13 +283,6 @@ pub(crate) const COLUMNS: [CsvColumn; 15] = [
     ("left_out", |own, _| {
         let left_out = own.selected.as_ref().map(|own| own.left_out);
         left_out.unwrap_or_default().to_string()
-    }),
-    ("protocol", |_, score| score.protocol.to_string()),
-    ("metric", |_, score| score.metric.to_string()),
-    ("k", |_, score| score.k.to_string()),
-    ("mean", |_, score| score.mean.to_string()),
-    ("std", |_, score| {
-        score.std.map(|std| std.to_string()).unwrap_or_default()
     }),
 ];
 

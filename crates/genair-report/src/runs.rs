@@ -5,7 +5,8 @@ use std::ops::Deref;
 
 use genair_protocol::{Axes, Cohort, Protocol};
 use genair_store::{
-    Choice, MetricRecord, RunId, RunState, Selected, Standpoint, Store, SweepRecord, SweptRun, choose,
+    Choice, MetricRecord, RunId, RunState, Selected, Standpoint, Store, SweepRecord, SweptRun,
+    choose,
 };
 use genair_toml::suggestion;
 use itertools::{Itertools, iproduct};
@@ -237,7 +238,9 @@ pub(crate) fn select(
 /// Takes out the finished runs of configurations that others stand for; returns those that stand for others.
 fn keep_chosen(runs: &mut Vec<Run>, spec: &TableSpec) -> Vec<Choice> {
     let by_sweep = spec.by_sweep();
-    let all = runs.iter().map(|run| (&run.swept, run.standpoint(by_sweep)));
+    let all = runs
+        .iter()
+        .map(|run| (&run.swept, run.standpoint(by_sweep)));
     let Selected {
         mut choices,
         is_chosen,

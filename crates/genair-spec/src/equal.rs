@@ -17,9 +17,7 @@ type Condition = (&'static str, fn(&RunSpec) -> String);
 /// The loss and the budget of a run, by their keys under `[train]`.
 const CONDITIONS: [Condition; 9] = [
     ("loss.kind", |run| json(&run.train.loss.kind)),
-    ("loss.negatives", |run| {
-        run.train.loss.negatives.to_string()
-    }),
+    ("loss.negatives", |run| run.train.loss.negatives.to_string()),
     ("loss.sampler", |run| json(&run.train.loss.sampler)),
     ("loss.negatives_for", |run| {
         json(&run.train.loss.negatives_for)
@@ -61,7 +59,9 @@ impl Checker<'_> {
         let mut cells: BTreeMap<(&str, &str), Vec<(&str, Conditions)>> = BTreeMap::new();
         for run in runs.iter().filter(|run| run.plugin.is_some()) {
             let (labels, Draft(spec)) = (&run.labels, &run.spec);
-            let cell = cells.entry((&labels.dataset, &labels.backbone)).or_default();
+            let cell = cells
+                .entry((&labels.dataset, &labels.backbone))
+                .or_default();
             let name = labels.representation.as_str();
             if cell.last().is_none_or(|(last, _)| *last != name) {
                 cell.push((name, Conditions::default()));

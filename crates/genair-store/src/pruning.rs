@@ -157,7 +157,10 @@ impl Store {
             let best = "SELECT run_id, max(valid) AS highest FROM epochs JOIN runs USING (run_id)
                  WHERE run_id IN (SELECT value FROM json_each(?1)) AND state = 'finished'
                  GROUP BY run_id HAVING highest IS NOT NULL";
-            Ok(sqlx::query_as(best).bind(runs).fetch_all(connection).await?)
+            Ok(sqlx::query_as(best)
+                .bind(runs)
+                .fetch_all(connection)
+                .await?)
         })
     }
 

@@ -82,9 +82,10 @@ impl Standpoint {
 pub struct Choice {
     /// What it stands for.
     pub of: Standpoint,
-    /// Hash of all that its runs share.
+    /// Hash of all that its runs share; several where neither labels nor differences tell them apart, so that they
+    /// cannot be chosen among.
     #[serde(skip)]
-    pub configuration: String,
+    pub hashes: BTreeSet<String>,
     /// All of its axes, the searched ones among them.
     pub axes: Axes,
     /// The metric that chose it, such as `ndcg@10`.
@@ -125,6 +126,7 @@ pub struct Selected {
 /// Finished runs of one configuration: their validation by seed.
 #[derive(Default)]
 struct Candidate {
+    hashes: BTreeSet<String>,
     finished: BTreeMap<u64, Option<f64>>,
     /// Hash of the sequences and the metric: values compare where these are alike.
     basis: BTreeSet<(Option<String>, Option<String>)>,
@@ -142,22 +144,22 @@ impl Candidate {
     }
 }
 
-type Candidates = BTreeMap<(Axes, String), Candidate>;
+/// By all of their axes.
+type Candidates = BTreeMap<Axes, Candidate>;
 
 /// Chooses for each standpoint that has a finished run. Only configurations with results of all seeds compete; where
 /// there are none, those with the seeds that most have of the largest sets. Of equal means the first by the names of
 /// its values stands for all. Runs of other sequences, or stopped by another metric, are chosen from separately.
-pub fn choose<'r>(
-    runs: impl IntoIterator<Item = (&'r SweptRun, Standpoint)>,
-) -> Selected {
+pub fn choose<'r>(runs: impl IntoIterator<Item = (&'r SweptRun, Standpoint)>) -> Selected {
     let mut groups: BTreeMap<Standpoint, (BTreeSet<u64>, Candidates)> = BTreeMap::new();
     let mut keys = Vec::new();
     for (run, standpoint) in runs {
         let (seeds, candidates) = groups.entry(standpoint.clone()).or_default();
         seeds.insert(run.labels.seed);
-        let key = (run.labels.axes.clone(), run.configuration.clone());
-        keys.push((standpoint, key.clone()));
-        let candidate = candidates.entry(key).or_default();
+        let axes = run.labels.axes.clone();
+        keys.push((standpoint, axes.clone()));
+        let candidate = candidates.entry(axes).or_default();
+        candidate.hashes.insert(run.configuration.clone());
         if run.state == crate::RunState::Finished {
             candidate.finished.insert(run.labels.seed, run.valid);
             let basis = (run.sequences_sha256.clone(), run.stop_metric.clone());
@@ -174,15 +176,15 @@ pub fn choose<'r>(
             let seeds = competing_seeds(&planned, alike.iter().map(|(_, own)| own.seeds()));
             let competing = alike.iter().filter(|(_, own)| own.seeds() == seeds);
             let competed = competing.clone().count();
-            let Some(((axes, configuration), best)) = competing.max_by(better) else {
+            let Some(&(axes, best)) = competing.max_by(better) else {
                 continue;
             };
-            chosen.insert((of.clone(), (axes.clone(), configuration.clone())));
+            chosen.insert((of.clone(), axes.clone()));
             let unfinished = candidates.values().filter(|own| own.basis.is_empty());
             let metric = basis.into_iter().find_map(|(_, metric)| metric);
             choices.push(Choice {
                 of: of.clone(),
-                configuration: configuration.clone(),
+                hashes: best.hashes.clone(),
                 axes: axes.clone(),
                 metric,
                 valid: best.mean(),
@@ -200,10 +202,7 @@ pub fn choose<'r>(
 }
 
 /// The better one by its mean, and of equal ones the first by its name.
-fn better(
-    (own, one): &&(&(Axes, String), &Candidate),
-    (name, other): &&(&(Axes, String), &Candidate),
-) -> Ordering {
+fn better((own, one): &&(&Axes, &Candidate), (name, other): &&(&Axes, &Candidate)) -> Ordering {
     let mean = |of: &Candidate| of.mean().unwrap_or(f64::NEG_INFINITY);
     let by_mean = mean(one).total_cmp(&mean(other));
     by_mean.then_with(|| name.cmp(own))

@@ -26,15 +26,23 @@ pub(crate) struct SelectedBy {
 }
 
 /// Keeps the configurations that validation chose.
-pub(crate) fn keep_chosen(standings: &mut Vec<Standing>, choices: Vec<Choice>) {
-    let key = |own: &Choice| {
+pub(crate) fn keep_chosen(standings: &mut Vec<Standing>, choices: &[Choice]) {
+    let keys = |own: &Choice| {
         let sweep = own.of.sweep.clone().unwrap_or_default();
-        (sweep, own.axes.clone(), own.configuration.clone())
+        let hashes = own.hashes.iter();
+        let keys = hashes.map(|hash| (sweep.clone(), own.axes.clone(), hash.clone()));
+        keys.collect::<Vec<_>>()
     };
-    let choices = choices.into_iter().map(|own| (key(&own), own));
-    let choices: HashMap<_, Choice> = choices.collect();
+    let choices = choices
+        .iter()
+        .flat_map(|own| keys(own).into_iter().map(move |key| (key, own)));
+    let choices: HashMap<_, &Choice> = choices.collect();
     standings.retain_mut(|own| {
-        let key = (own.sweep.clone(), own.axes.clone(), own.configuration.clone());
+        let key = (
+            own.sweep.clone(),
+            own.axes.clone(),
+            own.configuration.clone(),
+        );
         let Some(choice) = choices.get(&key) else {
             return false;
         };

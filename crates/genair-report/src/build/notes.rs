@@ -93,7 +93,9 @@ pub(crate) fn chosen(choices: &[Choice], report: &ReportSpec) -> Vec<String> {
         "Chosen on the validation split ({metrics}, mean over seeds): {named}; {} left out{lacking}.",
         count(left_out, "configuration")
     )];
-    let partial = choices.iter().filter(|own| own.seeds.len() < own.planned_seeds);
+    let partial = choices
+        .iter()
+        .filter(|own| own.seeds.len() < own.planned_seeds);
     notes.extend(partial.map(|own| {
         format!(
             "No configuration of {} {} on {} has a result of each of its {} seeds: those of {} competed.",

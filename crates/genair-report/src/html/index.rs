@@ -145,7 +145,9 @@ fn places(
     for (at, sweep) in sweeps.iter().enumerate() {
         let swept = store.runs_of_sweep(sweep.sweep_id)?;
         let kept = |run: &SweptRun| Select::Auto.kept(run, &sweep.searched);
-        let standpoints = swept.iter().map(|run| (run, Standpoint::of(run, kept(run))));
+        let standpoints = swept
+            .iter()
+            .map(|run| (run, Standpoint::of(run, kept(run))));
         let is_chosen = choose(standpoints).is_chosen;
         let swept = std::iter::zip(swept, is_chosen);
         // One that a sweep has added meanwhile is left for the next page.

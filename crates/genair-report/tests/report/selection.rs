@@ -68,7 +68,10 @@ fn the_best_on_the_validation_split_stands_for_its_search() {
     let choice = &json["choices"][0];
     assert_eq!(choice["axes"]["lr"], "1e-3");
     assert_eq!(choice["of"]["axes"]["loss"], "bce");
-    assert_eq!((&choice["configurations"], &choice["competed"]), (&3.into(), &2.into()));
+    assert_eq!(
+        (&choice["configurations"], &choice["competed"]),
+        (&3.into(), &2.into())
+    );
     // The loss is no part of the search, but of all axes.
     let valid = database.table(&format!("{spec}select = \"valid\"\n"));
     assert_eq!(runs(&valid), runs(&table));
@@ -82,13 +85,18 @@ fn what_a_table_names_is_not_chosen_among() {
     ));
     assert_eq!(runs(&table), numbers([[1, 2], [3, 4], [7, 8], [9, 10]]));
     assert!(table.choices.is_empty());
-    let table = database.table(&format!("{SPEC}select = \"none\"\nmay_differ = [\"seeds\"]\n"));
+    let table = database.table(&format!(
+        "{SPEC}select = \"none\"\nmay_differ = [\"seeds\"]\n"
+    ));
     assert_eq!(table.rows.len(), 6);
     // Filters come first.
     let table = database.table(&format!("{SPEC}where = {{ lr = [\"1e-2\", \"1e-4\"] }}\n"));
     assert_eq!(runs(&table), numbers([[1, 2], [7, 8]]));
     let message = database.refusal(&format!("{SPEC}select = \"test\"\n"));
-    assert!(message.starts_with("report.toml:4: `table.t.select`"), "{message}");
+    assert!(
+        message.starts_with("report.toml:4: `table.t.select`"),
+        "{message}"
+    );
 }
 
 #[test]

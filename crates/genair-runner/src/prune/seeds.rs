@@ -70,7 +70,10 @@ impl SeededSearch {
                 .iter()
                 .filter_map(|seed| values.get(&seed.number).copied())
                 .collect();
-            (values.len(), values.iter().sum::<f64>() / values.len() as f64)
+            (
+                values.len(),
+                values.iter().sum::<f64>() / values.len() as f64,
+            )
         };
         let candidates = self.configurations.iter().filter(can_end);
         // Of equal ones the first by its axes, as `max_by` takes the last.

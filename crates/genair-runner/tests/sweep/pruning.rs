@@ -241,7 +241,11 @@ fn the_best_configuration_of_a_search_gets_all_seeds() {
 
     plan.sweep.searched = vec!["batch_size".to_owned()];
     let report = scripted.execute(&plan, &Interrupt::default(), |how| how.jobs = 1);
-    assert_eq!(outcomes(report)[3], Outcome::Finished, "of equal ones the first");
+    assert_eq!(
+        outcomes(report)[3],
+        Outcome::Finished,
+        "of equal ones the first"
+    );
     let sql = "SELECT run_id || ' ' || continued FROM prune_decisions WHERE continued IS NOT NULL ORDER BY run_id";
     assert_eq!(scripted.lines(sql), "1 promoted\n4 best");
     let states = "SELECT group_concat(state, ' ') FROM (SELECT state FROM runs ORDER BY run_id)";

@@ -43,7 +43,10 @@ fn run(lr: &str, seed: u64, valid: Option<f64>) -> SweptRun {
 
 fn selected(runs: &[SweptRun], select: Select) -> Selected {
     let searched = ["lr".to_owned()];
-    choose(runs.iter().map(|run| (run, Standpoint::of(run, select.kept(run, &searched)))))
+    choose(
+        runs.iter()
+            .map(|run| (run, Standpoint::of(run, select.kept(run, &searched)))),
+    )
 }
 
 fn chosen(runs: &[SweptRun], select: Select) -> Vec<Choice> {
@@ -80,6 +83,15 @@ fn the_best_mean_over_all_seeds_stands_for_the_others() {
 }
 
 #[test]
+fn what_labels_do_not_tell_apart_is_not_chosen_among() {
+    let mut runs = [run("1", 44, Some(0.5)), run("1", 44, Some(0.9))];
+    runs[1].configuration = "other".to_owned();
+    let Selected { choices, is_chosen } = selected(&runs, Select::Auto);
+    assert_eq!(is_chosen, [true, true]);
+    assert_eq!((choices.len(), choices[0].hashes.len()), (1, 2));
+}
+
+#[test]
 fn of_equal_ones_the_first_by_name_is_chosen_in_any_order() {
     let mut runs = [run("2", 44, Some(0.5)), run("1", 44, Some(0.5))];
     for _ in 0..2 {
@@ -101,7 +113,10 @@ fn where_none_has_all_seeds_those_with_the_same_seeds_compete() {
     ];
     let choices = chosen(&runs, Select::Auto);
     assert_eq!(choices[0].axes.get("lr"), Some("3"));
-    assert_eq!((&*choices[0].seeds, choices[0].planned_seeds), (&[45][..], 2));
+    assert_eq!(
+        (&*choices[0].seeds, choices[0].planned_seeds),
+        (&[45][..], 2)
+    );
 }
 
 #[test]

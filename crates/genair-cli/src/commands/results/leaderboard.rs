@@ -63,7 +63,7 @@ pub(in crate::commands) fn standings_of(
         let standpoint = |run| Standpoint::of(run, select.kept(run, &sweep.searched));
         choices.extend(choose(runs.iter().map(|run| (run, standpoint(run)))).choices);
     }
-    standings::keep_chosen(&mut standings, choices);
+    standings::keep_chosen(&mut standings, &choices);
     Ok(standings)
 }
 
