@@ -57,7 +57,7 @@ pub(crate) fn engine(
     installation: &Installation,
 ) -> Result<Box<dyn Engine>, ArchetypeError> {
     let kind = match stage {
-        Stage::Answers => spec.engine,
+        Stage::Answers | Stage::Prompts => spec.engine,
         Stage::States => states_engine(spec),
     };
     if let (EngineKind::OpenAi, Some(http), Some(server)) = (kind, &spec.http, &settings.server) {

@@ -6,6 +6,7 @@ use genair_files::doing;
 use genair_protocol::EngineTask;
 use serde::Serialize;
 
+use crate::assemble::RecordParts;
 use crate::engine::{FAKE_ENGINE, OPENAI_ENGINE};
 use crate::error::ArchetypeError;
 use crate::gguf;
@@ -46,14 +47,20 @@ impl Recipe {
             let model = local_model(spec);
             Ok(settings(engine, identity(model)?, task))
         };
-        let generate = EngineTask::Generate(spec.generation.clone());
+        // Its own task, and so keys of its own: no record without an answer is taken for one with an answer. Nor is
+        // one with an answer reused, because its decodes have other sizes, and the bits may depend on those.
+        let task = match spec.parts {
+            RecordParts::Archetype => EngineTask::Generate(spec.generation.clone()),
+            RecordParts::Context => EngineTask::Prompt,
+            RecordParts::Text => EngineTask::Encode,
+        };
         let answers = match (spec.engine, &spec.http) {
-            (EngineKind::LlamaCpp, _) => local(LLAMA_ENGINE, generate)?,
+            (EngineKind::LlamaCpp, _) => local(LLAMA_ENGINE, task)?,
             (EngineKind::Encoder, _) => local(ENCODER_ENGINE, EngineTask::Encode)?,
             (EngineKind::Fake, _) if installation.fake_engine.is_none() => {
                 return Err(ArchetypeError::FakeEngine);
             }
-            (EngineKind::Fake, _) => settings(FAKE_ENGINE, "fake".to_owned(), generate),
+            (EngineKind::Fake, _) => settings(FAKE_ENGINE, "fake".to_owned(), task),
             (EngineKind::OpenAi, http) => {
                 let template = PromptTemplate::new(&spec.prompt)?;
                 let server = http.as_ref().map(|http| ServerSettings {
@@ -65,7 +72,7 @@ impl Recipe {
                 let model = http.as_ref().map(|http| http.model.clone());
                 RecordSettings {
                     server,
-                    ..settings(OPENAI_ENGINE, model.unwrap_or_default(), generate)
+                    ..settings(OPENAI_ENGINE, model.unwrap_or_default(), task)
                 }
             }
         };

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::assemble::RecordParts;
 use crate::models;
 use crate::prompt::PromptSpec;
 
@@ -43,6 +44,9 @@ pub struct ArchetypeSpec {
     /// The model that [`ArchetypeSpec::states`] needs, as [`ArchetypeSpec::model`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub states_model: Option<String>,
+    /// What the records are for. No key of a spec: kind and part of the representation decide it.
+    #[serde(skip)]
+    pub parts: RecordParts,
 }
 
 impl Default for ArchetypeSpec {
@@ -57,6 +61,7 @@ impl Default for ArchetypeSpec {
             http: None,
             states: None,
             states_model: None,
+            parts: RecordParts::Archetype,
         }
     }
 }
@@ -99,6 +104,7 @@ impl TextSpec {
             prompt: self.prompt,
             parallel: self.parallel,
             threads: self.threads,
+            parts: RecordParts::Text,
             ..ArchetypeSpec::default()
         }
     }
@@ -328,6 +334,34 @@ impl ArchetypeSpec {
         }
     }
 
+    /// What is taken from the records; an encoder has one vector of the prompt, and no answer.
+    pub fn record_parts(&self) -> RecordParts {
+        match (self.engine, self.parts) {
+            (EngineKind::Encoder, RecordParts::Archetype) => RecordParts::Text,
+            (_, parts) => parts,
+        }
+    }
+
+    /// The same settings for prompts that nothing answers: the model whose hidden states are taken reads them, and
+    /// a server is not asked. Meant for settings that [`ArchetypeSpec::validate`] accepts.
+    pub fn of_prompts(mut self) -> Self {
+        self.parts = RecordParts::Context;
+        let Some(states) = self.states.take() else {
+            return self;
+        };
+        self.http = None;
+        self.model = self.states_model.take();
+        self.engine = match states {
+            StateSource::Local => EngineKind::LlamaCpp,
+            StateSource::Encoder => {
+                // It reads what the user says in a chat, without a template.
+                (self.prompt.chat, self.prompt.system) = (None, None);
+                EngineKind::Encoder
+            }
+        };
+        self
+    }
+
     /// Takes relative model paths as relative to `folder`, the spec's own.
     pub fn resolve_paths(&mut self, folder: &Path) {
         let models = [&mut self.model, &mut self.states_model];
@@ -436,6 +470,32 @@ mod tests {
         .unwrap();
         let text = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<ArchetypeSpec>(&text).unwrap(), spec);
+    }
+
+    #[test]
+    fn prompts_are_read_by_the_model_that_gives_hidden_states() {
+        let of_prompts = |text: &str| {
+            let spec: ArchetypeSpec = toml::from_str(text).unwrap();
+            assert_eq!(spec.validate(), []);
+            let spec = spec.of_prompts();
+            assert_eq!(spec.validate(), []);
+            assert_eq!(spec.record_parts(), RecordParts::Context);
+            spec
+        };
+        let own = of_prompts("model = \"own.gguf\"");
+        assert_eq!(own.engine, EngineKind::LlamaCpp);
+        let server = |states: &str| {
+            of_prompts(&format!(
+                "engine = \"openai\"\n{states}\nprompt = {{ chat = true, system = \"Be brief.\" }}\n\
+                 generation.repetition_penalty = 1.0\n{SERVER}"
+            ))
+        };
+        let local = server("states = \"local\"\nstates_model = \"own.gguf\"");
+        assert_eq!(local.model.as_deref(), Some("own.gguf"));
+        assert_eq!((local.engine, local.prompt.chat), (EngineKind::LlamaCpp, Some(true)));
+        assert_eq!((local.http, local.states), (None, None));
+        let encoder = server("states = \"encoder\"");
+        assert_eq!((encoder.engine, encoder.model), (EngineKind::Encoder, None));
     }
 
     #[test]

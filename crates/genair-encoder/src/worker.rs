@@ -101,6 +101,9 @@ fn jobs(request: &EngineRequest, folder: &ModelFolder) -> Result<Vec<Job>, Encod
         EngineTask::Generate(_) => Err(EncodeError::Task {
             task: "write answers",
         }),
+        EngineTask::Prompt => Err(EncodeError::Task {
+            task: "average hidden states over prompts",
+        }),
         EngineTask::Read => Err(EncodeError::Task {
             task: "read answers",
         }),

@@ -102,6 +102,7 @@ impl WorkerError {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Thread(_) => PROCESS_HINT,
+            Self::NoRequest { .. } => "build genair and genair-llama from one source",
             Self::NoSentenceVectors => "ask genair-encoder",
             Self::Model { .. } => {
                 "the worker's log has llama.cpp's reason; a damaged file must be fetched again, and an \

@@ -34,6 +34,8 @@ pub(crate) fn work(backend: &LlamaBackend, request: &EngineRequest) -> Result<()
             (request.parallel + 1, PROMPT_ROOM + spec.max_new_tokens)
         }
         EngineTask::Read => (1, READING_ROOM),
+        // The second one for what prompts share.
+        EngineTask::Prompt => (2, READING_ROOM),
         EngineTask::Tokenize => (1, 1),
         EngineTask::Encode => return Err(WorkerError::NoSentenceVectors),
     };
@@ -54,6 +56,12 @@ pub(crate) fn work(backend: &LlamaBackend, request: &EngineRequest) -> Result<()
         EngineTask::Read => items
             .into_iter()
             .try_for_each(|item| read_item(&mut engine, item?)),
+        EngineTask::Prompt => {
+            let mut prefix = SharedPrefix::new(1);
+            items
+                .into_iter()
+                .try_for_each(|item| read_prompt(&mut engine, &mut prefix, item?))
+        }
         EngineTask::Tokenize => items
             .into_iter()
             .try_for_each(|item| tokenize_item(&engine, item?)),
@@ -288,6 +296,30 @@ fn read_item(engine: &mut Engine, item: EngineItem) -> Result<(), WorkerError> {
         ended: AnswerEnd::Given,
         context: encode_mean(prompt_mean).unwrap_or_default(),
         archetype: encode_mean(answer_mean),
+        tokens: None,
+    }));
+    Ok(())
+}
+
+/// Reads a prompt that nothing answers.
+fn read_prompt(
+    engine: &mut Engine,
+    prefix: &mut SharedPrefix,
+    item: EngineItem,
+) -> Result<(), WorkerError> {
+    let tokens = engine.tokenize_prompt(&item.prompt);
+    check_length(&item.key, tokens.len(), 0, engine.room())?;
+    let mut mean = Mean::new(engine.width());
+    prefix.read(engine, 0, &tokens, |_, state| mean.add(state))?;
+    engine.forget(0);
+    say(&EngineEvent::Record(EngineRecord {
+        key: item.key,
+        text: String::new(),
+        prompt_tokens: tokens.len(),
+        new_tokens: 0,
+        ended: AnswerEnd::Given,
+        context: encode_mean(mean).unwrap_or_default(),
+        archetype: None,
         tokens: None,
     }));
     Ok(())

@@ -255,6 +255,22 @@ fn means_of_writing_are_those_of_reading_what_was_written() {
 }
 
 #[test]
+fn prompts_alone_have_the_mean_of_those_that_are_answered() {
+    let model = model();
+    let mut items = many_items();
+    let read = records(&model, EngineTask::Read, 1, 1, &items);
+    let alone = records(&model, EngineTask::Prompt, 1, 1, &items);
+    for (read, alone) in read.iter().zip(&alone) {
+        assert_eq!((&read.key, read.prompt_tokens), (&alone.key, alone.prompt_tokens));
+        assert_eq!((alone.text.as_str(), alone.new_tokens), ("", 0));
+        assert_eq!((alone.ended, &alone.archetype), (AnswerEnd::Given, &None));
+        assert!(cosine(&f32s(&read.context), &f32s(&alone.context)) > 0.999_999);
+    }
+    items.reverse();
+    assert_eq!(records(&model, EngineTask::Prompt, 1, 2, &items), alone);
+}
+
+#[test]
 fn answers_end_where_they_are_told() {
     let model = model();
     let items = many_items();

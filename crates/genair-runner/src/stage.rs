@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use genair_archetype::{
     ArchetypeError, ArchetypeSpec, AssembleError, ImportError, ImportFile, Installation, PcaError,
-    RowIds, VectorsRecipe, import_sha256, lacks_llama, models,
+    RecordParts, RowIds, VectorsRecipe, import_sha256, lacks_llama, models,
 };
 use genair_calibration::AssociationsError;
 use genair_data::{Catalogue, DataError, VectorsError};
@@ -55,6 +55,8 @@ pub enum StageName {
     Data,
     /// Item vectors from archetypes.
     Archetypes,
+    /// Item vectors from prompts that nothing answers.
+    Prompts,
     /// Item vectors from a sentence encoder.
     Texts,
     /// Item vectors made elsewhere.
@@ -69,6 +71,7 @@ impl StageName {
         match self {
             Self::Data => "data",
             Self::Archetypes => "archetypes",
+            Self::Prompts => "prompts",
             Self::Texts => "texts",
             Self::Import => "import",
             Self::Associations => "associations",
@@ -107,7 +110,12 @@ impl Stage {
     pub fn name(&self) -> StageName {
         match &self.kind {
             StageKind::Vectors(VectorsStage::Text { .. }) => StageName::Texts,
-            StageKind::Vectors(VectorsStage::Archetype { .. }) => StageName::Archetypes,
+            StageKind::Vectors(VectorsStage::Archetype { settings, .. }) => {
+                match settings.record_parts() {
+                    RecordParts::Context => StageName::Prompts,
+                    RecordParts::Archetype | RecordParts::Text => StageName::Archetypes,
+                }
+            }
             StageKind::Vectors(VectorsStage::Import { .. }) => StageName::Import,
             StageKind::Data => StageName::Data,
             StageKind::Associations(_) => StageName::Associations,

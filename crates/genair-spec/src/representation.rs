@@ -311,6 +311,11 @@ impl Checker<'_> {
             }
             RepresentationKind::Archetype => {
                 let settings = self.archetype_of(dataset, name, chosen)?;
+                let settings = match section.part {
+                    // Its vectors are states of the prompt, and need no answer.
+                    Some(VectorPart::Context) => settings.of_prompts(),
+                    _ => settings,
+                };
                 Some(Some(VectorsStage::Archetype {
                     settings: Box::new(settings),
                     components: section.components.unwrap_or(COMPONENTS),
