@@ -7,7 +7,7 @@ use genair_protocol::EngineTask;
 use serde::Serialize;
 
 use crate::assemble::RecordParts;
-use crate::engine::{FAKE_ENGINE, OPENAI_ENGINE};
+use crate::engine::{EMBEDDINGS_ENGINE, FAKE_ENGINE, OPENAI_ENGINE};
 use crate::error::ArchetypeError;
 use crate::gguf;
 use crate::installation::Installation;
@@ -68,11 +68,16 @@ impl Recipe {
                     chat: template.chat,
                     system: template.system,
                     extra: http.extra.clone(),
+                    dimensions: http.dimensions,
                 });
                 let model = http.as_ref().map(|http| http.model.clone());
+                let engine = match spec.parts {
+                    RecordParts::Text => EMBEDDINGS_ENGINE,
+                    RecordParts::Archetype | RecordParts::Context => OPENAI_ENGINE,
+                };
                 RecordSettings {
                     server,
-                    ..settings(OPENAI_ENGINE, model.unwrap_or_default(), task)
+                    ..settings(engine, model.unwrap_or_default(), task)
                 }
             }
         };

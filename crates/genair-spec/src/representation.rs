@@ -80,7 +80,7 @@ pub enum VectorsStage {
     },
     /// A sentence encoder reads each item's text.
     Text {
-        /// Model and prompt, as the engine `encoder` is asked for them.
+        /// Engine, model and prompt.
         settings: Box<ArchetypeSpec>,
         /// Principal components; 0: as they come.
         components: usize,
@@ -167,7 +167,7 @@ impl Checker<'_> {
     }
 
     /// The same of kind `text`, where `[archetype]` and the dataset say which fields are told, and how long;
-    /// `model` is the encoder, a name or folder, where that is not the default one.
+    /// `model` is the encoder, a name, a folder or a GGUF file, where that is not the default one.
     fn text_of(
         &mut self,
         dataset: Option<&str>,
@@ -185,6 +185,9 @@ impl Checker<'_> {
         let mut settings = Table::from_iter([("prompt".to_owned(), Value::Table(prompt))]);
         if let Some(model) = model {
             settings.insert("model".to_owned(), model.into());
+            if model.ends_with(".gguf") {
+                settings.insert("engine".to_owned(), "llama-cpp".into());
+            }
         }
         let spec: TextSpec = self.layered(settings, representation, chosen)?;
         self.judge_layers(dataset, representation, spec.into_engine_settings())
