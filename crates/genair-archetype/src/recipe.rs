@@ -19,7 +19,8 @@ use crate::settings::{ArchetypeSpec, EngineKind, StateSource};
 /// What `genair-llama` has to call itself: its pinned engine, which records are kept under.
 pub(crate) const LLAMA_ENGINE: &str = "llama-cpp-2 0.1.160";
 /// What `genair-encoder` has to call itself.
-pub(crate) const ENCODER_ENGINE: &str = concat!("genair-encoder ", env!("CARGO_PKG_VERSION"));
+pub(crate) const ENCODER_ENGINE: &str =
+    concat!("genair-encoder ", env!("CARGO_PKG_VERSION"), ", 16 rows");
 
 /// What decides the records of any item.
 #[derive(Clone, Debug, PartialEq, Serialize)]

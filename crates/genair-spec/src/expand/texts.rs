@@ -46,8 +46,8 @@ fn the_recipe_of_texts_is_what_it_was() {
         format!("{} {}", job.representation, recipe.unwrap().sha256())
     });
     let expected = [
-        "plain fbe19e8e48a2601a9c39996d8d71fc95ccfa0f389104a064ee021aea0da17f99",
-        "own 5d6871029fd0e4c6606c8160a475219d155563a499d93fc5c316ff2b83857f3b",
+        "plain 9c1c6cfcfce32fbbafa69fea4130dd3ed72ec832a8fcc8a2f17d261f97e28a6b",
+        "own 86c8c373795a100e4da35b4ab9433ec117889b0b31fc5bce2411f6ecb1138b72",
     ];
     assert_eq!(recipes.collect::<Vec<_>>(), expected);
 }
@@ -60,10 +60,10 @@ fn a_text_has_no_settings_of_a_language_model() {
             .replace("\"minilm-l6-v2\"", encoder);
         expand(&spec, &[]).unwrap_err().to_string()
     };
-    let wrong = of("engine = \"fake\"", "\"minilm-l6-v2\"");
+    let wrong = of("generation = {}", "\"minilm-l6-v2\"");
     insta::assert_snapshot!(wrong, @r"
-    s.toml:21: unknown key `representation.own.archetype.engine`
-    hint: known here: model, prompt, parallel, threads
+    s.toml:21: unknown key `representation.own.archetype.generation`
+    hint: known here: engine, model, prompt, parallel, threads, http
     ");
     let wrong = of("threads = 0", "\"minilm\"");
     assert!(
