@@ -281,7 +281,10 @@ fn the_context_alone_needs_no_answers() {
     // The answers' seed decides nothing here.
     lab.write(
         "s.toml",
-        spec.replace("engine = \"fake\"", "engine = \"fake\"\ngeneration.seed = 9"),
+        spec.replace(
+            "engine = \"fake\"",
+            "engine = \"fake\"\ngeneration.seed = 9",
+        ),
     );
     let of = |command: &str, more: &[&str]| {
         let arguments = ["archetype", command, "s.toml", "--format", "json"];
@@ -299,7 +302,10 @@ fn the_context_alone_needs_no_answers() {
     assert_eq!(shown["neighbours"].as_array().unwrap().len(), 1);
     of("report", &["--out", "report"]).expect(0);
     let page = std::fs::read_to_string(lab.path("report/report.md")).unwrap();
-    assert!(!page.contains("empty answers") && !page.contains("Answer ("), "{page}");
+    assert!(
+        !page.contains("empty answers") && !page.contains("Answer ("),
+        "{page}"
+    );
     assert!(page.contains("| prompt |"), "{page}");
 
     // With a second part, both are made: one with answers, one without.
@@ -342,8 +348,13 @@ fn texts_may_be_encoded_by_a_server() {
             // In another order than the texts.
             let vectors: Vec<Value> = vectors.collect::<Vec<_>>().into_iter().rev().collect();
             let said = json!({ "data": vectors }).to_string();
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", said.len());
-            stream.write_all(format!("{head}{said}").as_bytes()).unwrap();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                said.len()
+            );
+            stream
+                .write_all(format!("{head}{said}").as_bytes())
+                .unwrap();
         }
     });
     let lab = Lab::new();

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
-use genair_archetype::{ArchetypeSpec, ImportFile, Installation, PcaError, PromptSpec, RowIds};
+use genair_archetype::{
+    ArchetypeSpec, ImportError, ImportFile, Installation, PcaError, PromptSpec, Readers, RowIds,
+};
 use genair_calibration::Associations;
 use genair_data::{Dataset, ItemVectors};
 use genair_protocol::{DatasetKind, DatasetSpec, PluginReport, UnknownItems};
@@ -220,6 +222,10 @@ impl Readers {
                     components,
                     // What reduces is a process of its own, which gets numbers and not the file.
                     &|rows, _| Err(PcaError::NoVariance { rows: rows.len() }),
+                    &Readers {
+                        to_csv: &|_| Err(ImportError::Interrupted),
+                        norm: None,
+                    },
                 ));
             }
         }

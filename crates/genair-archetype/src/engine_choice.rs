@@ -115,7 +115,8 @@ fn local_engine(
     }))
 }
 
-fn api_key(http: &HttpSpec) -> Result<Option<ApiKey>, ArchetypeError> {
+/// The key that the settings name, if they name one.
+pub(crate) fn api_key(http: &HttpSpec) -> Result<Option<ApiKey>, ArchetypeError> {
     let Some(variable) = &http.api_key_env else {
         return Ok(None);
     };

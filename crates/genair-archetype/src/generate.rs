@@ -146,7 +146,8 @@ pub fn generate(
     })
 }
 
-fn render(
+/// The prompt of each item, in the order of the catalogue; `None` where nothing is known of one.
+pub(crate) fn render(
     catalogue: &Catalogue,
     spec: &ArchetypeSpec,
     installation: &Installation,

@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
-    ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, Installation, VectorsRecipe,
-    assemble, build_llama, export_archetypes, generate, import, in_trainer, models,
+    ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, Installation, Readers,
+    VectorsRecipe, assemble, build_llama, export_archetypes, generate, import, in_report,
+    in_trainer, models,
 };
 use genair_calibration::Associations;
 use genair_data::{Catalogue, ItemVectors};
@@ -73,10 +74,19 @@ pub fn prepare(
                 )?;
                 return Ok(made.file);
             }
-            StageKind::Vectors(VectorsStage::Import { path, items }) => {
-                let (files, ids) = import_of(path, items.as_deref(), catalogue)?;
+            StageKind::Vectors(VectorsStage::Import {
+                path,
+                items,
+                id_column,
+            }) => {
+                let column = id_column.as_deref();
+                let (files, ids) = import_of(path, items.as_deref(), column, catalogue)?;
                 let reduce = in_trainer(installation, interrupted);
-                import(&files, &ids, 0, &reduce)?.write(&stage.path)?;
+                let readers = Readers {
+                    to_csv: &in_report(installation, interrupted),
+                    norm: None,
+                };
+                import(&files, &ids, 0, &reduce, &readers)?.write(&stage.path)?;
             }
             StageKind::Data => {
                 source::prepare(&stage.data, &stage.recipe_sha256, &installation.cache)?;

@@ -178,8 +178,12 @@ pub(crate) fn vectors_sha256(
             let recipe = VectorsRecipe::new(&catalogue()?, settings, *components, installation)?;
             Ok(recipe.sha256())
         }
-        VectorsStage::Import { path, items } => {
-            let (files, ids) = import_of(path, items.as_deref(), catalogue)?;
+        VectorsStage::Import {
+            path,
+            items,
+            id_column,
+        } => {
+            let (files, ids) = import_of(path, items.as_deref(), id_column.as_deref(), catalogue)?;
             Ok(import_sha256(&files, &ids, 0)?)
         }
     }
@@ -189,11 +193,15 @@ pub(crate) fn vectors_sha256(
 pub(crate) fn import_of(
     path: &Path,
     items: Option<&Path>,
+    id_column: Option<&str>,
     catalogue: impl FnOnce() -> Result<Catalogue, DataError>,
 ) -> Result<([ImportFile; 1], RowIds), StageError> {
-    let ids = match items {
-        Some(items) => RowIds::read(items)?,
-        None => RowIds::catalogue(&catalogue()?),
+    let ids = match (items, id_column) {
+        (_, Some(column)) => RowIds::Own {
+            column: Some(column.to_owned()),
+        },
+        (Some(items), None) => RowIds::read(items)?,
+        (None, None) => RowIds::catalogue(&catalogue()?),
     };
     let file = ImportFile {
         path: path.to_owned(),
@@ -242,6 +250,7 @@ impl StageError {
             Self::Assemble(AssembleError::Pca { source, .. }) => {
                 matches!(source, PcaError::Interrupted)
             }
+            Self::Import(error) => matches!(error, ImportError::Interrupted),
             _ => false,
         }
     }

@@ -39,6 +39,7 @@ pub(crate) struct Section {
     width: Option<usize>,
     path: Option<PathBuf>,
     items: Option<PathBuf>,
+    id_column: Option<String>,
     encoder: Option<String>,
     /// Layered over `[archetype]`; read by itself.
     #[schemars(with = "Option<ArchetypeSpec>")]
@@ -51,7 +52,7 @@ fn learned_table() -> RepresentationKind {
 }
 
 /// Keys of a section by the kinds that have them; `kind` and `calibration` belong to all.
-const OWN_KEYS: [(&str, &[RepresentationKind]); 10] = {
+const OWN_KEYS: [(&str, &[RepresentationKind]); 11] = {
     use RepresentationKind::{Archetype, Random, Text, Vectors};
     const FROZEN: &[RepresentationKind] = &[Archetype, Text, Random, Vectors];
     [
@@ -64,6 +65,7 @@ const OWN_KEYS: [(&str, &[RepresentationKind]); 10] = {
         ("width", &[Random]),
         ("path", &[Vectors]),
         ("items", &[Vectors]),
+        ("id_column", &[Vectors]),
         ("encoder", &[Text]),
     ]
 };
@@ -91,6 +93,8 @@ pub enum VectorsStage {
         path: PathBuf,
         /// The file of their rows' item ids; none where rows are the catalogue's.
         items: Option<PathBuf>,
+        /// The column of the file that has the ids; excludes `items`.
+        id_column: Option<String>,
     },
 }
 
@@ -334,19 +338,32 @@ impl Checker<'_> {
             }
             RepresentationKind::Vectors => {
                 let Some(path) = &section.path else {
-                    let hint = "name the .safetensors, .npy or .npz file of the vectors".to_owned();
+                    let hint =
+                        "name the .safetensors, .npy, .npz, .csv or .parquet file of the vectors"
+                            .to_owned();
                     self.problems
                         .about(&at.child("path"), "is missing", Some(hint));
                     return None;
                 };
                 let path = self.absolute(&at.child("path"), path, Leads::ToVectors)?;
+                if section.items.is_some() && section.id_column.is_some() {
+                    let hint = "remove one of the two keys".to_owned();
+                    let message = "is set, and `items` too; each says which item a row is";
+                    self.problems
+                        .about(&at.child("id_column"), message, Some(hint));
+                    return None;
+                }
                 let items = match &section.items {
                     Some(items) => {
                         Some(self.absolute(&at.child("items"), items, Leads::ToVectors)?)
                     }
                     None => None,
                 };
-                Some(Some(VectorsStage::Import { path, items }))
+                Some(Some(VectorsStage::Import {
+                    path,
+                    items,
+                    id_column: section.id_column.clone(),
+                }))
             }
         }
     }

@@ -77,16 +77,19 @@ impl Protocol for Embeddings {
             ([_], Some(usage)) => usage.prompt_tokens,
             _ => 0,
         };
-        let records = items.iter().zip(vectors).map(|(item, vector)| EngineRecord {
-            key: item.key.clone(),
-            text: String::new(),
-            prompt_tokens,
-            new_tokens: 0,
-            ended: AnswerEnd::Given,
-            context: encode_vector(&vector),
-            archetype: None,
-            tokens: None,
-        });
+        let records = items
+            .iter()
+            .zip(vectors)
+            .map(|(item, vector)| EngineRecord {
+                key: item.key.clone(),
+                text: String::new(),
+                prompt_tokens,
+                new_tokens: 0,
+                ended: AnswerEnd::Given,
+                context: encode_vector(&vector),
+                archetype: None,
+                tokens: None,
+            });
         Ok(Answered {
             records: records.collect(),
             width,

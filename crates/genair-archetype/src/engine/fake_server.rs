@@ -35,7 +35,7 @@ pub(super) fn serve(replies: Vec<Reply>) -> (String, Arc<Mutex<Vec<Seen>>>) {
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&seen);
-    std::thread::spawn(move || {
+    let serving = genair_process::spawn("answers as it is told", move || {
         let mut hanging = Vec::new();
         for reply in replies {
             let (mut stream, _) = listener.accept().unwrap();
@@ -79,6 +79,7 @@ pub(super) fn serve(replies: Vec<Reply>) -> (String, Arc<Mutex<Vec<Seen>>>) {
         // Hanging connections stay open as long as the test runs.
         std::thread::park();
     });
+    drop(serving.unwrap());
     (url, seen)
 }
 

@@ -20,7 +20,7 @@ use genair_protocol::{EngineEvent, EngineItem};
 pub(crate) use api_key::ApiKey;
 pub(crate) use embeddings::{EMBEDDINGS_ENGINE, embeddings};
 pub(crate) use fake::{FAKE_ENGINE, FakeEngine};
-pub(crate) use openai::{OPENAI_ENGINE, completions};
+pub(crate) use openai::{Batch, OPENAI_ENGINE, completions};
 pub(crate) use worker::{WorkerEngine, end_of_log};
 
 /// Something that makes records of items.

@@ -22,17 +22,8 @@ pub(crate) fn completions(
     generation: &GenerationSpec,
     key: Option<ApiKey>,
 ) -> Result<ServerEngine<Completions>, EngineError> {
-    let path = if server.chat {
-        "chat/completions"
-    } else {
-        "completions"
-    };
-    let protocol = Completions {
-        model: http.model.clone(),
-        server: server.clone(),
-        generation: generation.clone(),
-    };
-    ServerEngine::of(http, path, 1, protocol, key)
+    let protocol = Completions::new(http, server, generation);
+    ServerEngine::of(http, protocol.path(), 1, protocol, key)
 }
 
 /// See the module.
@@ -43,6 +34,62 @@ pub(crate) struct Completions {
     generation: GenerationSpec,
 }
 
+impl Completions {
+    fn new(http: &HttpSpec, server: &ServerSettings, generation: &GenerationSpec) -> Self {
+        Self {
+            model: http.model.clone(),
+            server: server.clone(),
+            generation: generation.clone(),
+        }
+    }
+
+    /// Below the server's address.
+    fn path(&self) -> &'static str {
+        if self.server.chat {
+            "chat/completions"
+        } else {
+            "completions"
+        }
+    }
+}
+
+/// The same requests as lines of a file that a server answers at its leisure.
+pub(crate) struct Batch(Completions);
+
+impl Batch {
+    pub(crate) fn new(
+        http: &HttpSpec,
+        server: &ServerSettings,
+        generation: &GenerationSpec,
+    ) -> Self {
+        Self(Completions::new(http, server, generation))
+    }
+
+    /// Where a request goes: the path of the server's address, and of what is asked.
+    pub(crate) fn url(&self) -> String {
+        let address = &self.0.server.base_url;
+        let address = address
+            .split_once("://")
+            .map_or(&**address, |(_, rest)| rest);
+        let base = address.split_once('/').map_or("", |(_, path)| path);
+        let slash = if base.is_empty() { "" } else { "/" };
+        format!("{slash}{base}/{}", self.0.path())
+    }
+
+    pub(crate) fn body(&self, item: &EngineItem) -> Value {
+        // It is JSON.
+        serde_json::from_str(&self.0.body(std::slice::from_ref(item))).unwrap_or_default()
+    }
+
+    /// An answer as a record without vectors.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn record(&self, item: &EngineItem, answer: &Value) -> Result<EngineRecord, String> {
+        record(item, &answer.to_string())
+    }
+}
+
 impl Protocol for Completions {
     const ENGINE: &'static str = OPENAI_ENGINE;
     const ANSWER: &'static str = "completion";
@@ -50,7 +97,9 @@ impl Protocol for Completions {
 
     fn body(&self, items: &[EngineItem]) -> String {
         // One at a time: see `completions`.
-        let (key, prompt) = items.first().map_or(("", ""), |item| (&*item.key, &*item.prompt));
+        let (key, prompt) = items
+            .first()
+            .map_or(("", ""), |item| (&*item.key, &*item.prompt));
         let spec = &self.generation;
         let mut body = json!({
             "model": self.model,

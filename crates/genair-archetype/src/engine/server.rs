@@ -31,7 +31,7 @@ const MAX_ANSWER: u64 = 16 << 20;
 const MAX_SHOWN: usize = 300;
 
 /// What is asked of a server, and what its answer means.
-pub(super) trait Protocol: Debug + Send + Sync + 'static {
+pub(crate) trait Protocol: Debug + Send + Sync + 'static {
     /// Engine and version in records.
     const ENGINE: &'static str;
     /// What an answer has to be, for errors.
@@ -51,7 +51,7 @@ pub(super) trait Protocol: Debug + Send + Sync + 'static {
 
 /// The outcome of a request.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(crate) struct Answered {
     pub(super) records: Vec<EngineRecord>,
     pub(super) width: usize,
 }
@@ -187,7 +187,7 @@ impl<P> Drop for StopOnDrop<P> {
 
 /// What the threads share.
 #[derive(Debug)]
-pub(super) struct Client<P> {
+pub(crate) struct Client<P> {
     pub(super) agent: Agent,
     pub(super) url: String,
     pub(super) protocol: P,
@@ -308,10 +308,12 @@ impl<P: Protocol> Client<P> {
         })?;
         let mut texts = answered.records.iter().map(|record| &record.text);
         match &self.key {
-            Some(key) if texts.any(|text| key.is_in(text)) => Err(Failure::Final(EngineError::RepeatsKey {
-                url: self.url.clone(),
-                variable: key.variable.clone(),
-            })),
+            Some(key) if texts.any(|text| key.is_in(text)) => {
+                Err(Failure::Final(EngineError::RepeatsKey {
+                    url: self.url.clone(),
+                    variable: key.variable.clone(),
+                }))
+            }
             _ => Ok(answered),
         }
     }

@@ -87,18 +87,28 @@ fn texts_are_encoded_by_a_folder_a_gguf_file_or_a_server() {
         let problems = spec.into_engine_settings().validate();
         problems.iter().map(|own| own.key.join(".")).collect()
     };
-    let server = "engine = \"openai\"\n[http]\nbase_url = \"http://localhost:1/v1\"\nmodel = \"m\"\n";
+    let server =
+        "engine = \"openai\"\n[http]\nbase_url = \"http://localhost:1/v1\"\nmodel = \"m\"\n";
     for (text, expected) in [
         (String::new(), None),
-        ("engine = \"llama-cpp\"\nmodel = \"m.gguf\"".to_owned(), None),
+        (
+            "engine = \"llama-cpp\"\nmodel = \"m.gguf\"".to_owned(),
+            None,
+        ),
         (server.to_owned(), None),
         (format!("{server}dimensions = 8\nbatch = 2"), None),
         ("engine = \"llama-cpp\"".to_owned(), Some("model")),
-        ("engine = \"llama-cpp\"\nmodel = \"minilm-l6-v2\"".to_owned(), Some("model")),
+        (
+            "engine = \"llama-cpp\"\nmodel = \"minilm-l6-v2\"".to_owned(),
+            Some("model"),
+        ),
         ("engine = \"openai\"".to_owned(), Some("http")),
-        (format!("model = \"x\"\n{server}"), Some("model")),
+        (format!("model = \"x.gguf\"\n{server}"), Some("model")),
         (format!("{server}dimensions = 0"), Some("http.dimensions")),
-        (format!("{server}extra = {{ input = 1 }}"), Some("http.extra.input")),
+        (
+            format!("{server}extra = {{ input = 1 }}"),
+            Some("http.extra.input"),
+        ),
         ("prompt = { chat = true }".to_owned(), Some("prompt.chat")),
         (
             "engine = \"llama-cpp\"\nmodel = \"m.gguf\"\nprompt = { chat = true }".to_owned(),
@@ -154,7 +164,10 @@ fn prompts_are_read_by_the_model_that_gives_hidden_states() {
     };
     let local = server("states = \"local\"\nstates_model = \"own.gguf\"");
     assert_eq!(local.model.as_deref(), Some("own.gguf"));
-    assert_eq!((local.engine, local.prompt.chat), (EngineKind::LlamaCpp, Some(true)));
+    assert_eq!(
+        (local.engine, local.prompt.chat),
+        (EngineKind::LlamaCpp, Some(true))
+    );
     assert_eq!((local.http, local.states), (None, None));
     let encoder = server("states = \"encoder\"");
     assert_eq!((encoder.engine, encoder.model), (EngineKind::Encoder, None));

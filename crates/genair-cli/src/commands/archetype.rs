@@ -1,5 +1,6 @@
 //! `genair archetype`: writing archetypes of items and looking at them.
 
+mod batch;
 mod import;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ pub(super) fn archetype(output: &Output, command: &Archetype) -> anyhow::Result<
             report(output, of, out.as_deref(), category.as_deref())
         }
         Archetype::Import(arguments) => import::import(output, arguments),
+        Archetype::ExportPrompts { of, out } => batch::export_prompts(output, of, out),
+        Archetype::ImportAnswers { of, answers } => batch::import_answers(output, of, answers),
         Archetype::Model(command) => model(output, command),
     }
 }
