@@ -119,6 +119,11 @@ bench-calibration: build
 bench-peers *ARGS: build
     @scripts/bench/peers.py --binaries "$(dirname "{{ genair }}")" "$@"
 
+# Compare genair-encoder with sentence-transformers on the same texts, one thread each (--rounds N, --texts FILE)
+bench-encoder *ARGS: build
+    @"{{ genair }}" archetype model fetch minilm-l6-v2
+    @scripts/bench/encoder.py "$(dirname "{{ genair }}")/genair-encoder" data/cache/models/minilm-l6-v2 "$@"
+
 # Compare a search of 32 points with and without pruning (about 15 minutes); -j N
 bench-asha *ARGS: build
     @scripts/bench/asha.py "{{ genair }}" "$@"

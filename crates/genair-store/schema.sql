@@ -132,7 +132,7 @@ CREATE TABLE stages (
     sweep_id      INTEGER NOT NULL REFERENCES sweeps (sweep_id) ON DELETE CASCADE,
     recipe_sha256 TEXT NOT NULL, -- of what decides its outcome
     owner         TEXT NOT NULL REFERENCES owners (owner) ON DELETE CASCADE,
-    stage         TEXT NOT NULL, -- data, archetypes, texts, import or associations
+    stage         TEXT NOT NULL, -- data, archetypes, prompts, texts, import or associations
     dataset       TEXT NOT NULL,
     done          INTEGER, -- items; NULL where they are not counted
     total         INTEGER,

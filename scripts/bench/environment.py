@@ -1,6 +1,6 @@
-"""The Python environment of the peers, in .tools/bench-venv.
+"""The Python environments of the peers, in .tools/bench-venv and .tools/encoder-venv.
 
-Made once (2.7 GB to download), and again when the pinned versions change. An interrupted one is
+Made once (2.7 GB to download each), and again when the pinned versions change. An interrupted one is
 never taken for a good one: its stamp is written last.
 """
 
@@ -10,25 +10,36 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / ".tools/bench-venv"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+ENCODER_REQUIREMENTS = Path(__file__).with_name("requirements-encoder.txt")
 RECBOLE = "recbole==1.2.1"
 
 
 def python() -> Path:
     """The interpreter that has torch and RecBole; installs them where they are missing."""
-    interpreter, stamp = FOLDER / "bin/python", FOLDER / "complete"
-    pins = f"{REQUIREMENTS.read_text()}{RECBOLE}\n"
+    return _made(ROOT / ".tools/bench-venv", REQUIREMENTS, [RECBOLE])
+
+
+def sentence_transformers() -> Path:
+    """The interpreter that has sentence-transformers; installs it where it is missing."""
+    return _made(ROOT / ".tools/encoder-venv", ENCODER_REQUIREMENTS, [])
+
+
+def _made(folder: Path, requirements: Path, alone: list[str]) -> Path:
+    """An environment with the pinned packages, and with those of `alone` without what they ask for."""
+    interpreter, stamp = folder / "bin/python", folder / "complete"
+    pins = requirements.read_text() + "".join(f"{pin}\n" for pin in alone)
     if stamp.exists() and stamp.read_text() == pins:
         return interpreter
     host = _with_pip()
-    print(f"installing torch and RecBole into {FOLDER} (2.7 GB)", file=sys.stderr)
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    print(f"installing {requirements.name} into {folder} (2.7 GB)", file=sys.stderr)
+    shutil.rmtree(folder, ignore_errors=True)
     # Without pip inside: Debian keeps what that needs in a package of its own, python3-venv.
-    subprocess.run([host, "-m", "venv", "--without-pip", FOLDER], check=True)
+    subprocess.run([host, "-m", "venv", "--without-pip", folder], check=True)
     pip = [host, "-m", "pip", "--python", interpreter, "--disable-pip-version-check", "install", "-q"]
-    subprocess.run([*pip, "-r", REQUIREMENTS], check=True)
-    subprocess.run([*pip, "--no-deps", RECBOLE], check=True)
+    subprocess.run([*pip, "-r", requirements], check=True)
+    for pin in alone:
+        subprocess.run([*pip, "--no-deps", pin], check=True)
     stamp.write_text(pins)
     return interpreter
 

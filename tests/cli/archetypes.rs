@@ -1,6 +1,8 @@
 //! Representations that are made before training: archetypes (by the fake engine, which only this
 //! environment admits), imported vectors, noise; and calibration.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
 
 use genair_test_support::lab::{Lab, tiny_spec};
@@ -87,8 +89,8 @@ fn every_backbone_trains_on_every_representation() {
     let made = texts(&lab);
     assert_eq!(
         made.len(),
-        2,
-        "one file of vectors and one of texts serve all runs"
+        4,
+        "two files of vectors, of which one needs no answers, and their texts serve all runs"
     );
     // A second sweep makes nothing, and from nothing the same bytes come out.
     let again = lab
@@ -240,4 +242,143 @@ archetype.http = {{ base_url = "http://localhost:9/v1", model = "m", api_key_env
     let seen = std::fs::read_to_string(&note).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     assert!(seen.starts_with("started\n"), "{seen}");
     assert!(!seen.contains("sk-"), "{seen}");
+}
+
+/// What uses the states of prompts alone has no answers, in no record, and no seed of sampling in its recipe.
+#[test]
+fn the_context_alone_needs_no_answers() {
+    let lab = lab();
+    let context = "\n[archetype]\nengine = \"fake\"\n[representation.seen]\nkind = \"archetype\"\n\
+                   part = \"context\"\ncomponents = 8\n[train.stop]\nmax_epochs = 1\n";
+    let spec = tiny_spec("context", &["sasrec"], context)
+        .replace("backbone =", "representation = \"seen\"\nbackbone =");
+    lab.write("s.toml", &spec);
+    let planned = lab.genair(["plan", "s.toml"]).expect(0);
+    assert!(planned.stdout.contains("prompts"), "{planned}");
+    lab.genair(["sweep", "s.toml"]).expect(0);
+    assert_eq!(
+        lab.count("SELECT run_id FROM runs WHERE state = 'finished'"),
+        1
+    );
+    let read = |folder: &str, name: &str| -> Vec<String> {
+        let found = std::fs::read_dir(lab.path(folder)).unwrap();
+        let paths = found.map(|entry| entry.unwrap().path().join(name));
+        let texts = paths.filter_map(|path| std::fs::read_to_string(path).ok());
+        texts.collect()
+    };
+    let logs = read("cache/archetypes", "records.jsonl");
+    assert_eq!(logs.len(), 1);
+    let records = logs[0].lines();
+    let records: Vec<Value> = records
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(!records.is_empty());
+    for record in &records {
+        assert_eq!(record["text"], json!(""), "{record}");
+        assert_eq!(record["archetype"], Value::Null, "{record}");
+    }
+
+    // The answers' seed decides nothing here.
+    lab.write(
+        "s.toml",
+        spec.replace(
+            "engine = \"fake\"",
+            "engine = \"fake\"\ngeneration.seed = 9",
+        ),
+    );
+    let of = |command: &str, more: &[&str]| {
+        let arguments = ["archetype", command, "s.toml", "--format", "json"];
+        lab.genair(arguments.into_iter().chain(more.iter().copied()))
+    };
+    let made = of("generate", &[]).expect(0).json();
+    assert_eq!(made[0]["counts"]["made"], json!(0), "{made}");
+    assert_eq!(made[0]["counts"]["empty_answers"], json!(0), "{made}");
+    let texts = std::fs::read_to_string(made[0]["archetypes"].as_str().unwrap()).unwrap();
+    let line: Value = serde_json::from_str(texts.lines().next().unwrap()).unwrap();
+    assert_eq!(line["answer"], Value::Null, "{line}");
+    let item = line["item"].as_str().unwrap();
+    let shown = of("show", &["--item", item]).expect(0).json();
+    assert_eq!(shown["answer"], Value::Null);
+    assert_eq!(shown["neighbours"].as_array().unwrap().len(), 1);
+    of("report", &["--out", "report"]).expect(0);
+    let page = std::fs::read_to_string(lab.path("report/report.md")).unwrap();
+    assert!(
+        !page.contains("empty answers") && !page.contains("Answer ("),
+        "{page}"
+    );
+    assert!(page.contains("| prompt |"), "{page}");
+
+    // With a second part, both are made: one with answers, one without.
+    lab.write(
+        "s.toml",
+        spec.replace("part = \"context\"", "part = [\"context\", \"both\"]"),
+    );
+    let made = of("generate", &[]).expect(0).json();
+    let news = made.as_array().unwrap().iter();
+    let news: Vec<bool> = news.map(|job| job["counts"]["made"] != json!(0)).collect();
+    assert_eq!(news, [true, false], "{made}");
+    let shown = of("show", &["--item", item]).expect(0).json();
+    assert_eq!(shown["neighbours"].as_array().unwrap().len(), 2);
+}
+
+/// Kind `text` by a server: a fake one on this machine, which gives a text's length and first byte.
+#[test]
+fn texts_may_be_encoded_by_a_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut length, mut line) = (0, String::new());
+            while reader.read_line(&mut line).unwrap() > 2 {
+                let lower = line.to_lowercase();
+                if let Some(value) = lower.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            let texts = body["input"].as_array().unwrap().iter().enumerate();
+            let vectors = texts.map(|(index, text)| {
+                let text = text.as_str().unwrap();
+                json!({ "index": index, "embedding": [text.len(), text.as_bytes()[text.len() - 1]] })
+            });
+            // In another order than the texts.
+            let vectors: Vec<Value> = vectors.collect::<Vec<_>>().into_iter().rev().collect();
+            let said = json!({ "data": vectors }).to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                said.len()
+            );
+            stream
+                .write_all(format!("{head}{said}").as_bytes())
+                .unwrap();
+        }
+    });
+    let lab = Lab::new();
+    let text = format!(
+        "[representation.served]\nkind = \"text\"\narchetype.engine = \"openai\"\n\
+         archetype.http = {{ base_url = \"http://{address}/v1\", model = \"m\", batch = 7 }}\n\
+         [train.stop]\nmax_epochs = 1\n"
+    );
+    let spec = tiny_spec("served", &["sasrec"], &text)
+        .replace("backbone =", "representation = \"served\"\nbackbone =");
+    lab.write("s.toml", &spec);
+    lab.genair(["sweep", "s.toml"]).expect(0);
+    assert_eq!(
+        lab.count("SELECT run_id FROM runs WHERE state = 'finished'"),
+        1
+    );
+    let again = lab.genair(["archetype", "generate", "s.toml", "--format", "json"]);
+    let again = again.expect(0).json();
+    assert_eq!(again[0]["counts"]["made"], json!(0), "{again}");
+    lab.write("s.toml", spec.replace("batch = 7", "batch = 0"));
+    let refused = lab.genair(["check", "s.toml"]).expect(2);
+    let all = format!("{}{}", refused.stdout, refused.stderr);
+    assert!(
+        all.contains("`representation.served.archetype.http.batch` is 0; it must be at least 1"),
+        "{all}"
+    );
 }

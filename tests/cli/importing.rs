@@ -272,3 +272,155 @@ fn representations_of_kind_text_have_prompts_and_vectors_too() {
         }
     }
 }
+
+/// A table whose rows are in another order than the catalogue, and have one item more.
+const TABLE: &str = "item_id,x,y\n6,0.5,1\n5,1.5,2\n4,2.5,3\n3,3.5,4\n2,4.5,5\n1,5.5,6\nnew,0,1\n";
+
+#[test]
+fn a_spec_may_use_a_table_with_an_id_column() {
+    let vectors =
+        "[representation.v]\nkind = \"vectors\"\npath = \"v.csv\"\nid_column = \"item_id\"\n";
+    let lab = lab(vectors);
+    lab.write("v.csv", TABLE);
+    let spec = std::fs::read_to_string(lab.path("s.toml")).unwrap();
+    let spec = spec.replace(
+        "backbone = \"popularity\"",
+        "backbone = \"sasrec\"\nrepresentation = \"v\"\nseeds = 1",
+    );
+    let spec = format!("{spec}[train]\nstop.max_epochs = 1\n");
+    lab.write("s.toml", &spec);
+    lab.genair(["sweep", "s.toml"]).expect(0);
+    assert_eq!(
+        lab.count("SELECT run_id FROM runs WHERE state = 'finished'"),
+        1
+    );
+
+    lab.write("s.toml", spec.replace("\"item_id\"", "\"id\""));
+    let told = lab.genair(["sweep", "s.toml"]).expect(3);
+    assert!(
+        told.stderr
+            .contains("has no column `id`; its columns are `item_id`, `x`, `y`"),
+        "{told}"
+    );
+    lab.write(
+        "s.toml",
+        spec.replace("id_column", "items = \"ids.txt\"\nid_column"),
+    );
+    let told = lab.genair(["check", "s.toml"]).expect(2);
+    let all = format!("{}{}", told.stdout, told.stderr);
+    assert!(
+        all.contains("`representation.v.id_column` is set, and `items` too"),
+        "{all}"
+    );
+}
+
+#[test]
+fn tables_are_imported_and_parquet_files_like_csv() {
+    let lab = lab("");
+    lab.write("v.csv", TABLE);
+    let width = json!([{ "name": "vectors", "width": 2 }]);
+    let out = ["--out", "x.safetensors"];
+    let column = ["--id-column", "item_id"];
+    assert_eq!(
+        parts(&lab, &[&["v.csv"], &column[..], &out].concat()),
+        width
+    );
+    std::fs::remove_file(lab.path("x.safetensors")).unwrap();
+    refused(
+        &lab,
+        &[&["import", "v.csv", "--spec", "s.toml"][..], &out].concat(),
+        "name it with --id-column",
+    );
+    refused(
+        &lab,
+        &[
+            &["import", "v.csv", "--items", "ids.txt"][..],
+            &column,
+            &out,
+        ]
+        .concat(),
+        "cannot be used with",
+    );
+
+    // Written by pyarrow (snappy) and polars (zstd); tests/fixtures/README.md has the command.
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
+    for name in ["vectors_pyarrow.parquet", "vectors_polars.parquet"] {
+        let path = format!("{fixtures}/{name}");
+        let list = json!([{ "name": "embedding", "width": 3 }]);
+        assert_eq!(
+            parts(&lab, &[&[&*path], &column[..], &out].concat()),
+            list,
+            "{name}"
+        );
+        let found = genair_data::ItemVectors::read(&lab.path("x.safetensors")).unwrap();
+        assert_eq!(found.items, ["1", "2"], "{name}");
+        assert_eq!(
+            found.parts[0].values,
+            [0.5, -1.5, 1e-8, 0.1, 2.0, 3.0],
+            "{name}"
+        );
+        std::fs::remove_file(lab.path("x.safetensors")).unwrap();
+    }
+    lab.write("v.parquet", "PAR1");
+    refused(
+        &lab,
+        &[&["import", "v.parquet"][..], &column, &out].concat(),
+        "v.parquet` cannot be read as vectors (it is no Parquet file",
+    );
+    let told = lab.genair([
+        "archetype",
+        "import",
+        "v.csv",
+        "--id-column",
+        "item_id",
+        "--spec",
+        "s.toml",
+        "--out",
+        "x.safetensors",
+    ]);
+    assert!(
+        !told.expect(0).stderr.contains("warning"),
+        "all six items have a row"
+    );
+}
+
+#[test]
+fn answers_of_a_batch_take_the_place_of_a_server() {
+    let encoder = concat!(env!("CARGO_MANIFEST_DIR"), "/oracles/encoder/tiny");
+    // The tiny encoder does not know the titles, so their vectors do not differ.
+    let lab = lab("[representation.genair]\nkind = \"archetype\"\ncomponents = 0\n");
+    let spec = std::fs::read_to_string(lab.path("s.toml")).unwrap();
+    let server = format!(
+        "engine = \"openai\"\nstates = \"encoder\"\nstates_model = \"{encoder}\"\ngeneration.repetition_penalty = 1.0\n\
+         http = {{ base_url = \"http://localhost:9/v1\", model = \"m\", retries = 0 }}\n"
+    );
+    lab.write("s.toml", spec.replace("engine = \"fake\"\n", &server));
+    let of = |command: &str, more: &[&str]| {
+        let arguments = ["archetype", command, "s.toml", "--format", "json"];
+        lab.genair(arguments.into_iter().chain(more.iter().copied()))
+    };
+    let told = of("export-prompts", &["--out", "prompts.jsonl"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        (&told["prompts"], &told["answered"]),
+        (&json!(6), &json!(0))
+    );
+    let prompts = std::fs::read_to_string(lab.path("prompts.jsonl")).unwrap();
+    let answers = prompts.lines().map(|line| {
+        let request: Value = serde_json::from_str(line).unwrap();
+        let body = json!({ "choices": [{ "text": "people who read", "finish_reason": "stop" }] });
+        let line = json!({ "custom_id": request["custom_id"], "response": { "status_code": 200, "body": body } });
+        format!("{line}\n")
+    });
+    lab.write("answers.jsonl", answers.collect::<String>());
+    let told = of("import-answers", &["--answers", "answers.jsonl"])
+        .expect(0)
+        .json();
+    assert_eq!((&told["kept"], &told["missing"]), (&json!(6), &json!(0)));
+    // No server is there to be asked.
+    let made = of("generate", &[]).expect(0).json();
+    assert_eq!(made[0]["counts"]["empty_answers"], json!(0), "{made}");
+    let shown = of("show", &["--item", "3"]).expect(0).json();
+    assert_eq!(shown["answer"], json!("people who read"));
+}

@@ -11,7 +11,8 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use genair_archetype::{
-    ArchetypeSpec, ImportFile, Installation, PcaError, PromptSpec, RowIds, VectorsForm,
+    ArchetypeSpec, ImportError, ImportFile, Installation, PcaError, PromptSpec, Readers, RowIds,
+    VectorsForm,
 };
 use genair_calibration::Associations;
 use genair_data::{Dataset, ItemVectors};
@@ -223,6 +224,10 @@ impl Readers {
                     None,
                     // What reduces is a process of its own, which gets numbers and not the file.
                     &|rows, _| Err(PcaError::NoVariance { rows: rows.len() }),
+                    &Readers {
+                        to_csv: &|_| Err(ImportError::Interrupted),
+                        norm: None,
+                    },
                 ));
             }
         }

@@ -23,7 +23,7 @@ use crate::prompt::PromptSpec;
 use crate::provenance::{ItemCounts, VectorsProvenance};
 use crate::recipe::recipe_sha256;
 use crate::record::{VectorError, decode_vector};
-use crate::settings::{ArchetypeSpec, EngineKind};
+use crate::settings::ArchetypeSpec;
 
 /// Part of every recipe's hash: changes when the numbers for an unchanged recipe do.
 pub(crate) const RECIPE_VERSION: u32 = 3;
@@ -90,11 +90,14 @@ pub struct VectorsRecipe {
 }
 
 /// What is taken from the records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecordParts {
     /// Parts `context` and `archetype`: hidden states over prompt and answer.
+    #[default]
     Archetype,
+    /// Part `context` alone: hidden states over the prompt, which nothing answers.
+    Context,
     /// Part `text`: a sentence encoder's vector of the prompt.
     Text,
 }
@@ -103,6 +106,7 @@ impl RecordParts {
     fn names(self) -> &'static [&'static str] {
         match self {
             Self::Archetype => &["context", "archetype"],
+            Self::Context => &["context"],
             Self::Text => &["text"],
         }
     }
@@ -122,12 +126,7 @@ impl VectorsRecipe {
         Ok(Self {
             archetypes_sha256: recipe_sha256(catalogue, spec, installation)?,
             catalogue_sha256: catalogue.sha256(),
-            parts: match spec.engine {
-                EngineKind::Encoder => RecordParts::Text,
-                EngineKind::LlamaCpp | EngineKind::OpenAi | EngineKind::Fake => {
-                    RecordParts::Archetype
-                }
-            },
+            parts: spec.record_parts(),
             form: form.clone(),
         })
     }
@@ -199,7 +198,7 @@ pub fn assemble(
         .transpose()?;
     let is_empty = |record: &&EngineRecord| match recipe.parts {
         RecordParts::Archetype => record.archetype.is_none(),
-        RecordParts::Text => false,
+        RecordParts::Context | RecordParts::Text => false,
     };
     let provenance = VectorsProvenance {
         recipe: recipe.clone(),
@@ -380,6 +379,20 @@ mod tests {
                 .empty_answers,
             0
         );
+    }
+
+    #[test]
+    fn prompts_that_nothing_answers_have_a_context_and_no_empty_answers() {
+        let recipe = VectorsRecipe {
+            parts: RecordParts::Context,
+            ..recipe(0)
+        };
+        let vectors = assembled(&recipe, records()).unwrap();
+        assert_eq!(vectors.parts.len(), 1);
+        assert_eq!(vectors.part("context").unwrap().row(2), [9.0, 4.0]);
+        let counts = VectorsProvenance::of(&vectors).unwrap().counts;
+        assert_eq!((counts.without_metadata, counts.empty_answers), (1, 0));
+        assert_ne!(recipe.sha256(), self::recipe(0).sha256());
     }
 
     #[test]

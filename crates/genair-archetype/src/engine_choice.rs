@@ -5,7 +5,8 @@ use std::path::Path;
 
 use genair_protocol::{EngineEvent, EngineRequest, EngineTask};
 
-use crate::engine::{ApiKey, Engine, FakeEngine, OpenAiEngine, WorkerEngine};
+use crate::assemble::RecordParts;
+use crate::engine::{ApiKey, Engine, FakeEngine, WorkerEngine, completions, embeddings};
 use crate::error::ArchetypeError;
 use crate::installation::Installation;
 use crate::models;
@@ -57,12 +58,17 @@ pub(crate) fn engine(
     installation: &Installation,
 ) -> Result<Box<dyn Engine>, ArchetypeError> {
     let kind = match stage {
-        Stage::Answers => spec.engine,
+        Stage::Answers | Stage::Prompts => spec.engine,
         Stage::States => states_engine(spec),
     };
     if let (EngineKind::OpenAi, Some(http), Some(server)) = (kind, &spec.http, &settings.server) {
-        let engine = OpenAiEngine::new(http, server, &spec.generation, api_key(http)?)?;
-        return Ok(Box::new(engine));
+        let key = api_key(http)?;
+        return Ok(match spec.parts {
+            RecordParts::Text => Box::new(embeddings(http, server, key)?),
+            RecordParts::Archetype | RecordParts::Context => {
+                Box::new(completions(http, server, &spec.generation, key)?)
+            }
+        });
     }
     local_engine(kind, settings.task.clone(), folder, spec, installation)
 }
@@ -109,7 +115,8 @@ fn local_engine(
     }))
 }
 
-fn api_key(http: &HttpSpec) -> Result<Option<ApiKey>, ArchetypeError> {
+/// The key that the settings name, if they name one.
+pub(crate) fn api_key(http: &HttpSpec) -> Result<Option<ApiKey>, ArchetypeError> {
     let Some(variable) = &http.api_key_env else {
         return Ok(None);
     };

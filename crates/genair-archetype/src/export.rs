@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use genair_files::{FileError, doing};
-use genair_protocol::AnswerEnd;
+use genair_protocol::{AnswerEnd, EngineTask};
 use serde::{Deserialize, Serialize};
 
 use crate::generate::Generated;
+use crate::record::RecordSettings;
 
 /// A line of `archetypes.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +18,7 @@ pub struct ArchetypeLine {
     pub item: String,
     /// What the engine was sent; null where nothing is known of the item, and then so is the rest.
     pub prompt: Option<String>,
-    /// The archetype.
+    /// The archetype; null where nothing was answered, and then so is the rest.
     pub answer: Option<String>,
     /// Tokens of the answer.
     pub tokens: Option<usize>,
@@ -30,9 +31,11 @@ pub struct ArchetypeLine {
 /// # Errors
 /// The file cannot be written.
 pub fn export_archetypes(generated: &Generated, path: &Path) -> Result<(), FileError> {
+    let answers = |settings: &RecordSettings| matches!(settings.task, EngineTask::Generate(_));
+    let has_answers = generated.settings.iter().any(answers);
     let mut text = String::new();
     for item in &generated.items {
-        let record = item.record.as_deref();
+        let record = item.record.as_deref().filter(|_| has_answers);
         let line = ArchetypeLine {
             item: item.item.clone(),
             prompt: item.prompt.clone(),

@@ -48,7 +48,7 @@ pub struct GenerationCounts {
     pub items: usize,
     /// Items of which nothing is known: they have no prompt.
     pub without_metadata: usize,
-    /// Items whose answer is empty, those of an encoder left out.
+    /// Items whose answer is empty; none where nothing is answered.
     pub empty_answers: usize,
     /// Different prompts.
     pub prompts: usize,
@@ -105,7 +105,12 @@ pub fn generate(
             Some(recipe.answers.item(&settings_sha256, prompt, None))
         })
         .collect();
-    let answers = session.complete(Stage::Answers, &recipe.answers, items.iter().flatten())?;
+    let has_answers = matches!(recipe.answers.task, EngineTask::Generate(_));
+    let stage = match has_answers {
+        true => Stage::Answers,
+        false => Stage::Prompts,
+    };
+    let answers = session.complete(stage, &recipe.answers, items.iter().flatten())?;
     let mut records: Vec<Option<Arc<EngineRecord>>> = items
         .iter()
         .map(|item| answers.get(&item.as_ref()?.key).cloned())
@@ -114,7 +119,6 @@ pub fn generate(
         records = session.add_states(states, &prompts, &records)?;
     }
 
-    let has_answers = recipe.answers.task != EngineTask::Encode;
     let known = || records.iter().flatten();
     let counts = GenerationCounts {
         items: catalogue.items.len(),
@@ -142,7 +146,8 @@ pub fn generate(
     })
 }
 
-fn render(
+/// The prompt of each item, in the order of the catalogue; `None` where nothing is known of one.
+pub(crate) fn render(
     catalogue: &Catalogue,
     spec: &ArchetypeSpec,
     installation: &Installation,

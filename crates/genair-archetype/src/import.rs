@@ -1,131 +1,43 @@
 //! Vectors made elsewhere, with the items their rows belong to.
 //!
-//! Owns which row is which item: by a list of ids, or by the catalogue's order where the counts match
-//! exactly. Refuses to guess, and to run a pickle. How arrays are read is in [`array`]
-//! and [`npy`].
+//! Owns which row is which item: by a list of ids, by a column or the names of files, or by the catalogue's order
+//! where the counts match exactly. Refuses to guess, and to run a pickle. How arrays are read is in [`array`],
+//! [`npy`], [`table`] and [`states`]; errors are in [`error`].
 
 mod array;
+mod error;
 mod npy;
+mod parquet;
+mod states;
+mod table;
 
 use std::path::{Path, PathBuf};
 
-use genair_data::{Catalogue, ItemVectors, PartVectors, VectorsError, VectorsProblem};
+use genair_data::{Catalogue, ItemVectors, PartVectors};
 use genair_files::regular_file::{self, MAX_ID_LIST, MAX_VECTORS};
 use genair_files::{FileError, doing};
 use serde_json::{Map, Value, json};
 
-use crate::assemble::{AssembleError, RECIPE_VERSION};
+use crate::assemble::RECIPE_VERSION;
 use crate::form::{Rows, VectorsForm, formed, groups};
 use crate::neighbours::is_zero;
 use crate::pca::Reduce;
 use array::{Array, Content};
+pub use error::ImportError;
+pub use parquet::{ToCsv, in_report};
+pub use states::FinalNorm;
+use table::{Form, Table};
 
 /// Name of a part whose file has no names.
 const DEFAULT_PART: &str = "vectors";
 /// What a file of one array may become.
 const PARTS: [&str; 4] = ["context", "archetype", "text", DEFAULT_PART];
 
-/// Why vectors made elsewhere cannot be taken in.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImportError {
-    /// A file cannot be opened or read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A pickle would run code of its own.
-    #[error("`{}` is a Python pickle, which can run any code and is not read; convert it where you trust it:\n  {command}", path.display())]
-    Pickle {
-        /// The file.
-        path: PathBuf,
-        /// The command that converts it.
-        command: String,
-    },
-    /// A file that holds no arrays this project reads.
-    #[error("`{}` cannot be read as vectors ({reason}); write a .npy, .npz or .safetensors file", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is not as it should be.
-        reason: String,
-    },
-    /// An array that is not a row of numbers for each item.
-    #[error("`{}`: `{array}` {problem}", path.display())]
-    Array {
-        /// The file.
-        path: PathBuf,
-        /// Its name in the file, or that of the part it becomes.
-        array: String,
-        /// What is wrong with it, and what to do.
-        problem: String,
-    },
-    /// Rows and ids differ in number.
-    #[error("`{}`: `{array}` has {rows} rows and there are {ids} items in {source_of_ids}; {hint}", path.display())]
-    Rows {
-        /// The file.
-        path: PathBuf,
-        /// The array.
-        array: String,
-        /// Its rows.
-        rows: usize,
-        /// How many ids there are.
-        ids: usize,
-        /// Where they are from.
-        source_of_ids: String,
-        /// What to do.
-        hint: String,
-    },
-    /// A list of ids that cannot be used.
-    #[error("`{}`, line {line}: {problem}", path.display())]
-    Ids {
-        /// The list.
-        path: PathBuf,
-        /// The line, from 1; in a JSON list the number of the element.
-        line: usize,
-        /// What is wrong, and what to do.
-        problem: String,
-    },
-    /// The file says itself which items it has.
-    #[error("`{}` names its items itself; leave the list of ids out", path.display())]
-    OwnIds {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A part that no spec can ask for.
-    #[error(
-        "`{part}={}`: there is no part `{part}`; an array becomes one of {}{}",
-        path.display(), PARTS.join(", "), if *.is_named { ", or keeps its own name" } else { "" }
-    )]
-    Part {
-        /// The name that was given.
-        part: String,
-        /// The file.
-        path: PathBuf,
-        /// Whether the array has another name in its file.
-        is_named: bool,
-    },
-    /// There is no file to import, or one of this project's own among several.
-    #[error(
-        "name one file of this project's own vectors, or one or more arrays; there are {files} files"
-    )]
-    Files {
-        /// How many files there are.
-        files: usize,
-    },
-    /// The vectors are not fit for any use.
-    #[error(transparent)]
-    Problem(#[from] VectorsProblem),
-    /// A file of this project's own cannot be read.
-    #[error(transparent)]
-    Vectors(#[from] VectorsError),
-    /// The vectors cannot be reduced.
-    #[error(transparent)]
-    Reduce(#[from] AssembleError),
-}
-
 /// A file to import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportFile {
-    /// The file: .npy, .npz or .safetensors, as its first bytes say.
+    /// The file: .csv, .csv.gz, .tsv, .tsv.gz or .parquet by its name, .npy, .npz or .safetensors by its first bytes;
+    /// or a folder of vLLM's hidden states.
     pub path: PathBuf,
     /// The array to take of several, or the name of the part that the only one becomes. Absent: all
     /// arrays under their own names, `context` and `archetype` first, the rest by name.
@@ -144,6 +56,19 @@ pub enum RowIds {
     },
     /// The catalogue's order.
     Catalogue(Vec<String>),
+    /// As the files say themselves: a column of each table, or the names of the files in a folder of hidden states.
+    Own {
+        /// The column's name; absent where no file is a table.
+        column: Option<String>,
+    },
+}
+
+/// What an import needs to read some kinds of files.
+pub struct Readers<'a> {
+    /// Converts Parquet files.
+    pub to_csv: &'a ToCsv<'a>,
+    /// The final norm of the model whose hidden states a folder has.
+    pub norm: Option<&'a FinalNorm>,
 }
 
 impl RowIds {
@@ -192,10 +117,18 @@ impl RowIds {
         Self::Catalogue(catalogue.items.iter().map(|item| item.id.clone()).collect())
     }
 
-    /// Raw ids in the order of the rows.
-    pub fn ids(&self) -> &[String] {
+    /// Raw ids in the order of the rows; none where the files say them.
+    pub fn ids(&self) -> Option<&[String]> {
         match self {
-            Self::Listed { ids, .. } | Self::Catalogue(ids) => ids,
+            Self::Listed { ids, .. } | Self::Catalogue(ids) => Some(ids),
+            Self::Own { .. } => None,
+        }
+    }
+
+    fn column(&self) -> Option<&str> {
+        match self {
+            Self::Own { column } => column.as_deref(),
+            Self::Listed { .. } | Self::Catalogue(_) => None,
         }
     }
 
@@ -203,12 +136,16 @@ impl RowIds {
         match self {
             Self::Listed { path, .. } => format!("`{}`", path.display()),
             Self::Catalogue(_) => "the dataset's catalogue".to_owned(),
+            Self::Own { column: None } => "the names of the files".to_owned(),
+            Self::Own {
+                column: Some(column),
+            } => format!("column `{column}`"),
         }
     }
 }
 
-/// SHA-256, lower-case hex, of all that decides [`import`]'s outcome: the files' bytes, the parts, the ids and
-/// the form, and the catalogue where items are grouped by it.
+/// SHA-256, lower-case hex, of all that decides [`import`]'s outcome: the files' bytes, the parts, the ids (or the
+/// column that has them), the form, and the catalogue where items are grouped by it. Not for folders of hidden states.
 ///
 /// # Errors
 /// [`ImportError::File`].
@@ -222,14 +159,18 @@ pub fn import_sha256(
         .iter()
         .map(|file| Ok((genair_files::sha256(read(file)?), &file.part)))
         .collect::<Result<Vec<_>, ImportError>>()?;
+    let ids = match ids {
+        RowIds::Own { column } => json!({ "column": column }),
+        RowIds::Listed { ids, .. } | RowIds::Catalogue(ids) => json!(ids),
+    };
     let catalogue = catalogue.map(Catalogue::sha256);
-    let recipe = json!([RECIPE_VERSION, contents, ids.ids(), form, catalogue]);
+    let recipe = json!([RECIPE_VERSION, contents, ids, form, catalogue]);
     Ok(genair_files::sha256(recipe.to_string()))
 }
 
-/// Reads arrays of f16, bf16, f32 or f64, one row for each id, and brings them into a form. A row of zeros is an item
-/// without a vector and takes no part in the fit. One file of this project's own brings its own ids, and stays as it
-/// is in the plain form. The catalogue is asked for where items are grouped.
+/// Reads arrays of f16, bf16, f32 or f64 and tables of numbers, one row for each id, and brings them into a form. A row
+/// of zeros is an item without a vector and takes no part in the fit. One file of this project's own brings its own ids,
+/// and stays as it is in the plain form. The catalogue is asked for where items are grouped.
 ///
 /// # Errors
 /// [`ImportError`].
@@ -239,42 +180,53 @@ pub fn import(
     form: &VectorsForm,
     catalogue: Option<&Catalogue>,
     reduce: &Reduce<'_>,
+    readers: &Readers<'_>,
 ) -> Result<ItemVectors, ImportError> {
     let mut vectors = ItemVectors {
-        items: ids.ids().to_vec(),
+        items: ids.ids().unwrap_or_default().to_vec(),
         parts: Vec::new(),
         groups: None,
         provenance: Map::new(),
     };
     let mut origins = Vec::new();
     for file in files {
-        let bytes = read(file)?;
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-        let arrays = match array::content(&file.path, &bytes, ids.ids().len())? {
-            Content::Arrays(arrays) => choose(arrays, file)?,
-            Content::OwnVectors if files.len() > 1 => {
-                return Err(ImportError::Files { files: files.len() });
-            }
-            Content::OwnVectors if matches!(ids, RowIds::Listed { .. }) => {
-                return Err(ImportError::OwnIds {
-                    path: file.path.clone(),
-                });
-            }
-            Content::OwnVectors => {
-                let own = ItemVectors::read(&file.path)?;
-                if form.is_plain() {
-                    return Ok(own);
+        let (arrays, sha256) = match table(file, ids, readers)? {
+            Some((table, sha256)) => {
+                if let Some(own) = table.ids {
+                    let first = &files[0].path;
+                    check_items(&mut vectors, own, first, &file.path)?;
                 }
-                origins.push(json!({ "file": name, "sha256": genair_files::sha256(&bytes) }));
-                vectors = own;
-                continue;
+                (table.arrays, sha256)
+            }
+            None => {
+                let bytes = read(file)?;
+                match array::content(&file.path, &bytes, vectors.items.len())? {
+                    Content::Arrays(arrays) => (arrays, genair_files::sha256(&bytes)),
+                    Content::OwnVectors if files.len() > 1 => {
+                        return Err(ImportError::Files { files: files.len() });
+                    }
+                    Content::OwnVectors if matches!(ids, RowIds::Listed { .. }) => {
+                        return Err(ImportError::OwnIds {
+                            path: file.path.clone(),
+                        });
+                    }
+                    Content::OwnVectors => {
+                        let own = ItemVectors::read(&file.path)?;
+                        if form.is_plain() {
+                            return Ok(own);
+                        }
+                        let sha256 = genair_files::sha256(&bytes);
+                        origins.push(json!({ "file": name, "sha256": sha256 }));
+                        vectors = own;
+                        continue;
+                    }
+                }
             }
         };
-        for (part, array) in arrays {
-            check_rows(&array, &part, file, ids)?;
-            origins.push(
-                json!({ "part": part, "file": name, "sha256": genair_files::sha256(&bytes) }),
-            );
+        for (part, array) in choose(arrays, file)? {
+            check_rows(&array, &part, file, &vectors.items, ids)?;
+            origins.push(json!({ "part": part, "file": name, "sha256": sha256 }));
             vectors.parts.push(PartVectors {
                 name: part,
                 width: array.width,
@@ -305,11 +257,90 @@ pub fn import(
         ("imported", json!(origins)),
         ("ids", json!(ids.source())),
         ("parts", json!(summaries)),
+        (
+            "norm",
+            json!(readers.norm.map(|norm| json!({
+                "file": norm.path.file_name().map(|name| name.to_string_lossy()),
+                "eps": norm.eps,
+            }))),
+        ),
     ];
+    let provenance = provenance.into_iter().filter(|(_, value)| !value.is_null());
     vectors
         .provenance
         .extend(provenance.map(|(key, value)| (key.to_owned(), value)));
     Ok(vectors)
+}
+
+/// What a file holds that is a table or a folder of hidden states, and its SHA-256; none of another file.
+fn table(
+    file: &ImportFile,
+    ids: &RowIds,
+    readers: &Readers<'_>,
+) -> Result<Option<(Table, String)>, ImportError> {
+    let path = &file.path;
+    if path.is_dir() {
+        if !matches!(ids, RowIds::Own { column: None }) {
+            return Err(ImportError::OwnIds { path: path.clone() });
+        }
+        let norm = readers.norm;
+        let norm = norm.ok_or_else(|| ImportError::NoNorm { path: path.clone() })?;
+        let mut all = String::new();
+        for file in states::files(path)? {
+            let sha256 = genair_files::sha256_of_file(&file).map_err(doing("read", &file))?;
+            all += &format!(
+                "{sha256}  {}\n",
+                file.file_name().unwrap_or_default().display()
+            );
+        }
+        let table = states::read(path, norm)?;
+        return Ok(Some((table, genair_files::sha256(all))));
+    }
+    let Some(form) = Form::of(path) else {
+        return match ids {
+            RowIds::Own { .. } => Err(ImportError::NoColumns { path: path.clone() }),
+            RowIds::Listed { .. } | RowIds::Catalogue(_) => Ok(None),
+        };
+    };
+    let table = match form {
+        Form::Parquet => {
+            let folder = (readers.to_csv)(path)?;
+            table::read(
+                path,
+                &folder.path().join(parquet::TABLE),
+                form,
+                ids.column(),
+            )?
+        }
+        Form::Csv | Form::Tsv => table::read(path, path, form, ids.column())?,
+    };
+    let sha256 = genair_files::sha256_of_file(path).map_err(doing("read", path))?;
+    Ok(Some((table, sha256)))
+}
+
+/// Takes the items of the first table, and refuses another one that has others.
+fn check_items(
+    vectors: &mut ItemVectors,
+    own: Vec<String>,
+    first: &Path,
+    path: &Path,
+) -> Result<(), ImportError> {
+    if vectors.parts.is_empty() {
+        vectors.items = own;
+        return Ok(());
+    }
+    let known = &vectors.items;
+    let differs = (0..known.len().max(own.len())).find(|&row| known.get(row) != own.get(row));
+    let Some(row) = differs else { return Ok(()) };
+    let shown = |ids: &[String]| match ids.get(row) {
+        Some(id) => format!("`{id}`"),
+        None => "missing".to_owned(),
+    };
+    Err(ImportError::OtherItems {
+        first: first.to_owned(),
+        path: path.to_owned(),
+        problem: format!("row {} is {} and {}", row + 1, shown(known), shown(&own)),
+    })
 }
 
 /// Which arrays are taken, and the parts they become.
@@ -356,14 +387,15 @@ fn check_rows(
     array: &Array,
     part: &str,
     file: &ImportFile,
+    items: &[String],
     ids: &RowIds,
 ) -> Result<(), ImportError> {
     let rows = array.values.len() / array.width;
-    if rows == ids.ids().len() {
+    if rows == items.len() {
         return Ok(());
     }
     let zero: Vec<usize> = (0..rows).filter(|&row| is_zero(array.row(row))).collect();
-    let surplus = rows.saturating_sub(ids.ids().len());
+    let surplus = rows.saturating_sub(items.len());
     let hint = if surplus > 0 && zero.len() == surplus {
         // What a model's own table has beside items (docs/method.md, section 8).
         let list = zero
@@ -386,7 +418,7 @@ fn check_rows(
         path: file.path.clone(),
         array: array.name.clone().unwrap_or(part.to_owned()),
         rows,
-        ids: ids.ids().len(),
+        ids: items.len(),
         source_of_ids: ids.source(),
         hint,
     })

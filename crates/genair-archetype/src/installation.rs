@@ -32,6 +32,8 @@ pub struct Installation {
     pub llama: PathBuf,
     /// The worker that runs sentence encoders.
     pub encoder: PathBuf,
+    /// The worker that reads Parquet files.
+    pub report: PathBuf,
     /// The command that builds the first of these, where it is known.
     pub build_llama: Option<PathBuf>,
     /// The fake engine, if it may run: it makes archetypes up, for tests.
@@ -62,6 +64,7 @@ impl Installation {
             trainer: variable(TRAINER).map_or_else(|| beside("genair-trainer"), PathBuf::from),
             llama: beside("genair-llama"),
             encoder: beside("genair-encoder"),
+            report: beside("genair-report"),
             build_llama,
             fake_engine,
         }

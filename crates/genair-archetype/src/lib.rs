@@ -4,6 +4,7 @@
 //! Start with [`ArchetypeSpec`] and [`generate`].
 
 mod assemble;
+mod batch;
 mod categories;
 mod engine;
 mod engine_choice;
@@ -29,13 +30,16 @@ mod report;
 mod settings;
 
 pub use assemble::{AssembleError, RecordParts, VectorsRecipe, assemble};
+pub use batch::{BatchError, ExportedPrompts, ImportedAnswers, export_prompts, import_answers};
 pub use engine::EngineError;
 pub use engine_choice::tokens;
 pub use error::ArchetypeError;
 pub use export::{ArchetypeLine, export_archetypes};
 pub use form::{VectorsForm, Whitening};
 pub use generate::{Generated, GenerationCounts, ItemArchetype, generate, prompt};
-pub use import::{ImportError, ImportFile, RowIds, import, import_sha256};
+pub use import::{
+    FinalNorm, ImportError, ImportFile, Readers, RowIds, ToCsv, import, import_sha256, in_report,
+};
 pub use installation::{FakeEngineSettings, Installation};
 pub use llama::{build_llama, lacks_llama};
 pub use neighbours::{Neighbour, Neighbours};

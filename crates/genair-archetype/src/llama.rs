@@ -111,6 +111,7 @@ mod tests {
             trainer: folder.join("genair-trainer"),
             llama: folder.join("genair-llama"),
             encoder: folder.join("genair-encoder"),
+            report: folder.join("genair-report"),
             build_llama: Some(command),
             fake_engine: None,
         }

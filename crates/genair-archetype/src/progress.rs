@@ -46,8 +46,10 @@ pub enum GenerationProgress {
 /// A part of a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Prompts are answered (or encoded, by an encoder).
+    /// Prompts are answered.
     Answers,
+    /// Prompts are read or encoded, and nothing is answered.
+    Prompts,
     /// Answers that arrived as text are read for their hidden states.
     States,
 }

@@ -6,7 +6,8 @@ use genair_files::doing;
 use genair_protocol::EngineTask;
 use serde::Serialize;
 
-use crate::engine::{FAKE_ENGINE, OPENAI_ENGINE};
+use crate::assemble::RecordParts;
+use crate::engine::{EMBEDDINGS_ENGINE, FAKE_ENGINE, OPENAI_ENGINE};
 use crate::error::ArchetypeError;
 use crate::gguf;
 use crate::installation::Installation;
@@ -18,7 +19,8 @@ use crate::settings::{ArchetypeSpec, EngineKind, StateSource};
 /// What `genair-llama` has to call itself: its pinned engine, which records are kept under.
 pub(crate) const LLAMA_ENGINE: &str = "llama-cpp-2 0.1.160";
 /// What `genair-encoder` has to call itself.
-pub(crate) const ENCODER_ENGINE: &str = concat!("genair-encoder ", env!("CARGO_PKG_VERSION"));
+pub(crate) const ENCODER_ENGINE: &str =
+    concat!("genair-encoder ", env!("CARGO_PKG_VERSION"), ", 16 rows");
 
 /// What decides the records of any item.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,14 +48,20 @@ impl Recipe {
             let model = local_model(spec);
             Ok(settings(engine, identity(model)?, task))
         };
-        let generate = EngineTask::Generate(spec.generation.clone());
+        // Its own task, and so keys of its own: no record without an answer is taken for one with an answer. Nor is
+        // one with an answer reused, because its decodes have other sizes, and the bits may depend on those.
+        let task = match spec.parts {
+            RecordParts::Archetype => EngineTask::Generate(spec.generation.clone()),
+            RecordParts::Context => EngineTask::Prompt,
+            RecordParts::Text => EngineTask::Encode,
+        };
         let answers = match (spec.engine, &spec.http) {
-            (EngineKind::LlamaCpp, _) => local(LLAMA_ENGINE, generate)?,
+            (EngineKind::LlamaCpp, _) => local(LLAMA_ENGINE, task)?,
             (EngineKind::Encoder, _) => local(ENCODER_ENGINE, EngineTask::Encode)?,
             (EngineKind::Fake, _) if installation.fake_engine.is_none() => {
                 return Err(ArchetypeError::FakeEngine);
             }
-            (EngineKind::Fake, _) => settings(FAKE_ENGINE, "fake".to_owned(), generate),
+            (EngineKind::Fake, _) => settings(FAKE_ENGINE, "fake".to_owned(), task),
             (EngineKind::OpenAi, http) => {
                 let template = PromptTemplate::new(&spec.prompt)?;
                 let server = http.as_ref().map(|http| ServerSettings {
@@ -61,11 +69,16 @@ impl Recipe {
                     chat: template.chat,
                     system: template.system,
                     extra: http.extra.clone(),
+                    dimensions: http.dimensions,
                 });
                 let model = http.as_ref().map(|http| http.model.clone());
+                let engine = match spec.parts {
+                    RecordParts::Text => EMBEDDINGS_ENGINE,
+                    RecordParts::Archetype | RecordParts::Context => OPENAI_ENGINE,
+                };
                 RecordSettings {
                     server,
-                    ..settings(OPENAI_ENGINE, model.unwrap_or_default(), generate)
+                    ..settings(engine, model.unwrap_or_default(), task)
                 }
             }
         };

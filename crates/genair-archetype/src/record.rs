@@ -44,6 +44,9 @@ pub struct ServerSettings {
     /// Members added to a request.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
+    /// Components of a vector that it is asked for; absent: as many as its model has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<usize>,
 }
 
 impl RecordSettings {

@@ -35,6 +35,7 @@ impl Generator {
             trainer: folder.path().join("genair-trainer"),
             llama: folder.path().join("genair-llama"),
             encoder: folder.path().join("genair-encoder"),
+            report: folder.path().join("genair-report"),
             build_llama: None,
             fake_engine: Some(FakeEngineSettings::default()),
         };
@@ -363,7 +364,7 @@ done"#;
 #[test]
 fn answers_of_a_server_get_their_vectors_from_a_worker_on_this_machine() {
     let mut generator = Generator::new();
-    let engine = concat!("genair-encoder ", env!("CARGO_PKG_VERSION"));
+    let engine = concat!("genair-encoder ", env!("CARGO_PKG_VERSION"), ", 16 rows");
     worker(&generator.installation.encoder, engine, 1, "$key");
     let model = generator.folder.path().join("encoder");
     std::fs::create_dir(&model).unwrap();

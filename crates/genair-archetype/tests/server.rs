@@ -55,6 +55,7 @@ fn installation(cache: PathBuf) -> Installation {
         trainer: PathBuf::from("genair-trainer"),
         llama: environment("GENAIR_LLAMA").into(),
         encoder: PathBuf::from("genair-encoder"),
+        report: PathBuf::from("genair-report"),
         build_llama: None,
         fake_engine: None,
     }

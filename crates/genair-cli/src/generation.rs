@@ -121,6 +121,7 @@ impl Drop for GenerationBar {
 fn what(stage: Stage) -> &'static str {
     match stage {
         Stage::Answers => "writing",
+        Stage::Prompts => "reading prompts",
         Stage::States => "reading answers",
     }
 }

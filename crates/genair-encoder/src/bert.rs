@@ -1,8 +1,8 @@
-//! BERT's encoder, forward only, for one text at a time.
+//! BERT's encoder, forward only, for texts of one length.
 //!
 //! Devlin et al. 2019, arXiv:1810.04805; names of tensors are those of transformers' `BertModel`.
 //! Deviations: none; dropout is off, and without padding there is nothing to mask.
-//! Shapes: T tokens, D hidden size, F feed-forward size, H heads, V vocabulary, P positions.
+//! Shapes: B texts, T tokens, D hidden size, F feed-forward size, H heads, V vocabulary, P positions.
 
 use tch::{TchError, Tensor};
 
@@ -40,16 +40,20 @@ impl Bert {
         })
     }
 
-    /// Hidden states of the last block, `[T, D]`, of tokens `[T]` (i64, below V; T at most P).
-    pub(crate) fn forward(&self, tokens_t: &Tensor) -> Result<Tensor, TchError> {
-        let positions_td = self.positions_pd.f_narrow(0, 0, tokens_t.size1()?)?;
-        let words_td = self.words_vd.f_index_select(0, tokens_t)?;
-        let x_td = words_td.f_add(&self.sentence_d)?.f_add(&positions_td)?;
-        let mut x_td = self.norm.forward(&x_td)?;
+    /// Hidden states of the last block, `[B, T, D]`, of tokens `[B, T]` (i64, below V; T at most P).
+    pub(crate) fn forward(&self, tokens_bt: &Tensor) -> Result<Tensor, TchError> {
+        let (b, t) = tokens_bt.size2()?;
+        let positions_td = self.positions_pd.f_narrow(0, 0, t)?;
+        let words_nd = self
+            .words_vd
+            .f_index_select(0, &tokens_bt.f_view([b * t])?)?;
+        let words_btd = words_nd.f_view([b, t, -1])?;
+        let x_btd = words_btd.f_add(&self.sentence_d)?.f_add(&positions_td)?;
+        let mut x_btd = self.norm.forward(&x_btd)?;
         for block in &self.blocks {
-            x_td = block.forward(&x_td)?;
+            x_btd = block.forward(&x_btd)?;
         }
-        Ok(x_td)
+        Ok(x_btd)
     }
 }
 
@@ -85,33 +89,34 @@ impl Block {
         })
     }
 
-    /// `[T, D]` to `[T, D]`.
-    fn forward(&self, x_td: &Tensor) -> Result<Tensor, TchError> {
-        let attended_td = self.attention_output.forward(&self.attend(x_td)?)?;
-        let x_td = self.attention_norm.forward(&attended_td.f_add(x_td)?)?;
-        let hidden_tf = self.intermediate.forward(&x_td)?.f_gelu("none")?;
-        let fed_td = self.output.forward(&hidden_tf)?;
-        self.output_norm.forward(&fed_td.f_add(&x_td)?)
+    /// `[B, T, D]` to `[B, T, D]`.
+    fn forward(&self, x_btd: &Tensor) -> Result<Tensor, TchError> {
+        let attended_btd = self.attention_output.forward(&self.attend(x_btd)?)?;
+        let x_btd = self.attention_norm.forward(&attended_btd.f_add(x_btd)?)?;
+        let hidden_btf = self.intermediate.forward(&x_btd)?.f_gelu("none")?;
+        let fed_btd = self.output.forward(&hidden_btf)?;
+        self.output_norm.forward(&fed_btd.f_add(&x_btd)?)
     }
 
-    fn attend(&self, x_td: &Tensor) -> Result<Tensor, TchError> {
-        let (t, d) = x_td.size2()?;
-        // [T, D] to [1, H, T, D/H].
-        let heads = |x_td: Tensor| {
-            x_td.f_view([1, t, self.heads, d / self.heads])?
+    fn attend(&self, x_btd: &Tensor) -> Result<Tensor, TchError> {
+        let (b, t, d) = x_btd.size3()?;
+        // [B, T, D] to [B, H, T, D/H].
+        let heads = |x_btd: Tensor| {
+            x_btd
+                .f_view([b, t, self.heads, d / self.heads])?
                 .f_transpose(1, 2)
         };
         let attended = Tensor::f_scaled_dot_product_attention(
-            &heads(self.query.forward(x_td)?)?,
-            &heads(self.key.forward(x_td)?)?,
-            &heads(self.value.forward(x_td)?)?,
+            &heads(self.query.forward(x_btd)?)?,
+            &heads(self.key.forward(x_btd)?)?,
+            &heads(self.value.forward(x_btd)?)?,
             None::<Tensor>,
             0.0,
             false,
             None,
             false,
         )?;
-        attended.f_transpose(1, 2)?.f_reshape([t, d])
+        attended.f_transpose(1, 2)?.f_reshape([b, t, d])
     }
 }
 

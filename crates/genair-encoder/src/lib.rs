@@ -9,6 +9,7 @@ mod encoder;
 mod error;
 mod folder;
 mod info;
+mod pool;
 mod weights;
 mod wordpiece;
 mod worker;
@@ -17,5 +18,5 @@ pub use error::EncodeError;
 pub use info::{Info, info};
 pub use worker::serve;
 
-/// Engine and version, part of a record's provenance.
-pub const ENGINE: &str = concat!("genair-encoder ", env!("CARGO_PKG_VERSION"));
+/// Engine and version, part of a record's provenance; with the number that decides how short texts are rounded.
+pub const ENGINE: &str = concat!("genair-encoder ", env!("CARGO_PKG_VERSION"), ", 16 rows");

@@ -5,7 +5,7 @@
 
 use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -14,16 +14,17 @@ use genair_protocol::{
     AnswerEnd, EngineEvent, EngineItem, EngineRecord, EngineRequest, EngineTask,
 };
 
-use crate::encoder::{Encoder, read_vocabulary};
+use crate::encoder::{Encoder, most_texts, read_vocabulary};
 use crate::folder::{ModelFolder, WEIGHTS};
+use crate::pool::{AHEAD, Pool, Waiting};
 use crate::weights::Weights;
 use crate::wordpiece::WordPiece;
 use crate::{ENGINE, EncodeError};
 
 type Outcome = Result<EngineRecord, EncodeError>;
 
-/// Answers the items of `input`, one JSON object a line, until it ends. Reads `parallel` items ahead and
-/// works on `threads` at once.
+/// Answers the items of `input`, one JSON object a line, until it ends. Reads items ahead and encodes those of one
+/// length together, on `threads` at once. `parallel` decides nothing: a text has the same bits in any company.
 ///
 /// # Errors
 /// Whatever is wrong with request, model or an item; nothing is said after it. The caller is expected to
@@ -46,14 +47,14 @@ pub fn serve(
         context: folder.max_tokens,
     });
 
-    let (items, waiting) = sync_channel(request.parallel);
+    let (items, waiting) = sync_channel(AHEAD);
     let (outcomes, finished) = channel();
-    let waiting = Arc::new(Mutex::new(waiting));
+    let pool = Arc::new(Mutex::new(Pool::new(waiting)));
     let reader = outcomes.clone();
     genair_process::spawn("reads items", move || read_items(input, &items, &reader))?;
     for (started, job) in jobs.into_iter().enumerate() {
-        let (waiting, outcomes) = (Arc::clone(&waiting), outcomes.clone());
-        let thread = genair_process::spawn("encodes", move || work(&job, &waiting, &outcomes));
+        let (pool, outcomes) = (Arc::clone(&pool), outcomes.clone());
+        let thread = genair_process::spawn("encodes", move || work(&job, &pool, &outcomes));
         match thread {
             Err(refused) if started == 0 => return Err(refused.into()),
             // The others do its work.
@@ -73,7 +74,11 @@ pub fn serve(
 
 /// What one thread does with an item.
 enum Job {
-    Encode(Encoder),
+    Encode {
+        encoder: Encoder,
+        /// Whether several texts may be encoded at once.
+        batches: bool,
+    },
     Tokenize {
         vocabulary: Arc<WordPiece>,
         max_tokens: usize,
@@ -87,7 +92,22 @@ fn jobs(request: &EngineRequest, folder: &ModelFolder) -> Result<Vec<Job>, Encod
         EngineTask::Encode => {
             let vocabulary = Arc::new(read_vocabulary(folder)?);
             let weights = Weights::read(&folder.path.join(WEIGHTS))?;
-            let job = |_| Encoder::new(folder, &weights, Arc::clone(&vocabulary)).map(Job::Encode);
+            let encoder = || Encoder::new(folder, &weights, Arc::clone(&vocabulary));
+            // As the threads that encode.
+            tch::set_num_threads(1);
+            let batches = encoder()?
+                .batches_are_exact()
+                .map_err(|source| EncodeError::Tensor {
+                    key: "of a trial".to_owned(),
+                    source,
+                })?;
+            if !batches {
+                tracing::warn!("batches would change bits on this processor; one text at a time");
+            }
+            let job = |_| {
+                let encoder = encoder()?;
+                Ok(Job::Encode { encoder, batches })
+            };
             threads.map(job).collect()
         }
         EngineTask::Tokenize => {
@@ -101,6 +121,9 @@ fn jobs(request: &EngineRequest, folder: &ModelFolder) -> Result<Vec<Job>, Encod
         EngineTask::Generate(_) => Err(EncodeError::Task {
             task: "write answers",
         }),
+        EngineTask::Prompt => Err(EncodeError::Task {
+            task: "average hidden states over prompts",
+        }),
         EngineTask::Read => Err(EncodeError::Task {
             task: "read answers",
         }),
@@ -108,48 +131,69 @@ fn jobs(request: &EngineRequest, folder: &ModelFolder) -> Result<Vec<Job>, Encod
 }
 
 impl Job {
-    fn answer(&self, item: EngineItem) -> Outcome {
-        if item.text.is_some() {
-            return Err(EncodeError::Answer { key: item.key });
-        }
-        let (vector, prompt_tokens, tokens) = match self {
-            Self::Encode(encoder) => {
-                let (vector, tokens) = match encoder.encode(&item.prompt) {
-                    Ok(encoded) => encoded,
-                    Err(source) => {
-                        return Err(EncodeError::Tensor {
-                            key: item.key,
-                            source,
-                        });
-                    }
-                };
-                if !vector.iter().all(|component| component.is_finite()) {
-                    return Err(EncodeError::NotFinite { key: item.key });
-                }
-                (vector, tokens, None)
-            }
+    fn tokens(&self, text: &str) -> Vec<i64> {
+        match self {
+            Self::Encode { encoder, .. } => encoder.tokens(text),
             Self::Tokenize {
                 vocabulary,
                 max_tokens,
-            } => {
-                let tokens = vocabulary.tokens(&item.prompt, *max_tokens);
-                let names = tokens
-                    .iter()
-                    .map(|&token| vocabulary.name(token).to_owned());
-                (Vec::new(), tokens.len(), Some(names.collect()))
+            } => vocabulary.tokens(text, *max_tokens),
+        }
+    }
+
+    /// Items of so many tokens that are answered at once.
+    fn most(&self, tokens: usize) -> usize {
+        match self {
+            Self::Encode { batches: true, .. } => most_texts(tokens),
+            Self::Encode { batches: false, .. } | Self::Tokenize { .. } => 1,
+        }
+    }
+
+    /// The records of items with one number of tokens, in their order.
+    fn answer(&self, batch: &[Waiting]) -> Result<Vec<EngineRecord>, EncodeError> {
+        if let Some(own) = batch.iter().find(|own| own.item.text.is_some()) {
+            return Err(EncodeError::Answer {
+                key: own.item.key.clone(),
+            });
+        }
+        let vectors = match self {
+            Self::Encode { encoder, .. } => {
+                let texts: Vec<&[i64]> = batch.iter().map(|own| &*own.tokens).collect();
+                encoder
+                    .encode(&texts)
+                    .map_err(|source| EncodeError::Tensor {
+                        key: batch
+                            .first()
+                            .map_or_else(String::new, |own| own.item.key.clone()),
+                        source,
+                    })?
             }
+            Self::Tokenize { .. } => vec![Vec::new(); batch.len()],
         };
-        let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
-        Ok(EngineRecord {
-            key: item.key,
-            text: String::new(),
-            prompt_tokens,
-            new_tokens: 0,
-            ended: AnswerEnd::Given,
-            context: STANDARD.encode(bytes),
-            archetype: None,
-            tokens,
-        })
+        let record = |(own, vector): (&Waiting, Vec<f32>)| {
+            let key = own.item.key.clone();
+            if !vector.iter().all(|component| component.is_finite()) {
+                return Err(EncodeError::NotFinite { key });
+            }
+            let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+            Ok(EngineRecord {
+                key,
+                text: String::new(),
+                prompt_tokens: own.tokens.len(),
+                new_tokens: 0,
+                ended: AnswerEnd::Given,
+                context: STANDARD.encode(bytes),
+                archetype: None,
+                tokens: match self {
+                    Self::Encode { .. } => None,
+                    Self::Tokenize { vocabulary, .. } => {
+                        let name = |&token: &i64| vocabulary.name(token).to_owned();
+                        Some(own.tokens.iter().map(name).collect())
+                    }
+                },
+            })
+        };
+        batch.iter().zip(vectors).map(record).collect()
     }
 }
 
@@ -174,21 +218,27 @@ fn read_items(input: impl BufRead, items: &SyncSender<EngineItem>, outcomes: &Se
 }
 
 /// Takes items until there are no more, or nobody listens.
-fn work(job: &Job, waiting: &Mutex<Receiver<EngineItem>>, outcomes: &Sender<Outcome>) {
+fn work(job: &Job, pool: &Mutex<Pool>, outcomes: &Sender<Outcome>) {
     // Of this thread; other items are on other threads.
     tch::set_num_threads(1);
     loop {
-        // The lock is held while a thread waits for its item: the others would wait as well.
-        let item = waiting
+        // The lock is held while a thread waits for its items: the others would wait as well.
+        let batch = pool
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .recv();
-        let Ok(item) = item else { return };
-        let key = item.key.clone();
-        // A thread that dies unheard would leave the other side waiting for its record.
-        let outcome = catch_unwind(AssertUnwindSafe(|| job.answer(item)))
+            .take(|text| job.tokens(text), |tokens| job.most(tokens));
+        let Some(first) = batch.first() else { return };
+        let key = first.item.key.clone();
+        // A thread that dies unheard would leave the other side waiting for its records.
+        let answered = catch_unwind(AssertUnwindSafe(|| job.answer(&batch)))
             .unwrap_or_else(|panic| Err(panicked(key, panic.as_ref())));
-        if outcomes.send(outcome).is_err() {
+        let is_heard = match answered {
+            Ok(records) => records
+                .into_iter()
+                .all(|record| outcomes.send(Ok(record)).is_ok()),
+            Err(error) => outcomes.send(Err(error)).is_ok(),
+        };
+        if !is_heard {
             return;
         }
     }

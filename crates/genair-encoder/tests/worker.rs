@@ -209,13 +209,24 @@ fn a_vector_has_the_same_bits_in_any_company() {
     assert_eq!(records(&request(&tiny(), "encode", 3), &reversed), together);
     let alone = records(&request(&tiny(), "encode", 1), &lines[3..4]);
     assert_eq!(alone["3"], together["3"]);
+
+    // Of several lengths, many texts of each: they are encoded in batches.
+    let texts = (0..200).map(|n| format!("title is {}{}", "is ".repeat(n % 5), n * 7));
+    let texts: Vec<String> = texts.collect();
+    let lines = items(texts.iter().map(String::as_str));
+    let together = records(&request(&tiny(), "encode", 2), &lines);
+    assert_eq!(together.len(), 200);
+    for n in [0, 4, 101, 199] {
+        let alone = records(&request(&tiny(), "encode", 1), &lines[n..=n]);
+        assert_eq!(alone[&n.to_string()], together[&n.to_string()]);
+    }
 }
 
 #[test]
 fn ready_says_what_the_model_is() {
     let (events, ok) = run(&request(&tiny(), "encode", 1), &[]);
     assert!(ok);
-    let engine = format!("genair-encoder {}", env!("CARGO_PKG_VERSION"));
+    let engine = format!("genair-encoder {}, 16 rows", env!("CARGO_PKG_VERSION"));
     assert_eq!(
         events,
         [EngineEvent::Ready {

@@ -38,8 +38,17 @@ pub(crate) enum WorkerError {
     },
     #[error(transparent)]
     Setting(#[from] SettingError),
-    #[error("genair-llama makes no sentence vectors")]
-    NoSentenceVectors,
+    #[error(
+        "the model declares {declared} as `{key}`; a vector of a text needs mean (1), cls (2) or last (3)"
+    )]
+    NoPooling { key: String, declared: String },
+    #[error("llama.cpp gave no vector of a text")]
+    NoVector {
+        #[source]
+        source: llama_cpp_2::EmbeddingsSeqError,
+    },
+    #[error("the vector of item `{key}` has a component that is not finite")]
+    NotFinite { key: String },
     #[error("{path} cannot be loaded as a GGUF model")]
     Model {
         path: PathBuf,
@@ -102,7 +111,10 @@ impl WorkerError {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Thread(_) => PROCESS_HINT,
-            Self::NoSentenceVectors => "ask genair-encoder",
+            Self::NoRequest { .. } => "build genair and genair-llama from one source",
+            Self::NoPooling { .. } => {
+                "name an embedding model; a language model gives vectors for kind `archetype`"
+            }
             Self::Model { .. } => {
                 "the worker's log has llama.cpp's reason; a damaged file must be fetched again, and an \
                  architecture this llama.cpp does not know needs a newer one"
@@ -112,7 +124,7 @@ impl WorkerError {
             Self::TooLong { .. } => {
                 "shorten the prompt (fewer fields, or shorter ones), or lower max_new_tokens"
             }
-            Self::NoLogit { .. } => {
+            Self::NoLogit { .. } | Self::NotFinite { .. } => {
                 "the model file is damaged or unfit; fetch or quantise it again"
             }
             _ => return None,

@@ -45,7 +45,7 @@ pub(crate) fn describe(backend: &LlamaBackend, path: &Path) -> Result<Value, Wor
     }))
 }
 
-fn text(model: &LlamaModel, key: &str) -> Result<String, WorkerError> {
+pub(crate) fn text(model: &LlamaModel, key: &str) -> Result<String, WorkerError> {
     model
         .meta_val_str(key)
         .map_err(|source| WorkerError::Metadata {

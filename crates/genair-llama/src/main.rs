@@ -1,5 +1,6 @@
 //! The worker: runs a GGUF model by llama.cpp. Meant to be started by `genair`.
 
+mod embedder;
 mod engine;
 mod error;
 mod info;

@@ -13,6 +13,7 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
+use crate::embedder::Embedder;
 use crate::engine::{Engine, Feed, MOST_SEQUENCES, index, load};
 use crate::error::WorkerError;
 use crate::native;
@@ -27,6 +28,8 @@ const READING_ROOM: usize = 2048;
 
 /// Does a request until standard input ends.
 pub(crate) fn work(backend: &LlamaBackend, request: &EngineRequest) -> Result<(), WorkerError> {
+    check_range("parallel", request.parallel, MOST_SEQUENCES - 1)?;
+    check_range("threads", request.threads, 512)?;
     let (sequences, room) = match &request.task {
         EngineTask::Generate(spec) => {
             check_settings(spec)?;
@@ -34,11 +37,11 @@ pub(crate) fn work(backend: &LlamaBackend, request: &EngineRequest) -> Result<()
             (request.parallel + 1, PROMPT_ROOM + spec.max_new_tokens)
         }
         EngineTask::Read => (1, READING_ROOM),
+        // The second one for what prompts share.
+        EngineTask::Prompt => (2, READING_ROOM),
         EngineTask::Tokenize => (1, 1),
-        EngineTask::Encode => return Err(WorkerError::NoSentenceVectors),
+        EngineTask::Encode => return encode(backend, request),
     };
-    check_range("parallel", request.parallel, MOST_SEQUENCES - 1)?;
-    check_range("threads", request.threads, 512)?;
 
     let model = load(backend, &request.model, &LlamaModelParams::default())?;
     let mut engine = Engine::new(backend, &model, sequences, request.threads, room)?;
@@ -54,11 +57,48 @@ pub(crate) fn work(backend: &LlamaBackend, request: &EngineRequest) -> Result<()
         EngineTask::Read => items
             .into_iter()
             .try_for_each(|item| read_item(&mut engine, item?)),
+        EngineTask::Prompt => {
+            let mut prefix = SharedPrefix::new(1);
+            items
+                .into_iter()
+                .try_for_each(|item| read_prompt(&mut engine, &mut prefix, item?))
+        }
         EngineTask::Tokenize => items
             .into_iter()
             .try_for_each(|item| tokenize_item(&engine, item?)),
-        EngineTask::Encode => Err(WorkerError::NoSentenceVectors),
+        EngineTask::Encode => encode(backend, request),
     }
+}
+
+/// Gives each text its vector.
+fn encode(backend: &LlamaBackend, request: &EngineRequest) -> Result<(), WorkerError> {
+    let model = load(backend, &request.model, &LlamaModelParams::default())?;
+    let mut embedder = Embedder::new(backend, &model, request.threads)?;
+    say(&EngineEvent::Ready {
+        engine: format!("{ENGINE} ({})", native::features()),
+        width: embedder.width(),
+        context: embedder.room(),
+    });
+    for item in items_of_standard_input(request.parallel)? {
+        let item = item?;
+        let tokens = embedder.tokenize(&item.prompt);
+        check_length(&item.key, tokens.len(), 0, embedder.room())?;
+        let vector = embedder.embed(&tokens)?;
+        if !vector.iter().all(|component| component.is_finite()) {
+            return Err(WorkerError::NotFinite { key: item.key });
+        }
+        say(&EngineEvent::Record(EngineRecord {
+            key: item.key,
+            text: String::new(),
+            prompt_tokens: tokens.len(),
+            new_tokens: 0,
+            ended: AnswerEnd::Given,
+            context: encode_vector(&vector),
+            archetype: None,
+            tokens: None,
+        }));
+    }
+    Ok(())
 }
 
 fn check_range(key: &'static str, value: usize, most: usize) -> Result<(), WorkerError> {
@@ -288,6 +328,30 @@ fn read_item(engine: &mut Engine, item: EngineItem) -> Result<(), WorkerError> {
         ended: AnswerEnd::Given,
         context: encode_mean(prompt_mean).unwrap_or_default(),
         archetype: encode_mean(answer_mean),
+        tokens: None,
+    }));
+    Ok(())
+}
+
+/// Reads a prompt that nothing answers.
+fn read_prompt(
+    engine: &mut Engine,
+    prefix: &mut SharedPrefix,
+    item: EngineItem,
+) -> Result<(), WorkerError> {
+    let tokens = engine.tokenize_prompt(&item.prompt);
+    check_length(&item.key, tokens.len(), 0, engine.room())?;
+    let mut mean = Mean::new(engine.width());
+    prefix.read(engine, 0, &tokens, |_, state| mean.add(state))?;
+    engine.forget(0);
+    say(&EngineEvent::Record(EngineRecord {
+        key: item.key,
+        text: String::new(),
+        prompt_tokens: tokens.len(),
+        new_tokens: 0,
+        ended: AnswerEnd::Given,
+        context: encode_mean(mean).unwrap_or_default(),
+        archetype: None,
         tokens: None,
     }));
     Ok(())

@@ -255,6 +255,25 @@ fn means_of_writing_are_those_of_reading_what_was_written() {
 }
 
 #[test]
+fn prompts_alone_have_the_mean_of_those_that_are_answered() {
+    let model = model();
+    let mut items = many_items();
+    let read = records(&model, EngineTask::Read, 1, 1, &items);
+    let alone = records(&model, EngineTask::Prompt, 1, 1, &items);
+    for (read, alone) in read.iter().zip(&alone) {
+        assert_eq!(
+            (&read.key, read.prompt_tokens),
+            (&alone.key, alone.prompt_tokens)
+        );
+        assert_eq!((alone.text.as_str(), alone.new_tokens), ("", 0));
+        assert_eq!((alone.ended, &alone.archetype), (AnswerEnd::Given, &None));
+        assert!(cosine(&f32s(&read.context), &f32s(&alone.context)) > 0.999_999);
+    }
+    items.reverse();
+    assert_eq!(records(&model, EngineTask::Prompt, 1, 2, &items), alone);
+}
+
+#[test]
 fn answers_end_where_they_are_told() {
     let model = model();
     let items = many_items();
@@ -309,13 +328,23 @@ fn an_item_that_does_not_fit_is_named() {
 }
 
 #[test]
+fn a_model_without_pooling_gives_no_vectors_of_texts() {
+    let (message, hint) = failure(&model(), EngineTask::Encode, &[item("a", "a text")]);
+    assert!(
+        message.contains("_type`; a vector of a text needs mean (1)"),
+        "{message}"
+    );
+    assert!(hint.unwrap().contains("an embedding model"));
+}
+
+#[test]
 fn what_cannot_be_done_is_said_before_anything_is_loaded() {
     let missing = Path::new("/no/such/model.gguf");
     let check = |task, expected: &str| {
         let (message, _) = failure(missing, task, &[]);
         assert!(message.starts_with(expected), "{message}");
     };
-    check(EngineTask::Encode, "genair-llama makes no sentence vectors");
+    check(EngineTask::Encode, "cannot read /no/such/model.gguf: ");
     check(EngineTask::Read, "cannot read /no/such/model.gguf: ");
     let hot = GenerationSpec {
         top_p: 1.5,

@@ -33,6 +33,8 @@ pub enum EngineTask {
     Generate(GenerationSpec),
     /// Read prompt and given answer (teacher forcing), and average hidden states over both.
     Read,
+    /// Read the prompt alone, and average hidden states over it; there is no answer.
+    Prompt,
     /// One sentence vector of the prompt; there is no answer.
     Encode,
     /// Say the tokens of the prompt; nothing is computed.

@@ -1,12 +1,14 @@
 //! The worker: makes tables, figures, pages and exports of a database. Meant to be started by `genair`.
 
+mod parquet_csv;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use genair_protocol::text::count;
 use genair_protocol::{ReportEvent, ReportRequest, ReportTask};
 use genair_report::export::mlflow::export_mlflow;
@@ -24,14 +26,31 @@ use signal_hook::consts::SIGXFSZ;
 /// line of standard input (JSON); what it says goes to standard output, one JSON object a line.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {}
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write a Parquet file as a csv file; lists become JSON. Reads no request.
+    Csv {
+        /// The Parquet file.
+        file: PathBuf,
+        /// The file to write.
+        out: PathBuf,
+    },
+}
 
 fn main() -> ExitCode {
     // A file that reaches its limit (`ulimit -f`) is an error of whatever writes it, and not the end.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     genair_process::end_with_parent();
-    Arguments::parse();
-    let (event, code) = match request().and_then(|request| make(&request)) {
+    let made = match Arguments::parse().command {
+        Some(Command::Csv { file, out }) => write_csv(&file, &out),
+        None => request().and_then(|request| make(&request)),
+    };
+    let (event, code) = match made {
         Ok(done) => (done, ExitCode::SUCCESS),
         Err(error) => (ReportEvent::Failed(mistakes(&error)), ExitCode::from(2)),
     };
@@ -46,6 +65,12 @@ fn request() -> Result<ReportRequest> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     serde_json::from_str(&line).context("standard input is no request")
+}
+
+fn write_csv(file: &Path, out: &Path) -> Result<ReportEvent> {
+    let rows = parquet_csv::parquet_to_csv(file, out)?;
+    let text = format!("{}: {}", out.display(), count(rows, "row"));
+    done(text, &json!({ "file": out, "rows": rows }))
 }
 
 fn make(request: &ReportRequest) -> Result<ReportEvent> {

@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
-    ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, Installation, VectorsForm,
-    VectorsRecipe, assemble, build_llama, export_archetypes, generate, import, in_trainer, models,
+    ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, Installation, Readers,
+    VectorsForm, VectorsRecipe, assemble, build_llama, export_archetypes, generate, import,
+    in_report, in_trainer, models,
 };
 use genair_calibration::Associations;
 use genair_data::{Catalogue, ItemVectors};
@@ -66,10 +67,21 @@ pub fn prepare(
                 )?;
                 return Ok(made.file);
             }
-            StageKind::Vectors(VectorsStage::Import { path, items, form }) => {
-                let (files, ids, catalogue) = import_of(path, items.as_deref(), form, catalogue)?;
+            StageKind::Vectors(VectorsStage::Import {
+                path,
+                items,
+                id_column,
+                form,
+            }) => {
+                let (items, column) = (items.as_deref(), id_column.as_deref());
+                let (files, ids, catalogue) = import_of(path, items, column, form, catalogue)?;
                 let reduce = in_trainer(installation, interrupted);
-                import(&files, &ids, form, catalogue.as_ref(), &reduce)?.write(&stage.path)?;
+                let readers = Readers {
+                    to_csv: &in_report(installation, interrupted),
+                    norm: None,
+                };
+                import(&files, &ids, form, catalogue.as_ref(), &reduce, &readers)?
+                    .write(&stage.path)?;
             }
             StageKind::Data => {
                 source::prepare(&stage.data, &stage.recipe_sha256, &installation.cache)?;

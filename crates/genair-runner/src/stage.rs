@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use genair_archetype::{
     ArchetypeError, ArchetypeSpec, AssembleError, ImportError, ImportFile, Installation, PcaError,
-    RowIds, VectorsForm, VectorsRecipe, import_sha256, lacks_llama, models,
+    RecordParts, RowIds, VectorsForm, VectorsRecipe, import_sha256, lacks_llama, models,
 };
 use genair_calibration::AssociationsError;
 use genair_data::{Catalogue, DataError, VectorsError};
@@ -55,6 +55,8 @@ pub enum StageName {
     Data,
     /// Item vectors from archetypes.
     Archetypes,
+    /// Item vectors from prompts that nothing answers.
+    Prompts,
     /// Item vectors from a sentence encoder.
     Texts,
     /// Item vectors made elsewhere.
@@ -69,6 +71,7 @@ impl StageName {
         match self {
             Self::Data => "data",
             Self::Archetypes => "archetypes",
+            Self::Prompts => "prompts",
             Self::Texts => "texts",
             Self::Import => "import",
             Self::Associations => "associations",
@@ -107,7 +110,12 @@ impl Stage {
     pub fn name(&self) -> StageName {
         match &self.kind {
             StageKind::Vectors(VectorsStage::Text { .. }) => StageName::Texts,
-            StageKind::Vectors(VectorsStage::Archetype { .. }) => StageName::Archetypes,
+            StageKind::Vectors(VectorsStage::Archetype { settings, .. }) => {
+                match settings.record_parts() {
+                    RecordParts::Context => StageName::Prompts,
+                    RecordParts::Archetype | RecordParts::Text => StageName::Archetypes,
+                }
+            }
             StageKind::Vectors(VectorsStage::Import { .. }) => StageName::Import,
             StageKind::Data => StageName::Data,
             StageKind::Associations(_) => StageName::Associations,
@@ -163,8 +171,14 @@ pub(crate) fn vectors_sha256(
             let recipe = VectorsRecipe::new(&catalogue()?, settings, form, installation)?;
             Ok(recipe.sha256())
         }
-        VectorsStage::Import { path, items, form } => {
-            let (files, ids, catalogue) = import_of(path, items.as_deref(), form, catalogue)?;
+        VectorsStage::Import {
+            path,
+            items,
+            id_column,
+            form,
+        } => {
+            let (items, column) = (items.as_deref(), id_column.as_deref());
+            let (files, ids, catalogue) = import_of(path, items, column, form, catalogue)?;
             Ok(import_sha256(&files, &ids, form, catalogue.as_ref())?)
         }
     }
@@ -174,16 +188,21 @@ pub(crate) fn vectors_sha256(
 pub(crate) fn import_of(
     path: &Path,
     items: Option<&Path>,
+    id_column: Option<&str>,
     form: &VectorsForm,
     catalogue: impl FnOnce() -> Result<Catalogue, DataError>,
 ) -> Result<([ImportFile; 1], RowIds, Option<Catalogue>), StageError> {
-    let catalogue = match items.is_none() || form.groups.is_some() {
+    let by_catalogue = items.is_none() && id_column.is_none();
+    let catalogue = match by_catalogue || form.groups.is_some() {
         true => Some(catalogue()?),
         false => None,
     };
-    let ids = match (items, &catalogue) {
-        (None, Some(catalogue)) => RowIds::catalogue(catalogue),
-        (items, _) => RowIds::read(items.unwrap_or(path))?,
+    let ids = match (items, id_column, &catalogue) {
+        (_, Some(column), _) => RowIds::Own {
+            column: Some(column.to_owned()),
+        },
+        (None, None, Some(catalogue)) => RowIds::catalogue(catalogue),
+        (items, None, _) => RowIds::read(items.unwrap_or(path))?,
     };
     let file = ImportFile {
         path: path.to_owned(),
@@ -232,6 +251,7 @@ impl StageError {
             Self::Assemble(AssembleError::Pca { source, .. }) => {
                 matches!(source, PcaError::Interrupted)
             }
+            Self::Import(error) => matches!(error, ImportError::Interrupted),
             _ => false,
         }
     }

@@ -85,7 +85,8 @@ impl SpecFile {
     }
 
     /// The archetypes and texts a spec describes, for each dataset and each representation of kind `archetype`
-    /// or `text` (its first variant where an axis varies it), or for `[archetype]` alone where there is none.
+    /// or `text` (its first variant where an axis varies it; where the axis is `part` and only some of its values
+    /// need answers, one with and one without them), or for `[archetype]` alone where there is none.
     ///
     /// # Errors
     /// Every problem of the tables concerned at once.
@@ -110,10 +111,12 @@ impl SpecFile {
             };
             let of_dataset = jobs.len();
             for name in &representations {
-                let found = checker.representation(name, Some(dataset), &first);
-                let vectors = found.and_then(|found| found.vectors);
-                let engine = vectors.as_ref().and_then(VectorsStage::engine);
-                jobs.extend(engine.map(|(own, form)| job(name, own.clone(), form.clone())));
+                for chosen in variants(name, &first, &axes) {
+                    let found = checker.representation(name, Some(dataset), &chosen);
+                    let vectors = found.and_then(|found| found.vectors);
+                    let engine = vectors.as_ref().and_then(VectorsStage::engine);
+                    jobs.extend(engine.map(|(own, form)| job(name, own.clone(), form.clone())));
+                }
             }
             if jobs.len() == of_dataset {
                 let settings = checker.archetype_of(Some(dataset), "archetype", &first);
@@ -135,4 +138,28 @@ impl SpecFile {
         let axes = checker.axes(search.settings());
         (checker, search, axes)
     }
+}
+
+/// What `first` chooses for a representation, once for each way to read its items: where an axis goes over its
+/// parts, first the one that needs answers, then the one that needs none.
+fn variants<'a>(
+    name: &str,
+    first: &[(&'a Axis, &'a Value)],
+    axes: &'a [Axis],
+) -> Vec<Vec<(&'a Axis, &'a Value)>> {
+    let part = KeyPath::new(["representation", name, "part"]);
+    let Some(axis) = axes.iter().find(|axis| axis.path == part) else {
+        return vec![first.to_vec()];
+    };
+    let is_context = |value: &&Value| value.as_str() == Some("context");
+    let answered = axis.values.iter().find(|value| !is_context(value));
+    let prompts = axis.values.iter().find(is_context);
+    let with = |value: &'a Value| {
+        let own = |&(axis, first): &(&'a Axis, &'a Value)| match axis.path == part {
+            true => (axis, value),
+            false => (axis, first),
+        };
+        first.iter().map(own).collect()
+    };
+    answered.into_iter().chain(prompts).map(with).collect()
 }

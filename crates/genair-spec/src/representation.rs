@@ -49,6 +49,7 @@ pub(crate) struct Section {
     width: Option<usize>,
     path: Option<PathBuf>,
     items: Option<PathBuf>,
+    id_column: Option<String>,
     encoder: Option<String>,
     /// Layered over `[archetype]`; read by itself.
     #[schemars(with = "Option<ArchetypeSpec>")]
@@ -70,7 +71,7 @@ fn learned_table() -> RepresentationKind {
 }
 
 /// Keys of a section by the kinds that have them; `kind` and `calibration` belong to all.
-const OWN_KEYS: [(&str, &[RepresentationKind]); 16] = {
+const OWN_KEYS: [(&str, &[RepresentationKind]); 17] = {
     use RepresentationKind::{Archetype, Permuted, Random, Text, Vectors};
     const FROZEN: &[RepresentationKind] = &[Archetype, Text, Random, Vectors];
     [
@@ -89,6 +90,7 @@ const OWN_KEYS: [(&str, &[RepresentationKind]); 16] = {
         ("width", &[Random]),
         ("path", &[Vectors]),
         ("items", &[Vectors]),
+        ("id_column", &[Vectors]),
         ("encoder", &[Text]),
     ]
 };
@@ -105,7 +107,7 @@ pub enum VectorsStage {
     },
     /// A sentence encoder reads each item's text.
     Text {
-        /// Model and prompt, as the engine `encoder` is asked for them.
+        /// Engine, model and prompt.
         settings: Box<ArchetypeSpec>,
         /// What is made of the encoder's vectors.
         form: VectorsForm,
@@ -116,6 +118,8 @@ pub enum VectorsStage {
         path: PathBuf,
         /// The file of their rows' item ids; none where rows are the catalogue's.
         items: Option<PathBuf>,
+        /// The column of the file that has the ids; excludes `items`.
+        id_column: Option<String>,
         /// What is made of them.
         form: VectorsForm,
     },
@@ -197,7 +201,7 @@ impl Checker<'_> {
     }
 
     /// The same of kind `text`, where `[archetype]` and the dataset say which fields are told, and how long;
-    /// `model` is the encoder, a name or folder, where that is not the default one.
+    /// `model` is the encoder, a name, a folder or a GGUF file, where that is not the default one.
     fn text_of(
         &mut self,
         dataset: Option<&str>,
@@ -215,6 +219,9 @@ impl Checker<'_> {
         let mut settings = Table::from_iter([("prompt".to_owned(), Value::Table(prompt))]);
         if let Some(model) = model {
             settings.insert("model".to_owned(), model.into());
+            if model.ends_with(".gguf") {
+                settings.insert("engine".to_owned(), "llama-cpp".into());
+            }
         }
         let spec: TextSpec = self.layered(settings, representation, chosen)?;
         self.judge_layers(dataset, representation, spec.into_engine_settings())
@@ -408,6 +415,11 @@ impl Checker<'_> {
             }
             RepresentationKind::Archetype => {
                 let settings = self.archetype_of(dataset, name, chosen)?;
+                let settings = match section.part {
+                    // Its vectors are states of the prompt, and need no answer.
+                    Some(VectorPart::Context) => settings.of_prompts(),
+                    _ => settings,
+                };
                 Some(Some(VectorsStage::Archetype {
                     settings: Box::new(settings),
                     form: section.form(COMPONENTS),
@@ -423,20 +435,33 @@ impl Checker<'_> {
             }
             RepresentationKind::Vectors => {
                 let Some(path) = &section.path else {
-                    let hint = "name the .safetensors, .npy or .npz file of the vectors".to_owned();
+                    let hint =
+                        "name the .safetensors, .npy, .npz, .csv or .parquet file of the vectors"
+                            .to_owned();
                     self.problems
                         .about(&at.child("path"), "is missing", Some(hint));
                     return None;
                 };
                 let path = self.absolute(&at.child("path"), path, Leads::ToVectors)?;
+                if section.items.is_some() && section.id_column.is_some() {
+                    let hint = "remove one of the two keys".to_owned();
+                    let message = "is set, and `items` too; each says which item a row is";
+                    self.problems
+                        .about(&at.child("id_column"), message, Some(hint));
+                    return None;
+                }
                 let items = match &section.items {
                     Some(items) => {
                         Some(self.absolute(&at.child("items"), items, Leads::ToVectors)?)
                     }
                     None => None,
                 };
-                let form = section.form(0);
-                Some(Some(VectorsStage::Import { path, items, form }))
+                Some(Some(VectorsStage::Import {
+                    path,
+                    items,
+                    id_column: section.id_column.clone(),
+                    form: section.form(0),
+                }))
             }
             // See `permuted`.
             RepresentationKind::Permuted => None,

@@ -85,7 +85,9 @@ impl FakeEngine {
                 },
             ),
             EngineTask::Read => (item.text.clone().unwrap_or_default(), AnswerEnd::Given),
-            EngineTask::Encode | EngineTask::Tokenize => (String::new(), AnswerEnd::Given),
+            EngineTask::Prompt | EngineTask::Encode | EngineTask::Tokenize => {
+                (String::new(), AnswerEnd::Given)
+            }
         };
         let tokens = |text: &str| text.split_whitespace().count();
         EngineRecord {

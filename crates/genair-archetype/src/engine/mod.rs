@@ -4,8 +4,12 @@
 
 mod api_key;
 mod backoff;
+mod embeddings;
 mod fake;
+#[cfg(test)]
+mod fake_server;
 mod openai;
+mod server;
 mod worker;
 
 use std::ops::ControlFlow;
@@ -14,8 +18,9 @@ use std::path::PathBuf;
 use genair_protocol::{EngineEvent, EngineItem};
 
 pub(crate) use api_key::ApiKey;
+pub(crate) use embeddings::{EMBEDDINGS_ENGINE, embeddings};
 pub(crate) use fake::{FAKE_ENGINE, FakeEngine};
-pub(crate) use openai::{OPENAI_ENGINE, OpenAiEngine};
+pub(crate) use openai::{Batch, OPENAI_ENGINE, completions};
 pub(crate) use worker::{WorkerEngine, end_of_log};
 
 /// Something that makes records of items.
@@ -109,10 +114,12 @@ pub enum EngineError {
         source: Box<ureq::Error>,
     },
     /// A server's answer cannot be understood, again and again.
-    #[error("{url} answered with what is no completion ({reason}): {body}")]
+    #[error("{url} answered with what is no {what} ({reason}): {body}")]
     Answer {
         /// The address.
         url: String,
+        /// What it should be.
+        what: &'static str,
         /// What is wrong with it.
         reason: String,
         /// The start of the answer.

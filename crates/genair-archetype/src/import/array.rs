@@ -11,13 +11,14 @@ use super::ImportError;
 use super::npy::NpyHead;
 
 /// Numbers of an item's row at most.
-const MAX_WIDTH: u64 = 1 << 16;
+pub(super) const MAX_WIDTH: u64 = 1 << 16;
 /// Rows beyond the items that are read at most.
 const MAX_SURPLUS: u64 = 16;
 /// Arrays of a file at most.
-const MAX_ARRAYS: usize = 64;
+pub(super) const MAX_ARRAYS: usize = 64;
 
 /// An array `[rows, width]`, row by row.
+#[derive(Debug)]
 pub(super) struct Array {
     /// Its name in a file of several.
     pub(super) name: Option<String>,
@@ -80,7 +81,7 @@ pub(super) fn content(path: &Path, bytes: &[u8], items: usize) -> Result<Content
     }
 }
 
-fn refuse(path: &Path, reason: impl ToString) -> ImportError {
+pub(super) fn refuse(path: &Path, reason: impl ToString) -> ImportError {
     ImportError::Format {
         path: path.to_owned(),
         reason: reason.to_string(),
@@ -234,12 +235,9 @@ fn tensors(path: &Path, bytes: &[u8], items: usize) -> Result<Content, ImportErr
         let shape: Vec<u64> = view.shape().iter().map(|&side| side as u64).collect();
         let (_, width) = table(path, Some(name), &shape, items)?;
         let data = view.data();
-        let values = match view.dtype() {
-            Dtype::F16 => numbers(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
-            Dtype::BF16 => numbers(data, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-            Dtype::F32 => numbers(data, f32::from_le_bytes),
-            Dtype::F64 => numbers(data, |bytes| f64::from_le_bytes(bytes) as f32),
-            other => return Err(not_floating(path, Some(name), &format!("{other:?}"))),
+        let Some(values) = floats(view.dtype(), data) else {
+            let found = format!("{:?}", view.dtype());
+            return Err(not_floating(path, Some(name), &found));
         };
         Ok(Array {
             name: Some(name.to_owned()),
@@ -250,6 +248,17 @@ fn tensors(path: &Path, bytes: &[u8], items: usize) -> Result<Content, ImportErr
     Ok(Content::Arrays(
         file.iter().map(array).collect::<Result<_, _>>()?,
     ))
+}
+
+/// The numbers of a tensor's bytes; none where they are not floating-point numbers.
+pub(super) fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
+    Some(match dtype {
+        Dtype::F16 => numbers(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        Dtype::BF16 => numbers(data, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        Dtype::F32 => numbers(data, f32::from_le_bytes),
+        Dtype::F64 => numbers(data, |bytes| f64::from_le_bytes(bytes) as f32),
+        _ => return None,
+    })
 }
 
 /// The numbers of some bytes, `N` of them each.

@@ -9,6 +9,20 @@ use tempfile::TempDir;
 use super::*;
 use crate::pca::truncate;
 
+/// Without a program that reads Parquet, and without a norm.
+fn import(
+    files: &[ImportFile],
+    ids: &RowIds,
+    components: usize,
+    reduce: &Reduce<'_>,
+) -> Result<ItemVectors, ImportError> {
+    let readers = Readers {
+        to_csv: &|_| panic!("no Parquet file is here"),
+        norm: None,
+    };
+    super::import(files, ids, components, reduce, &readers)
+}
+
 fn npy<T: npyz::AutoSerialize>(shape: &[u64], order: npyz::Order, values: Vec<T>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = npyz::WriteOptions::new()
@@ -256,7 +270,7 @@ fn what_is_no_table_of_finite_numbers_is_refused() {
         (npy(&[2, 1], c, vec![1e300, 1.0_f64]), "item `i0` holds inf"),
         (
             b"1,2\n3,4\n".to_vec(),
-            "write a .npy, .npz or .safetensors file",
+            "write a .npy, .npz, .safetensors, .csv or .parquet file",
         ),
     ] {
         let told = refused("x.npy", bytes);
@@ -488,7 +502,7 @@ fn ids_are_lines_or_a_json_list() {
     let read = |text: &str| {
         let (_folder, list) = file("ids", text);
         RowIds::read(&list.path)
-            .map(|ids| ids.ids().to_vec())
+            .map(|ids| ids.ids().unwrap_or_default().to_vec())
             .map_err(|error| error.to_string())
     };
     assert_eq!(read("a b\n 7\n").unwrap(), ["a b", " 7"]);
@@ -544,3 +558,5 @@ fn a_recipe_changes_with_everything_that_decides_the_vectors() {
     assert_eq!(different.len(), hashes.len());
     assert_eq!(hashes[0], sha256(&x, ids(2), 0));
 }
+
+mod own_ids;

@@ -306,6 +306,7 @@ mod tests {
             trainer: folder.join("genair-trainer"),
             llama: folder.join("genair-llama"),
             encoder: folder.join("genair-encoder"),
+            report: folder.join("genair-report"),
             build_llama: None,
             fake_engine: None,
         }

@@ -32,7 +32,9 @@ pub(super) fn contents(
     let is_answered = |record: &&&EngineRecord| record.archetype.is_some();
     let answered = records.iter().filter(is_answered).count();
     let answers = answered > 0 || records.iter().any(|own| own.ended != AnswerEnd::Given);
-    let prompts = lengths("prompt", records.iter().map(|record| record.prompt_tokens));
+    // A server need not count.
+    let counted = records.iter().map(|record| record.prompt_tokens);
+    let prompts = lengths("prompt", counted.filter(|&tokens| tokens > 0));
     let written = lengths("answer", records.iter().map(|record| record.new_tokens));
     let lengths = prompts.into_iter().chain(written.filter(|_| answers));
     json!({

@@ -59,6 +59,31 @@ pub(crate) enum Archetype {
     ///
     /// JSON: {file, sha256, items, parts}.
     Import(ImportArgs),
+    /// Write the prompts that have no answer yet as a file for a batch of the OpenAI protocol
+    ///
+    /// The engine must be `openai`. Each line is a request; its `custom_id` is the key of the record. `import-answers`
+    /// reads the output of the batch.
+    ///
+    /// JSON: {file, prompts, answered, without_metadata}.
+    ExportPrompts {
+        #[command(flatten)]
+        of: ArchetypeArgs,
+        /// The file to write, JSON lines
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Read the output of a batch into the cache
+    ///
+    /// `genair sweep` and `generate` then use the answers as if the server had given them one by one.
+    ///
+    /// JSON: {kept, known, failed, first_failure, strange, missing}.
+    ImportAnswers {
+        #[command(flatten)]
+        of: ArchetypeArgs,
+        /// The output of the batch, JSON lines
+        #[arg(long, value_name = "FILE")]
+        answers: PathBuf,
+    },
     /// List and download models
     #[command(subcommand)]
     Model(Model),
@@ -66,7 +91,7 @@ pub(crate) enum Archetype {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// Files in .npy, .npz or .safetensors format
+    /// Files in .npy, .npz, .safetensors, .csv, .csv.gz, .tsv or .parquet format, or a folder of hidden states by vLLM
     ///
     /// PART is context, archetype, text or vectors. It names the part that the file's array becomes. For a file
     /// with several arrays, it names the array to read.
@@ -75,13 +100,24 @@ pub(crate) struct ImportArgs {
     /// The item ids of the rows, one per line or a JSON list [default: the order of the spec's items]
     #[arg(long, value_name = "FILE")]
     pub(crate) items: Option<PathBuf>,
+    /// The column with the item ids of the rows, for csv and Parquet files
+    #[arg(long, value_name = "COLUMN", conflicts_with = "items")]
+    pub(crate) id_column: Option<String>,
+    /// The model's .safetensors file with `model.norm.weight`, for a folder of hidden states
+    ///
+    /// vLLM writes hidden states without the model's final RMS norm. The import applies it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["items", "id_column"])]
+    pub(crate) norm: Option<PathBuf>,
+    /// The epsilon of that norm [default: `rms_norm_eps` of the config.json beside the file]
+    #[arg(long, value_name = "NUMBER", requires = "norm")]
+    pub(crate) norm_eps: Option<f64>,
     /// Reduce each part to N principal components; 0 keeps the vectors unchanged
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) components: usize,
     /// The spec whose dataset has the items
     ///
-    /// Only the datasets of the spec are read. With --items, warns of items that have no row.
-    #[arg(long, value_name = "SPEC", required_unless_present = "items")]
+    /// Only the datasets of the spec are read. With --items, --id-column or --norm, warns of items that have no row.
+    #[arg(long, value_name = "SPEC", required_unless_present_any = ["items", "id_column", "norm"])]
     pub(crate) spec: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) set: SetArgs,

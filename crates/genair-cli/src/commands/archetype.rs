@@ -1,12 +1,13 @@
 //! `genair archetype`: writing archetypes of items and looking at them.
 
+mod batch;
 mod import;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use genair_archetype::{
-    EngineKind, Installation, Neighbours, Report, ReportInput, in_trainer, models, title,
+    Installation, Neighbours, RecordParts, Report, ReportInput, in_trainer, models, title,
 };
 use genair_data::{Catalogue, CatalogueItem, ItemVectors};
 use genair_files::Cache;
@@ -41,6 +42,8 @@ pub(super) fn archetype(output: &Output, command: &Archetype) -> anyhow::Result<
             report(output, of, out.as_deref(), category.as_deref())
         }
         Archetype::Import(arguments) => import::import(output, arguments),
+        Archetype::ExportPrompts { of, out } => batch::export_prompts(output, of, out),
+        Archetype::ImportAnswers { of, answers } => batch::import_answers(output, of, answers),
         Archetype::Model(command) => model(output, command),
     }
 }
@@ -125,7 +128,11 @@ fn run(
     // Of several jobs the first one has installed it.
     let interrupt = Interrupt::on_signals(stopping).unwrap_or_default();
     let installation = Installation::new(of.cache.path());
-    let what = if is_text(job) { "texts" } else { "archetypes" };
+    let what = match job.settings.record_parts() {
+        RecordParts::Archetype => "archetypes",
+        RecordParts::Context => "prompts",
+        RecordParts::Text => "texts",
+    };
     let label = format!("{what} of {}", job.dataset);
     let mut bar = GenerationBar::new(output.clone(), label);
     let made = genair_runner::archetypes(
@@ -153,7 +160,7 @@ fn show(output: &Output, of: &ArchetypeArgs, id: &str, k: usize) -> anyhow::Resu
     };
     let item = &made.catalogue.items[row];
     let own = &made.generated.items[row];
-    let record = own.record.as_ref().filter(|_| !is_text(&job)); // An encoder answers nothing.
+    let record = own.record.as_ref().filter(|_| has_answers(&job));
     let answer = record.map(|record| record.text.as_str());
     let spaces = nearest(&made.vectors, &made.catalogue, row, k);
     let value = json!({
@@ -168,7 +175,7 @@ fn show(output: &Output, of: &ArchetypeArgs, id: &str, k: usize) -> anyhow::Resu
         }
         let none = "(none: the item has no metadata)";
         text += &format!("\nprompt\n  {}\n", own.prompt.as_deref().unwrap_or(none));
-        if !is_text(&job) {
+        if has_answers(&job) {
             text += &format!("\narchetype\n  {}\n", answer.unwrap_or(none).trim());
         }
         for space in &spaces {
@@ -320,6 +327,10 @@ fn jobs(of: &ArchetypeArgs) -> anyhow::Result<Vec<ArchetypeJob>> {
 /// The one job a command is about.
 fn job(of: &ArchetypeArgs) -> anyhow::Result<ArchetypeJob> {
     let mut jobs = jobs(of)?;
+    // Where an axis goes over its parts, the first one has answers, and the other one their prompts.
+    jobs.dedup_by(|next, first| {
+        (&next.dataset, &next.representation) == (&first.dataset, &first.representation)
+    });
     let spec = of.spec.display();
     let first = &jobs[0];
     if let Some(other) = jobs.iter().find(|job| job.dataset != first.dataset) {
@@ -332,7 +343,10 @@ fn job(of: &ArchetypeArgs) -> anyhow::Result<ArchetypeJob> {
     // Representations that differ in what a run does with the vectors are the same here.
     let same = |job: &ArchetypeJob| (&job.settings, &job.form) == (&first.settings, &first.form);
     if !jobs.iter().all(same) {
-        let kind = |job: &ArchetypeJob| if is_text(job) { "text" } else { "archetype" };
+        let kind = |job: &ArchetypeJob| match job.settings.record_parts() {
+            RecordParts::Archetype | RecordParts::Context => "archetype",
+            RecordParts::Text => "text",
+        };
         let known = |job: &ArchetypeJob| format!("{} ({})", job.representation, kind(job));
         let known = jobs.iter().map(known).join(", ");
         anyhow::bail!(
@@ -342,9 +356,9 @@ fn job(of: &ArchetypeArgs) -> anyhow::Result<ArchetypeJob> {
     Ok(jobs.swap_remove(0))
 }
 
-/// Whether an encoder reads the item's text, and nothing is written about it.
-fn is_text(job: &ArchetypeJob) -> bool {
-    job.settings.engine == EngineKind::Encoder
+/// Whether something is written about the items, and they are not only read.
+fn has_answers(job: &ArchetypeJob) -> bool {
+    job.settings.record_parts() == RecordParts::Archetype
 }
 
 fn item_of<'c>(

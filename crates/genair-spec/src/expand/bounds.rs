@@ -9,7 +9,7 @@ const SPEC: &str = r#"
 [sweep]
 name = "t"
 backbone = "sasrec"
-representation = ["told", "noise"]
+representation = ["told", "noise", "words"]
 [dataset.made]
 kind = "synthetic"
 audiences = 1
@@ -21,6 +21,8 @@ engine = "fake"
 kind = "archetype"
 [representation.noise]
 kind = "random"
+[representation.words]
+kind = "text"
 "#;
 
 /// Every number that the schema bounds, by its key.
@@ -77,6 +79,11 @@ fn context(key: &str) -> Vec<String> {
         }
         "prune.min_runs" => &["prune.kind=median"],
         _ if key.starts_with("prune.") => &["prune.kind=asha"],
+        _ if key.starts_with("representation.words.archetype.http.") => &[
+            "engine=openai",
+            "http.base_url=http://localhost/v1",
+            "http.model=m",
+        ],
         _ if key.contains("archetype.http.") => &[
             "engine=openai",
             "states=local",
@@ -104,6 +111,9 @@ fn context(key: &str) -> Vec<String> {
 fn refuses(key: &str, value: f64) -> bool {
     let key = match key {
         "representation.told.width" => "representation.noise.width",
+        // For texts alone.
+        _ if key.ends_with("http.batch") => "representation.words.archetype.http.batch",
+        _ if key.ends_with("http.dimensions") => "representation.words.archetype.http.dimensions",
         key => key,
     };
     let set = match key.strip_suffix(".0") {

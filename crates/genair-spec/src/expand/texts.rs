@@ -60,10 +60,10 @@ fn a_text_has_no_settings_of_a_language_model() {
             .replace("\"minilm-l6-v2\"", encoder);
         expand(&spec, &[]).unwrap_err().to_string()
     };
-    let wrong = of("engine = \"fake\"", "\"minilm-l6-v2\"");
+    let wrong = of("generation = {}", "\"minilm-l6-v2\"");
     insta::assert_snapshot!(wrong, @r"
-    s.toml:21: unknown key `representation.own.archetype.engine`
-    hint: known here: model, prompt, parallel, threads
+    s.toml:21: unknown key `representation.own.archetype.generation`
+    hint: known here: engine, model, prompt, parallel, threads, http
     ");
     let wrong = of("threads = 0", "\"minilm\"");
     assert!(

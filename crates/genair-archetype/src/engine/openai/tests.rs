@@ -1,79 +1,13 @@
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
+use genair_protocol::EngineEvent;
 use serde_json::Map;
 
+use super::super::Engine;
+use super::super::fake_server::{Reply, at_once, items, run, serve};
+use super::super::server::{Client, agent};
 use super::*;
-
-/// What the server does with one connection.
-enum Reply {
-    /// Status, further header lines, body.
-    Say(u16, &'static str, String),
-    /// Takes the request and never answers.
-    Hang,
-    /// Hangs up without a word.
-    HangUp,
-}
-
-/// A request as the server saw it.
-struct Seen {
-    path: String,
-    authorization: Option<String>,
-    body: Value,
-}
-
-/// Answers one connection per reply, in order.
-fn serve(replies: Vec<Reply>) -> (String, Arc<Mutex<Vec<Seen>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/v1", listener.local_addr().unwrap());
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let log = Arc::clone(&seen);
-    std::thread::spawn(move || {
-        let mut hanging = Vec::new();
-        for reply in replies {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut lines = Vec::new();
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).unwrap();
-                if line.trim().is_empty() {
-                    break;
-                }
-                lines.push(line.trim().to_owned());
-            }
-            let header = |name: &str| {
-                lines.iter().find_map(|line| {
-                    let (key, value) = line.split_once(": ")?;
-                    key.eq_ignore_ascii_case(name).then(|| value.to_owned())
-                })
-            };
-            let length = header("content-length").unwrap().parse().unwrap();
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
-            log.lock().unwrap().push(Seen {
-                path: lines[0].clone(),
-                authorization: header("authorization"),
-                body: serde_json::from_slice(&body).unwrap(),
-            });
-            match reply {
-                Reply::Say(status, headers, body) => {
-                    let length = body.len();
-                    let text = format!(
-                        "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n{body}"
-                    );
-                    // A client that has timed out may have hung up.
-                    let _ = stream.write_all(text.as_bytes());
-                }
-                Reply::Hang => hanging.push(stream),
-                Reply::HangUp => {}
-            }
-        }
-        // Hanging connections stay open as long as the test runs.
-        std::thread::park();
-    });
-    (url, seen)
-}
 
 fn chat_answer(text: &str) -> Reply {
     let body = json!({
@@ -92,7 +26,7 @@ fn text_answer(text: &str) -> Reply {
 const KEY: &str = "sk-very-secret";
 
 /// Without proxies of the environment and without long pauses.
-fn engine(url: &str, change: impl FnOnce(&mut Client)) -> OpenAiEngine {
+fn engine(url: &str, change: impl FnOnce(&mut Client<Completions>)) -> ServerEngine<Completions> {
     let http: HttpSpec = toml::from_str(&format!(
         "base_url = \"{url}\"\nmodel = \"tiny\"\nretries = 2\nconcurrency = 1"
     ))
@@ -102,46 +36,17 @@ fn engine(url: &str, change: impl FnOnce(&mut Client)) -> OpenAiEngine {
         chat: true,
         system: Some("Be brief.".to_owned()),
         extra: Map::new(),
+        dimensions: None,
     };
     let key = ApiKey::new("LAB_KEY", &format!("{KEY}\n"));
-    let mut engine =
-        OpenAiEngine::new(&http, &server, &GenerationSpec::default(), Some(key)).unwrap();
-    let client = Arc::get_mut(&mut engine.client).unwrap();
-    client.agent = agent(Duration::from_secs(20)).proxy(None).build().into();
-    client.first_pause = Duration::from_millis(1);
-    change(client);
+    let mut engine = completions(&http, &server, &GenerationSpec::default(), Some(key)).unwrap();
+    change(at_once(&mut engine));
     engine
 }
 
-fn short_timeout(client: &mut Client) {
+fn short_timeout(client: &mut Client<Completions>) {
     let timeout = Duration::from_millis(200);
     client.agent = agent(timeout).proxy(None).build().into();
-}
-
-fn items(keys: &[&str]) -> Vec<EngineItem> {
-    keys.iter()
-        .map(|key| EngineItem {
-            key: (*key).to_owned(),
-            prompt: format!("prompt of {key}"),
-            text: None,
-        })
-        .collect()
-}
-
-fn run(mut engine: OpenAiEngine, keys: &[&str]) -> Result<Vec<EngineRecord>, EngineError> {
-    let mut records = Vec::new();
-    engine.run(
-        items(keys),
-        &mut |event| {
-            if let EngineEvent::Record(record) = event {
-                records.push(record);
-            }
-            ControlFlow::Continue(())
-        },
-        &|| false,
-    )?;
-    records.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(records)
 }
 
 #[test]
@@ -149,10 +54,11 @@ fn a_chat_is_asked_and_answered() {
     let (url, seen) = serve(vec![chat_answer(" People who read. ")]);
     let engine = engine(&url, |client| {
         client
+            .protocol
             .server
             .extra
             .insert("repeat_penalty".to_owned(), json!(1.2));
-        client.generation.stop = vec!["\n".to_owned()];
+        client.protocol.generation.stop = vec!["\n".to_owned()];
     });
     let records = run(engine, &["a"]).unwrap();
     // The space belongs to the text: a model reads it between prompt and answer.
@@ -197,8 +103,8 @@ fn raw_text_goes_to_the_other_address() {
     let (url, seen) = serve(vec![text_answer("who read")]);
     let engine = engine(&url, |client| {
         client.url = client.url.replace("chat/", "");
-        client.server.chat = false;
-        client.generation.greedy = true;
+        client.protocol.server.chat = false;
+        client.protocol.generation.greedy = true;
     });
     let records = run(engine, &["a"]).unwrap();
     assert_eq!(

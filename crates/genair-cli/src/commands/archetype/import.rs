@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Context;
-use genair_archetype::{ImportFile, Installation, RowIds, VectorsForm, in_trainer};
+use genair_archetype::{
+    FinalNorm, ImportFile, Installation, Readers, RowIds, VectorsForm, in_report, in_trainer,
+};
 use genair_data::Catalogue;
 use genair_spec::SpecFile;
 use itertools::Itertools;
@@ -26,12 +28,25 @@ pub(super) fn import(output: &Output, arguments: &ImportArgs) -> anyhow::Result<
     let out = &arguments.out;
     let read = files.iter().map(|file| &file.path);
     let read = read.chain(&arguments.items).chain(&arguments.spec);
+    let read = read.chain(&arguments.norm);
     may_write(out, &read.map(|path| path.as_path()).collect::<Vec<_>>())?;
-    let ids = row_ids(output, arguments)?;
+    let spec = arguments.spec.as_deref();
+    let catalogue = spec.map(|spec| catalogue(spec, arguments)).transpose()?;
+    let ids = row_ids(output, arguments, &files, catalogue.as_ref())?;
     let installation = Installation::new("");
     let reduce = in_trainer(&installation, &|| false);
+    let norm = arguments.norm.as_deref();
+    let norm = norm.map(|file| FinalNorm::read(file, arguments.norm_eps));
+    let norm = norm.transpose()?;
+    let readers = Readers {
+        to_csv: &in_report(&installation, &|| false),
+        norm: norm.as_ref(),
+    };
     let form = VectorsForm::components(arguments.components);
-    let vectors = genair_archetype::import(&files, &ids, &form, None, &reduce)?;
+    let vectors = genair_archetype::import(&files, &ids, &form, None, &reduce, &readers)?;
+    if let (RowIds::Own { .. }, Some(catalogue)) = (&ids, &catalogue) {
+        warn_of_absent(output, "the rows lack", &vectors.items, catalogue);
+    }
     let sha256 = vectors.write(out)?;
     let parts = vectors.parts.iter();
     let parts = parts.map(|part| json!({ "name": part.name, "width": part.width }));
@@ -55,31 +70,51 @@ fn import_file(text: &str) -> ImportFile {
     ImportFile { path, part }
 }
 
-/// Which item each row is: as a list says, or the spec's items in their order.
-fn row_ids(output: &Output, arguments: &ImportArgs) -> anyhow::Result<RowIds> {
-    let spec = arguments.spec.as_deref();
-    let catalogue = spec.map(|spec| catalogue(spec, arguments)).transpose()?;
-    let Some(list) = &arguments.items else {
-        let catalogue = catalogue.context("name a list of item ids, or a spec")?;
-        return Ok(RowIds::catalogue(&catalogue));
-    };
-    let ids = RowIds::read(list)?;
-    if let Some(catalogue) = catalogue {
-        let listed: HashSet<&String> = ids.ids().iter().collect();
-        let mut absent = catalogue
-            .items
-            .iter()
-            .filter(|item| !listed.contains(&item.id));
-        if let Some(first) = absent.next() {
-            let (more, all) = (absent.count() + 1, catalogue.items.len());
-            let list = list.display();
-            output.note(format!(
-                "warning: {list} lacks {more} of the dataset's {all} items, the first is `{}`",
-                first.id
-            ));
-        }
+/// Which item each row is: as a list says, as the files say, or the spec's items in their order.
+fn row_ids(
+    output: &Output,
+    arguments: &ImportArgs,
+    files: &[ImportFile],
+    catalogue: Option<&Catalogue>,
+) -> anyhow::Result<RowIds> {
+    if let Some(column) = &arguments.id_column {
+        return Ok(RowIds::Own {
+            column: Some(column.clone()),
+        });
     }
-    Ok(ids)
+    if let Some(list) = &arguments.items {
+        let ids = RowIds::read(list)?;
+        if let (Some(catalogue), Some(ids)) = (catalogue, ids.ids()) {
+            let lacks = format!("{} lacks", list.display());
+            warn_of_absent(output, &lacks, ids, catalogue);
+        }
+        return Ok(ids);
+    }
+    // A folder of hidden states has a file for each item, named after it.
+    if files.iter().all(|file| file.path.is_dir()) {
+        return Ok(RowIds::Own { column: None });
+    }
+    let catalogue = catalogue.context(
+        "which item is each row? name a list of ids (--items), the column that has them (--id-column), or a spec whose \
+         items the rows follow (--spec)",
+    )?;
+    Ok(RowIds::catalogue(catalogue))
+}
+
+/// Tells how many of the dataset's items have no row.
+fn warn_of_absent(output: &Output, lacks: &str, ids: &[String], catalogue: &Catalogue) {
+    let listed: HashSet<&String> = ids.iter().collect();
+    let mut absent = catalogue
+        .items
+        .iter()
+        .filter(|item| !listed.contains(&item.id));
+    if let Some(first) = absent.next() {
+        let (more, all) = (absent.count() + 1, catalogue.items.len());
+        output.note(format!(
+            "warning: {lacks} {more} of the dataset's {all} items, the first is `{}`",
+            first.id
+        ));
+    }
 }
 
 /// The items of the spec's dataset, of which nothing but the datasets is read; filters and other variants do not
