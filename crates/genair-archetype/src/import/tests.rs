@@ -20,7 +20,14 @@ fn import(
         to_csv: &|_| panic!("no Parquet file is here"),
         norm: None,
     };
-    super::import(files, ids, components, reduce, &readers)
+    super::import(
+        files,
+        ids,
+        &VectorsForm::components(components),
+        None,
+        reduce,
+        &readers,
+    )
 }
 
 fn npy<T: npyz::AutoSerialize>(shape: &[u64], order: npyz::Order, values: Vec<T>) -> Vec<u8> {
@@ -63,28 +70,15 @@ fn ids(count: usize) -> RowIds {
 #[track_caller]
 fn imported(name: &str, bytes: impl AsRef<[u8]>) -> ItemVectors {
     let (_folder, file) = file(name, bytes);
-    import(
-        &[file],
-        &ids(2),
-        &VectorsForm::components(0),
-        None,
-        &truncate,
-    )
-    .unwrap()
+    import(&[file], &ids(2), 0, &truncate).unwrap()
 }
 
 #[track_caller]
 fn refused(name: &str, bytes: impl AsRef<[u8]>) -> String {
     let (_folder, file) = file(name, bytes);
-    import(
-        &[file],
-        &ids(2),
-        &VectorsForm::components(0),
-        None,
-        &truncate,
-    )
-    .unwrap_err()
-    .to_string()
+    import(&[file], &ids(2), 0, &truncate)
+        .unwrap_err()
+        .to_string()
 }
 
 const VALUES: [f32; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.5];
@@ -122,28 +116,13 @@ fn several_arrays_are_parts_in_the_papers_order() {
     let (_folder, mut one) = file("x.npz", &bytes);
     one.part = Some("a".to_owned());
     assert_eq!(
-        names(
-            &import(
-                &[one.clone()],
-                &ids(2),
-                &VectorsForm::components(0),
-                None,
-                &truncate
-            )
-            .unwrap()
-        ),
+        names(&import(&[one.clone()], &ids(2), 0, &truncate).unwrap()),
         ["a"]
     );
     one.part = Some("b".to_owned());
-    let error = import(
-        &[one],
-        &ids(2),
-        &VectorsForm::components(0),
-        None,
-        &truncate,
-    )
-    .unwrap_err()
-    .to_string();
+    let error = import(&[one], &ids(2), 0, &truncate)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.ends_with("`b` is not there; the file has context, archetype, a, other"),
         "{error}"
@@ -159,14 +138,7 @@ fn files_are_parts_under_the_names_they_are_given() {
     );
     context.part = Some("context".to_owned());
     archetype.part = Some("archetype".to_owned());
-    let vectors = import(
-        &[context, archetype],
-        &ids(2),
-        &VectorsForm::components(1),
-        None,
-        &truncate,
-    )
-    .unwrap();
+    let vectors = import(&[context, archetype], &ids(2), 1, &truncate).unwrap();
     assert_eq!(vectors.part("context").unwrap().values, [1.0, 2.0]);
     assert_eq!(vectors.part("archetype").unwrap().values, [1.0, 5.0]);
     assert_eq!(vectors.provenance["parts"][1]["pca"]["rank"], 1);
@@ -179,7 +151,7 @@ fn zero_rows_take_no_part_in_the_fit() {
         "x.npy",
         npy(&[3, 1], npyz::Order::C, vec![5.0_f32, 0.0, 7.0]),
     );
-    let vectors = import(&[x], &ids(3), &VectorsForm::components(1), None, &truncate).unwrap();
+    let vectors = import(&[x], &ids(3), 1, &truncate).unwrap();
     assert_eq!(vectors.parts[0].values, [5.0, 0.0, 7.0]);
     assert_eq!(vectors.provenance["parts"][0]["vectors"], 2);
 }
@@ -202,28 +174,14 @@ fn safetensors_of_others_and_of_this_project() {
     vectors.items = vec!["y".to_owned(), "x".to_owned()];
     vectors.write(&own.path).unwrap();
     assert_eq!(
-        import(
-            std::slice::from_ref(&own),
-            &ids(7),
-            &VectorsForm::components(0),
-            None,
-            &truncate
-        )
-        .unwrap(),
+        import(std::slice::from_ref(&own), &ids(7), 0, &truncate).unwrap(),
         vectors
     );
     let listed = RowIds::Listed {
         path: "ids.txt".into(),
         ids: vectors.items,
     };
-    let error = import(
-        &[own],
-        &listed,
-        &VectorsForm::components(0),
-        None,
-        &truncate,
-    )
-    .unwrap_err();
+    let error = import(&[own], &listed, 0, &truncate).unwrap_err();
     assert!(matches!(error, ImportError::OwnIds { .. }), "{error}");
 }
 
@@ -425,14 +383,7 @@ fn only_regular_files_are_imported() {
         part: None,
     };
     for error in [
-        import(
-            std::slice::from_ref(&zero),
-            &ids(2),
-            &VectorsForm::components(0),
-            None,
-            &truncate,
-        )
-        .unwrap_err(),
+        import(std::slice::from_ref(&zero), &ids(2), 0, &truncate).unwrap_err(),
         import_sha256(
             std::slice::from_ref(&zero),
             &ids(2),
@@ -452,9 +403,7 @@ fn a_part_that_no_spec_can_ask_for_is_refused() {
     let array = || npy(&[2, 1], npyz::Order::C, vec![1.0_f32, 2.0]);
     let (_folder, mut x) = file("x.npy", array());
     x.part = Some("contxt".to_owned());
-    let told = import(&[x], &ids(2), &VectorsForm::components(0), None, &truncate)
-        .unwrap_err()
-        .to_string();
+    let told = import(&[x], &ids(2), 0, &truncate).unwrap_err().to_string();
     assert!(
         told.ends_with(
             "there is no part `contxt`; an array becomes one of context, archetype, text, vectors"
@@ -464,35 +413,17 @@ fn a_part_that_no_spec_can_ask_for_is_refused() {
     let (_folder, mut x) = file("x.npz", npz(&[("own.npy", array())]));
     x.part = Some("own".to_owned());
     assert_eq!(
-        import(
-            &[x.clone()],
-            &ids(2),
-            &VectorsForm::components(0),
-            None,
-            &truncate
-        )
-        .unwrap()
-        .parts[0]
-            .name,
+        import(&[x.clone()], &ids(2), 0, &truncate).unwrap().parts[0].name,
         "own"
     );
     x.part = Some("other".to_owned());
-    let told = import(
-        &[x.clone()],
-        &ids(2),
-        &VectorsForm::components(0),
-        None,
-        &truncate,
-    )
-    .unwrap_err()
-    .to_string();
+    let told = import(&[x.clone()], &ids(2), 0, &truncate)
+        .unwrap_err()
+        .to_string();
     assert!(told.ends_with("or keeps its own name"), "{told}");
     x.part = Some("context".to_owned());
     assert_eq!(
-        import(&[x], &ids(2), &VectorsForm::components(0), None, &truncate)
-            .unwrap()
-            .parts[0]
-            .name,
+        import(&[x], &ids(2), 0, &truncate).unwrap().parts[0].name,
         "context"
     );
 }
@@ -524,9 +455,7 @@ fn ids_are_lines_or_a_json_list() {
 fn repeated_ids_are_refused() {
     let (_folder, x) = file("x.npy", npy(&[2, 1], npyz::Order::C, vec![1.0_f32, 2.0]));
     let twice = RowIds::Catalogue(vec!["a".to_owned(), "a".to_owned()]);
-    let error = import(&[x], &twice, &VectorsForm::default(), None, &truncate)
-        .unwrap_err()
-        .to_string();
+    let error = import(&[x], &twice, 0, &truncate).unwrap_err().to_string();
     assert_eq!(error, "item `a` has rows 0 and 1; remove one of the two");
 }
 

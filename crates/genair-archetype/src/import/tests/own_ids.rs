@@ -150,7 +150,15 @@ fn tables_of_an_import_are_about_the_same_items() {
 #[test]
 fn a_recipe_knows_the_column_of_the_ids() {
     let (_folder, file) = file("v.csv", "id,a\n1,2\n");
-    let sha256 = |ids: &RowIds| import_sha256(std::slice::from_ref(&file), ids, 0).unwrap();
+    let sha256 = |ids: &RowIds| {
+        import_sha256(
+            std::slice::from_ref(&file),
+            ids,
+            &VectorsForm::default(),
+            None,
+        )
+        .unwrap()
+    };
     assert_ne!(sha256(&column("id")), sha256(&column("a")));
     assert_ne!(sha256(&column("id")), sha256(&super::ids(1)));
 }
@@ -209,7 +217,15 @@ fn of_folder(folder: &Path, norm: Option<&FinalNorm>, ids: &RowIds) -> Result<It
         to_csv: &|_| panic!("no Parquet file is here"),
         norm,
     };
-    super::super::import(&[file], ids, 0, &truncate, &readers).map_err(|error| error.to_string())
+    super::super::import(
+        &[file],
+        ids,
+        &VectorsForm::default(),
+        None,
+        &truncate,
+        &readers,
+    )
+    .map_err(|error| error.to_string())
 }
 
 #[test]
