@@ -46,8 +46,8 @@ fn the_recipe_of_texts_is_what_it_was() {
         format!("{} {}", job.representation, recipe.unwrap().sha256())
     });
     let expected = [
-        "plain 9d951620e3a82ae67cb64d86903fc28aa796d6eeff7fc4a64444a83da0787cc6",
-        "own 6457f82c2a98797085e6a690e2f32cff3df9fc07185ea133248f11f57d1eb2ea",
+        "plain 7ee709331799ab3af45df7e0645667344b81e085ff35e0df6ac56a8a2fdeb7cf",
+        "own ced83e82bded979d9fb3882086662dd9acc4c48c81aca526e5dc3d66201d2c0a",
     ];
     assert_eq!(recipes.collect::<Vec<_>>(), expected);
 }
