@@ -4,6 +4,7 @@
 //! Plain numbers in, plain numbers out: no tensors, no files, no clock, no global random state.
 
 mod cohort;
+mod combine;
 mod error;
 mod metrics;
 mod negatives;
@@ -11,6 +12,7 @@ mod rank;
 pub mod statistics;
 
 pub use cohort::{CohortThresholds, Membership};
+pub use combine::{mix, normalise};
 pub use error::EvalError;
 pub use metrics::{evaluate, value_of_rank};
 pub use negatives::{SAMPLED_NEGATIVES, sampled_negatives};

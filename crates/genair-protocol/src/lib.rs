@@ -1,6 +1,7 @@
 //! The vocabulary: specs of datasets, evaluation and runs, the names of metrics and cohorts, and what
 //! crosses a process border as plain data. Knows no file, network, database or tensor.
 
+mod combination;
 mod dataset;
 mod engine;
 mod eval;
@@ -17,6 +18,7 @@ mod run;
 mod suggestion;
 pub mod text;
 
+pub use combination::{CombinationRule, CombinationSpec, MemberRequest, MemberSpec, Normalise};
 pub use dataset::{
     Cohorts, Columns, DatasetKind, DatasetSpec, GeneratorSettings, KCore, KCoreMode, MAX_AUDIENCES,
     UnknownItems,

@@ -6,7 +6,9 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DatasetSpec, EvalSpec, Ranges, RepresentationSpec, SpecProblem};
+use crate::{
+    CombinationSpec, DatasetSpec, EvalSpec, MemberRequest, Ranges, RepresentationSpec, SpecProblem,
+};
 
 /// Bumped whenever a change to the trainer alters the numbers of an unchanged spec, so that a
 /// database never takes results of two different trainers for the same run.
@@ -33,6 +35,9 @@ pub struct RunSpec {
     pub backbone: BackboneSpec,
     /// Which item vectors it gets.
     pub representation: RepresentationSpec,
+    /// How it combines the scores of other runs; absent where it trains a model of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub combination: Option<CombinationSpec>,
     /// How it trains.
     #[serde(default)]
     pub train: TrainSpec,
@@ -477,6 +482,9 @@ pub struct WorkerRequest {
     /// Association scores of the training sequences; absent where nothing is calibrated.
     #[serde(default)]
     pub associations: Option<InputFile>,
+    /// The runs whose scores it combines; empty for a run that trains.
+    #[serde(default)]
+    pub members: Vec<MemberRequest>,
     /// Folder for checkpoints; created if it is not there.
     pub artefacts: PathBuf,
     /// How the run survives its worker; absent where it need not.

@@ -16,6 +16,16 @@ pub fn configuration(spec: &RunSpec, data_sha256: &str, plugin_sha256: Option<&s
     let mut spec = what_decides(spec);
     if let Value::Object(keys) = &mut spec {
         keys.remove("seed");
+        // Of what its members are, too.
+        let members = keys.get_mut("combination").map(|own| &mut own["members"]);
+        let members = members.and_then(Value::as_array_mut);
+        for member in members
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut)
+        {
+            member.remove("identity");
+        }
     }
     hash(spec, data_sha256, plugin_sha256)
 }
@@ -95,6 +105,10 @@ mod tests {
             },
         });
         full["train"]["optimizer"]["clip_norm"] = json!(1.0);
+        full["combination"] = json!({
+            "rule": { "ensemble": { "weights": [0.5], "normalise": "z-score" } },
+            "members": [{ "identity": "aa", "configuration": "bb" }],
+        });
         full
     }
 
@@ -130,6 +144,7 @@ mod tests {
             "vectors",
             "adam-w",
             "cosine",
+            "min-max",
         ];
         match value {
             Value::Number(number) => match number.as_u64() {
@@ -171,6 +186,22 @@ mod tests {
         ] {
             assert_ne!(own, other);
         }
+    }
+
+    #[test]
+    fn a_configuration_is_that_of_its_members_whatever_their_seeds() {
+        let combined = |member: &str, configuration: &str| {
+            let mut tree = full_spec();
+            let own = &mut tree["combination"]["members"][0];
+            own["identity"] = json!(member);
+            own["configuration"] = json!(configuration);
+            serde_json::from_value::<RunSpec>(tree).unwrap()
+        };
+        let (own, other_seed) = (combined("aa", "bb"), combined("cc", "bb"));
+        let other = combined("aa", "cc");
+        let of = |spec: &RunSpec| configuration(spec, "d", Some("p"));
+        assert_eq!(of(&own), of(&other_seed));
+        assert_ne!(of(&own), of(&other));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use difference::{Difference, Differing, RankPair, ResultPair, RunLabels};
 pub use identity::{configuration, identity};
 pub use interrupt::{Interrupt, Urgency};
 pub use observer::{Notice, Observer, Outcome};
-pub use plan::{Plan, PlanError, PlannedRun};
+pub use plan::{Member, Plan, PlanError, PlannedRun};
 pub use prepare::{Archetypes, StageProgress, archetypes, prepare};
 pub use reproduce::{Comparison, Input, InputState, ReproduceError, Reproduction};
 pub use schedule::{CRASH_RETRIES, Execution, SweepError, SweepReport, sweep};

@@ -1,11 +1,11 @@
 //! The plan of a sweep: its runs with their identities. Reads the data's fingerprints; trains nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use genair_archetype::Installation;
 use genair_data::DataError;
 use genair_protocol::{
-    DatasetKind, DatasetSpec, FailureKind, Labels, RunFailure, RunPhase, RunSpec,
+    DatasetKind, DatasetSpec, FailureKind, Labels, MemberSpec, RunFailure, RunPhase, RunSpec,
 };
 use serde::Serialize;
 
@@ -50,17 +50,28 @@ pub struct PlannedRun {
     pub configuration: String,
     /// When it goes: 0 first. No part of its identity.
     pub priority: usize,
+    /// The runs whose scores it combines; none for a run that trains.
+    pub members: Vec<Member>,
     /// Why it cannot run: its data or the recipe of its item vectors cannot be determined. Its identity is
     /// then a stand-in that no run with results has.
     pub refused: Option<RunFailure>,
 }
 
+/// A run that another one is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// Its place among the plan's runs.
+    pub run: usize,
+    /// The stage that makes its item vectors.
+    pub vectors: Option<usize>,
+}
+
 impl PlannedRun {
     /// The stages of [`Plan::stages`] that make what it reads.
-    pub fn stages(&self) -> impl Iterator<Item = usize> + use<> {
-        [self.data, self.vectors, self.associations]
-            .into_iter()
-            .flatten()
+    pub fn stages(&self) -> impl Iterator<Item = usize> + '_ {
+        let members = self.members.iter().map(|member| member.vectors);
+        let own = [self.data, self.vectors, self.associations].into_iter();
+        own.chain(members).flatten()
     }
 }
 
@@ -112,11 +123,19 @@ impl Plan {
         };
         let mut calibrations = sweep.runs.iter().filter_map(|run| run.spec.association());
         let calibrates = calibrations.next().cloned();
-        let mut known = HashSet::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
+        // Places in the plan of the sweep's runs, which come before those that are made of them.
+        let mut places: Vec<usize> = Vec::new();
         let mut stages = Stages::default();
-        let mut runs = Vec::new();
+        let mut runs: Vec<PlannedRun> = Vec::new();
         for run in std::mem::take(&mut sweep.runs) {
-            let mut refused = None;
+            let members = run.members.iter().map(|&at| {
+                let run = places[at];
+                let vectors = runs[run].vectors;
+                Member { run, vectors }
+            });
+            let members: Vec<Member> = members.collect();
+            let mut refused = members.iter().find_map(|of| runs[of.run].refused.clone());
             let data_sha256 = identified
                 .data(&run.labels, run.spec.dataset())
                 .unwrap_or_else(|failure| {
@@ -155,7 +174,8 @@ impl Plan {
             let own = run.spec.association().cloned();
             // Runs without the term are measured by the same scores, so that a sweep that calibrates
             // can compare their item spaces.
-            let shared = || calibrates.clone().filter(|_| run.plugin.is_some());
+            let trains = run.plugin.is_some() && members.is_empty();
+            let shared = || calibrates.clone().filter(|_| trains);
             let wanted = own.or_else(shared).filter(|_| refused.is_none());
             let associations = wanted.map(|association| {
                 let recipe = stage::associations_sha256(&data_sha256, &association);
@@ -164,10 +184,19 @@ impl Plan {
                 stages.enter(identified.stage(labels, spec, kind, recipe, data))
             });
             let plugin_sha256 = run.plugin.as_ref().map(|plugin| plugin.sha256.as_str());
-            let spec = run.spec.complete(recipe_sha256);
+            let mut spec = run.spec.complete(recipe_sha256);
+            if let Some(combination) = &mut spec.combination {
+                let members = members.iter().map(|of| MemberSpec {
+                    identity: runs[of.run].identity.clone(),
+                    configuration: runs[of.run].configuration.clone(),
+                });
+                combination.members = members.collect();
+            }
             let identity = identity(&spec, &data_sha256, plugin_sha256);
             let configuration = configuration(&spec, &data_sha256, plugin_sha256);
-            if known.insert(identity.clone()) {
+            let place = *known.entry(identity.clone()).or_insert(runs.len());
+            places.push(place);
+            if place == runs.len() {
                 runs.push(PlannedRun {
                     labels: run.labels,
                     spec,
@@ -179,6 +208,7 @@ impl Plan {
                     identity,
                     configuration,
                     priority: run.priority,
+                    members,
                     refused,
                 });
             }

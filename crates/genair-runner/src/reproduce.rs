@@ -90,6 +90,14 @@ pub enum ReproduceError {
         #[source]
         source: serde_json::Error,
     },
+    /// It has no training to repeat.
+    #[error(
+        "run {run} combines other runs; repeat these with `genair results reproduce`, or delete run {run} and sweep again"
+    )]
+    Combined {
+        /// The run.
+        run: RunId,
+    },
     /// Inputs are missing.
     #[error("run {run} cannot be repeated: {} missing", missing.join(", "))]
     Missing {
@@ -151,6 +159,9 @@ impl Reproduction {
         }
         let mut spec: RunSpec = serde_json::from_str(&stored.run.spec)
             .map_err(|source| ReproduceError::Spec { run, source })?;
+        if spec.combination.is_some() {
+            return Err(ReproduceError::Combined { run });
+        }
         let mut moved = false;
         if let (Some(path), Some(folder)) = (&mut spec.dataset.path, data) {
             let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
@@ -213,6 +224,7 @@ impl Reproduction {
             data: None,
             vectors: self.vectors.clone(),
             associations: self.associations.clone(),
+            members: Vec::new(),
             artefacts: self.scratch.path().join("run"),
             resume: None,
         };

@@ -30,7 +30,7 @@ const AT_ONCE: usize = 64;
 const MANY: usize = 100;
 
 /// What a spec has at its top level.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 14] = [
     "extends",
     "profile",
     "sweep",
@@ -38,6 +38,8 @@ const SECTIONS: [&str; 12] = [
     "archetype",
     "backbone",
     "representation",
+    "ensemble",
+    "rerank",
     "train",
     "eval",
     "search",
@@ -213,7 +215,6 @@ impl Checker<'_> {
                 Vec::new()
             }
         };
-        self.warn_of_unequal(&axes, &runs);
         let searched = axes.iter().filter(|axis| !axis.is_list());
         let searched: IndexSet<String> = searched.map(|axis| axis.label.clone()).collect();
         (section, searched.into_iter().collect(), runs, schedule)
@@ -326,9 +327,14 @@ impl Checker<'_> {
                     plugin: plugin.clone(),
                     vectors: vectors.clone(),
                     priority,
+                    members: Vec::new(),
                 }));
             }
         }
+        self.warn_of_unequal(axes, &runs);
+        let representations = names.representations.iter();
+        let representations: Vec<String> = representations.map(|(name, _)| name.clone()).collect();
+        self.add_combinations(&mut runs, &representations);
         self.refuse_equal_labels(&runs);
         runs
     }
@@ -358,6 +364,7 @@ impl Checker<'_> {
                 params,
             },
             representation: representation.spec,
+            combination: None,
             train,
             eval: eval.clone(),
             seed: 0,

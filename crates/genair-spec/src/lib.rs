@@ -6,6 +6,7 @@
 mod axes;
 mod backbone;
 mod check;
+mod combination;
 mod compose;
 mod condition;
 mod data_path;
@@ -83,6 +84,8 @@ pub struct SweepRun {
     pub vectors: Option<VectorsStage>,
     /// When it goes: 0 first.
     pub priority: usize,
+    /// Places of the runs whose scores it combines, all before it; none for a run that trains.
+    pub members: Vec<usize>,
 }
 
 impl<R> Sweep<R> {

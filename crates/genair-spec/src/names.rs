@@ -8,7 +8,13 @@ use super::axes::{Axis, value_label};
 use super::check::listed;
 
 /// The tables of the merged spec whose keys are names.
-pub(crate) const NAMED: [&str; 3] = ["dataset", "backbone", "representation"];
+pub(crate) const NAMED: [&str; 5] = [
+    "dataset",
+    "backbone",
+    "representation",
+    "ensemble",
+    "rerank",
+];
 
 /// Checks every name that the spec gives or uses.
 pub(crate) fn check_names(tree: &Table, problems: &mut Problems<'_>) {

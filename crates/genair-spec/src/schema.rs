@@ -14,7 +14,7 @@ use super::load::preset_names;
 use super::representation::Section;
 use super::settings::resolve;
 use super::sweep::SweepSection;
-use super::{prune, schedule, search};
+use super::{combination, prune, schedule, search};
 
 /// How deep a plugin's schema may refer to itself.
 const DEPTH: usize = 16;
@@ -69,6 +69,8 @@ pub fn schema(plugins: &[PluginReport]) -> Value {
             "additionalProperties": { "type": "object" },
         },
         "representation": tables("Item representations by name; `id` needs none.", representation),
+        "ensemble": tables("Ensembles of the runs of two representations, by name.", section::<combination::Ensemble>(false)),
+        "rerank": tables("Runs re-ranked by the nearness of items, by name.", section::<combination::Rerank>(false)),
         "train": section::<TrainSpec>(true),
         "eval": section::<EvalSpec>(false),
         "search": section::<search::Section>(false),

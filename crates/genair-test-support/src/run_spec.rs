@@ -29,6 +29,7 @@ pub fn run_spec(backbone: &str, seed: u64) -> RunSpec {
             frozen: None,
             calibration: None,
         },
+        combination: None,
         train: TrainSpec::default(),
         eval: EvalSpec::default(),
         seed,

@@ -77,24 +77,26 @@ impl<'a> Evaluator<'a> {
         split: Split,
         protocols: &[Protocol],
     ) -> Result<Vec<Vec<u32>>, RunErrorKind> {
-        let (users, columns) = (self.dataset.num_users(), self.dataset.num_items() + 1);
-        let block = (MAX_SCORES / columns).clamp(1, MAX_USERS);
-        let mut ranks = vec![Vec::with_capacity(users); protocols.len()];
+        let columns = self.dataset.num_items() + 1;
+        let mut ranks = vec![Vec::with_capacity(self.dataset.num_users()); protocols.len()];
         let mut scores = Vec::new();
-        for first in (0..users).step_by(block) {
-            let block = first..(first + block).min(users);
+        for block in self.blocks() {
             scorer.score(block.clone(), split, &mut scores)?;
             for (user, scores) in block.zip(scores.chunks_exact(columns)) {
                 for (protocol, ranks) in protocols.iter().zip(&mut ranks) {
-                    let rank = self.rank(user, split, *protocol, scores);
-                    ranks.push(rank.map_err(|source| RunErrorKind::Scores {
-                        user: user + 1,
-                        source,
-                    })?);
+                    ranks.push(self.rank(user, split, *protocol, scores)?);
                 }
             }
         }
         Ok(ranks)
+    }
+
+    /// All users, in the blocks that are scored at once.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (users, columns) = (self.dataset.num_users(), self.dataset.num_items() + 1);
+        let block = (MAX_SCORES / columns).clamp(1, MAX_USERS);
+        let firsts = (0..users).step_by(block);
+        firsts.map(move |first| first..(first + block).min(users))
     }
 
     /// Metrics of ranks from [`Self::ranks`], for all cohorts of `split`.
@@ -118,15 +120,19 @@ impl<'a> Evaluator<'a> {
         Ok(evaluate(ranks, &memberships, self.spec)?)
     }
 
-    fn rank(
+    /// The rank of a user's target, from 0, by the user's scores of all items.
+    ///
+    /// # Errors
+    /// [`RunErrorKind::Scores`].
+    pub(crate) fn rank(
         &self,
         user: usize,
         split: Split,
         protocol: Protocol,
         scores: &[f32],
-    ) -> Result<u32, genair_eval::EvalError> {
+    ) -> Result<u32, RunErrorKind> {
         let (input, target) = input_and_target(self.dataset, user, split);
-        match protocol {
+        let rank = match protocol {
             Protocol::Full => rank(scores, target.row(), &ascending(input)),
             Protocol::Sampled100 => {
                 let items = self.dataset.num_items() as u32;
@@ -134,11 +140,16 @@ impl<'a> Evaluator<'a> {
                 let negatives = sampled_negatives(items, known, seed, user as u32, split);
                 sampled_rank(scores, target.row(), &negatives)
             }
-        }
+        };
+        rank.map_err(|source| RunErrorKind::Scores {
+            user: user + 1,
+            source,
+        })
     }
 }
 
-fn ascending(items: &[ItemId]) -> Vec<u32> {
+/// Items without duplicates.
+pub(crate) fn ascending(items: &[ItemId]) -> Vec<u32> {
     let mut items: Vec<u32> = items.iter().map(|item| item.get()).collect();
     items.sort_unstable();
     items.dedup();

@@ -10,6 +10,7 @@ mod batch;
 pub mod bench;
 mod calibration;
 mod checkpoint;
+mod combination;
 mod device;
 mod diagnostics;
 mod epochs;

@@ -29,7 +29,7 @@ use crate::popularity::Popularity;
 use crate::random::Streams;
 use crate::representation::FrozenVectors;
 use crate::training::{ModelScorer, SequenceModel};
-use crate::{RunErrorKind, TrainError, checkpoint, device, input};
+use crate::{RunErrorKind, TrainError, checkpoint, combination, device, input};
 
 /// How long a worker waits for another one to let go of its run.
 const HOLD_PATIENCE: Duration = Duration::from_secs(10);
@@ -81,6 +81,19 @@ fn work(
     let dataset = dataset(request).during(RunPhase::LoadingData)?;
     let evaluator = Evaluator::new(&dataset, &spec.eval);
 
+    if let Some(combination) = &spec.combination {
+        if checkpoint.is_some() {
+            let error = RunErrorKind::Spec {
+                key: "combination",
+                value: format!("`{}`", spec.representation.name),
+                reason: "it has no weights of its own to load a checkpoint into".to_owned(),
+            };
+            return Err(error.during(RunPhase::Building));
+        }
+        combination::run(request, combination, device, &dataset, &evaluator, emit)?;
+        finish(&Trained::default(), started, emit);
+        return Ok(());
+    }
     let trained = match &request.plugin {
         Some(plugin) => {
             let work = ModelWork {
@@ -116,6 +129,12 @@ fn work(
             return Err(error.during(RunPhase::LoadingPlugin));
         }
     };
+    finish(&trained, started, emit);
+    Ok(())
+}
+
+/// Says that the run is done, and what it took.
+fn finish(trained: &Trained, started: Instant, emit: Emit<'_>) {
     let spent = trained.before.and_since(started);
     emit(RunEvent::Finished(RunTotals {
         best_epoch: trained.best_epoch,
@@ -125,7 +144,6 @@ fn work(
         cpu_seconds: spent.cpu_seconds,
         peak_memory_bytes: spent.peak_memory_bytes,
     }));
-    Ok(())
 }
 
 /// The run's data, prepared or not.
@@ -312,7 +330,7 @@ fn batches<'a>(
 }
 
 /// Metrics of both splits and ranks of the test split, by every protocol of the spec.
-fn report(
+pub(crate) fn report(
     scorer: &dyn Scorer,
     evaluator: &Evaluator<'_>,
     spec: &EvalSpec,
@@ -384,7 +402,7 @@ fn set_threads(threads: usize) -> Result<(), RunErrorKind> {
     Ok(())
 }
 
-fn machine_facts(spec: &RunSpec, device: Device) -> MachineFacts {
+pub(crate) fn machine_facts(spec: &RunSpec, device: Device) -> MachineFacts {
     MachineFacts {
         host: gethostname::gethostname().to_string_lossy().into_owned(),
         device: device::name(device),
@@ -394,7 +412,7 @@ fn machine_facts(spec: &RunSpec, device: Device) -> MachineFacts {
     }
 }
 
-fn data_facts(dataset: &Dataset) -> DataFacts {
+pub(crate) fn data_facts(dataset: &Dataset) -> DataFacts {
     let statistics = dataset.statistics();
     DataFacts {
         users: dataset.num_users() as u64,

@@ -8,8 +8,11 @@ use serde_json::Value;
 use crate::database::{Database, End, RUN, Run};
 use crate::html::Page;
 
+/// Axes, then the test rank and the validation rank.
+type Point = (&'static [(&'static str, &'static str)], f64, f64);
+
 /// Learning rates with their test and validation ranks: the best on the test split is not the one on the other.
-const POINTS: [(&[(&str, &str)], f64, f64); 3] = [
+const POINTS: [Point; 3] = [
     (&[("lr", "1e-2"), ("loss", "bce")], 20.0, 60.0),
     (&[("lr", "1e-3"), ("loss", "bce")], 40.0, 30.0),
     (&[("lr", "1e-4"), ("loss", "bce")], 10.0, 5.0),

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use genair_archetype::GenerationProgress;
-use genair_protocol::{InputFile, RunFailure};
-use genair_store::{NewStage, Store};
+use genair_protocol::{FailureKind, InputFile, MemberRequest, RunFailure, RunPhase};
+use genair_store::{NewStage, Store, StoreError};
 
 use super::SweepError;
 use super::threads::{Scheduler, lock};
@@ -114,6 +114,36 @@ impl Scheduler<'_> {
             Input::Made(file) => Some(file.clone()),
             Input::NotMade | Input::Failed(_) => None,
         }
+    }
+
+    /// The members of a run as its worker gets them; why there are none that it can use.
+    pub(super) fn members(
+        &self,
+        run: &PlannedRun,
+    ) -> Result<Result<Vec<MemberRequest>, RunFailure>, StoreError> {
+        let mut members = Vec::new();
+        for own in &run.members {
+            let member = &self.plan.sweep.runs[own.run];
+            let identity = &member.identity;
+            let stored = self.store.with(|store| store.checkpoint_of(identity))?;
+            let checkpoint = stored.filter(|file| file.path.exists());
+            let (Some(checkpoint), Some(plugin)) = (checkpoint, &member.plugin) else {
+                return Ok(Err(RunFailure {
+                    kind: FailureKind::StageFailed,
+                    phase: RunPhase::Preparing,
+                    message: format!("its member {} has no weights: it did not finish, or their file is gone", member.labels),
+                    hint: Some("once the member has finished, the same command tries the run again; `genair results delete` makes a finished one be trained again".to_owned()),
+                }));
+            };
+            members.push(MemberRequest {
+                run: member.spec.clone(),
+                plugin: plugin.path.clone(),
+                plugin_sha256: plugin.sha256.clone(),
+                vectors: self.input(own.vectors),
+                checkpoint,
+            });
+        }
+        Ok(Ok(members))
     }
 
     /// Why a run cannot be started, if it cannot: what it needs could not be made.

@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use genair_process::PROCESS_HINT;
-use genair_protocol::{FailureKind, ResumeSpec, RunEvent, RunFailure, RunPhase, WorkerRequest};
+use genair_protocol::{
+    FailureKind, MemberRequest, ResumeSpec, RunEvent, RunFailure, RunPhase, WorkerRequest,
+};
 use genair_store::{
     Claim, FailedRuns, InputKind, Owner, OwnerInfo, RunId, Store, StoreError, StoreErrorKind,
     SweepId,
@@ -205,9 +207,13 @@ impl Scheduler<'_> {
             if let Some(failure) = self.not_prepared(run) {
                 break self.fail(number, failure)?;
             }
+            let members = match self.members(run)? {
+                Ok(members) => members,
+                Err(failure) => break self.fail(number, failure)?,
+            };
             let folder = artefacts::of_run(&self.artefacts, run);
             log = Some(folder.join(LOG_FILE));
-            let outcome = match self.execute(at, number, run, folder)? {
+            let outcome = match self.execute(at, number, members, folder)? {
                 Attempt::Done(outcome) => outcome,
                 other => return Ok(other),
             };
@@ -243,9 +249,10 @@ impl Scheduler<'_> {
         &self,
         at: usize,
         number: RunId,
-        run: &PlannedRun,
+        members: Vec<MemberRequest>,
         artefacts: PathBuf,
     ) -> Result<Attempt, SweepError> {
+        let run = &self.plan.sweep.runs[at];
         let pauses = self.plan.sweep.pruning.as_ref();
         let request = WorkerRequest {
             run: run.spec.clone(),
@@ -254,6 +261,7 @@ impl Scheduler<'_> {
             data: self.input(run.data),
             vectors: self.input(run.vectors),
             associations: self.input(run.associations),
+            members,
             artefacts,
             resume: Some(ResumeSpec {
                 identity: run.identity.clone(),

@@ -192,6 +192,7 @@ fn plan(runs: u64) -> Plan {
             identity,
             configuration,
             priority: 0,
+            members: Vec::new(),
             refused: None,
         }
     };

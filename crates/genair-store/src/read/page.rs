@@ -1,5 +1,6 @@
 //! What the page knows of every run from the start, in its own form, and the files of runs.
 
+use genair_protocol::InputFile;
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -109,6 +110,22 @@ impl Store {
              WHERE run_id IN (SELECT value FROM json_each(?1)) ORDER BY run_id, kind",
             runs,
         )
+    }
+
+    /// The weights that the finished run of this identity wrote.
+    pub fn checkpoint_of(&mut self, identity: &str) -> Result<Option<InputFile>, StoreError> {
+        self.read(async |connection| {
+            let file = "SELECT path, sha256 FROM artefacts JOIN runs USING (run_id)
+                 WHERE identity = ? AND state = 'finished' AND kind = 'checkpoint'";
+            let file: Option<(String, String)> = sqlx::query_as(file)
+                .bind(identity)
+                .fetch_optional(connection)
+                .await?;
+            Ok(file.map(|(path, sha256)| InputFile {
+                path: path.into(),
+                sha256,
+            }))
+        })
     }
 
     /// The files that runs wrote, by kind and path.

@@ -1,0 +1,287 @@
+//! Runs that combine the scores of finished runs: the members' models with the weights of their checkpoints, scored
+//! together. Trains nothing; validation chooses the one number that is free.
+
+use std::ops::Range;
+
+use genair_data::{Dataset, ItemId};
+use genair_protocol::{
+    CombinationRule, CombinationSpec, Diagnostic, MemberRequest, Protocol, RunEvent, RunPhase,
+    Split, ValidationMetric, WorkerRequest,
+};
+use tch::{Device, Tensor};
+
+use crate::error::During;
+use crate::evaluation::{Evaluator, Scorer, ascending, input_and_target};
+use crate::parameters::Parameters;
+use crate::plugin::Plugin;
+use crate::random::Streams;
+use crate::representation::FrozenVectors;
+use crate::run::{data_facts, machine_facts, report};
+use crate::training::{ModelScorer, SequenceModel};
+use crate::{RunErrorKind, TrainError, checkpoint, input};
+
+/// Makes the run's scores and says how they rank.
+///
+/// # Errors
+/// Why there are no results.
+pub(crate) fn run(
+    request: &WorkerRequest,
+    combination: &CombinationSpec,
+    device: Device,
+    dataset: &Dataset,
+    evaluator: &Evaluator<'_>,
+    emit: &mut dyn FnMut(RunEvent),
+) -> Result<(), TrainError> {
+    check_members(request, combination).during(RunPhase::Starting)?;
+    let plugins = request.members.iter();
+    let plugins = plugins.map(|of| Plugin::open(&of.plugin, Some(&of.plugin_sha256)));
+    let plugins: Vec<Plugin> = plugins
+        .collect::<Result<_, _>>()
+        .during(RunPhase::LoadingPlugin)?;
+    let models = std::iter::zip(&request.members, &plugins);
+    let models = models.map(|(member, plugin)| build(member, plugin, dataset, device));
+    let models: Vec<(SequenceModel<'_>, Parameters)> = models.collect::<Result<_, _>>()?;
+    let counts = models.iter().map(|(_, parameters)| parameters.count());
+    emit(RunEvent::Started {
+        machine: machine_facts(&request.run, device),
+        data: data_facts(dataset),
+        parameters: counts.sum(),
+    });
+    let vectors = FrozenVectors::of(
+        &request.run.representation,
+        request.vectors.as_ref(),
+        dataset,
+        Streams::new(request.run.seed),
+    );
+    let vectors = vectors.during(RunPhase::LoadingData)?;
+    let unit = vectors.map(|vectors| unit(&vectors.rows)).transpose();
+    let scorers = models.iter();
+    let scorers = scorers.map(|(model, _)| ModelScorer::new(model, dataset));
+    let mut combined = Combined {
+        members: scorers
+            .collect::<Result<_, _>>()
+            .during(RunPhase::Building)?,
+        dataset,
+        rule: &combination.rule,
+        chosen: 0.0,
+        unit: unit.during(RunPhase::Building)?,
+    };
+    let metric = request.run.train.stop.metric;
+    let rows = combined
+        .choose(evaluator, metric)
+        .during(RunPhase::Validating)?;
+    report(&combined, evaluator, &request.run.eval, emit)?;
+    emit(RunEvent::Diagnostics { epoch: None, rows });
+    Ok(())
+}
+
+/// Refuses members that are not as many as the rule combines, or whose data or seed are not the run's.
+fn check_members(
+    request: &WorkerRequest,
+    combination: &CombinationSpec,
+) -> Result<(), RunErrorKind> {
+    let wanted = match combination.rule {
+        CombinationRule::Ensemble { .. } => 2,
+        CombinationRule::Rerank { .. } => 1,
+    };
+    let refusal = |value: String, reason: String| RunErrorKind::Spec {
+        key: "combination.members",
+        value,
+        reason,
+    };
+    let members = &request.members;
+    if members.len() != wanted {
+        let reason = format!("the rule combines {wanted}");
+        return Err(refusal(members.len().to_string(), reason));
+    }
+    for own in members.iter().map(|member| &member.run) {
+        let alike = own.dataset == request.run.dataset && own.seed == request.run.seed;
+        if !alike {
+            let reason = "its data or seed are not those of the run that combines it";
+            let value = format!("`{}`", own.representation.name);
+            return Err(refusal(value, reason.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// A member's model with its weights.
+fn build<'p>(
+    member: &MemberRequest,
+    plugin: &'p Plugin,
+    dataset: &Dataset,
+    device: Device,
+) -> Result<(SequenceModel<'p>, Parameters), TrainError> {
+    let spec = &member.run;
+    let streams = Streams::new(spec.seed);
+    let frozen = FrozenVectors::of(
+        &spec.representation,
+        member.vectors.as_ref(),
+        dataset,
+        streams,
+    );
+    let frozen = frozen.during(RunPhase::LoadingData)?;
+    let params = &spec.backbone.params;
+    let built = SequenceModel::create(
+        plugin,
+        params,
+        dataset,
+        frozen,
+        &spec.train,
+        spec.seed,
+        device,
+    );
+    let (model, mut parameters) = built.during(RunPhase::Building)?;
+    let file = input::check(&member.checkpoint, "the weights of a member");
+    let file = file.during(RunPhase::LoadingData)?;
+    checkpoint::load(file, &mut parameters).during(RunPhase::Building)?;
+    Ok((model, parameters))
+}
+
+/// Rows of length 1; a row of zeros, which is like no other, stays as it is.
+fn unit(rows: &Tensor) -> Result<Tensor, tch::TchError> {
+    let squares = rows.f_mul(rows)?;
+    let sums = squares.f_sum_dim_intlist([1_i64].as_slice(), true, tch::Kind::Float)?;
+    rows.f_div(&sums.f_sqrt()?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)
+}
+
+/// What is combined of a block of users, each `[users, I + 1]` row by row.
+#[derive(Default)]
+struct Parts {
+    /// Scores of the first member, normalised where the rule says so.
+    first: Vec<f32>,
+    /// The same of the second member, or how near items are to those of the history.
+    second: Vec<f32>,
+}
+
+/// Scores of several models as those of one.
+struct Combined<'a> {
+    members: Vec<ModelScorer<'a>>,
+    dataset: &'a Dataset,
+    rule: &'a CombinationRule,
+    /// The number that validation chooses.
+    chosen: f64,
+    /// Item vectors of length 1, `[I + 1, W]`, where the rule has some.
+    unit: Option<Tensor>,
+}
+
+impl Combined<'_> {
+    /// Takes the candidate of the best validation, the first of equal ones. Returns it with the value of each.
+    fn choose(
+        &mut self,
+        evaluator: &Evaluator<'_>,
+        metric: ValidationMetric,
+    ) -> Result<Vec<Diagnostic>, RunErrorKind> {
+        let (split, columns) = (Split::Valid, self.dataset.num_items() + 1);
+        let candidates = self.rule.candidates();
+        let mut sums = vec![0.0; candidates.len()];
+        let (mut parts, mut scores) = (Parts::default(), Vec::new());
+        for block in evaluator.blocks() {
+            self.parts(block.clone(), split, &mut parts)?;
+            for (sum, &candidate) in std::iter::zip(&mut sums, candidates) {
+                scores.clone_from(&parts.first);
+                self.combine(&mut scores, &parts.second, candidate);
+                for (user, scores) in block.clone().zip(scores.chunks_exact(columns)) {
+                    let rank = evaluator.rank(user, split, Protocol::Full, scores)?;
+                    *sum += genair_eval::value_of_rank(metric.metric, rank, metric.k);
+                }
+            }
+        }
+        let parameter = self.rule.parameter();
+        let mut rows = Vec::new();
+        let mut best: Option<(f64, f64)> = None;
+        for (sum, &candidate) in std::iter::zip(sums, candidates) {
+            let value = sum / self.dataset.num_users() as f64;
+            rows.push(Diagnostic {
+                name: format!("valid {metric} at {parameter} {candidate}"),
+                value,
+            });
+            if best.is_none_or(|(highest, _)| value > highest) {
+                best = Some((value, candidate));
+            }
+        }
+        self.chosen = best.map_or(0.0, |(_, candidate)| candidate);
+        rows.push(Diagnostic {
+            name: parameter.to_owned(),
+            value: self.chosen,
+        });
+        Ok(rows)
+    }
+
+    /// What is combined, for a block of users: whatever the number that is chosen.
+    fn parts(
+        &self,
+        users: Range<usize>,
+        split: Split,
+        parts: &mut Parts,
+    ) -> Result<(), RunErrorKind> {
+        let columns = self.dataset.num_items() + 1;
+        let mut all = [&mut parts.first, &mut parts.second];
+        for (member, scores) in std::iter::zip(&self.members, &mut all) {
+            member.score(users.clone(), split, scores)?;
+        }
+        match self.rule {
+            CombinationRule::Ensemble { normalise, .. } => {
+                for scores in all {
+                    for (user, own) in users.clone().zip(scores.chunks_exact_mut(columns)) {
+                        let (input, _) = input_and_target(self.dataset, user, split);
+                        genair_eval::normalise(own, &ascending(input), *normalise);
+                    }
+                }
+            }
+            CombinationRule::Rerank { .. } => {
+                parts.second.clear();
+                for user in users {
+                    let (input, _) = input_and_target(self.dataset, user, split);
+                    // What the models see of it.
+                    let seen = input.len().saturating_sub(self.dataset.max_len());
+                    parts.second.extend(self.nearest(&input[seen..])?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Scores from their parts, into the first.
+    fn combine(&self, first: &mut [f32], second: &[f32], chosen: f64) {
+        match self.rule {
+            CombinationRule::Ensemble { .. } => genair_eval::mix(first, second, chosen),
+            CombinationRule::Rerank { .. } => {
+                for (score, nearest) in std::iter::zip(first, second) {
+                    *score += (chosen * f64::from(*nearest)) as f32;
+                }
+            }
+        }
+    }
+
+    /// The largest cosine similarity of each item to one of `history`, `[I + 1]`; zeros for an empty history.
+    fn nearest(&self, history: &[ItemId]) -> Result<Vec<f32>, RunErrorKind> {
+        let (Some(unit), false) = (&self.unit, history.is_empty()) else {
+            return Ok(vec![0.0; self.dataset.num_items() + 1]);
+        };
+        let history: Vec<i64> = history.iter().map(|item| i64::from(item.get())).collect();
+        let own = unit.f_index_select(0, &Tensor::f_from_slice(&history)?)?;
+        let nearest = unit
+            .f_matmul(&own.f_tr()?)?
+            .f_amax([1_i64].as_slice(), false)?;
+        let mut values = vec![0.0; nearest.numel()];
+        let len = values.len();
+        nearest.f_contiguous()?.f_copy_data(&mut values, len)?;
+        Ok(values)
+    }
+}
+
+impl Scorer for Combined<'_> {
+    fn score(
+        &self,
+        users: Range<usize>,
+        split: Split,
+        scores: &mut Vec<f32>,
+    ) -> Result<(), RunErrorKind> {
+        let mut parts = Parts::default();
+        self.parts(users, split, &mut parts)?;
+        *scores = parts.first;
+        self.combine(scores, &parts.second, self.chosen);
+        Ok(())
+    }
+}
