@@ -11,8 +11,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use genair_archetype::{
-    ArchetypeSpec, ImportError, ImportFile, Installation, PcaError, PromptSpec, Readers, RowIds,
-    VectorsForm,
+    ArchetypeSpec, ImportError, ImportFile, Installation, PcaError, PromptSpec, RowIds, VectorsForm,
 };
 use genair_calibration::Associations;
 use genair_data::{Dataset, ItemVectors};
@@ -224,7 +223,7 @@ impl Readers {
                     None,
                     // What reduces is a process of its own, which gets numbers and not the file.
                     &|rows, _| Err(PcaError::NoVariance { rows: rows.len() }),
-                    &Readers {
+                    &genair_archetype::Readers {
                         to_csv: &|_| Err(ImportError::Interrupted),
                         norm: None,
                     },
