@@ -15,7 +15,7 @@ use super::{Draft, SweepRun};
 type Condition = (&'static str, fn(&RunSpec) -> String);
 
 /// The loss and the budget of a run, by their keys under `[train]`.
-const CONDITIONS: [Condition; 9] = [
+const CONDITIONS: [Condition; 12] = [
     ("loss.kind", |run| json(&run.train.loss.kind)),
     ("loss.negatives", |run| run.train.loss.negatives.to_string()),
     ("loss.sampler", |run| json(&run.train.loss.sampler)),
@@ -23,6 +23,13 @@ const CONDITIONS: [Condition; 9] = [
         json(&run.train.loss.negatives_for)
     }),
     ("loss.t", |run| run.train.loss.t.to_string()),
+    ("loss.label_smoothing", |run| {
+        run.train.loss.label_smoothing.to_string()
+    }),
+    ("score.kind", |run| json(&run.train.score.kind)),
+    ("score.temperature", |run| {
+        run.train.score.temperature.to_string()
+    }),
     ("batch_size", |run| run.train.batch_size.to_string()),
     ("stop.max_epochs", |run| {
         run.train.stop.max_epochs.to_string()

@@ -17,6 +17,7 @@ use crate::plugin::Plugin;
 use crate::random::Streams;
 use crate::representation::FrozenVectors;
 use crate::run::{data_facts, machine_facts, report};
+use crate::score::unit;
 use crate::training::{ModelScorer, SequenceModel};
 use crate::{RunErrorKind, TrainError, checkpoint, input};
 
@@ -136,13 +137,6 @@ fn build<'p>(
     let file = file.during(RunPhase::LoadingData)?;
     checkpoint::load(file, &mut parameters).during(RunPhase::Building)?;
     Ok((model, parameters))
-}
-
-/// Rows of length 1; a row of zeros, which is like no other, stays as it is.
-fn unit(rows: &Tensor) -> Result<Tensor, tch::TchError> {
-    let squares = rows.f_mul(rows)?;
-    let sums = squares.f_sum_dim_intlist([1_i64].as_slice(), true, tch::Kind::Float)?;
-    rows.f_div(&sums.f_sqrt()?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)
 }
 
 /// What is combined of a block of users, each `[users, I + 1]` row by row.

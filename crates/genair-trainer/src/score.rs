@@ -47,8 +47,8 @@ fn divided(x: &Tensor, temperature: f64) -> Result<Tensor, tch::TchError> {
     }
 }
 
-/// Rows of length 1.
-fn unit(x: &Tensor) -> Result<Tensor, tch::TchError> {
+/// Rows of length 1; a row of zeros stays as it is.
+pub(crate) fn unit(x: &Tensor) -> Result<Tensor, tch::TchError> {
     let length = x.f_norm_scalaropt_dim(2.0, [1_i64].as_slice(), true)?;
     x.f_div(&length.f_clamp_min(SHORTEST)?)
 }
