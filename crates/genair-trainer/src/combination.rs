@@ -16,7 +16,7 @@ use crate::parameters::Parameters;
 use crate::plugin::Plugin;
 use crate::random::Streams;
 use crate::representation::FrozenVectors;
-use crate::run::{data_facts, machine_facts, report};
+use crate::run::{data_facts, machine_facts, model, report};
 use crate::score::unit;
 use crate::training::{ModelScorer, SequenceModel};
 use crate::{RunErrorKind, TrainError, checkpoint, input};
@@ -113,26 +113,8 @@ fn build<'p>(
     dataset: &Dataset,
     device: Device,
 ) -> Result<(SequenceModel<'p>, Parameters), TrainError> {
-    let spec = &member.run;
-    let streams = Streams::new(spec.seed);
-    let frozen = FrozenVectors::of(
-        &spec.representation,
-        member.vectors.as_ref(),
-        dataset,
-        streams,
-    );
-    let frozen = frozen.during(RunPhase::LoadingData)?;
-    let params = &spec.backbone.params;
-    let built = SequenceModel::create(
-        plugin,
-        params,
-        dataset,
-        frozen,
-        &spec.train,
-        spec.seed,
-        device,
-    );
-    let (model, mut parameters) = built.during(RunPhase::Building)?;
+    let vectors = member.vectors.as_ref();
+    let (model, mut parameters) = model(plugin, &member.run, vectors, dataset, device)?;
     let file = input::check(&member.checkpoint, "the weights of a member");
     let file = file.during(RunPhase::LoadingData)?;
     checkpoint::load(file, &mut parameters).during(RunPhase::Building)?;

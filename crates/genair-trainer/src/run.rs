@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use genair_data::Dataset;
 use genair_process::NoThread;
 use genair_protocol::{
-    ArtefactKind, BUILTIN_BACKBONES, DataFacts, EvalSpec, LOCK_FILE, MachineFacts, RunEvent,
-    RunPhase, RunSpec, RunTotals, Split, WorkerRequest,
+    ArtefactKind, BUILTIN_BACKBONES, DataFacts, EvalSpec, InputFile, LOCK_FILE, MachineFacts,
+    RunEvent, RunPhase, RunSpec, RunTotals, Split, WorkerRequest,
 };
 use tch::Device;
 
@@ -220,7 +220,8 @@ impl ModelWork<'_> {
             .during(RunPhase::LoadingData)?;
         let calibration = CalibrationTerm::of(&spec.representation, associations.as_ref())
             .during(RunPhase::LoadingData)?;
-        let (model, mut parameters) = self.build(&plugin)?;
+        let vectors = request.vectors.as_ref();
+        let (model, mut parameters) = model(&plugin, spec, vectors, dataset, device)?;
         let batches = match checkpoint {
             Some(file) => {
                 checkpoint::load(file, &mut parameters).during(RunPhase::Building)?;
@@ -285,28 +286,29 @@ impl ModelWork<'_> {
         };
         Some(Resume::new(&request.artefacts, spec, origin, self.started))
     }
+}
 
-    /// The model before training.
-    fn build<'a>(&self, plugin: &'a Plugin) -> Result<(SequenceModel<'a>, Parameters), TrainError> {
-        let spec = &self.request.run;
-        let frozen = FrozenVectors::of(
-            &spec.representation,
-            self.request.vectors.as_ref(),
-            self.dataset,
-            Streams::new(spec.seed),
-        )
+/// The model of a run before training.
+pub(crate) fn model<'p>(
+    plugin: &'p Plugin,
+    spec: &RunSpec,
+    vectors: Option<&InputFile>,
+    dataset: &Dataset,
+    device: Device,
+) -> Result<(SequenceModel<'p>, Parameters), TrainError> {
+    let streams = Streams::new(spec.seed);
+    let frozen = FrozenVectors::of(&spec.representation, vectors, dataset, streams)
         .during(RunPhase::LoadingData)?;
-        SequenceModel::create(
-            plugin,
-            &spec.backbone.params,
-            self.dataset,
-            frozen,
-            &spec.train,
-            spec.seed,
-            self.device,
-        )
-        .during(RunPhase::Building)
-    }
+    SequenceModel::create(
+        plugin,
+        &spec.backbone.params,
+        dataset,
+        frozen,
+        &spec.train,
+        spec.seed,
+        device,
+    )
+    .during(RunPhase::Building)
 }
 
 /// The run's training batches.

@@ -405,7 +405,7 @@ fn both_views_stand_side_by_side() {
     assert_eq!(items.views(), 2);
 }
 
-/// numpy: `x - x.mean(0)` on the right singular vectors.
+/// What principal components are: centred, uncorrelated, by falling variance.
 #[test]
 fn a_table_can_start_as_the_vectors_principal_components() {
     let mut spec = spec(AdapterKind::Mlp, false, Fusion::Sum);
