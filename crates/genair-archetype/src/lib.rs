@@ -48,7 +48,7 @@ pub use progress::{GenerationProgress, Stage};
 pub use projection::title;
 pub use prompt::{PromptError, PromptSpec};
 pub use provenance::{ItemCounts, PartSummary, VectorsProvenance};
-pub use recipe::recipe_sha256;
+pub use recipe::{recipe_sha256, record_folders};
 pub use record::{RecordSettings, ServerSettings, VectorError, decode_vector, encode_vector};
 pub use record_log::RecordLogError;
 pub use report::{Report, ReportError, ReportInput};

@@ -1,6 +1,8 @@
 //! From settings to what decides the outcome: what is asked of which model, in one or two stages, and one
 //! hash for all of it. Starts nothing.
 
+use std::path::PathBuf;
+
 use genair_data::Catalogue;
 use genair_files::doing;
 use genair_protocol::EngineTask;
@@ -108,6 +110,21 @@ fn settings(engine: &str, model: String, task: EngineTask) -> RecordSettings {
         task,
         server: None,
     }
+}
+
+/// The folders of the records that [`generate`](crate::generate) writes with these settings. Only one process writes
+/// into a folder at a time.
+///
+/// # Errors
+/// The settings are wrong, or a model cannot be identified.
+pub fn record_folders(
+    spec: &ArchetypeSpec,
+    installation: &Installation,
+) -> Result<Vec<PathBuf>, ArchetypeError> {
+    let recipe = Recipe::new(spec, installation)?;
+    let settings = [Some(&recipe.answers), recipe.states.as_ref()];
+    let folder = |of: &RecordSettings| installation.cache.records(&of.sha256());
+    Ok(settings.into_iter().flatten().map(folder).collect())
 }
 
 /// SHA-256, lower-case hex, of all that decides [`crate::generate`]'s outcome: the items with their

@@ -1,11 +1,13 @@
 //! Which job of a sweep goes next: a run, or a stage that runs share. A free thread takes the first one whose stages
 //! have ended and whose memory fits beside the jobs at work; there are no batches, and nobody waits for anybody but
-//! for room and for what it reads.
+//! for room, for what it reads, and, where two stages add records to one folder, for the other.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use genair_archetype::Installation;
 use genair_store::PeakMemory;
 
 use crate::memory;
@@ -46,6 +48,8 @@ pub(crate) struct Queue<'p> {
     plan: &'p Plan,
     /// What each stage takes.
     stages: Vec<Need>,
+    /// The folders of records that each stage writes into.
+    folders: Vec<Vec<PathBuf>>,
     room: Room,
     state: Mutex<State>,
     changed: Condvar,
@@ -110,13 +114,13 @@ fn learn(peaks: &mut Peaks, alike: Alike, bytes: u64) {
 
 impl<'p> Queue<'p> {
     /// A queue of the runs at these places of the plan, with the stages that they need. `measured` is what earlier
-    /// runs took, `model` the bytes of the model that a stage loads.
+    /// runs took.
     pub(crate) fn new(
         plan: &'p Plan,
         open: impl Iterator<Item = usize>,
         room: Room,
         measured: Vec<PeakMemory>,
-        model: impl Fn(usize) -> u64,
+        installation: &Installation,
     ) -> Self {
         let mut peaks = Peaks::default();
         for of in measured {
@@ -124,8 +128,8 @@ impl<'p> Queue<'p> {
             learn(&mut peaks, alike, of.bytes);
         }
         let widest = plan.widest_run();
-        let stages = plan.stages.iter().enumerate().map(|(at, stage)| Need {
-            memory: UNKNOWN + model(at),
+        let stages = plan.stages.iter().map(|stage| Need {
+            memory: UNKNOWN + stage.model_bytes(installation),
             jobs: stage
                 .engine()
                 .and_then(|settings| settings.threads)
@@ -135,6 +139,11 @@ impl<'p> Queue<'p> {
         let queue = Self {
             plan,
             stages: stages.collect(),
+            folders: plan
+                .stages
+                .iter()
+                .map(|stage| stage.record_folders(installation))
+                .collect(),
             room: Room {
                 memory: room.memory.or_else(free),
                 ..room
@@ -231,11 +240,26 @@ impl<'p> Queue<'p> {
                     .iter()
                     .all(|at| state.ended.contains(at))
                 && self.members(entry.job).all(|at| !state.left.contains(&at))
+                && !self.shares_a_folder(state, entry.job)
         };
         let mut open = state.open.iter().enumerate();
         let (place, entry) =
             open.find(|(_, entry)| ready(entry) && fits(self.need(state, entry.job)))?;
         Some((place, self.need(state, entry.job)))
+    }
+
+    /// Whether a stage at work writes into a folder that this one writes into, too. It would take a thread only to
+    /// wait, and then find most of its records made.
+    fn shares_a_folder(&self, state: &State, job: Job) -> bool {
+        let folders = |job: &Job| match job {
+            Job::Stage(at) => self.folders[*at].as_slice(),
+            Job::Run(_) => &[],
+        };
+        let own = folders(&job);
+        state
+            .at_work
+            .keys()
+            .any(|other| folders(other).iter().any(|folder| own.contains(folder)))
     }
 
     fn need(&self, state: &State, job: Job) -> Need {

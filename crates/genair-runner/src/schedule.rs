@@ -152,8 +152,7 @@ pub fn sweep(
         memory: plan.sweep.schedule.memory,
         memory_limit: plan.sweep.schedule.memory_limit,
     };
-    let model = |stage: usize| plan.stages[stage].model_bytes(how.installation);
-    let queue = Queue::new(plan, open, room, store.peak_memory()?, model);
+    let queue = Queue::new(plan, open, room, store.peak_memory()?, how.installation);
     let store = SharedStore::new(store);
     let scheduler = Scheduler {
         how,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use genair_archetype::{
     ArchetypeError, ArchetypeSpec, AssembleError, ImportError, ImportFile, Installation, PcaError,
     RecordParts, RowIds, VectorsForm, VectorsRecipe, import_sha256, lacks_llama, models,
+    record_folders,
 };
 use genair_calibration::AssociationsError;
 use genair_data::{Catalogue, DataError, VectorsError};
@@ -98,6 +99,13 @@ impl Stage {
         let models = self.engine().map(ArchetypeSpec::local_models);
         let models = models.into_iter().flatten();
         models.map(|model| models::bytes(model, installation)).sum()
+    }
+
+    /// The folders of records that it writes into; none where its outcome is there, or where its settings are wrong.
+    pub(crate) fn record_folders(&self, installation: &Installation) -> Vec<PathBuf> {
+        let engine = self.engine().filter(|_| !self.is_ready());
+        let folders = engine.map(|settings| record_folders(settings, installation));
+        folders.and_then(Result::ok).unwrap_or_default()
     }
 
     /// Whether `genair-llama` has yet to be built for it.

@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
+use genair_archetype::{ArchetypeSpec, VectorsForm};
 use genair_protocol::DatasetSpec;
-use genair_spec::{Schedule, Sweep};
+use genair_spec::{Schedule, Sweep, VectorsStage};
 use genair_test_support::{labels, run_spec};
 
 use super::*;
@@ -76,7 +77,8 @@ fn queue<'p>(
         memory: Some(memory),
         memory_limit: None,
     };
-    Queue::new(plan, 0..open, room, measured.collect(), |_| 0)
+    let installation = Installation::new("no-cache");
+    Queue::new(plan, 0..open, room, measured.collect(), &installation)
 }
 
 /// What goes now, without waiting.
@@ -133,6 +135,28 @@ fn a_run_that_goes_on_brings_the_stages_that_nobody_needed_so_far() {
     assert_eq!(jobs_now(&queue), [Job::Stage(1)]);
     queue.done(Job::Stage(1));
     assert_eq!(jobs_now(&queue), [Job::Run(1)]);
+}
+
+#[test]
+fn of_stages_that_write_the_same_records_one_goes_at_a_time_and_runs_pass() {
+    let vectors = |components| {
+        let mut archetypes = stage(&[]);
+        let settings = ArchetypeSpec::default();
+        let form = VectorsForm::components(components);
+        archetypes.kind = StageKind::Vectors(VectorsStage::Archetype {
+            settings: Box::new(settings),
+            form,
+        });
+        archetypes
+    };
+    let mut plan = plan((0..3).map(|_| run("a", 0)).collect());
+    plan.stages = vec![vectors(64), vectors(32)];
+    plan.sweep.runs[0].vectors = Some(0);
+    plan.sweep.runs[1].vectors = Some(1);
+    let queue = queue(&plan, 3, 9, u64::MAX / 2, &[]);
+    assert_eq!(jobs_now(&queue), [Job::Stage(0), Job::Run(2)]);
+    queue.done(Job::Stage(0));
+    assert_eq!(jobs_now(&queue), [Job::Run(0), Job::Stage(1)]);
 }
 
 #[test]
