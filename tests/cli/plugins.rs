@@ -150,7 +150,7 @@ fn files_that_are_no_plugins_are_listed_with_their_reason() {
         }
     }
     insta::assert_snapshot!(reasons.replace(&*lab.path("plugins").to_string_lossy(), "[plugins]"), @r"
-    aborts_on_load: opening it ends the process: `genair-trainer plugin` was ended by SIGABRT
+    aborts_on_load: opening it ends the process: `genair-trainer plugins` was ended by SIGABRT
     empty: plugin [plugins]/libgenair_backbone_empty.so: it does not load: [plugins]/libgenair_backbone_empty.so: file too short; build it again with `just build`, or remove it
     no_handshake: plugin [plugins]/libgenair_backbone_no_handshake.so: it exports no GENAIR_BACKBONE_HANDSHAKE, so it is no backbone plugin
     renamed: the file is named after `renamed`, but the backbone inside is `sasrec`; rename the file

@@ -56,18 +56,28 @@ pub enum PluginError {
 /// Reports on the plugins in the folders, sorted by name; a plugin that cannot be used says why. Where two folders
 /// hold a plugin of one name, the earlier folder wins.
 ///
-/// Each file has a process of its own, so that one that crashes, hangs or exits is lost alone.
+/// One process opens all files. If it crashes, hangs or exits, each file gets a process of its own, so that only the
+/// plugin that did it is lost.
 ///
 /// # Errors
 /// A folder that is not there, a worker binary that does not work at all.
 pub fn discover(trainer: &Trainer, folders: &[PathBuf]) -> Result<Vec<PluginReport>, PluginError> {
     let files = find(folders)?;
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    match trainer.plugins(files.iter().map(|(_, file)| file.as_path())) {
+        Err(
+            TrainerError::Died { .. } | TrainerError::TimedOut { .. } | TrainerError::Answer { .. },
+        ) => {}
+        reports => return Ok(reports?),
+    }
     let mut found = Vec::with_capacity(files.len());
     let mut tried = false;
     for ((name, file), report) in files.iter().zip(look_at_all(trainer, &files)) {
         let report = match report {
             // The others are done by now: there is room for one.
-            Err(TrainerError::Refused { .. }) => trainer.plugin(file),
+            Err(TrainerError::Refused { .. }) => look_at(trainer, file),
             report => report,
         };
         found.push(match report {
@@ -83,6 +93,19 @@ pub fn discover(trainer: &Trainer, folders: &[PathBuf]) -> Result<Vec<PluginRepo
         });
     }
     Ok(found)
+}
+
+/// Asks about one file, in a process of its own.
+fn look_at(trainer: &Trainer, file: &Path) -> Result<PluginReport, TrainerError> {
+    let reports = trainer.plugins([file])?;
+    reports
+        .into_iter()
+        .next()
+        .ok_or_else(|| TrainerError::Died {
+            command: "plugins".to_owned(),
+            ending: "reported no plugin".to_owned(),
+            stderr: String::new(),
+        })
 }
 
 /// Names and files of the plugins in the folders, in alphabetical order, none of them opened.
@@ -116,7 +139,7 @@ fn look_at_all(
             let Some((_, file)) = files.get(at) else {
                 return;
             };
-            let report = trainer.plugin(file);
+            let report = look_at(trainer, file);
             *reports[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
         }
     };

@@ -130,12 +130,15 @@ impl Trainer {
         &self.path
     }
 
-    /// What a plugin file is, or why it cannot be used.
+    /// What each plugin file is, or why it cannot be used. One process opens them all.
     ///
     /// # Errors
-    /// The process died, perhaps of the plugin; or nothing is known of the plugin for another reason.
-    pub fn plugin(&self, file: &Path) -> Result<PluginReport, TrainerError> {
-        self.ask("plugin", [file.as_os_str()], None)
+    /// The process died, perhaps of one of the plugins; or nothing is known of them for another reason.
+    pub(crate) fn plugins<'f>(
+        &self,
+        files: impl IntoIterator<Item = &'f Path>,
+    ) -> Result<Vec<PluginReport>, TrainerError> {
+        self.ask("plugins", files.into_iter().map(Path::as_os_str), None)
     }
 
     /// Fails if the worker binary does not work at all, whatever it is asked.

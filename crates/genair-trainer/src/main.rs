@@ -11,7 +11,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use genair_process::{NoThread, TRY_AGAIN};
-use genair_protocol::{FailureKind, RunEvent, RunFailure, RunPhase, WorkerRequest, plugin_name};
+use genair_protocol::{
+    FailureKind, PluginReport, RunEvent, RunFailure, RunPhase, WorkerRequest, plugin_name,
+};
 use genair_trainer::{
     RunErrorKind, TrainError, evaluate, is_stuck, libtorch_facts, pca, plugin, run,
 };
@@ -41,10 +43,11 @@ enum Command {
         #[arg(long)]
         checkpoint: PathBuf,
     },
-    /// Open a plugin and say what it is, as JSON.
-    Plugin {
-        /// Its file.
-        plugin: PathBuf,
+    /// Open plugins and say what each is, as a JSON array.
+    Plugins {
+        /// Their files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Check parameters (a JSON array of objects, the first line of standard input) and say of each what the backbone needs and gives.
     Capabilities {
@@ -119,9 +122,13 @@ fn dispatch(command: Command, reply: &Reply) -> anyhow::Result<ExitCode> {
                 reply.outcome(|| evaluate(&request, &checkpoint, &mut |event| reply.event(&event)))
             );
         }
-        Command::Plugin { plugin } => {
-            let name = plugin_name(&plugin).context("not a plugin's file name")?;
-            reply.answer(&plugin::report(&name, &plugin)?)?;
+        Command::Plugins { files } => {
+            let report = |file: &PathBuf| -> anyhow::Result<PluginReport> {
+                let name = plugin_name(file).context("not a plugin's file name")?;
+                Ok(plugin::report(&name, file)?)
+            };
+            let reports: Vec<_> = files.iter().map(report).collect::<Result<_, _>>()?;
+            reply.answer(&reports)?;
         }
         Command::Capabilities { plugin } => {
             let mut params = String::new();
