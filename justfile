@@ -47,11 +47,15 @@ check: setup
         --test fuzz --test plugin_template --test real_engine --test stress -- -D warnings
     @if command -v cargo-deny >/dev/null; then "{{ just_executable() }}" deny; fi
 
+# Two tests at once for each core, because tests wait for processes.
+#
 # Run all tests; `--fast` leaves out the slow suites; other arguments go to cargo test: just test k_core
 test *ARGS: setup
     @cargo build --release --workspace --lib --bins --examples # Examples are the broken plugins that tests open.
-    @given=$#; if [ "${1:-}" = --fast ]; then shift; fi; cargo test --release --workspace "$@"; if [ "$given" = 0 ]; \
-        then RUST_TEST_THREADS=$(($(nproc) * 2)) cargo test --release --workspace --test stress --test fuzz; fi
+    @given=$#; if [ "${1:-}" = --fast ]; then shift; fi; \
+        export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 2))}"; \
+        cargo test --release --workspace "$@"; \
+        if [ "$given" = 0 ]; then cargo test --release --workspace --test stress --test fuzz; fi
 
 # Test with random hostile specs, data, vectors, model files, statements and plugins: just fuzz [SECONDS]
 fuzz SECONDS="600": tools
