@@ -5,7 +5,7 @@
 -- "GnAR": how this program knows its own databases from those of others.
 PRAGMA application_id = 0x476E4152;
 -- A database of another version is refused, never changed.
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 CREATE TABLE sweeps (
     sweep_id   INTEGER PRIMARY KEY,
@@ -37,11 +37,12 @@ CREATE TABLE owners (
     heartbeat_at TEXT NOT NULL
 ) STRICT;
 
+-- Machines that workers ran on.
 CREATE TABLE machines (
     machine      TEXT PRIMARY KEY, -- hash of the other columns
     host         TEXT NOT NULL,
     cpu          TEXT NOT NULL, -- model of the processor
-    cores        INTEGER NOT NULL, -- logical ones this process may use
+    cores        INTEGER NOT NULL, -- logical ones that the worker might use
     memory_bytes INTEGER, -- NULL where the system does not tell
     system       TEXT NOT NULL -- operating system, its release, and architecture
 ) STRICT;
@@ -101,6 +102,7 @@ CREATE TABLE runs (
     -- Who holds it, and when.
     owner            TEXT REFERENCES owners (owner),
     attempts         INTEGER NOT NULL DEFAULT 0,
+    attempt          TEXT, -- name of the last one, as its files have it: HOST-PID-NANOSECONDS
     resumed_from_epoch INTEGER CHECK (resumed_from_epoch >= 1), -- of the checkpoint the last attempt began with
     created_at       TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
     started_at       TEXT, -- of the last attempt

@@ -33,6 +33,71 @@ fn content(lab: &Lab) -> Vec<Vec<serde_json::Value>> {
     .collect()
 }
 
+/// The database is lost, and the files of its runs are not.
+#[test]
+fn a_database_is_made_again_of_the_folder_of_its_runs() {
+    let lab = Lab::new();
+    lab.install_plugin("libgenair_misbehaving.so", "misbehaving");
+    let more = "[backbone.misbehaving]\nfault = \"nan\"\n[train.stop]\nmax_epochs = 2\n";
+    lab.write(
+        "s.toml",
+        tiny_spec("lost", &["popularity", "sasrec", "misbehaving"], more),
+    );
+    lab.genair(["sweep", "s.toml", "--plugin-dir", "plugins"])
+        .expect(3);
+    let all = "SELECT identity, state, failure_kind, best_epoch, epochs, seconds, attempt, host, machine, code_revision,
+        libtorch, parameters FROM runs ORDER BY run_id";
+    let before = (content(&lab), lab.rows(all));
+    let rebuild = ["results", "rebuild", "genair-artefacts"];
+    let refused = lab.genair(rebuild).expect(2);
+    assert!(
+        refused.stderr.contains("there is such a file already"),
+        "{refused}"
+    );
+    std::fs::remove_file(lab.path("genair.db")).unwrap();
+    insta::assert_snapshot!(lab.genair(rebuild).expect(0), @r"
+    exit: 0
+    --- stdout
+    genair.db: 3 runs of 1 sweep: 2 finished, 1 failed, 0 pending; 0 without a folder left out
+    ");
+    assert_eq!((content(&lab), lab.rows(all)), before);
+    assert_eq!(lab.rows("SELECT count(*) FROM owners"), [[json!(0)]]);
+    // Nothing is done again.
+    lab.genair(["sweep", "s.toml", "--plugin-dir", "plugins"])
+        .expect(3);
+    assert_eq!((content(&lab), lab.rows(all)), before);
+
+    // What is broken is left out, and said.
+    let run = lab.lines("SELECT substr(identity, 1, 16) || '/events.' || attempt || '.jsonl' FROM runs WHERE backbone = 'sasrec'");
+    let events = std::fs::read_to_string(lab.artefacts().join(&run)).unwrap();
+    lab.write(lab.artefacts().join(&run), events.replace("epoch", "epoc"));
+    let rebuilt = lab.genair([
+        "results",
+        "rebuild",
+        "genair-artefacts",
+        "--db",
+        "other.db",
+        "--format",
+        "json",
+    ]);
+    let rebuilt = rebuilt.expect(0).json();
+    assert_eq!(
+        (
+            &rebuilt["finished"],
+            &rebuilt["failed"],
+            &rebuilt["pending"]
+        ),
+        (&json!(1), &json!(1), &json!(1))
+    );
+    let reason = rebuilt["skipped"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("is no event"), "{reason}");
+    let refused = lab
+        .genair(["results", "rebuild", "plugins", "--db", "third.db"])
+        .expect(2);
+    assert!(refused.stderr.contains("is no folder of runs"), "{refused}");
+    assert!(!lab.path("third.db").exists());
+}
+
 #[test]
 fn parts_of_a_sweep_from_two_machines_become_one() {
     let (ours, theirs) = (machine("[1, 2]"), machine("[2, 3]"));
@@ -106,7 +171,7 @@ fn merging_takes_nothing_where_one_file_cannot_be_taken() {
     insta::assert_snapshot!(lab.genair(["results", "merge", "fine.db", "newer.db"]), @r"
     exit: 2
     --- stderr
-    error: database newer.db: its tables are of schema version 7000, and this genair knows version 3 alone; use the genair that wrote the file, or choose another file with `--db`
+    error: database newer.db: its tables are of schema version 7000, and this genair knows version 4 alone; use the genair that wrote the file, or choose another file with `--db`
     ");
     assert!(!lab.path("genair.db").exists(), "nothing was begun");
     insta::assert_snapshot!(lab.genair(["results", "merge", "notes.txt"]), @r"
@@ -152,7 +217,7 @@ fn a_database_of_another_version_is_refused_by_all_but_a_backup() {
         let refused = lab.genair(command.iter().copied()).expect(2);
         assert!(
             refused.stderr.contains(
-                "error: database genair.db: its tables are of schema version 0, and this genair knows version 3 alone; \
+                "error: database genair.db: its tables are of schema version 0, and this genair knows version 4 alone; \
                  use the genair that wrote the file, or choose another file with `--db`"
             ),
             "{refused}"

@@ -59,7 +59,7 @@ fn a_run_that_always_crashes_is_tried_three_times() {
     run 1 (tiny misbehaving id seed 1): starting
     [1/1] run 1 (tiny misbehaving id seed 1): failed (worker-died) after [time]
     error: run 1 (tiny misbehaving id seed 1) failed while training: the worker was ended by SIGABRT without a result; it said nothing
-    hint: its log is [lab]/genair-artefacts/[run]/log.txt
+    hint: its log is [lab]/genair-artefacts/[run]/log.[attempt].txt
     ");
     assert_eq!(states(&lab), "failed 3");
     assert_eq!(

@@ -184,8 +184,8 @@ fn what_a_plugin_prints_is_in_the_log_and_what_it_leaves_behind_holds_nothing_up
     assert!(begin.elapsed() < LIMIT, "{swept}");
     assert!(!swept.stdout.contains("no event"), "{swept}");
     assert_eq!(lab.lines("SELECT state FROM runs"), "finished");
-    let run = lab.artefacts().read_dir().unwrap().next().unwrap().unwrap();
-    let log = std::fs::read_to_string(run.path().join("log.txt")).unwrap();
+    let run = lab.lines("SELECT substr(identity, 1, 16) || '/log.' || attempt || '.txt' FROM runs");
+    let log = std::fs::read_to_string(lab.artefacts().join(run)).unwrap();
     assert!(
         log.contains("\"epoch\":99") && log.contains("no event"),
         "{log}"

@@ -46,12 +46,16 @@ pub(crate) fn assert_whole(lab: &Lab) {
     assert!(lab.rows("PRAGMA foreign_key_check").is_empty());
     assert_eq!(lab.rows("SELECT count(*) FROM owners"), [[json!(0)]]);
     assert_eq!(lab.workers(), Vec::<u32>::new());
-    let kept = ["best.safetensors", "log.txt", "request.json"];
+    let kept = ["attempt", "best.safetensors", "request.json", "run.json"];
     let finished = lab.lines("SELECT substr(identity, 1, 16) FROM runs WHERE state = 'finished'");
     for run in finished.lines() {
+        let attempt = std::fs::read_to_string(lab.artefacts().join(run).join("attempt")).unwrap();
         for file in lab.artefacts().join(run).read_dir().unwrap() {
             let name = file.unwrap().file_name().into_string().unwrap();
-            assert!(kept.contains(&name.as_str()), "{name} of {run}");
+            let is_log = name.starts_with("log.") && name.ends_with(".txt");
+            let is_kept =
+                kept.contains(&name.as_str()) || name == format!("events.{attempt}.jsonl");
+            assert!(is_kept || is_log, "{name} of {run}");
         }
     }
 }

@@ -125,7 +125,7 @@ pub struct ItemPlace {
     pub interactions: u64,
 }
 
-/// What the worker ran on.
+/// What the worker ran on: the node's facts, wherever `genair` runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MachineFacts {
     /// Name of the machine.
@@ -138,6 +138,14 @@ pub struct MachineFacts {
     pub libtorch: String,
     /// Version of the trainer.
     pub trainer: String,
+    /// Model of the processor; `unknown` where the system does not tell.
+    pub cpu: String,
+    /// Logical cores that the worker may use.
+    pub cores: u64,
+    /// Main memory, where the system tells.
+    pub memory_bytes: Option<u64>,
+    /// Operating system, its release, and architecture.
+    pub system: String,
 }
 
 /// What the data turned out to be, after filters.

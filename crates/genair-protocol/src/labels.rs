@@ -112,7 +112,7 @@ impl<'de> Deserialize<'de> for Axes {
 }
 
 /// What tells a run from the others of its sweep. In JSON it has a `variant` as well: the axes as they are shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 pub struct Labels {
     /// Name of the dataset in the spec.
     pub dataset: String,

@@ -1,6 +1,7 @@
 //! The vocabulary: specs of datasets, evaluation and runs, the names of metrics and cohorts, and what
 //! crosses a process border as plain data. Knows no file, network, database or tensor.
 
+mod attempt;
 mod combination;
 mod dataset;
 mod engine;
@@ -18,6 +19,9 @@ mod run;
 mod suggestion;
 pub mod text;
 
+pub use attempt::{
+    ATTEMPT_FILE, REQUEST_FILE, STOP_FILE, attempt_began, attempt_name, events_file, log_file,
+};
 pub use combination::{CombinationRule, CombinationSpec, MemberRequest, MemberSpec, Normalise};
 pub use dataset::{
     Cohorts, Columns, DatasetKind, DatasetSpec, GeneratorSettings, KCore, KCoreMode, MAX_AUDIENCES,

@@ -1,7 +1,5 @@
 //! What a sweep tells about itself while it goes on. Drawing it is the caller's business.
 
-use std::path::Path;
-
 use genair_protocol::{RunEvent, RunFailure};
 use genair_store::{Failure, OwnerInfo, RunId};
 
@@ -82,8 +80,6 @@ pub enum Notice<'a> {
         run: &'a PlannedRun,
         /// How it ended.
         outcome: &'a Outcome,
-        /// Its worker's log, if it had a worker of this process.
-        log: Option<&'a Path>,
     },
     /// Only runs in other processes' hands are left; this process waits for them.
     Waiting {

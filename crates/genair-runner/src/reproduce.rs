@@ -20,10 +20,11 @@ use tempfile::TempDir;
 
 use self::numbers::{Numbers, comparison};
 use crate::code::{CODE_DIRTY, CODE_REVISION};
+use crate::executor::local::run_worker;
+use crate::executor::{Ending, Launch, Limits, Next, Told};
 use crate::interrupt::Interrupt;
 use crate::prepare::input_file;
 use crate::trainer::Trainer;
-use crate::worker::{Ending, Launch, Limits, Next, run_worker};
 
 /// How something a run was made from stands today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -232,15 +233,18 @@ impl Reproduction {
         let launch = Launch {
             trainer: trainer.path(),
             request: &request,
+            note: None,
             limits: Limits {
                 memory: None,
                 time: None,
                 measured: &|_| {},
             },
         };
-        let ending = run_worker(&launch, interrupt, |event| {
-            on_event(&event);
-            events.push(event);
+        let ending = run_worker(&launch, &[], interrupt, |told| {
+            if let Told::Event(event) = told {
+                on_event(&event);
+                events.push(event);
+            }
             Ok::<Next, ReproduceError>(Next::GoOn)
         })?;
         match (ending, events.last()) {

@@ -17,6 +17,8 @@ pub use self::outcome::{SweepError, SweepReport};
 use self::threads::Scheduler;
 use crate::artefacts;
 use crate::code::code_revision;
+use crate::executor::local::LocalPool;
+use crate::folder;
 use crate::interrupt::Interrupt;
 use crate::observer::{Notice, Observer, Outcome};
 use crate::plan::{Plan, PlannedRun};
@@ -153,10 +155,16 @@ pub fn sweep(
         memory_limit: plan.sweep.schedule.memory_limit,
     };
     let queue = Queue::new(plan, open, room, store.peak_memory()?, how.installation);
+    folder::note_sweep(&artefacts, &plan.sweep, &new);
+    let executor = LocalPool {
+        launcher: &plan.sweep.schedule.launcher,
+        installation: how.installation,
+    };
     let store = SharedStore::new(store);
     let scheduler = Scheduler {
         how,
         plan,
+        executor: &executor,
         artefacts,
         owner: &owner,
         sweep: id,

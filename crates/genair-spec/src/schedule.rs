@@ -29,6 +29,8 @@ pub struct Schedule {
     pub time_limit: Option<Duration>,
     /// Whether nothing is started any more once a run has failed.
     pub fail_fast: bool,
+    /// What a worker is started with, such as `srun`; empty to start it directly.
+    pub launcher: Vec<String>,
 }
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +48,7 @@ pub(crate) struct Section {
     #[serde(skip_serializing, deserialize_with = "span")]
     time_limit: Option<Duration>,
     fail_fast: bool,
+    launcher: Vec<String>,
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     first: Vec<Table>,
 }
@@ -78,6 +81,10 @@ impl Checker<'_> {
         let table = at.table(&self.tree);
         let section: Section = read_section(&at, &table, &mut self.problems).unwrap_or_default();
         self.judge(&at, RANGES.problems(&section));
+        if section.launcher.iter().any(|word| word.is_empty()) {
+            let message = "has an empty word; write a list of words, as in [\"srun\", \"--exact\", \"-N1\", \"-n1\"]";
+            self.problems.about(&at.child("launcher"), message, None);
+        }
         let first = self.conditions(&at.child("first"), &section.first);
         let schedule = Schedule {
             jobs: section.jobs,
@@ -85,6 +92,7 @@ impl Checker<'_> {
             memory_limit: section.memory_limit,
             time_limit: section.time_limit,
             fail_fast: section.fail_fast,
+            launcher: section.launcher,
         };
         (schedule, first)
     }

@@ -99,15 +99,14 @@ impl Store {
             };
             reset(connection, run).await?;
             owner.beat(connection).await?;
-            let machine = owner.machine.enter(connection).await?;
             let code_diff = owner.code.enter_diff(connection).await?;
             let claim = sqlx::query(
                 "UPDATE runs SET state = 'running', owner = ?, attempts = attempts + 1, code_revision = ?,
-                     code_dirty = ?, code_diff = ?, machine = ?, started_at = strftime('%Y-%m-%dT%H:%M:%fZ')
+                     code_dirty = ?, code_diff = ?, started_at = strftime('%Y-%m-%dT%H:%M:%fZ')
                  WHERE run_id = ?",
             );
             let claim = claim.bind(&owner.owner).bind(&owner.code.revision).bind(owner.code.dirty);
-            execute(connection, claim.bind(code_diff).bind(machine).bind(run)).await?;
+            execute(connection, claim.bind(code_diff).bind(run)).await?;
             if let Some(previous) = previous {
                 forget_if_idle(connection, &previous).await?;
             }
@@ -128,6 +127,29 @@ impl Store {
                 }
             }
             Ok(reopened)
+        })
+    }
+
+    /// Notes that a worker begins an attempt at a run that `owner` holds. Nothing of an earlier attempt is left but
+    /// the inputs, which are those of the claim; so an attempt may be told again from its beginning.
+    pub fn begin_attempt(
+        &mut self,
+        run: RunId,
+        owner: &Owner,
+        attempt: &str,
+    ) -> Result<(), StoreError> {
+        self.write_held(run, owner, async |connection| {
+            for table in RESULTS.iter().filter(|table| **table != "run_inputs") {
+                // A name of our own.
+                let delete = AssertSqlSafe(format!("DELETE FROM {table} WHERE run_id = ?"));
+                execute(connection, sqlx::query(delete).bind(run)).await?;
+            }
+            let begin = sqlx::query(
+                "UPDATE runs SET attempt = ?, started_at = strftime('%Y-%m-%dT%H:%M:%fZ'), resumed_from_epoch = NULL,
+                     host = NULL, machine = NULL
+                 WHERE run_id = ?",
+            );
+            execute(connection, begin.bind(attempt).bind(run)).await
         })
     }
 
@@ -247,7 +269,7 @@ pub(crate) async fn reset(
              users = NULL, items = NULL, interactions = NULL, sequences_sha256 = NULL, head_item = NULL,
              long_user = NULL,
              best_epoch = NULL, epochs = NULL, seconds = NULL, train_seconds = NULL, cpu_seconds = NULL,
-             peak_memory_bytes = NULL, pruned_at_epoch = NULL, resumed_from_epoch = NULL,
+             peak_memory_bytes = NULL, pruned_at_epoch = NULL, resumed_from_epoch = NULL, attempt = NULL,
              failure_kind = NULL, failure_phase = NULL, failure_message = NULL, failure_hint = NULL
          WHERE run_id = ?",
     );

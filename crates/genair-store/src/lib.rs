@@ -39,7 +39,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use estimate::{OpenRuns, RunTimes, seconds_left};
 pub use inspect::{RunCounts, RunFilter, RunState, RunSummary, Shown};
 pub use leaderboard::{LeaderboardMean, MeanFilter};
-pub use machine::Machine;
+pub use machine::{Machine, host};
 pub use merge::Merged;
 pub use owner::{CodeRevision, Owner, OwnerInfo};
 pub use place::create_folder;

@@ -7,18 +7,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 
+use crate::StoreErrorKind;
 use crate::connection::execute;
 use crate::machine::host;
-use crate::{Machine, StoreErrorKind};
 
 /// Seconds without a heartbeat after which a process that cannot be looked up counts as gone.
 pub(crate) const STALE_SECONDS: f64 = 60.0;
 
 /// The source a program was built from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeRevision {
     /// Git commit, or `unknown`.
     pub revision: String,
@@ -67,34 +67,37 @@ pub struct Owner {
     pub(crate) boot_id: String,
     pub(crate) pid: u32,
     pub(crate) pid_started: i64,
-    pub(crate) machine: Machine,
     pub(crate) code: CodeRevision,
 }
 
 impl Owner {
     /// This process, built from `code`. Every call in one process means the same owner.
     pub fn this_process(code: CodeRevision) -> Self {
-        static PROCESS: LazyLock<(String, Machine)> = LazyLock::new(|| {
-            let machine = Machine::this_one();
+        static PROCESS: LazyLock<(String, String)> = LazyLock::new(|| {
+            let host = host();
             let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
             // A process of the same number may have died holding runs, so the time is part of the name.
             let (id, time) = (
                 std::process::id(),
                 since_1970.unwrap_or_default().as_nanos(),
             );
-            (format!("{}/{id}/{time}", machine.host), machine)
+            (format!("{host}/{id}/{time}"), host)
         });
-        let (owner, machine) = PROCESS.clone();
+        let (owner, host) = PROCESS.clone();
         let pid = std::process::id();
         Self {
             owner,
-            host: machine.host.clone(),
+            host,
             boot_id: boot_id(),
             pid,
             pid_started: started(pid).unwrap_or(0),
-            machine,
             code,
         }
+    }
+
+    /// What it was built from.
+    pub fn code(&self) -> &CodeRevision {
+        &self.code
     }
 
     /// Enters the owner, or refreshes its heartbeat.

@@ -10,7 +10,7 @@ use crate::claim::require_held;
 use crate::connection::execute;
 use crate::json::json_text;
 use crate::register::integer;
-use crate::{Owner, RunId, Store, StoreError, StoreErrorKind};
+use crate::{Machine, Owner, RunId, Store, StoreError, StoreErrorKind};
 
 impl Store {
     /// Records one event of a run that `owner` holds, whole or not at all. `Finished` and `Failed`
@@ -156,11 +156,13 @@ async fn started(
     data: &DataFacts,
     parameters: u64,
 ) -> Result<(), StoreErrorKind> {
+    let machine_key = Machine::from(machine).enter(connection).await?;
     let start = sqlx::query(
-        "UPDATE runs SET host = ?, device = ?, threads = ?, libtorch = ?, trainer_version = ?, parameters = ?,
+        "UPDATE runs SET machine = ?, host = ?, device = ?, threads = ?, libtorch = ?, trainer_version = ?, parameters = ?,
              users = ?, items = ?, interactions = ?, sequences_sha256 = ?, head_item = ?, long_user = ?
          WHERE run_id = ?",
     )
+    .bind(machine_key)
     .bind(&machine.host)
     .bind(&machine.device)
     .bind(integer("number of threads", machine.threads as u64)?)

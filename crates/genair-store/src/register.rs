@@ -31,7 +31,7 @@ impl std::fmt::Display for RunId {
 }
 
 /// A run as planned. Hashes are SHA-256, lower-case hex.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewRun {
     /// Hash of everything that decides the run's numbers. Equal identity means the same run.
     pub identity: String,

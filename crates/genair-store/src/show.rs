@@ -110,6 +110,8 @@ pub struct RunRecord {
     pub pruned_at_epoch: Option<u64>,
     /// How often it was claimed.
     pub attempts: u32,
+    /// Name of the last attempt, as its files have it.
+    pub attempt: Option<String>,
     /// Epoch of the checkpoint the last attempt began with.
     pub resumed_from_epoch: Option<u64>,
     /// When it was first planned, RFC 3339.

@@ -276,6 +276,7 @@ impl Lab {
                 r"genair-artefacts/[0-9a-f]{16}".to_owned(),
                 "genair-artefacts/[run]",
             ),
+            (r"log\.\S+-\d+-\d+\.txt".to_owned(), "log.[attempt].txt"),
             (r"\b[0-9a-f]{64}\b".to_owned(), "[sha256]"),
             (r"after (\d+h)?(\d+m)?\d+s".to_owned(), "after [time]"),
             (r"process \d+ on \S+".to_owned(), "process [pid] on [host]"),

@@ -16,10 +16,10 @@ use crate::parameters::Parameters;
 use crate::plugin::Plugin;
 use crate::random::Streams;
 use crate::representation::FrozenVectors;
-use crate::run::{data_facts, machine_facts, model, report};
+use crate::run::{data_facts, model, report};
 use crate::score::unit;
 use crate::training::{ModelScorer, SequenceModel};
-use crate::{RunErrorKind, TrainError, checkpoint, input};
+use crate::{RunErrorKind, TrainError, checkpoint, input, machine};
 
 /// Makes the run's scores and says how they rank.
 ///
@@ -44,7 +44,7 @@ pub(crate) fn run(
     let models: Vec<(SequenceModel<'_>, Parameters)> = models.collect::<Result<_, _>>()?;
     let counts = models.iter().map(|(_, parameters)| parameters.count());
     emit(RunEvent::Started {
-        machine: machine_facts(&request.run, device),
+        machine: machine::facts(&request.run, device),
         data: data_facts(dataset),
         parameters: counts.sum(),
     });

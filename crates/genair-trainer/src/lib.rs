@@ -4,6 +4,7 @@
 //! and, with the SDK, the only one that links libtorch. It knows no database: what it finds it says
 //! as events.
 
+mod attempt;
 mod autocast;
 mod batch;
 #[doc(hidden)]
@@ -39,6 +40,7 @@ mod score;
 mod stopping;
 mod training;
 
+pub use attempt::Attempt;
 pub use device::{LibtorchFacts, libtorch_facts};
 pub use error::{RunErrorKind, TrainError};
 pub use patience::is_stuck;

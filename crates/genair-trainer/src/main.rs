@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::panic::UnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -15,7 +15,7 @@ use genair_protocol::{
     FailureKind, PluginReport, RunEvent, RunFailure, RunPhase, WorkerRequest, plugin_name,
 };
 use genair_trainer::{
-    RunErrorKind, TrainError, evaluate, is_stuck, libtorch_facts, pca, plugin, run,
+    Attempt, RunErrorKind, TrainError, evaluate, is_stuck, libtorch_facts, pca, plugin, run,
 };
 use signal_hook::consts::SIGXFSZ;
 
@@ -29,11 +29,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Do the run of a request file; events go to standard output, one JSON object a line. Ends
-    /// when standard input is closed, so that no worker outlives whoever started it.
+    /// Do the run of a request file; events go to standard output and to the run's folder, one JSON object a line.
+    /// Ends when standard input is closed, so that no worker outlives whoever started it.
     Run {
         /// A request as the runner writes it (JSON).
         request: PathBuf,
+        /// Name of this attempt at the run [default: HOST-PID-NANOSECONDS].
+        #[arg(long)]
+        attempt: Option<String>,
+        /// Outlive whoever started it: events and log go to the run's folder alone, and the worker ends when the
+        /// folder names another attempt.
+        #[arg(long)]
+        no_lease: bool,
     },
     /// Rank with the weights of a file instead of training; events as those of `run`.
     Evaluate {
@@ -76,7 +83,6 @@ fn main() -> ExitCode {
     // A file that reaches its limit (`ulimit -f`) is an error of whatever writes it, and not the end. Where no
     // handler can be installed, the signal does what it did.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
-    genair_process::end_with_parent();
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(false)
@@ -84,6 +90,9 @@ fn main() -> ExitCode {
         .log_internal_errors(false)
         .init();
     let command = Arguments::parse().command;
+    if !matches!(command, Command::Run { no_lease: true, .. }) {
+        genair_process::end_with_parent();
+    }
     let ended = Reply::take()
         .context("cannot keep standard output")
         .and_then(|reply| dispatch(command, &reply));
@@ -105,12 +114,25 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command, reply: &Reply) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run { request } => {
+        Command::Run {
+            request,
+            attempt,
+            no_lease,
+        } => {
             let request = read_request(&request)?;
-            return Ok(reply.outcome(|| {
-                prepare_threads(request.run.train.threads)
+            let events = Events {
+                reply: (!no_lease).then_some(reply),
+                attempt: OnceLock::new(),
+            };
+            return Ok(events.outcome(|| {
+                prepare_threads(request.run.train.threads, !no_lease)
                     .map_err(|error| RunErrorKind::from(error).during(RunPhase::Starting))?;
-                run(&request, &mut |event| reply.event(&event))
+                let attempt = Attempt::begin(&request, attempt, !no_lease)?;
+                if no_lease && let Err(error) = attempt.take_standard_error() {
+                    tracing::warn!("this run's log is here, for want of its own: {error}");
+                }
+                let _ = events.attempt.set(attempt);
+                run(&request, &mut |event| events.tell(&event))
             }));
         }
         Command::Evaluate {
@@ -118,9 +140,12 @@ fn dispatch(command: Command, reply: &Reply) -> anyhow::Result<ExitCode> {
             checkpoint,
         } => {
             let request = read_request(&request)?;
-            return Ok(
-                reply.outcome(|| evaluate(&request, &checkpoint, &mut |event| reply.event(&event)))
-            );
+            let events = Events {
+                reply: Some(reply),
+                attempt: OnceLock::new(),
+            };
+            return Ok(events
+                .outcome(|| evaluate(&request, &checkpoint, &mut |event| events.tell(&event))));
         }
         Command::Plugins { files } => {
             let report = |file: &PathBuf| -> anyhow::Result<PluginReport> {
@@ -178,6 +203,22 @@ impl Reply {
         Ok(Self(own.into()))
     }
 
+    fn answer(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        let mut line = serde_json::to_string(value)?;
+        line.push('\n');
+        Ok((&self.0).write_all(line.as_bytes())?)
+    }
+}
+
+/// Where a run's events go.
+struct Events<'r> {
+    /// To whoever started this process, if it has a lease.
+    reply: Option<&'r Reply>,
+    /// To the run's folder, once the attempt has begun.
+    attempt: OnceLock<Attempt>,
+}
+
+impl Events<'_> {
     /// Does the work; whatever goes wrong, a panic included, is said as its last event.
     fn outcome(&self, work: impl FnOnce() -> Result<(), TrainError> + UnwindSafe) -> ExitCode {
         let outcome = std::panic::catch_unwind(work);
@@ -195,29 +236,46 @@ impl Reply {
                 hint: Some("this is a bug of genair-trainer; the log has the place".to_owned()),
             },
         };
-        self.event(&RunEvent::Failed(failure));
+        self.tell(&RunEvent::Failed(failure));
         ExitCode::FAILURE
     }
 
-    /// Writes one event. Without a reader there is nobody to work for.
-    fn event(&self, event: &RunEvent) {
-        if let Err(error) = self.answer(event) {
+    /// Writes one event. Without a reader there is nobody to work for; nor is there once another attempt counts.
+    fn tell(&self, event: &RunEvent) {
+        if let Err(error) = self.write(event) {
             tracing::error!("cannot tell genair what this run does: {error:#}");
             std::process::exit(1);
         }
+        let last_word = matches!(event, RunEvent::Finished(_) | RunEvent::Failed(_));
+        if !last_word && let Some(why) = self.attempt.get().and_then(Attempt::ends) {
+            tracing::warn!("{why}; ending");
+            std::process::exit(0);
+        }
     }
 
-    fn answer(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        let mut line = serde_json::to_string(value)?;
+    fn write(&self, event: &RunEvent) -> anyhow::Result<()> {
+        let mut line = serde_json::to_string(event)?;
         line.push('\n');
-        Ok((&self.0).write_all(line.as_bytes())?)
+        if let Some(attempt) = self.attempt.get() {
+            attempt.write(event, &line)?;
+        } else if self.reply.is_none() {
+            // Before there is a file: the batch system's output of the job has it.
+            tracing::error!("{line}");
+        }
+        if let Some(Reply(output)) = self.reply {
+            let mut output = output;
+            output.write_all(line.as_bytes())?;
+        }
+        Ok(())
     }
 }
 
-/// Starts the thread that watches standard input, and fails where there would be none left for libtorch,
-/// which ends the process where it is refused one.
-fn prepare_threads(threads: usize) -> Result<(), NoThread> {
-    end_with_standard_input()?;
+/// Starts the thread that watches standard input, if the worker has a lease, and fails where there would be none left
+/// for libtorch, which ends the process where it is refused one.
+fn prepare_threads(threads: usize, leased: bool) -> Result<(), NoThread> {
+    if leased {
+        end_with_standard_input()?;
+    }
     // One that loads the plugin; and libtorch has a pool of its own beside libgomp's, both with this thread.
     genair_process::spare_threads(1 + 2 * threads.saturating_sub(1))
 }

@@ -1,16 +1,15 @@
 //! The life of one run: data, plugin, model, epochs, best weights, ranks.
 
 use std::collections::HashMap;
-use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use genair_data::Dataset;
 use genair_process::NoThread;
 use genair_protocol::{
-    ArtefactKind, BUILTIN_BACKBONES, DataFacts, EvalSpec, InputFile, LOCK_FILE, MachineFacts,
-    RunEvent, RunPhase, RunSpec, RunTotals, Split, WorkerRequest,
+    ArtefactKind, BUILTIN_BACKBONES, DataFacts, EvalSpec, InputFile, RunEvent, RunPhase, RunSpec,
+    RunTotals, Split, WorkerRequest,
 };
 use tch::Device;
 
@@ -29,10 +28,7 @@ use crate::popularity::Popularity;
 use crate::random::Streams;
 use crate::representation::FrozenVectors;
 use crate::training::{ModelScorer, SequenceModel};
-use crate::{RunErrorKind, TrainError, checkpoint, combination, device, input};
-
-/// How long a worker waits for another one to let go of its run.
-const HOLD_PATIENCE: Duration = Duration::from_secs(10);
+use crate::{RunErrorKind, TrainError, checkpoint, combination, device, input, machine};
 
 /// Where a run's events go.
 type Emit<'a> = &'a mut dyn FnMut(RunEvent);
@@ -71,11 +67,6 @@ fn work(
 ) -> Result<(), TrainError> {
     let started = Instant::now();
     let spec = &request.run;
-    // Held to the end of the run.
-    let _hold = match &request.resume {
-        Some(_) => Some(hold(&request.artefacts).during(RunPhase::Starting)?),
-        None => None,
-    };
     let device = device::choose(&spec.train.device).during(RunPhase::Starting)?;
     set_threads(spec.train.threads).during(RunPhase::Starting)?;
     let dataset = dataset(request).during(RunPhase::LoadingData)?;
@@ -109,7 +100,7 @@ fn work(
             && BUILTIN_BACKBONES.contains(&spec.backbone.name.as_str()) =>
         {
             emit(RunEvent::Started {
-                machine: machine_facts(spec, device),
+                machine: machine::facts(spec, device),
                 data: data_facts(&dataset),
                 parameters: 0,
             });
@@ -158,41 +149,6 @@ fn dataset(request: &WorkerRequest) -> Result<Dataset, RunErrorKind> {
     }
 }
 
-/// Takes a run for this process alone, for as long as the answer lives. A worker whose runner was
-/// killed ends by itself, but may take a moment over it.
-fn hold(folder: &Path) -> Result<File, RunErrorKind> {
-    let path = folder.join(LOCK_FILE);
-    let opened = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
-    let file = opened.map_err(io(&path))?;
-    let deadline = Instant::now() + HOLD_PATIENCE;
-    loop {
-        match file.try_lock() {
-            Ok(()) => {
-                remove_partials(folder);
-                return Ok(file);
-            }
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(TryLockError::WouldBlock) => return Err(RunErrorKind::Held { path }),
-            Err(TryLockError::Error(error)) => {
-                // Some network file systems have no locks.
-                tracing::warn!("cannot lock {}: {error}", path.display());
-                return Ok(file);
-            }
-        }
-    }
-}
-
-/// Removes what earlier workers of the run were writing when they died: a checkpoint each time, at worst.
-fn remove_partials(folder: &Path) {
-    for path in genair_files::partials(folder) {
-        if let Err(error) = std::fs::remove_file(&path) {
-            tracing::warn!("cannot remove {}: {error}", path.display());
-        }
-    }
-}
-
 /// A run that has a model.
 struct ModelWork<'a> {
     request: &'a WorkerRequest,
@@ -233,7 +189,7 @@ impl ModelWork<'_> {
             }
         };
         emit(RunEvent::Started {
-            machine: machine_facts(spec, device),
+            machine: machine::facts(spec, device),
             data: data_facts(dataset),
             parameters: parameters.count(),
         });
@@ -273,7 +229,7 @@ impl ModelWork<'_> {
     fn resume(&self, parameters: &Parameters) -> Option<Resume> {
         let request = self.request;
         let spec = request.resume.as_ref()?;
-        let machine = machine_facts(&request.run, self.device);
+        let machine = machine::facts(&request.run, self.device);
         let associations = request.associations.as_ref();
         let origin = Origin {
             identity: spec.identity.clone(),
@@ -402,16 +358,6 @@ fn set_threads(threads: usize) -> Result<(), RunErrorKind> {
     tch::set_num_threads(threads as i32);
     tch::set_num_interop_threads(1);
     Ok(())
-}
-
-pub(crate) fn machine_facts(spec: &RunSpec, device: Device) -> MachineFacts {
-    MachineFacts {
-        host: gethostname::gethostname().to_string_lossy().into_owned(),
-        device: device::name(device),
-        threads: spec.train.threads,
-        libtorch: device::loaded_version().unwrap_or_else(|| "unknown".to_owned()),
-        trainer: env!("CARGO_PKG_VERSION").to_owned(),
-    }
 }
 
 pub(crate) fn data_facts(dataset: &Dataset) -> DataFacts {

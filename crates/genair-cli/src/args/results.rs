@@ -113,6 +113,19 @@ pub(crate) enum Results {
         #[command(flatten)]
         database: DatabaseArgs,
     },
+    /// Make a new database from a folder of runs
+    ///
+    /// Use this if the database is lost and the files of its runs are not. The folder is the one beside the database,
+    /// such as results/genair-artefacts. Runs that were pruned or killed are pending in the new database, and the next
+    /// sweep goes on with them from their checkpoints.
+    ///
+    /// JSON: {finished, failed, pending, sweeps, without_folder, skipped}. `skipped` is an array of {path, reason}.
+    Rebuild {
+        /// The folder of runs
+        folder: PathBuf,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
     /// Write an HTML page with leaderboard, runs, comparisons and figures
     ///
     /// The page is one file and needs no network.

@@ -43,6 +43,7 @@ pub(super) fn results(output: &Output, command: &Results) -> anyhow::Result<Exit
         ),
         Results::Vacuum(database) => upkeep::vacuum(output, database),
         Results::Backup { to, database } => upkeep::backup(output, to, database),
+        Results::Rebuild { folder, database } => upkeep::rebuild(output, folder, database),
         Results::Merge { others, database } => upkeep::merge(output, others, database),
     }
 }

@@ -144,6 +144,10 @@ impl Run {
                     threads: 1,
                     libtorch: "2.13.0".to_owned(),
                     trainer: "0.1.0".to_owned(),
+                    cpu: "AMD EPYC 9R14".to_owned(),
+                    cores: 4,
+                    memory_bytes: Some(16 << 30),
+                    system: "linux 6.1 x86_64".to_owned(),
                 },
                 data: DataFacts {
                     users: USERS as u64,

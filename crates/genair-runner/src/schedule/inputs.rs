@@ -10,7 +10,7 @@ use super::SweepError;
 use super::threads::{Scheduler, lock};
 use crate::observer::Notice;
 use crate::plan::{PlannedRun, not_prepared};
-use crate::prepare::{StageProgress, prepare};
+use crate::prepare::StageProgress;
 use crate::stage::{StageError, StageKind};
 
 /// What came of a stage.
@@ -75,7 +75,7 @@ impl Scheduler<'_> {
                 }
             }
         };
-        let made = prepare(stage, self.how.installation, &mut tell, &|| self.stops());
+        let made = self.executor.make(stage, &mut tell, &|| self.stops());
         if is_made_now {
             self.store
                 .with(|store| store.end_stage(self.owner, recipe))?;

@@ -19,12 +19,13 @@ use genair_store::{
 use super::inputs::Input;
 use super::{CRASH_RETRIES, Execution, SweepError};
 use crate::artefacts;
+use crate::executor::{Ending, Executor, Launch, Limits, Next, Told};
+use crate::folder::RunNote;
 use crate::observer::{Notice, Outcome};
 use crate::plan::{Plan, PlannedRun};
 use crate::prune::{self, Promoted, Pruner};
 use crate::queue::{Job, Queue};
 use crate::shared_store::SharedStore;
-use crate::worker::{Ending, LOG_FILE, Launch, Limits, Next, run_worker};
 
 /// How often a run in another process's hands is asked about.
 const POLL: Duration = Duration::from_secs(1);
@@ -36,6 +37,7 @@ const REFUSALS: usize = 5;
 pub(super) struct Scheduler<'a> {
     pub(super) how: &'a Execution<'a>,
     pub(super) plan: &'a Plan,
+    pub(super) executor: &'a dyn Executor,
     pub(super) artefacts: PathBuf,
     pub(super) owner: &'a Owner,
     pub(super) sweep: SweepId,
@@ -189,7 +191,6 @@ impl Scheduler<'_> {
             FailedRuns::Keep => 0,
             FailedRuns::RetryCrashed | FailedRuns::Retry => CRASH_RETRIES,
         };
-        let mut log = None;
         let outcome = loop {
             if self.how.interrupt.requested() {
                 return Ok(Attempt::Done(Outcome::Left));
@@ -212,7 +213,6 @@ impl Scheduler<'_> {
                 Err(failure) => break self.fail(number, failure)?,
             };
             let folder = artefacts::of_run(&self.artefacts, run);
-            log = Some(folder.join(LOG_FILE));
             let outcome = match self.execute(at, number, members, folder)? {
                 Attempt::Done(outcome) => outcome,
                 other => return Ok(other),
@@ -239,7 +239,6 @@ impl Scheduler<'_> {
             id: number,
             run,
             outcome: &outcome,
-            log: log.as_deref(),
         });
         Ok(Attempt::Done(outcome))
     }
@@ -288,13 +287,25 @@ impl Scheduler<'_> {
         let launch = Launch {
             trainer: self.how.trainer.path(),
             request: &request,
+            note: Some(RunNote {
+                identity: run.identity.clone(),
+                code: self.owner.code().clone(),
+            }),
             limits: Limits {
                 memory: self.plan.sweep.schedule.memory_limit,
                 time: self.plan.sweep.schedule.time_limit,
                 measured: &|bytes| self.queue.uses(at, bytes),
             },
         };
-        let ending = run_worker(&launch, self.how.interrupt, |event| {
+        let mut listen = |told| {
+            let event = match told {
+                Told::Attempt { name } => {
+                    self.store
+                        .with(|store| store.begin_attempt(number, self.owner, &name))?;
+                    return Ok(Next::GoOn);
+                }
+                Told::Event(event) => event,
+            };
             self.how.observer.observe(Notice::RunEvent {
                 id: number,
                 run,
@@ -318,7 +329,10 @@ impl Scheduler<'_> {
                 }
                 _ => Ok(Next::GoOn),
             }
-        });
+        };
+        let ending = self
+            .executor
+            .execute(&launch, self.how.interrupt, &mut listen);
         match ending {
             Ok(Ending::Reported) => {}
             Ok(Ending::Stopped) => {

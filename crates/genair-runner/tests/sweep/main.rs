@@ -143,6 +143,10 @@ fn good_run() -> Vec<RunEvent> {
                 threads: 1,
                 libtorch: "2.13.0".to_owned(),
                 trainer: "0.1.0".to_owned(),
+                cpu: "AMD EPYC 9R14".to_owned(),
+                cores: 4,
+                memory_bytes: Some(16 << 30),
+                system: "linux 6.1 x86_64".to_owned(),
             },
             data: DataFacts {
                 users: 2,
@@ -258,13 +262,17 @@ fn a_crash_is_a_failure_with_its_signal_and_last_words() {
         "head -n 1 $events; echo 'corrupted size vs. prev_size' >&2; kill -SEGV $$",
     );
     let failure = scripted.failure();
-    insta::with_settings!({filters => vec![(r"/\S+/genair-artefacts/[0-9a-f]{16}/", "[run]/")]}, {
+    let filters = vec![
+        (r"/\S+/genair-artefacts/[0-9a-f]{16}/", "[run]/"),
+        (r"log\.\S+-\d+-\d+\.txt", "log.[attempt].txt"),
+    ];
+    insta::with_settings!({filters => filters}, {
         insta::assert_json_snapshot!(failure, @r#"
         {
           "kind": "worker-died",
           "phase": "training",
           "message": "the worker was ended by SIGSEGV without a result; it last said:\ncorrupted size vs. prev_size",
-          "hint": "its log is [run]/log.txt"
+          "hint": "its log is [run]/log.[attempt].txt"
         }
         "#);
     });
@@ -291,6 +299,39 @@ fn ending_without_a_word_is_a_failure() {
         failure.message,
         "the worker ended with exit code 3 without a result; it said nothing"
     );
+}
+
+/// srun says by its exit code that a signal ended the worker, and its own memory is not the worker's.
+#[test]
+fn a_launcher_starts_each_worker_and_its_exit_code_may_be_a_signal() {
+    let scripted = ScriptedSweep::new("echo \"$LAUNCHED\" >> $here/starts\ncat $events");
+    let launched = |script: &str| {
+        let mut plan = plan(1);
+        let words = ["sh", "-c", script, "launcher"];
+        plan.sweep.schedule.launcher = words.map(str::to_owned).to_vec();
+        plan.sweep.schedule.memory_limit = Some(1);
+        scripted.execute(&plan, &Interrupt::default(), |_| {})
+    };
+    let report = launched("exit 137");
+    let Outcome::Failed(failure) = &report.runs[0].2 else {
+        panic!("{report:?}")
+    };
+    assert_eq!(failure.kind, FailureKind::WorkerDied);
+    assert!(
+        failure.message.contains("was ended by SIGKILL"),
+        "{failure:?}"
+    );
+    let report = scripted.execute(&plan(1), &Interrupt::default(), |_| {});
+    assert!(matches!(report.runs[0].2, Outcome::FailedBefore(_)));
+    let mut plan = plan(1);
+    let words = ["sh", "-c", "LAUNCHED=yes exec \"$@\"", "launcher"];
+    plan.sweep.schedule.launcher = words.map(str::to_owned).to_vec();
+    let report = scripted.execute(&plan, &Interrupt::default(), |how| {
+        how.failed = FailedRuns::Retry;
+    });
+    assert_eq!(report.runs[0].2, Outcome::Finished, "{report:?}");
+    let starts = std::fs::read_to_string(scripted.folder.path().join("starts")).unwrap();
+    assert_eq!(starts, "yes\n");
 }
 
 #[test]

@@ -142,6 +142,10 @@ fn events(test_ndcg: f64) -> Vec<RunEvent> {
                 threads: 1,
                 libtorch: "2.13.0".to_owned(),
                 trainer: "0.1.0".to_owned(),
+                cpu: "AMD EPYC 9R14".to_owned(),
+                cores: 4,
+                memory_bytes: Some(16 << 30),
+                system: "linux 6.1 x86_64".to_owned(),
             },
             data: DataFacts {
                 users: 3,

@@ -191,6 +191,8 @@ fn what_a_run_was_made_of_reads_back() {
     lab.store
         .record(run, &owner(), &RunEvent::Resumed { epoch: 3 })
         .unwrap();
+    let started = events(0.5).remove(0);
+    lab.store.record(run, &owner(), &started).unwrap();
     let details = lab.store.show_run(run).unwrap();
     let read = &details.inputs[0];
     assert_eq!(
@@ -198,7 +200,16 @@ fn what_a_run_was_made_of_reads_back() {
         ("vectors", "cache/vectors/1f.safetensors", "1f")
     );
     assert_eq!(details.run.resumed_from_epoch, Some(3));
-    assert_eq!(details.machine, Some(Machine::this_one()));
+    assert_eq!(
+        details.machine,
+        Some(Machine {
+            host: "bench".to_owned(),
+            cpu: "AMD EPYC 9R14".to_owned(),
+            cores: 4,
+            memory_bytes: Some(16 << 30),
+            system: "linux 6.1 x86_64".to_owned(),
+        })
+    );
     assert_eq!(
         lab.store.code_diff(run).unwrap().as_deref(),
         Some("--- a/lib.rs")
@@ -208,6 +219,31 @@ fn what_a_run_was_made_of_reads_back() {
         matches!(error.kind, StoreErrorKind::UnknownRun { .. }),
         "{error}"
     );
+}
+
+/// A worker on another machine may be started again at any time; what it says is told from the beginning.
+#[test]
+fn an_attempt_takes_the_place_of_the_one_before_it_and_keeps_the_inputs() {
+    let mut lab = Lab::new();
+    let run = lab.claimed_run();
+    lab.store
+        .record_input(run, &owner(), InputKind::Vectors, &input())
+        .unwrap();
+    for attempt in ["node1-7-1", "node2-8-2", "node2-8-2"] {
+        lab.store.begin_attempt(run, &owner(), attempt).unwrap();
+        for event in &events(0.5)[..9] {
+            lab.store.record(run, &owner(), event).unwrap();
+        }
+    }
+    let details = lab.store.show_run(run).unwrap();
+    assert_eq!(details.run.attempt.as_deref(), Some("node2-8-2"));
+    assert_eq!((details.run.attempts, details.epochs.len()), (1, 2));
+    assert_eq!(details.inputs.len(), 1);
+    lab.store.release(run, &owner()).unwrap();
+    let error = lab.store.begin_attempt(run, &owner(), "node3-9-3");
+    let error = error.unwrap_err();
+    assert!(matches!(error.kind, StoreErrorKind::NotHeld { .. }));
+    assert_eq!(lab.store.show_run(run).unwrap().run.attempt, None);
 }
 
 #[test]

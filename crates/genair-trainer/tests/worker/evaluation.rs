@@ -38,8 +38,10 @@ fn a_checkpoint_gives_the_events_of_its_run_without_training() {
         let files = || std::fs::read_dir(folder.path()).unwrap().count();
         let before = files();
         let trained = work(&request, None);
-        assert_eq!(files(), before + 1);
+        // The weights, the attempt's name and its events.
+        assert_eq!(files(), before + 3);
         let evaluated = work(&request, Some(&folder.path().join("best.safetensors")));
+        assert_eq!(files(), before + 3);
         assert_eq!(results(&evaluated), results(&trained));
         assert_eq!(results(&evaluated).len() + 1, evaluated.len());
         let Some(RunEvent::Finished(totals)) = evaluated.last() else {

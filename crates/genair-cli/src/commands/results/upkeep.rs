@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use genair_protocol::text::count;
-use genair_store::{Merged, Store};
+use genair_store::{Merged, Store, StoreError, StoreErrorKind};
 use itertools::Itertools;
 use serde::Serialize;
 
@@ -41,6 +41,46 @@ pub(super) fn backup(output: &Output, to: &Path, database: &DatabaseArgs) -> any
         bytes: size,
     };
     output.show(&copied, || format!("{}: {}", to.display(), bytes(size)))
+}
+
+pub(super) fn rebuild(
+    output: &Output,
+    folder: &Path,
+    database: &DatabaseArgs,
+) -> anyhow::Result<Exit> {
+    let path = database.path();
+    if database.is_there() {
+        let kind = StoreErrorKind::Exists;
+        return Err(StoreError { path, kind }.into());
+    }
+    let mut store = Store::open(&path)?;
+    let rebuilt = match genair_runner::rebuild(folder, &mut store) {
+        Ok(rebuilt) => rebuilt,
+        Err(error) => {
+            // Half of a database would be taken for a whole one.
+            drop(store);
+            let _ = std::fs::remove_file(&path);
+            return Err(error.into());
+        }
+    };
+    store.close()?;
+    for skipped in &rebuilt.skipped {
+        let (path, reason) = (skipped.path.display(), &skipped.reason);
+        tracing::warn!("{path} is left out: {reason}");
+    }
+    output.show(&rebuilt, || {
+        let runs = rebuilt.finished + rebuilt.failed + rebuilt.pending;
+        format!(
+            "{}: {} of {}: {} finished, {} failed, {} pending; {} without a folder left out",
+            path.display(),
+            count(runs as usize, "run"),
+            count(rebuilt.sweeps as usize, "sweep"),
+            rebuilt.finished,
+            rebuilt.failed,
+            rebuilt.pending,
+            rebuilt.without_folder,
+        )
+    })
 }
 
 #[derive(Serialize)]

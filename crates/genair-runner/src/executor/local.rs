@@ -1,6 +1,7 @@
-//! One worker process: started, listened to, and ended. What it says goes to the caller event by
-//! event; how it ends without saying so becomes a failure.
+//! The local pool: workers as child processes, each started, listened to, and ended. What a worker says goes to the
+//! caller event by event; how it ends without saying so becomes a failure.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,11 +9,18 @@ use std::process::{ChildStdin, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
+use genair_archetype::Installation;
 use genair_process::{Heard, PROCESS_HINT, REFUSED, is_refusal};
-use genair_protocol::{FailureKind, RunEvent, RunFailure, RunPhase, WorkerRequest};
+use genair_protocol::{
+    FailureKind, InputFile, REQUEST_FILE, RunEvent, RunFailure, RunPhase, attempt_name, log_file,
+};
 
+use super::{Ending, Executor, Launch, Limits, Listen, Next, Told};
 use crate::interrupt::{Interrupt, Urgency};
 use crate::memory;
+use crate::prepare::{StageProgress, prepare};
+use crate::schedule::SweepError;
+use crate::stage::{Stage, StageError};
 use crate::trainer::{ending, last_lines};
 
 /// How often a silent worker's state and requests to stop are looked at.
@@ -27,58 +35,52 @@ const MAX_LINE: usize = 256 << 20;
 /// Lines of a worker's log that a failure keeps.
 const TAIL_LINES: usize = 10;
 
-/// Where the worker's log is, in the run's folder.
-pub(crate) const LOG_FILE: &str = "log.txt";
+/// The exit code of a launcher whose worker a signal ended, less the signal's number.
+const SIGNALLED: i32 = 128;
 
-/// What to start.
-pub(crate) struct Launch<'a> {
-    pub(crate) trainer: &'a Path,
-    pub(crate) request: &'a WorkerRequest,
-    pub(crate) limits: Limits<'a>,
+/// Workers as children of this process.
+pub(crate) struct LocalPool<'a> {
+    /// What a worker is started with, such as `srun`; empty to start it directly.
+    pub(crate) launcher: &'a [String],
+    /// Where the cache and the engines are.
+    pub(crate) installation: &'a Installation,
 }
 
-/// What a worker may take.
-pub(crate) struct Limits<'a> {
-    /// Bytes in memory.
-    pub(crate) memory: Option<u64>,
-    /// From its start to its end.
-    pub(crate) time: Option<Duration>,
-    /// Is told the most bytes it has had so far, again and again.
-    pub(crate) measured: &'a dyn Fn(u64),
+impl Executor for LocalPool<'_> {
+    fn execute(
+        &self,
+        launch: &Launch<'_>,
+        interrupt: &Interrupt,
+        listen: Listen<'_>,
+    ) -> Result<Ending, SweepError> {
+        run_worker(launch, self.launcher, interrupt, listen)
+    }
+
+    fn make(
+        &self,
+        stage: &Stage,
+        progress: &mut dyn FnMut(StageProgress),
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<InputFile, StageError> {
+        prepare(stage, self.installation, progress, interrupted)
+    }
 }
 
-/// What becomes of a worker after an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// It goes on.
-    GoOn,
-    /// It is not worth its time.
-    End,
-}
-
-/// How a worker ended.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Ending {
-    /// It said `finished` or `failed`, and that was handed on.
-    Reported,
-    /// It ended, or had to be ended, without a word.
-    Failed(RunFailure),
-    /// It was stopped on request.
-    Interrupted,
-    /// `on_event` ended it.
-    Stopped,
-}
-
-/// Runs a worker to its end. `on_event` gets each of its events; an error of it ends the worker.
+/// Runs a worker to its end, started with `launcher` if that is not empty. `listen` gets all that it says; an error
+/// of it ends the worker.
 pub(crate) fn run_worker<E>(
     launch: &Launch<'_>,
+    launcher: &[String],
     interrupt: &Interrupt,
-    mut on_event: impl FnMut(RunEvent) -> Result<Next, E>,
+    mut listen: impl FnMut(Told) -> Result<Next, E>,
 ) -> Result<Ending, E> {
-    let mut worker = match Worker::start(launch) {
+    let mut worker = match Worker::start(launch, launcher) {
         Ok(worker) => worker,
         Err(error) => return Ok(Ending::Failed(error.failure())),
     };
+    listen(Told::Attempt {
+        name: worker.attempt.clone(),
+    })?;
     let mut phase = RunPhase::Starting;
     let mut reported: Option<Instant> = None;
     let mut stopping: Option<Instant> = None;
@@ -88,7 +90,7 @@ pub(crate) fn run_worker<E>(
         if measured.elapsed() >= TICK && stopping.is_none() {
             measured = Instant::now();
             if let Some((kind, message, hint)) =
-                over(&launch.limits, worker.process.child.id(), begin)
+                over(&launch.limits, worker.measured(launcher), begin)
             {
                 worker.end();
                 return Ok(Ending::Failed(RunFailure {
@@ -133,7 +135,7 @@ pub(crate) fn run_worker<E>(
                 if matches!(event, RunEvent::Finished(_) | RunEvent::Failed(_)) {
                     reported = Some(Instant::now());
                 }
-                let next = on_event(event);
+                let next = listen(Told::Event(event));
                 if !matches!(next, Ok(Next::GoOn)) {
                     worker.end();
                     return next.map(|_| Ending::Stopped);
@@ -153,17 +155,22 @@ pub(crate) fn run_worker<E>(
     Ok(match status {
         _ if reported.is_some() => Ending::Reported,
         _ if stopping.is_some() => Ending::Interrupted,
-        status => Ending::Failed(died(status, silent, phase, &worker.log)),
+        status => {
+            let status = match launcher {
+                [] => status,
+                _ => status.map(of_worker),
+            };
+            Ending::Failed(died(status, silent, phase, &worker.log))
+        }
     })
 }
 
 /// The limit that a worker is over, in words: kind of failure, message, hint.
 fn over(
     limits: &Limits<'_>,
-    pid: u32,
+    bytes: Option<u64>,
     begin: Instant,
 ) -> Option<(FailureKind, String, &'static str)> {
-    let bytes = memory::peak(pid);
     if let Some(bytes) = bytes {
         (limits.measured)(bytes);
     }
@@ -220,24 +227,26 @@ fn doing(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartEr
 struct Worker {
     process: genair_process::Worker,
     stdin: Option<ChildStdin>,
+    attempt: String,
     log: PathBuf,
 }
 
 impl Worker {
-    fn start(launch: &Launch<'_>) -> Result<Self, StartError> {
-        let folder = &launch.request.artefacts;
-        genair_store::create_folder(folder).map_err(doing("create the folder", folder))?;
-        let request = folder.join("request.json");
-        serde_json::to_vec_pretty(launch.request)
-            .map_err(io::Error::from)
-            .and_then(|text| genair_files::write(&request, text))
-            .map_err(doing("write", &request))?;
-        let log = folder.join(LOG_FILE);
+    fn start(launch: &Launch<'_>, launcher: &[String]) -> Result<Self, StartError> {
+        let request = write_request(launch)?;
+        let attempt = attempt_name(&genair_store::host(), std::process::id());
+        let log = launch.request.artefacts.join(log_file(&attempt));
         let threads = launch.request.run.train.threads.to_string();
-        let mut command = genair_process::command(launch.trainer);
+        let mut words = launcher
+            .iter()
+            .map(OsStr::new)
+            .chain([launch.trainer.as_os_str()]);
+        let mut command = genair_process::command(words.next().unwrap_or_default());
         command
+            .args(words)
             .arg("run")
             .arg(&request)
+            .args(["--attempt", &attempt])
             // Held open: a worker whose input closes has lost its runner and ends.
             .stdin(Stdio::piped())
             .stderr(File::create(&log).map_err(doing("write", &log))?)
@@ -245,14 +254,23 @@ impl Worker {
             .env("OMP_NUM_THREADS", &threads)
             .env("MKL_NUM_THREADS", &threads)
             .env("OMP_WAIT_POLICY", "passive");
-        let mut process = genair_process::Worker::start(&mut command, MAX_LINE)
-            .map_err(doing("start", launch.trainer))?;
+        let mut process = genair_process::Worker::start(&mut command, MAX_LINE).map_err(doing(
+            "start",
+            launcher.first().map_or(launch.trainer, Path::new),
+        ))?;
         let stdin = process.child.take_stdin();
         Ok(Self {
             process,
             stdin,
+            attempt,
             log,
         })
+    }
+
+    /// The most bytes it has had in memory. Those of a launcher are not the worker's.
+    fn measured(&self, launcher: &[String]) -> Option<u64> {
+        let is_worker = launcher.is_empty();
+        is_worker.then(|| memory::peak(self.process.child.id()))?
     }
 
     fn close_input(&mut self) {
@@ -275,6 +293,22 @@ impl Worker {
         self.close_input();
         self.process.child.wait(PATIENCE)
     }
+}
+
+/// Writes a run's request into its folder, and says where it is.
+fn write_request(launch: &Launch<'_>) -> Result<PathBuf, StartError> {
+    let folder = &launch.request.artefacts;
+    genair_store::create_folder(folder).map_err(doing("create the folder", folder))?;
+    let path = folder.join(REQUEST_FILE);
+    serde_json::to_vec_pretty(launch.request)
+        .map_err(io::Error::from)
+        .and_then(|text| genair_files::write(&path, text))
+        .map_err(doing("write", &path))?;
+    if let Some(note) = &launch.note {
+        let written = note.write(folder);
+        written.map_err(|(path, error)| doing("write", &path)(error))?;
+    }
+    Ok(path)
 }
 
 fn parse(line: &str) -> Result<RunEvent, String> {
@@ -300,6 +334,15 @@ fn failure(kind: FailureKind, phase: RunPhase, message: String) -> RunFailure {
         phase,
         message,
         hint: None,
+    }
+}
+
+/// How the worker ended that a launcher started: srun says by its exit code that a signal ended it.
+fn of_worker(launcher: ExitStatus) -> ExitStatus {
+    use std::os::unix::process::ExitStatusExt;
+    match launcher.code() {
+        Some(code) if code > SIGNALLED => ExitStatus::from_raw(code - SIGNALLED),
+        _ => launcher,
     }
 }
 
