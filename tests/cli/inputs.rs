@@ -68,7 +68,7 @@ protocols = ["ful"]
     error: typos.toml:22: `backbone.sasrec.dropout` is 1.5; it must be a finite number below 1, at least 0
     error: typos.toml:25: `popularity` is built in and has no settings; remove [backbone.popularity]
     error: typos.toml:29: `train.batch_size` is 0; it must be at least 1
-    error: typos.toml:30: `train.optimizer.kind` is "adma"; it can be "adam", "adam-w"
+    error: typos.toml:30: `train.optimizer.kind` is "adma"; it can be "adam", "adamw"
     hint: did you mean `adam`?
     error: typos.toml:30: `train.optimizer.lr` is -1; it must be a finite number above 0
     error: typos.toml:31: `train.stop.metric`: `ndgc@10` is not a metric; write it as in `ndcg@10` (hr, ndcg or mrr, then @ and a cut-off from 1)

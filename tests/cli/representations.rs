@@ -49,7 +49,7 @@ loss = { kind = "cross-entropy", label_smoothing = 0.1 }
 score = { kind = "cosine", temperature = 0.07 }
 
 [train.optimizer]
-kind = "adam-w"
+kind = "adamw"
 weight_decay = 0.01
 clip_norm = 1.0
 schedule = { kind = "cosine", warm_up = 1 }

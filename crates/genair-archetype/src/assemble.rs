@@ -46,8 +46,12 @@ pub enum AssembleError {
     },
     /// No item has the part.
     #[error(
-        "none of the {items} items has a vector for `{part}`; without metadata there are no prompts, and if all \
-         answers are empty, ask with another prompt or raise `generation.min_new_tokens`"
+        "none of the {items} items has a vector for `{part}`; {}", match part.as_str() {
+            "archetype" => "items without metadata have no prompt, and where all answers are empty, another prompt or a \
+                            larger `generation.min_new_tokens` may help",
+            _ => "items without metadata have no prompt: is the file of the items in the dataset's folder, with the fields \
+                  that the prompt names?",
+        }
     )]
     NoVectors {
         /// The part.
@@ -64,6 +68,15 @@ pub enum AssembleError {
         part: String,
         /// Why.
         source: PcaError,
+    },
+    /// Items were to be grouped by a field whose values tell nothing apart.
+    #[error(
+        "`{field}`, which `within` names, has fewer than two categories; values that more than 80 % of the items have do \
+         not count, so name another field or leave `within` out"
+    )]
+    OneGroup {
+        /// The field.
+        field: String,
     },
     /// Items were to be grouped by a field that none of them has.
     #[error("no item has the field `{field}` that `within` names; it must be one of: {}", fields.join(", "))]
@@ -250,7 +263,7 @@ fn means(
 }
 
 /// Numbers in a text of [`decode_vector`], at least 1.
-fn components(text: &str) -> usize {
+pub(crate) fn components(text: &str) -> usize {
     let bytes = text.trim_end_matches('=').len() * 6 / 8;
     (bytes / size_of::<f32>()).max(1)
 }

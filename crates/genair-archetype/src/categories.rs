@@ -52,7 +52,9 @@ pub(crate) fn count<'a>(values: impl Iterator<Item = &'a String>) -> BTreeMap<&'
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
+        Value::Number(number) => vec![number.to_string()],
+        Value::Bool(value) => vec![value.to_string()],
         Value::Array(values) => values.iter().flat_map(texts).collect(),
-        _ => Vec::new(),
+        Value::Null | Value::Object(_) => Vec::new(),
     }
 }

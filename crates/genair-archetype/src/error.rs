@@ -82,8 +82,26 @@ pub enum ArchetypeError {
         /// Key of the first.
         key: String,
     },
+    /// The model behind a name has changed.
+    #[error(
+        "the engine's vectors have {width} components, and those of the {records} records in {} have {stored}; it has \
+         another model by the same name now: name the right one, or delete the folder to have all records made again",
+        folder.display()
+    )]
+    OtherWidth {
+        /// Components of the vectors that the engine gives.
+        width: usize,
+        /// Components of those that are stored.
+        stored: usize,
+        /// How many records are stored.
+        records: usize,
+        /// Their folder.
+        folder: PathBuf,
+    },
     /// A record's vector cannot be used.
-    #[error("the {part} vector of record `{key}` cannot be used; is the model file damaged?")]
+    #[error(
+        "the {part} vector of record `{key}` cannot be used; the engine, its server or its model is at fault"
+    )]
     Vector {
         /// The record's key.
         key: String,

@@ -93,6 +93,16 @@ pub(crate) fn formed(
     if form.joint && parts.len() > 1 {
         parts = vec![joined(&parts)?];
     }
+    for part in &parts {
+        let rows: Vec<&Vec<f32>> = part.rows.iter().flatten().collect();
+        if rows.len() > 1 && rows.iter().all(|row| *row == rows[0]) {
+            tracing::warn!(
+                "all {} vectors of `{}` are equal, so they tell no items apart",
+                rows.len(),
+                part.name
+            );
+        }
+    }
     let made = parts.iter().map(|part| reduced(part, form, reduce));
     Ok(made.collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
 }
@@ -187,7 +197,8 @@ fn reduced(
 /// categories is in the group of the first that most items do not share.
 ///
 /// # Errors
-/// [`AssembleError::NoField`] where no item has the field.
+/// [`AssembleError::NoField`] where no item has the field, [`AssembleError::OneGroup`] where its values tell no items
+/// apart.
 pub(crate) fn groups(
     field: &str,
     items: &[String],
@@ -208,6 +219,16 @@ pub(crate) fn groups(
     let categories = telling(catalogue, Some(field));
     let names: std::collections::BTreeSet<&String> = categories.iter().flatten().collect();
     let numbers: BTreeMap<&String, u32> = names.into_iter().zip(1..).collect();
+    if numbers.len() < 2 {
+        let field = field.to_owned();
+        return Err(AssembleError::OneGroup { field });
+    }
+    let without = categories.iter().filter(|name| name.is_none()).count();
+    tracing::info!(
+        "`{field}` has {} categories; {without} of {} items have none, and are a group of their own",
+        numbers.len(),
+        categories.len()
+    );
     let of_id: HashMap<&str, u32> = catalogue
         .items
         .iter()

@@ -3,11 +3,13 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use genair_data::{Catalogue, Metadata};
 use genair_protocol::{EngineEvent, EngineItem, EngineRecord, EngineTask};
 
+use crate::assemble::components;
 use crate::engine::Engine;
 use crate::engine_choice::engine;
 use crate::error::ArchetypeError;
@@ -198,7 +200,7 @@ impl Session<'_> {
             .collect();
         if !missing.is_empty() {
             let engine = engine(stage, settings, &folder, self.spec, self.installation)?;
-            self.ask(stage, engine, missing, items.len(), &mut log)?;
+            self.ask(stage, engine, missing, items.len(), &folder, &mut log)?;
         }
         Ok(log.close()?)
     }
@@ -210,6 +212,7 @@ impl Session<'_> {
         mut engine: Box<dyn Engine>,
         missing: Vec<EngineItem>,
         total: usize,
+        folder: &Path,
         log: &mut RecordLog,
     ) -> Result<(), ArchetypeError> {
         let mut done = total - missing.len();
@@ -220,6 +223,16 @@ impl Session<'_> {
         let mut keep = |event: EngineEvent| -> Result<(), ArchetypeError> {
             match event {
                 EngineEvent::Ready { engine, width, .. } => {
+                    let known = log.records().values().next();
+                    let known = known.map(|record| components(&record.context));
+                    if let Some(stored) = known.filter(|&stored| width > 0 && stored != width) {
+                        return Err(ArchetypeError::OtherWidth {
+                            width,
+                            stored,
+                            records: log.records().len(),
+                            folder: folder.to_owned(),
+                        });
+                    }
                     vector_width = width;
                     (self.progress)(GenerationProgress::Ready { engine });
                 }

@@ -104,8 +104,8 @@ pub enum Scale {
     Unit,
     /// One factor for all vectors, so that the root of the mean square of all components is this, above 0: the
     /// standard deviation where they are centred (ACE, SIGIR 2026, has 0.1; a table of ids starts with
-    /// `sqrt(2 / (I + D))`).
-    Std(#[schemars(extend("exclusiveMinimum" = 0))] f64),
+    /// `sqrt(2 / (I + D))`). At most 1e6.
+    Std(#[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0))] f64),
 }
 
 /// How far vectors may move: `e = c + delta` with `|delta| <= max_norm`, held by shortening each row of delta

@@ -260,7 +260,7 @@ pub struct OptimizerSpec {
     /// Learning rate, above 0.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
-    /// At least 0: with `adam` an L2 penalty that is added to the gradient; with `adam-w` the share, times the
+    /// At least 0: with `adam` an L2 penalty that is added to the gradient; with `adamw` the share, times the
     /// learning rate, by which each step shortens a parameter.
     #[schemars(range(min = 0))]
     pub weight_decay: f64,
@@ -291,6 +291,7 @@ pub enum OptimizerKind {
     /// Adam (Kingma & Ba 2015, arXiv:1412.6980).
     Adam,
     /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
+    #[serde(rename = "adamw")]
     AdamW,
 }
 

@@ -142,7 +142,7 @@ mod tests {
             "cpu",
             "all",
             "vectors",
-            "adam-w",
+            "adamw",
             "cosine",
             "min-max",
         ];

@@ -17,7 +17,8 @@ use super::{Draft, SweepRun};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ensemble {
     /// Two representations; the weight is the second's.
-    of: [String; 2],
+    #[schemars(length(equal = 2))]
+    of: Vec<String>,
     /// Candidates of the weight, from 0 to 1; validation chooses one.
     #[serde(default = "tenths")]
     weights: Vec<f64>,
@@ -115,9 +116,17 @@ impl Checker<'_> {
                 continue;
             };
             self.check_candidates(&key.child("weights"), &section.weights, 1.0);
-            if section.of[0] == section.of[1] {
-                let message = format!("names `{}` twice; name two", section.of[0]);
-                self.problems.about(&key.child("of"), message, None);
+            match section.of.as_slice() {
+                [first, second] if first == second => {
+                    let message = format!("names `{first}` twice; name two");
+                    self.problems.about(&key.child("of"), message, None);
+                }
+                [_, _] => {}
+                named => {
+                    let message = format!("names {} representations; name two", named.len());
+                    self.problems.about(&key.child("of"), message, None);
+                    continue;
+                }
             }
             let rule = CombinationRule::Ensemble {
                 weights: section.weights,
@@ -125,7 +134,7 @@ impl Checker<'_> {
             };
             all.push(Combined {
                 name,
-                of: section.of.to_vec(),
+                of: section.of,
                 vectors: None,
                 rule,
             });

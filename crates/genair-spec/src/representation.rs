@@ -294,6 +294,13 @@ impl Checker<'_> {
         static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<Section>);
         let at = KeyPath::new(["representation", name]);
         let table = with_fusion_table(self.table(&at, chosen));
+        if at.get(&self.tree).is_some() && !table.contains_key("kind") && name != "id" {
+            let hint =
+                "write kind = \"id\" for a learned table; docs/specs.md lists the kinds".to_owned();
+            self.problems
+                .about(&at.child("kind"), "is missing", Some(hint));
+            return None;
+        }
         let section: Section = read_section(&at, &table, &mut self.problems)?;
         if section.kind == RepresentationKind::None {
             let message = "is \"none\"; only built-in backbones go without item vectors";

@@ -90,11 +90,10 @@ mod tests {
     #[test]
     fn linux_tells_time_and_memory() {
         let before = cpu_time().unwrap();
-        let mut sum = 0u64;
-        while cpu_time().unwrap() == before {
-            sum = sum.wrapping_add(std::hint::black_box(1));
+        // It ends, because this takes time.
+        while cpu_time().unwrap() <= before {
+            std::hint::black_box(before);
         }
-        assert!(sum > 0);
         assert!(peak_memory().unwrap() > 1 << 20);
     }
 }

@@ -74,7 +74,8 @@ pub(super) fn read(
     let mut row = 0;
     while reader.read_record(&mut record).map_err(unread)? {
         row += 1;
-        let line = record.position().map_or(0, csv::Position::line);
+        // The record's own position is before the end of the line above it; the reader's is past its end.
+        let line = reader.position().line() - 1;
         let place = match form {
             Form::Parquet => format!("row {row}"),
             Form::Csv | Form::Tsv => format!("line {line}"),
@@ -142,6 +143,18 @@ impl Columns {
         }) {
             return Err(refuse(format!(
                 "has two columns `{name}`; rename one of them"
+            )));
+        }
+        let is_index = |name: &String| {
+            name.trim().is_empty()
+                || name.starts_with("Unnamed: ")
+                || name.starts_with("__index_level_")
+        };
+        if let Some(at) = names.iter().position(is_index) {
+            return Err(refuse(format!(
+                "has no name for column {}, which looks like the index of a pandas table; write the table with \
+                 `index=False`",
+                at + 1
             )));
         }
         let others = names.len() - usize::from(id.is_some());

@@ -28,6 +28,9 @@ pub(crate) enum Archetype {
     Generate(ArchetypeArgs),
     /// Show an item: its metadata, prompt, answer, and nearest items in each space
     ///
+    /// The nearest items need the vectors of all items. The command therefore first writes the archetypes that are
+    /// missing, as `generate` does. `genair archetype prompt` needs none of them.
+    ///
     /// JSON: {dataset, item, metadata, prompt, answer, neighbours}.
     Show {
         #[command(flatten)]

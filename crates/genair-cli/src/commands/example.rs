@@ -17,7 +17,7 @@ use crate::output::{Output, table};
 const EXAMPLES: [(&str, &str, &str); 2] = [
     (
         "quickstart",
-        "ids beside archetypes on MovieLens-100k, four backbones; fetches all it needs",
+        "SASRec with ids and with archetypes on MovieLens-100k; fetches all it needs",
         include_str!("../../../../experiments/quickstart.toml"),
     ),
     (

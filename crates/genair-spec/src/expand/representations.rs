@@ -125,7 +125,7 @@ fn what_would_be_without_effect_is_refused() {
     s.toml:36: `representation.i.of` is missing
     hint: name the representation whose vectors are to be shuffled
     s.toml:40: `representation.j.whiten` is "half"; it can be "none", "full", "ridge"
-    s.toml:41: `representation.j.scale.std` is 0; it must be a finite number above 0
+    s.toml:41: `representation.j.scale.std` is 0; it must be a finite number above 0, at most 1000000
     s.toml:42: `representation.j.fusion.kind` is "summ"; it can be "none", "sum", "concat", "null-space", "dual"
     hint: did you mean `sum`?
     "#);
