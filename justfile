@@ -132,6 +132,10 @@ bench-encoder *ARGS: build
 bench-asha *ARGS: build
     @scripts/bench/asha.py "{{ genair }}" "$@"
 
+# Read, filter and split 10^7 interactions, beside polars (needs numpy and polars)
+bench-reading *ARGS: build
+    @scripts/bench/reading.py "{{ genair }}" "$@"
+
 # Measure leaderboard queries on a generated database of 10,000 runs; --metrics 100 adds 200 million rows
 bench-database *ARGS: build
     @cargo build --release --workspace --example generate_database

@@ -54,7 +54,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "genair-trainer",
         ],
     ),
-    ("genair-data", &["genair-files", "genair-protocol"]),
+    (
+        "genair-data",
+        &["genair-files", "genair-process", "genair-protocol"],
+    ),
     (
         "genair-encoder",
         &["genair-files", "genair-process", "genair-protocol"],

@@ -145,7 +145,7 @@ fn data_that_cannot_be_used_names_file_line_value_and_fix() {
     a number is none
     exit: 2
     --- stderr
-    error: [lab]/data/interactions.tsv:3: `timestamp` is `soon`; write a finite number
+    error: [lab]/data/interactions.tsv:3: `timestamp` is `soon`; write a finite number or an ISO 8601 time, or name the form with `time_format`
 
     an item is unknown
     exit: 2
@@ -160,22 +160,22 @@ fn data_that_cannot_be_used_names_file_line_value_and_fix() {
     bytes are no text
     exit: 2
     --- stderr
-    error: [lab]/data/interactions.tsv:2: not UTF-8; convert the file, for example with `iconv -f latin1 -t utf-8`
+    error: [lab]/data/interactions.tsv:2: not UTF-8; set `format.encoding` to "latin-1" or "utf-16", or convert the file
 
     nothing but a header
     exit: 2
     --- stderr
-    error: `[lab]/data/interactions.tsv` has no interactions; it needs a header line and one line per interaction
+    error: `[lab]/data/interactions.tsv` has no interactions; it needs one row per interaction, after the header if it has one
 
     nothing at all
     exit: 2
     --- stderr
-    error: `[lab]/data/interactions.tsv` has no interactions; it needs a header line and one line per interaction
+    error: `[lab]/data/interactions.tsv` has no interactions; it needs one row per interaction, after the header if it has one
 
     nothing left
     exit: 2
     --- stderr
-    error: no interaction is left of 2: 0 had a rating of at most `min_rating`, 0 an unknown item, 0 fell to `k_core`, 2 to users with fewer than 3 interactions; loosen the filter that took most
+    error: no interaction is left of 2: 2 fell to users with fewer than 3 interactions; loosen the filter that took most
 
     no folder
     exit: 2
@@ -204,7 +204,7 @@ fn data_that_turn_out_bad_in_the_worker_fail_the_run() {
     data of mine: starting
     run 1 (mine popularity none seed 44): starting
     [1/1] run 1 (mine popularity none seed 44): failed (invalid-data) after [time]
-    error: run 1 (mine popularity none seed 44) failed while loading-data: [lab]/data/interactions.tsv:3: `timestamp` is `soon`; write a finite number
+    error: run 1 (mine popularity none seed 44) failed while loading-data: [lab]/data/interactions.tsv:3: `timestamp` is `soon`; write a finite number or an ISO 8601 time, or name the form with `time_format`
     ");
     assert_eq!(
         lab.lines("SELECT state || ' ' || failure_kind FROM runs"),

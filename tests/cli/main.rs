@@ -11,6 +11,7 @@ mod combining;
 mod composing;
 mod configurations;
 mod database;
+mod datasets;
 mod exports;
 mod importing;
 mod inputs;

@@ -54,7 +54,7 @@ fn a_stage_that_fails_costs_the_runs_that_need_it() {
         "{message}"
     );
     assert!(
-        message.contains("none of the 60 items has a vector"),
+        message.contains("no item has the field `colour` that `prompt.fields` names (they have"),
         "{message}"
     );
     assert!(reason[0][1].as_str().unwrap().contains("the same command"));

@@ -34,6 +34,16 @@ pub enum ArchetypeError {
         /// The variable.
         variable: String,
     },
+    /// A field of the prompt that no item has.
+    #[error("no item has the field `{field}` that `prompt.fields` names (they have {}){}", fields.join(", "), nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default())]
+    NoField {
+        /// The field.
+        field: String,
+        /// The fields there are.
+        fields: Vec<String>,
+        /// The one that may be meant.
+        nearest: Option<String>,
+    },
     /// A prompt cannot be rendered for an item.
     #[error("item `{item}`")]
     ItemPrompt {

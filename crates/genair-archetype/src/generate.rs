@@ -1,13 +1,13 @@
 //! From a catalogue to a record of each item: what is in the cache is taken, the rest is asked of the
 //! engine and kept as it comes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use genair_data::{Catalogue, Metadata};
-use genair_protocol::{EngineEvent, EngineItem, EngineRecord, EngineTask};
+use genair_protocol::{EngineEvent, EngineItem, EngineRecord, EngineTask, nearest};
 
 use crate::assemble::components;
 use crate::engine::Engine;
@@ -131,6 +131,7 @@ pub fn generate(
         prompts: prompts.iter().flatten().collect::<HashSet<_>>().len(),
         made: session.made,
     };
+    (session.progress)(GenerationProgress::Counted(counts));
     let items = catalogue.items.iter().zip(prompts).zip(records);
     Ok(Generated {
         items: items
@@ -155,6 +156,7 @@ pub(crate) fn render(
     installation: &Installation,
 ) -> Result<Vec<Option<String>>, ArchetypeError> {
     let prompts = Prompts::new(spec, installation)?;
+    check_fields(catalogue, prompts.fields())?;
     let render = |item: &genair_data::CatalogueItem| {
         prompts
             .render(&item.metadata)
@@ -164,6 +166,26 @@ pub(crate) fn render(
             })
     };
     catalogue.items.iter().map(render).collect()
+}
+
+/// Refuses a field that no item has: the prompts would lack it in silence. Items without any metadata have no prompts
+/// anyway.
+fn check_fields(catalogue: &Catalogue, fields: Option<&[String]>) -> Result<(), ArchetypeError> {
+    let items = &catalogue.items;
+    let has = |field: &String| items.iter().any(|item| item.metadata.contains_key(field));
+    let Some(field) = fields.into_iter().flatten().find(|field| !has(field)) else {
+        return Ok(());
+    };
+    let known: BTreeSet<&String> = items.iter().flat_map(|item| item.metadata.keys()).collect();
+    if known.is_empty() {
+        return Ok(());
+    }
+    let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
+    Err(ArchetypeError::NoField {
+        field: field.clone(),
+        nearest: nearest(field, known.iter().copied()).map(str::to_owned),
+        fields: known.into_iter().map(str::to_owned).collect(),
+    })
 }
 
 /// One call of [`generate`].

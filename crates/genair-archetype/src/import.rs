@@ -85,8 +85,9 @@ impl RowIds {
         };
         let text =
             String::from_utf8(bytes).map_err(|_| refuse(1, "not UTF-8; convert the list"))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let ids = if text.trim_start().starts_with('[') {
-            let list: Vec<Value> = serde_json::from_str(&text)
+            let list: Vec<Value> = serde_json::from_str(text)
                 .map_err(|error| refuse(error.line(), &format!("not a JSON list ({error})")))?;
             let id = |(place, id): (usize, Value)| match id {
                 Value::String(id) => Ok(id),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::generate::GenerationCounts;
+
 /// What a generation is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,6 +43,8 @@ pub enum GenerationProgress {
         /// Records needed.
         total: usize,
     },
+    /// Everything is there; this many items have no prompt, the same prompt as others, or an empty answer.
+    Counted(GenerationCounts),
 }
 
 /// A part of a generation.

@@ -182,6 +182,11 @@ impl Prompts {
         Ok(Self { template, chat })
     }
 
+    /// The fields of items that are told, where a spec names them.
+    pub(crate) fn fields(&self) -> Option<&[String]> {
+        self.template.chosen.as_deref()
+    }
+
     /// The prompt of an item; `None` where nothing is known of it.
     pub(crate) fn render(
         &self,

@@ -115,7 +115,7 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Train every run of a spec that has no result yet
     ///
-    /// The command fetches MovieLens-100k if the spec reads a folder named ml-100k that is missing or empty. It makes
+    /// The command fetches public datasets whose folder is missing or empty. It makes
     /// the inputs that runs share, such as archetypes, in stages. Runs that do not need them train meanwhile.
     ///
     /// Press Ctrl-C to stop cleanly, and twice to kill the workers. Rerun the command to resume.
@@ -344,16 +344,31 @@ pub(crate) enum Plugin {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Data {
-    /// Download a public dataset and verify its checksum
+    /// List the public datasets that `fetch` knows
+    ///
+    /// JSON: an array of {name, about, parts, terms, page, by_hand, files}.
+    List,
+    /// Download a public dataset from its publisher
+    ///
+    /// Files that are there are verified and not downloaded again. Where a licence needs a click, the command says what
+    /// to download and where to put it. JSON: {folder, already_there, origin}.
     Fetch {
-        /// The dataset
-        dataset: PublicDataset,
-        /// The folder to write to [default: data/NAME]
+        /// The dataset, such as ml-100k, movielens-1m or amazon-2014:Beauty; `genair data list` has all
+        dataset: String,
+        /// The folder to write to [default: data/NAME, without what follows a colon]
         #[arg(long, value_name = "FOLDER")]
         dest: Option<PathBuf>,
-        /// Download the official file from this address instead
+        /// Download from this address instead: the official file of ml-100k, or the folder with the files of another
         #[arg(long)]
         url: Option<String>,
+    },
+    /// Look at a file or folder of data and print a [dataset] table that reads it
+    ///
+    /// Guesses from the beginnings of files, then reads everything. What may surprise goes to standard error. JSON: {spec,
+    /// text_fields, found, warnings, statistics}.
+    Inspect {
+        /// A file, a folder, an archive or a member of one
+        path: PathBuf,
     },
     /// Read the datasets of a spec and print their statistics
     ///
@@ -397,13 +412,6 @@ impl CacheArgs {
         let path = path.unwrap_or_else(|| "data/cache".into());
         std::path::absolute(&path).unwrap_or(path)
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PublicDataset {
-    /// MovieLens-100k, 943 users and 1,682 films
-    #[value(name = "ml-100k")]
-    Ml100k,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use genair_archetype::{GenerationProgress, Stage};
+use genair_data::Statistics;
 use genair_fetch::Progress;
 use genair_runner::StageProgress;
 use indicatif::ProgressBar;
@@ -46,6 +47,7 @@ impl GenerationBar {
             )),
             StageProgress::Fetching(news) => tell_download(&self.output, news),
             StageProgress::Generating(news) => self.generating(news),
+            StageProgress::Read(statistics) => self.read(statistics),
         }
     }
 
@@ -90,8 +92,55 @@ impl GenerationBar {
                     ));
                 }
             }
+            GenerationProgress::Counted(counts) => {
+                let with_prompt = counts.items - counts.without_metadata;
+                let losses: [(u64, &str); 3] = [
+                    (counts.without_metadata as u64, "without a prompt, as nothing is known of them"),
+                    ((with_prompt - counts.prompts) as u64, "with the same prompt as another"),
+                    (counts.empty_answers as u64, "with an empty answer"),
+                ];
+                tell_losses(output, label, &format!("{} items", counts.items), &losses);
+            }
             _ => {}
         }
+    }
+
+    fn read(&self, statistics: &Statistics) {
+        let removed = &statistics.removed;
+        let rows = [
+            (removed.missing, "without a user, an item or a time"),
+            (
+                removed.low_rating,
+                "with a rating of at most `min_rating` (0 by default)",
+            ),
+            (removed.unknown_item, "with an unknown item"),
+            (removed.repeats, "by `repeats`"),
+            (removed.k_core, "by `k_core`"),
+            (removed.short_user, "of users with too few interactions"),
+        ];
+        let of = format!("of {} rows, dropped", statistics.rows_read);
+        tell_losses(&self.output, &self.label, &of, &rows);
+        let items = [
+            (removed.duplicate_items, "of an item that has another"),
+            (removed.items_without_id, "without an id"),
+        ];
+        tell_losses(
+            &self.output,
+            &self.label,
+            "of the items file, dropped lines",
+            &items,
+        );
+    }
+}
+
+/// Says what was left out, if anything was: how many of what, and why.
+fn tell_losses(output: &Output, label: &str, of: &str, losses: &[(u64, &str)]) {
+    let losses = losses.iter().filter(|(count, _)| *count > 0);
+    let told: Vec<String> = losses
+        .map(|(count, why)| format!("{count} {why}"))
+        .collect();
+    if !told.is_empty() {
+        output.note(format!("{label}: {of}: {}", told.join(", ")));
     }
 }
 

@@ -9,6 +9,7 @@ mod helper;
 mod output;
 mod output_path;
 mod progress;
+mod public;
 mod standings;
 mod watch;
 

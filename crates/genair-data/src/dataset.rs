@@ -114,10 +114,7 @@ impl Dataset {
         if dataset.raw_users.is_empty() {
             return Err(DataError::NothingLeft {
                 rows: rows_read,
-                low_rating: removed.low_rating,
-                unknown_item: removed.unknown_item,
-                k_core: removed.k_core,
-                short_user: removed.short_user,
+                removed,
             });
         }
         dataset.statistics = statistics::of(&dataset, spec.cohorts, rows_read, removed, ordered_by);
@@ -393,7 +390,9 @@ mod tests {
         ];
         let error = Dataset::new(interactions(&rows), &DatasetSpec::default()).unwrap_err();
         assert!(
-            error.to_string().contains("2 to users with fewer than 3"),
+            error
+                .to_string()
+                .contains("2 fell to users with fewer than 3"),
             "{error}"
         );
     }

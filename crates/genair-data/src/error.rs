@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use genair_files::FileError;
 use genair_protocol::SpecProblem;
 
+use crate::interactions::Removed;
+
 /// Why a dataset cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,11 +29,49 @@ pub enum DataError {
         reason: String,
     },
     /// A compressed file ends early or holds something else.
-    #[error("`{}` is a truncated or damaged gzip file; get it again", path.display())]
-    Gzip {
+    #[error("`{}` is a truncated or damaged {kind}; get it again", path.display())]
+    Damaged {
         /// The file.
         path: PathBuf,
+        /// What it should be.
+        kind: &'static str,
         /// What the decoder says.
+        source: std::io::Error,
+    },
+    /// A zip file lacks a member.
+    #[error("`{}` has no member `{member}` (it has {}); correct the name", archive.display(), columns(members))]
+    NoMember {
+        /// The archive.
+        archive: PathBuf,
+        /// The member that was looked for.
+        member: String,
+        /// The members there are.
+        members: Vec<String>,
+    },
+    /// A pattern that no file fits.
+    #[error("`{}` has no file `{pattern}`; correct the pattern", folder.display())]
+    NoMatch {
+        /// The folder that was searched.
+        folder: PathBuf,
+        /// The pattern.
+        pattern: String,
+    },
+    /// The file that joins items with interactions is none.
+    #[error("`{}` is no object of ids: {reason}; correct the file, or `items_format.id_map`", path.display())]
+    IdMap {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The worker that reads Parquet files cannot be started.
+    #[error("cannot read `{}` with `{}`; build it with `just tools`, or write a .csv file", path.display(), program.display())]
+    ParquetReader {
+        /// The file.
+        path: PathBuf,
+        /// The worker.
+        program: PathBuf,
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// No file of a kind that must be there.
@@ -73,10 +113,42 @@ pub enum DataError {
         header: Vec<String>,
     },
     /// The file's name does not say its format.
-    #[error("`{}` is neither .tsv nor .csv (nor either with .gz); rename it to say which it is", path.display())]
+    #[error("the name of `{}` does not say how it is written; set `{key}` (`genair data inspect` finds out)", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
+        /// The key of a spec that says it.
+        key: &'static str,
+    },
+    /// The first line, which should name columns, has numbers, as rows have.
+    #[error("the first line of `{}` is no header ({}); set `{key}.header = false` and give positions in `columns`, or names in `{key}.names`", path.display(), columns(first))]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+        /// The fields of the first line.
+        first: Vec<String>,
+        /// The key of a spec that says how the file is written.
+        key: &'static str,
+    },
+    /// A file without a header, whose columns a spec does not tell apart.
+    #[error("`{}` has no header, and its first row is {}; say which column is which, such as `columns = {{ user = 1, item = 2, rating = 3, time = 4 }}`", path.display(), columns(first))]
+    NoPositions {
+        /// The file.
+        path: PathBuf,
+        /// The fields of the first row.
+        first: Vec<String>,
+    },
+    /// Some files of a log have times, others have none.
+    #[error("`{}` and the files before it do not agree on a column of times; set `columns.time` to a column that all have, or to false", path.display())]
+    TimesInSome {
+        /// The first file that differs.
+        path: PathBuf,
+    },
+    /// Signs of strftime that mean nothing.
+    #[error("`time_format` is `{format}`, which has a sign that strftime does not know")]
+    TimeFormat {
+        /// The format.
+        format: String,
     },
     /// A line cannot be used.
     #[error("{}:{line}: {problem}", path.display())]
@@ -89,26 +161,20 @@ pub enum DataError {
         problem: LineProblem,
     },
     /// The file has no line, or a header alone.
-    #[error("`{}` has no interactions; it needs a header line and one line per interaction", path.display())]
+    #[error("`{}` has no interactions; it needs one row per interaction, after the header if it has one", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
     /// The filters left no user.
     #[error(
-        "no interaction is left of {rows}: {low_rating} had a rating of at most `min_rating`, {unknown_item} an unknown item, {k_core} fell to `k_core`, {short_user} to users with fewer than 3 interactions; loosen the filter that took most"
+        "no interaction is left of {rows}: {removed} to users with fewer than 3 interactions; loosen the filter that took most"
     )]
     NothingLeft {
         /// Rows read.
         rows: u64,
-        /// Rows dropped for their rating.
-        low_rating: u64,
-        /// Rows dropped because the items file lacks their item.
-        unknown_item: u64,
-        /// Rows dropped by the k-core filter.
-        k_core: u64,
-        /// Rows dropped because their user had fewer than 3 left.
-        short_user: u64,
+        /// Rows dropped, by reason.
+        removed: Removed,
     },
     /// More users or items than ids.
     #[error("`{}` has more than {limit} {what}; ids are 32 bits wide", path.display())]
@@ -126,17 +192,34 @@ pub enum DataError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineProblem {
-    /// The line has another number of fields than the header.
-    #[error("{found} fields where the header has {expected}; complete or remove the line")]
+    /// The line has another number of fields than the header, or the first line.
+    #[error("{found} fields where the {} has {expected}; complete or remove the line", if *has_header { "header" } else { "first row" })]
     FieldCount {
-        /// Fields of the header.
+        /// Fields of the header or the first row.
         expected: usize,
         /// Fields of the line.
         found: usize,
+        /// Whether the file has a header.
+        has_header: bool,
     },
-    /// A user or item id is empty.
-    #[error("`{column}` is empty; write an id or remove the line")]
-    EmptyId {
+    /// Another number of names than there are columns.
+    #[error("{found} fields, and `{key}.names` has {expected}; name every column")]
+    NameCount {
+        /// Names.
+        expected: usize,
+        /// Fields of the first row.
+        found: usize,
+        /// The key of a spec that says how the file is written.
+        key: &'static str,
+    },
+    /// A quote that is not closed before a separator.
+    #[error(
+        "a quote opens a field here and is not closed before a separator; double the quotes within a field, or set `quotes = false` in `format` if they are text"
+    )]
+    StrayQuote,
+    /// A user, an item or a time is empty.
+    #[error("`{column}` is empty; complete or remove the line, or set `missing` to \"drop\"")]
+    Missing {
         /// The column.
         column: String,
     },
@@ -148,8 +231,28 @@ pub enum LineProblem {
         /// What is there.
         value: String,
     },
-    /// An integer time that a 64-bit float cannot hold.
-    #[error("`{column}` is `{value}`, too large to be kept exactly; write seconds or milliseconds")]
+    /// A rating that is no number.
+    #[error("`{column}` is `{value}`; write a finite number, or set `columns.rating` to false")]
+    BadRating {
+        /// The column.
+        column: String,
+        /// What is there.
+        value: String,
+    },
+    /// A time of another form.
+    #[error("`{column}` is `{value}`; {expected}")]
+    BadTime {
+        /// The column.
+        column: String,
+        /// What is there.
+        value: String,
+        /// What should be.
+        expected: String,
+    },
+    /// A time of which a 64-bit float does not hold the order.
+    #[error(
+        "`{column}` is `{value}`, which a float does not hold exactly; write whole numbers below 2^63 without a decimal point"
+    )]
     InexactTime {
         /// The column.
         column: String,
@@ -166,8 +269,11 @@ pub enum LineProblem {
         limit: u64,
     },
     /// Bytes that are not UTF-8.
-    #[error("not UTF-8; convert the file, for example with `iconv -f latin1 -t utf-8`")]
-    NotUtf8,
+    #[error("not UTF-8; set `{key}` to \"latin-1\" or \"utf-16\", or convert the file")]
+    NotUtf8 {
+        /// The key of a spec that names the encoding.
+        key: &'static str,
+    },
     /// The header names a column twice.
     #[error("the header has two columns `{column}`; rename one")]
     DuplicateColumn {
@@ -203,12 +309,17 @@ pub enum LineProblem {
         items_file: String,
     },
     /// An item that has a line already.
-    #[error("item `{item}` is on line {first_line} already; remove one of the two")]
+    #[error(
+        "item `{item}` is on line {first_line}{} already; remove one of the two, or set `items_format.duplicates` to \"first\" or \"last\"",
+        first_file.as_ref().map(|file| format!(" of `{file}`")).unwrap_or_default()
+    )]
     DuplicateItem {
         /// The item's raw id.
         item: String,
         /// The earlier line.
         first_line: u64,
+        /// The file that it is in, if that is another.
+        first_file: Option<String>,
     },
     /// A line of an items file that is not a JSON object.
     #[error("not a JSON object ({reason}); write one object per line")]
@@ -216,13 +327,39 @@ pub enum LineProblem {
         /// What the parser says.
         reason: String,
     },
+    /// A JSON array instead of lines.
+    #[error("a JSON array; write one object per line, for example with `jq -c '.[]'`")]
+    JsonArray,
+    /// NaN or infinity, which JSON does not have.
+    #[error("NaN and Infinity are not JSON; write null")]
+    JsonNan,
+    /// A Python dictionary where JSON should be.
+    #[error(
+        "a Python dictionary and no JSON; set `kind = \"python-lines\"` in `format` or `items_format`"
+    )]
+    PythonLine,
+    /// A line that is no Python dictionary.
+    #[error("not a Python dictionary ({reason}); write one dictionary per line")]
+    NotADictionary {
+        /// What the parser says.
+        reason: String,
+    },
+    /// A list or an object where a single value must be.
+    #[error("`{column}` is a list or an object; name a single value, such as `user.id`")]
+    Compound {
+        /// The key or path.
+        column: String,
+    },
     /// A JSON object without a usable item id.
-    #[error("`{key}` is {found}; an item id is a non-empty string or an integer")]
+    #[error(
+        "`{key}` is {}; an item id is a non-empty string or an integer; `items_format.id` names its key",
+        found.as_deref().unwrap_or("missing")
+    )]
     BadItemId {
         /// The key.
         key: String,
-        /// `missing`, or the JSON value.
-        found: String,
+        /// The JSON value; absent if there is none.
+        found: Option<String>,
     },
 }
 

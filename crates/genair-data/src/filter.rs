@@ -1,7 +1,47 @@
-//! The k-core filter, in both of the forms the literature uses. Drops rows; renumbers nothing.
+//! Repeats, and the k-core filter in both of the forms the literature uses. Drops rows; renumbers nothing.
+
+use std::collections::HashSet;
 
 use crate::interactions::{Interaction, Interactions};
-use genair_protocol::{KCore, KCoreMode};
+use genair_protocol::{KCore, KCoreMode, Repeats};
+
+/// Drops interactions with items that their user has met before, as the rule says, and counts them in
+/// `interactions.removed`. What comes before what, the times say, and of equal ones the order of the rows.
+pub(crate) fn repeats(interactions: &mut Interactions, rule: Repeats) {
+    if rule == Repeats::Keep {
+        return;
+    }
+    let rows = &interactions.rows;
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by(|&a, &b| {
+        let users = rows[a].user.cmp(&rows[b].user);
+        users.then(rows[a].time.total_cmp(&rows[b].time))
+    });
+    if rule == Repeats::Last {
+        order.reverse();
+    }
+    let mut is_kept = vec![true; rows.len()];
+    let mut met = HashSet::new();
+    let mut before: Option<Interaction> = None;
+    for at in order {
+        let row = rows[at];
+        if before.is_none_or(|before| before.user != row.user) {
+            met.clear();
+        }
+        is_kept[at] = match rule {
+            Repeats::Keep => true,
+            Repeats::First | Repeats::Last => met.insert(row.item),
+            Repeats::Consecutive => {
+                before.is_none_or(|before| (before.user, before.item) != (row.user, row.item))
+            }
+        };
+        before = Some(row);
+    }
+    let all = rows.len();
+    let mut is_kept = is_kept.into_iter();
+    interactions.rows.retain(|_| is_kept.next().unwrap_or(true));
+    interactions.removed.repeats += (all - interactions.rows.len()) as u64;
+}
 
 /// Drops interactions of users and items that have too few, and counts them in
 /// `interactions.removed`. Order is kept.
@@ -52,6 +92,34 @@ mod tests {
             });
         }
         result
+    }
+
+    #[test]
+    fn repeats_are_told_by_time_and_rows_keep_their_order() {
+        // (user, item, time); user 0 walks 1 1 2 1, user 1 walks 1.
+        let rows = [
+            (0, 1, 3.0),
+            (0, 1, 1.0),
+            (1, 1, 0.0),
+            (0, 2, 2.0),
+            (0, 1, 1.0),
+        ];
+        for (rule, expected) in [
+            (Repeats::Keep, vec![0, 1, 2, 3, 4]),
+            (Repeats::First, vec![1, 2, 3]),
+            (Repeats::Last, vec![0, 2, 3]),
+            (Repeats::Consecutive, vec![0, 1, 2, 3]),
+        ] {
+            let mut log = interactions(&rows.map(|(user, item, _)| (user, item)));
+            for (row, (.., time)) in log.rows.iter_mut().zip(rows) {
+                row.time = time;
+            }
+            let all = log.rows.clone();
+            repeats(&mut log, rule);
+            let kept: Vec<Interaction> = expected.iter().map(|&at| all[at]).collect();
+            assert_eq!(log.rows, kept, "{rule:?}");
+            assert_eq!(log.removed.repeats, (5 - kept.len()) as u64);
+        }
     }
 
     #[test]

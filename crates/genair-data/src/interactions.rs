@@ -53,15 +53,45 @@ pub struct Removed {
     pub low_rating: u64,
     /// An item the items file lacks, under `unknown_items = "drop"`.
     pub unknown_item: u64,
+    /// No user, item or time, under `missing = "drop"`.
+    pub missing: u64,
+    /// An item that the user has met before, under `repeats`.
+    pub repeats: u64,
     /// The k-core filter.
     pub k_core: u64,
     /// A user with fewer than 3 interactions left.
     pub short_user: u64,
+    /// Of the items file, and no rows: lines of an item that has another, under `items_format.duplicates`.
+    pub duplicate_items: u64,
+    /// Of the items file, and no rows: lines without an id, under `items_format.missing`.
+    pub items_without_id: u64,
 }
 
 impl Removed {
     /// Rows taken away for any reason.
     pub fn total(&self) -> u64 {
-        self.low_rating + self.unknown_item + self.k_core + self.short_user
+        self.missing
+            + self.low_rating
+            + self.unknown_item
+            + self.repeats
+            + self.k_core
+            + self.short_user
+    }
+}
+
+/// What took rows before the users were counted.
+impl std::fmt::Display for Removed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let by_reason = [
+            (self.missing, "lacked a user, an item or a time"),
+            (self.low_rating, "had a rating of at most `min_rating`"),
+            (self.unknown_item, "had an unknown item"),
+            (self.repeats, "fell to `repeats`"),
+            (self.k_core, "fell to `k_core`"),
+        ];
+        for (rows, reason) in by_reason.into_iter().filter(|(rows, _)| *rows > 0) {
+            write!(f, "{rows} {reason}, ")?;
+        }
+        write!(f, "{} fell", self.short_user)
     }
 }

@@ -35,6 +35,7 @@ impl Source {
     /// The filters leave no user with three interactions.
     pub fn into_dataset(self, spec: &DatasetSpec) -> Result<Dataset, DataError> {
         let mut interactions = self.0;
+        filter::repeats(&mut interactions, spec.repeats.unwrap_or_default());
         if let Some(core) = &spec.k_core {
             filter::k_core(&mut interactions, core);
         }
@@ -79,12 +80,15 @@ pub fn fingerprint(spec: &DatasetSpec) -> Result<String, DataError> {
         digest.update(format!("\ngenerator {}\n", synthetic::VERSION));
     } else {
         let files = read::locate(spec)?;
-        digest.update(format!(
-            "\ninteractions {}\n",
-            read::hash_file(&files.interactions)?
-        ));
-        if let Some(items) = &files.items {
-            digest.update(format!("items {}\n", read::hash_file(items)?));
+        digest.update("\n");
+        for file in &files.interactions {
+            digest.update(format!("interactions {}\n", read::hash_file(file)?));
+        }
+        for file in &files.items {
+            digest.update(format!("items {}\n", read::hash_file(file)?));
+        }
+        if let Some(file) = &files.id_map {
+            digest.update(format!("id map {}\n", read::hash_file(file)?));
         }
     }
     Ok(digest.finish())

@@ -131,7 +131,7 @@ fn a_column_of_times_wins_over_the_order_of_the_file() {
     let mut spec = spec(&named, DatasetKind::Table);
     assert_eq!(sequences(&load(&spec).unwrap()), ["u dacbd", "v adcb"]);
     spec.columns = Some(Columns {
-        time: Some("day".to_owned()),
+        time: Some("day".into()),
         ..Columns::default()
     });
     assert_eq!(sequences(&load(&spec).unwrap()), ["u adcbd", "v adcb"]);

@@ -138,7 +138,7 @@ fn a_wide_header_takes_linear_time() {
             row("soon")
         );
         let said = refused(&[(name, text.as_bytes())]);
-        assert!(said.ends_with("3: `timestamp` is `soon`; write a finite number"));
+        assert!(said.ends_with("3: `timestamp` is `soon`; write a finite number or an ISO 8601 time, or name the form with `time_format`"));
 
         let text = text.replacen(
             &format!("c{}{other}", COLUMNS - 1),

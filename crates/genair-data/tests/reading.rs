@@ -249,22 +249,31 @@ fn bad_lines_give_file_line_value_and_fix() {
         ),
         (
             "\ta\t1",
-            "`user_id` is empty; write an id or remove the line",
+            "`user_id` is empty; complete or remove the line, or set `missing` to \"drop\"",
         ),
         (
             "u\t\t1",
-            "`item_id` is empty; write an id or remove the line",
+            "`item_id` is empty; complete or remove the line, or set `missing` to \"drop\"",
         ),
-        ("u\ta\t", "`timestamp` is ``; write a finite number"),
+        (
+            "u\ta\t",
+            "`timestamp` is empty; complete or remove the line, or set `missing` to \"drop\"",
+        ),
         (
             "u\ta\t1997-11-03",
-            "`timestamp` is `1997-11-03`; write a finite number",
+            "`timestamp` is `1997-11-03`; write numbers or dates, not both",
         ),
-        ("u\ta\tNaN", "`timestamp` is `NaN`; write a finite number"),
-        ("u\ta\tinf", "`timestamp` is `inf`; write a finite number"),
         (
-            "u\ta\t9007199254740993",
-            "`timestamp` is `9007199254740993`, too large to be kept exactly; write seconds or milliseconds",
+            "u\ta\tNaN",
+            "`timestamp` is `NaN`; write a finite number or an ISO 8601 time, or name the form with `time_format`",
+        ),
+        (
+            "u\ta\tinf",
+            "`timestamp` is `inf`; write a finite number or an ISO 8601 time, or name the form with `time_format`",
+        ),
+        (
+            "u\ta\t9007199254740993.0",
+            "`timestamp` is `9007199254740993.0`, which a float does not hold exactly; write whole numbers below 2^63 without a decimal point",
         ),
     ] {
         let text = rows(line);
@@ -280,7 +289,7 @@ fn bad_lines_give_file_line_value_and_fix() {
             b"user_id\titem_id\ttimestamp\nu\ta\t1\n\n\nu\tb\xff\t2\n",
         )],
         |_| {},
-        "interactions.tsv:5: not UTF-8; convert the file, for example with `iconv -f latin1 -t utf-8`",
+        "interactions.tsv:5: not UTF-8; set `format.encoding` to \"latin-1\" or \"utf-16\", or convert the file",
     );
     check_error(
         &[(
@@ -288,7 +297,7 @@ fn bad_lines_give_file_line_value_and_fix() {
             b"user_id\titem_id\ttimestamp\r\nu\ta\t1\r\n\r\nu\tb\tx",
         )],
         |_| {},
-        "interactions.tsv:4: `timestamp` is `x`; write a finite number",
+        "interactions.tsv:4: `timestamp` is `x`; write a finite number or an ISO 8601 time, or name the form with `time_format`",
     );
     check_error(
         &[(
@@ -296,7 +305,7 @@ fn bad_lines_give_file_line_value_and_fix() {
             b"user_id,item_id,timestamp,rating\nu,a,1,2\nu,\"b\nc\",1,2\nu,a,1,good\n",
         )],
         |_| {},
-        "interactions.csv:5: `rating` is `good`; write a finite number",
+        "interactions.csv:5: `rating` is `good`; write a finite number, or set `columns.rating` to false",
     );
     check_error(
         &[(
@@ -304,7 +313,7 @@ fn bad_lines_give_file_line_value_and_fix() {
             b"user_id:token\titem_id:token\ttimestamp:float\nu\ta\tx\n",
         )],
         |_| {},
-        "x.inter:2: `timestamp` is `x`; write a finite number",
+        "x.inter:2: `timestamp` is `x`; write a finite number or an ISO 8601 time, or name the form with `time_format`",
     );
 }
 
@@ -319,7 +328,7 @@ fn bad_headers_name_the_column_and_the_key() {
         &[("interactions.tsv", b"user_id\titem_id\twhen\nu\ta\t1\n")],
         |spec| {
             spec.columns = Some(Columns {
-                time: Some("day".to_owned()),
+                time: Some("day".into()),
                 ..Columns::default()
             })
         },
@@ -329,7 +338,7 @@ fn bad_headers_name_the_column_and_the_key() {
         &[("interactions.tsv", ROWS.as_bytes())],
         |spec| {
             spec.columns = Some(Columns {
-                rating: Some("stars".to_owned()),
+                rating: Some("stars".into()),
                 ..Columns::default()
             })
         },
@@ -377,29 +386,41 @@ fn bad_items_files_name_the_line() {
     };
     check(
         b"{\"item_id\": \"a\"}\n{\"item_id\": 7}\n{\"item_id\": \"7\"}\n",
-        "items.jsonl:3: item `7` is on line 2 already; remove one of the two",
+        "items.jsonl:3: item `7` is on line 2 already; remove one of the two, or set `items_format.duplicates` to \"first\" or \"last\"",
     );
     check(
         b"{\"item_id\": \"a\"}\n[1]\n",
-        "items.jsonl:2: not a JSON object (invalid type: sequence, expected a map at line 1 column 0); write one object per line",
+        "items.jsonl:2: a JSON array; write one object per line, for example with `jq -c '.[]'`",
+    );
+    check(
+        b"{\"item_id\": \"a\", \"price\": NaN}\n",
+        "items.jsonl:1: NaN and Infinity are not JSON; write null",
+    );
+    check(
+        b"{'item_id': 'a'}\n",
+        "items.jsonl:1: a Python dictionary and no JSON; set `kind = \"python-lines\"` in `format` or `items_format`",
+    );
+    check(
+        b"{\"item_id\": \"a\"\n",
+        "items.jsonl:1: not a JSON object (EOF while parsing an object at line 1 column 15); write one object per line",
     );
     check(
         b"{\"id\": \"a\"}\n",
-        "items.jsonl:1: `item_id` is missing; an item id is a non-empty string or an integer",
+        "items.jsonl:1: `item_id` is missing; an item id is a non-empty string or an integer; `items_format.id` names its key",
     );
     check(
         b"{\"item_id\": 1.5}\n",
-        "items.jsonl:1: `item_id` is 1.5; an item id is a non-empty string or an integer",
+        "items.jsonl:1: `item_id` is 1.5; an item id is a non-empty string or an integer; `items_format.id` names its key",
     );
     check(
         b"{\"item_id\": \"\xe9\"}\n",
-        "items.jsonl:1: not UTF-8; convert the file, for example with `iconv -f latin1 -t utf-8`",
+        "items.jsonl:1: not UTF-8; set `items_format.encoding` to \"latin-1\" or \"utf-16\", or convert the file",
     );
 }
 
 #[test]
 fn absent_empty_and_broken_files_are_told_apart() {
-    let none = "interactions.tsv, interactions.tsv.gz, interactions.csv, interactions.csv.gz";
+    let none = "interactions.tsv, .csv, .jsonl, .ndjson or .parquet, each also with .gz or .zst";
     check_error(
         &[],
         |_| {},
@@ -414,10 +435,10 @@ fn absent_empty_and_broken_files_are_told_apart() {
     );
     check_error(
         &[("interactions.tsv", ROWS.as_bytes())],
-        |spec| spec.items = Some("meta.jsonl".to_owned()),
+        |spec| spec.items = Some("meta.jsonl".into()),
         "cannot read `meta.jsonl`: No such file or directory (os error 2)",
     );
-    let empty = "`interactions.tsv` has no interactions; it needs a header line and one line per interaction";
+    let empty = "`interactions.tsv` has no interactions; it needs one row per interaction, after the header if it has one";
     check_error(&[("interactions.tsv", b"")], |_| {}, empty);
     check_error(
         &[("interactions.tsv", b"user_id\titem_id\ttimestamp\n")],
@@ -426,8 +447,8 @@ fn absent_empty_and_broken_files_are_told_apart() {
     );
     check_error(
         &[("data.txt", ROWS.as_bytes())],
-        |spec| spec.interactions = Some("data.txt".to_owned()),
-        "`data.txt` is neither .tsv nor .csv (nor either with .gz); rename it to say which it is",
+        |spec| spec.interactions = Some("data.txt".into()),
+        "the name of `data.txt` does not say how it is written; set `format` (`genair data inspect` finds out)",
     );
     check_error(
         &[("a.inter", ROWS.as_bytes()), ("b.inter.gz", b"")],
@@ -440,7 +461,7 @@ fn absent_empty_and_broken_files_are_told_apart() {
             b"user_id\titem_id\ttimestamp\nu\ta\t1\nu\tb\t2\n",
         )],
         |_| {},
-        "no interaction is left of 2: 0 had a rating of at most `min_rating`, 0 an unknown item, 0 fell to `k_core`, 2 to users with fewer than 3 interactions; loosen the filter that took most",
+        "no interaction is left of 2: 2 fell to users with fewer than 3 interactions; loosen the filter that took most",
     );
 }
 

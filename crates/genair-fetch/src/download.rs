@@ -51,20 +51,93 @@ impl Downloader {
         part: &Path,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), FetchError> {
-        let mut failures = 0;
-        while length(part)? != size {
-            let before = length(part)?;
+        self.complete(url, size, part, progress)?;
+        let found = genair_files::sha256_of_file(part).map_err(doing("read", part))?;
+        if found != sha256 {
+            std::fs::remove_file(part).map_err(doing("remove", part))?;
+        }
+        verify(url, sha256, found)
+    }
+
+    /// Completes the file `part`, whose first bytes may be there.
+    pub(crate) fn complete(
+        &self,
+        url: &str,
+        size: u64,
+        part: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), FetchError> {
+        let mut last = length(part)?;
+        self.repeatedly(progress, &mut |progress| {
+            let received = length(part)?;
+            if received == size {
+                return Ok(Attempt::Done(()));
+            }
             progress(Progress::Connecting {
                 url: url.to_owned(),
             });
-            let Err(error) = self.attempt(url, size, part, progress) else {
-                continue;
+            match self.attempt(url, size, part, progress) {
+                Ok(()) => Ok(Attempt::Done(())),
+                Err(error) => {
+                    let received = length(part)?;
+                    let has_more = received > std::mem::replace(&mut last, received);
+                    Ok(Attempt::Failed { error, has_more })
+                }
+            }
+        })
+    }
+
+    /// Bytes of the file at an address, as its server says.
+    pub(crate) fn size(
+        &self,
+        url: &str,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<u64, FetchError> {
+        self.repeatedly(progress, &mut |progress| {
+            progress(Progress::Connecting {
+                url: url.to_owned(),
+            });
+            let size = self.agent.get(url).call();
+            let size = size.map_err(|source| FetchError::Transfer {
+                url: url.to_owned(),
+                source: Box::new(source),
+            });
+            let size = size.and_then(|response| match response.status() {
+                StatusCode::OK => {
+                    let length = header(&response, CONTENT_LENGTH.as_str());
+                    let length = length.and_then(|text| text.parse().ok());
+                    length.ok_or_else(|| FetchError::NoSize {
+                        url: url.to_owned(),
+                    })
+                }
+                status => Err(FetchError::Status {
+                    url: url.to_owned(),
+                    status: status.as_u16(),
+                }),
+            });
+            Ok(match size {
+                Ok(size) => Attempt::Done(size),
+                Err(error) => Attempt::Failed {
+                    error,
+                    has_more: false,
+                },
+            })
+        })
+    }
+
+    /// Attempts something until it is done, its error is none that passes, or it has brought nothing new too often.
+    fn repeatedly<T>(
+        &self,
+        progress: &mut dyn FnMut(Progress),
+        attempt: &mut dyn FnMut(&mut dyn FnMut(Progress)) -> Result<Attempt<T>, FetchError>,
+    ) -> Result<T, FetchError> {
+        let mut failures = 0;
+        loop {
+            let (error, has_more) = match attempt(progress)? {
+                Attempt::Done(value) => return Ok(value),
+                Attempt::Failed { error, has_more } => (error, has_more),
             };
-            failures = if length(part)? > before {
-                1
-            } else {
-                failures + 1
-            };
+            failures = if has_more { 1 } else { failures + 1 };
             if !is_transient(&error) || failures >= self.attempts {
                 return Err(error);
             }
@@ -75,11 +148,6 @@ impl Downloader {
             });
             std::thread::sleep(wait);
         }
-        let found = genair_files::sha256_of_file(part).map_err(doing("read", part))?;
-        if found != sha256 {
-            std::fs::remove_file(part).map_err(doing("remove", part))?;
-        }
-        verify(url, sha256, found)
     }
 
     /// One request. Whatever arrives is kept in `part`; an error if it is not all.
@@ -171,6 +239,16 @@ impl Downloader {
         }
         Ok(())
     }
+}
+
+/// What came of one attempt.
+enum Attempt<T> {
+    Done(T),
+    Failed {
+        error: FetchError,
+        /// Whether it brought something that is kept.
+        has_more: bool,
+    },
 }
 
 /// Whether another attempt may succeed.

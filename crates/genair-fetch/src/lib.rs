@@ -1,5 +1,5 @@
 //! Getting what is on the network: MovieLens-100K, by either of two ways that leave the same files byte
-//! for byte, and files of known content, such as models.
+//! for byte, files of known content, such as models, and files as their publishers have them.
 //!
 //! Owns the network, checksums and the installed folder (`interactions.tsv`, `items.jsonl`,
 //! `SOURCE.json`). Overwrites nothing that it did not write itself.
@@ -9,6 +9,7 @@ mod files;
 mod install;
 mod movielens;
 mod pip;
+mod published;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use files::{KnownFile, Origin, files};
 use genair_files::{FileError, doing};
 use movielens::{Content, Release};
 pub use pip::Wheel;
+pub use published::{PublishedFile, published};
 
 const ML_100K: Release<'static> = Release {
     url: "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
@@ -120,6 +122,14 @@ pub enum FetchError {
         /// Bytes of the whole file.
         size: u64,
     },
+    /// A server that does not say how long the file is.
+    #[error(
+        "`{url}` does not say how many bytes it has; download it with a browser and put it into the folder"
+    )]
+    NoSize {
+        /// The address.
+        url: String,
+    },
     /// A file of another size.
     #[error(
         "`{url}` has {found} bytes, not {expected}: it is another file; give the right address with `--url`"
@@ -142,6 +152,18 @@ pub enum FetchError {
         /// SHA-256 of the right content, lower-case hex.
         expected: String,
         /// SHA-256 of this content, lower-case hex.
+        found: String,
+    },
+    /// A file of another MD5 than its publisher gives.
+    #[error(
+        "`{what}` has MD5 {found}, and its publisher gives {expected}: it is damaged or another file, and was not used"
+    )]
+    Md5 {
+        /// The file or address.
+        what: String,
+        /// MD5 of the right content, lower-case hex.
+        expected: String,
+        /// MD5 of this content, lower-case hex.
         found: String,
     },
     /// An archive that cannot be opened, or lacks a member.

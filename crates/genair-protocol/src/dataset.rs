@@ -9,7 +9,10 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Ranges, SpecProblem};
+use crate::{
+    Column, Columns, FileNames, FormatKind, ItemsFormat, Missing, Ranges, Repeats, SpecProblem,
+    TableFormat,
+};
 
 /// Users the synthetic generator makes at the most: all of them are held in memory.
 const MAX_USERS: usize = 10_000_000;
@@ -32,17 +35,35 @@ pub struct DatasetSpec {
     /// Folder of the files, absolute by the time it is read. For `table` and `recbole`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Interactions file in the folder. Default for `table`: the first of `interactions.tsv`,
-    /// `.tsv.gz`, `.csv`, `.csv.gz`; for `recbole`: the only `*.inter` or `*.inter.gz`.
+    /// Files of interactions in the folder: a name, a pattern or a list of them, read as one log. `a.zip/b.csv` is a
+    /// member of an archive. Default for `table`: the only `interactions.*`; for `recbole`: the only `*.inter`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub interactions: Option<String>,
-    /// Item metadata file in the folder. Default, where there is one: `items.jsonl` or
-    /// `items.jsonl.gz` for `table`, the only `*.item` or `*.item.gz` for `recbole`.
+    pub interactions: Option<FileNames>,
+    /// Files of item metadata in the folder. Default, where there is one: the only `items.*` for `table`, the only
+    /// `*.item` for `recbole`. `false`: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub items: Option<String>,
-    /// Names of the columns.
+    pub items: Option<ItemsFiles>,
+    /// How the interactions are written. For `recbole`, `encoding` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<TableFormat>,
+    /// How the items are written. For `recbole`, `duplicates` and `missing` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_format: Option<ItemsFormat>,
+    /// The columns of the interactions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub columns: Option<Columns>,
+    /// How times are written, with the signs of strftime, such as `%d/%b/%Y:%H:%M:%S %z`. Default: numbers, or dates
+    /// and times of ISO 8601. Without a zone, a time is UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub time_format: Option<String>,
+    /// What to do with a row without a user, an item or a time. Default: `error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// What to do with a user's interactions with an item met before; applied in the order of time, before `k_core`.
+    /// Default: `keep`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
     /// What to do with an interaction whose item the items file lacks. Default: `error`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_items: Option<UnknownItems>,
@@ -85,7 +106,12 @@ impl Default for DatasetSpec {
             path: None,
             interactions: None,
             items: None,
+            format: None,
+            items_format: None,
             columns: None,
+            time_format: None,
+            missing: None,
+            repeats: None,
             unknown_items: None,
             min_rating: None,
             k_core: None,
@@ -112,31 +138,19 @@ pub enum DatasetKind {
     Synthetic,
 }
 
-/// Column names of the interactions file; `item` names the key column of a RecBole `.item`, too.
+/// The files of item metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Columns {
-    /// The user's id.
-    pub user: String,
-    /// The item's id.
-    pub item: String,
-    /// What a user's rows are ordered by. Default: `timestamp` if the file has it, else `order`, else the order of
-    /// the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<String>,
-    /// The rating. Default: `rating` if the file has it; otherwise every row counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rating: Option<String>,
+#[serde(untagged)]
+pub enum ItemsFiles {
+    /// `false`: none, even if there is one of the default name.
+    Off(bool),
+    /// These.
+    Named(FileNames),
 }
 
-impl Default for Columns {
-    fn default() -> Self {
-        Self {
-            user: "user_id".to_owned(),
-            item: "item_id".to_owned(),
-            time: None,
-            rating: None,
-        }
+impl From<&str> for ItemsFiles {
+    fn from(name: &str) -> Self {
+        Self::Named(name.into())
     }
 }
 
@@ -210,35 +224,35 @@ impl DatasetSpec {
         if self.path.is_none() {
             problems.add("path", "is missing; name the folder of the data");
         }
-        for (key, name) in [("interactions", &self.interactions), ("items", &self.items)] {
-            if let Some(name) = name.as_ref().filter(|name| !is_file_name(name)) {
-                let what = "which is not a file name; files lie in the folder `path`";
-                problems.add(key, format!("is `{name}`, {what}"));
+        let items = match &self.items {
+            Some(ItemsFiles::Off(true)) => {
+                problems.add("items", "is true; name the file, or write false for none");
+                None
+            }
+            Some(ItemsFiles::Named(names)) => Some(names),
+            Some(ItemsFiles::Off(false)) | None => None,
+        };
+        for (key, names) in [
+            ("interactions", self.interactions.as_ref()),
+            ("items", items),
+        ] {
+            let names = names.map(FileNames::names);
+            if names.is_some_and(<[String]>::is_empty) {
+                problems.add(key, "is an empty list; name at least one file");
+            }
+            for name in names
+                .into_iter()
+                .flatten()
+                .filter(|name| !lies_in_folder(name))
+            {
+                let what = "which does not lie in the folder `path`";
+                problems.add(key, format!("names `{name}`, {what}"));
             }
         }
         if let Some(columns) = &self.columns {
-            let named = [
-                ("columns.user", Some(&columns.user)),
-                ("columns.item", Some(&columns.item)),
-                ("columns.time", columns.time.as_ref()),
-                ("columns.rating", columns.rating.as_ref()),
-            ];
-            for (i, (key, name)) in named.iter().enumerate() {
-                let Some(name) = name else { continue };
-                let same = named[..i]
-                    .iter()
-                    .find(|(_, earlier)| *earlier == Some(name));
-                if name.is_empty() {
-                    problems.add(key, "is empty; name a column of the interactions file");
-                } else if let Some((other, _)) = same {
-                    let meaning = "a column has one meaning";
-                    problems.add(
-                        key,
-                        format!("is `{name}`, as `{other}` is already; {meaning}"),
-                    );
-                }
-            }
+            check_columns(columns, problems);
         }
+        self.check_formats(problems);
         if let Some(rating) = self.min_rating.filter(|rating| !rating.is_finite()) {
             problems.add("min_rating", format!("is {rating}; write a finite number"));
         }
@@ -256,13 +270,63 @@ impl DatasetSpec {
         }
     }
 
+    fn check_formats(&self, problems: &mut Problems) {
+        if let Some(format) = &self.format {
+            let own = TableFormat {
+                encoding: format.encoding,
+                ..TableFormat::default()
+            };
+            if self.kind == DatasetKind::Recbole && *format != own {
+                let message = "has more than `encoding`; a RecBole `.inter` has one form";
+                problems.add("format", message);
+            }
+            check_format("format", format, problems);
+        }
+        if let Some(format) = &self.items_format {
+            let own = ItemsFormat {
+                duplicates: format.duplicates,
+                missing: format.missing,
+                ..ItemsFormat::default()
+            };
+            if self.kind == DatasetKind::Recbole && *format != own {
+                let message =
+                    "has more than `duplicates` and `missing`; a RecBole `.item` has one form";
+                problems.add("items_format", message);
+            }
+            check_format("items_format", &format.table(), problems);
+            if format
+                .id_map
+                .as_ref()
+                .is_some_and(|name| !lies_in_folder(name))
+            {
+                problems.add(
+                    "items_format.id_map",
+                    "names a file that does not lie in the folder `path`",
+                );
+            }
+            if format.kind == Some(FormatKind::Sequences) {
+                problems.add(
+                    "items_format.kind",
+                    "is `sequences`, which is a form of interactions",
+                );
+            }
+            if format.id == Some(Column::Off) {
+                problems.add("items_format.id", "is false; every item has an id");
+            }
+        }
+    }
+
     fn check_generator(&self, problems: &mut Problems) {
         let no_file = "has no meaning for `kind = \"synthetic\"`, which reads no file; remove it";
         for (key, is_set) in [
             ("path", self.path.is_some()),
             ("interactions", self.interactions.is_some()),
             ("items", self.items.is_some()),
+            ("format", self.format.is_some()),
+            ("items_format", self.items_format.is_some()),
             ("columns", self.columns.is_some()),
+            ("time_format", self.time_format.is_some()),
+            ("missing", self.missing.is_some()),
             ("unknown_items", self.unknown_items.is_some()),
             ("min_rating", self.min_rating.is_some()),
         ] {
@@ -317,12 +381,88 @@ impl Problems {
     }
 }
 
-fn is_file_name(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    matches!(
-        (parts.next(), parts.next()),
-        (Some(Component::Normal(_)), None)
-    )
+fn check_columns(columns: &Columns, problems: &mut Problems) {
+    let named = [
+        ("columns.user", Some(&columns.user)),
+        ("columns.item", Some(&columns.item)),
+        ("columns.time", columns.time.as_ref()),
+        ("columns.rating", columns.rating.as_ref()),
+    ];
+    for (i, (key, column)) in named.iter().enumerate() {
+        let Some(column) = column else { continue };
+        let same = named[..i]
+            .iter()
+            .find(|(_, earlier)| *earlier == Some(column));
+        match column {
+            Column::Name(name) if name.is_empty() => {
+                problems.add(key, "is empty; name a column of the interactions file");
+            }
+            Column::Off if i < 2 => {
+                problems.add(key, "is false; every interaction has a user and an item");
+            }
+            Column::Off => {}
+            _ => {
+                if let Some((other, _)) = same {
+                    let meaning = "a column has one meaning";
+                    let message = format!("is `{column}`, as `{other}` is already; {meaning}");
+                    problems.add(key, message);
+                }
+            }
+        }
+    }
+}
+
+fn check_format(key: &str, format: &TableFormat, problems: &mut Problems) {
+    let mut problem = |name: &str, message: &str| problems.add(&format!("{key}.{name}"), message);
+    if format
+        .separator
+        .as_deref()
+        .is_some_and(|separator| separator.is_empty() || separator.contains(['\n', '\r', '"']))
+    {
+        problem(
+            "separator",
+            "must be a text without quotes and line ends, such as \",\" or \"::\"",
+        );
+    }
+    if format.header == Some(true) && format.names.is_some() {
+        problem(
+            "names",
+            "is for a file without a header; remove it or `header`",
+        );
+    }
+    let splits_lines = format
+        .separator
+        .as_ref()
+        .is_some_and(|separator| separator.len() > 1);
+    if format.quotes == Some(true) && splits_lines {
+        problem(
+            "quotes",
+            "is true; fields can be quoted only if one character separates them",
+        );
+    }
+    let is_delimited = format.kind.is_none_or(|kind| kind == FormatKind::Delimited);
+    let takes_separator = is_delimited || format.kind == Some(FormatKind::Sequences);
+    for (name, is_set, fits) in [
+        ("separator", format.separator.is_some(), takes_separator),
+        ("header", format.header.is_some(), is_delimited),
+        ("names", format.names.is_some(), is_delimited),
+        ("quotes", format.quotes.is_some(), is_delimited),
+        (
+            "encoding",
+            format.encoding.is_some(),
+            format.kind != Some(FormatKind::Parquet),
+        ),
+    ] {
+        if is_set && !fits {
+            problem(name, "has no meaning for this `kind` of file; remove it");
+        }
+    }
+}
+
+/// Whether a name leads to something in the folder, or in a folder or archive in it.
+fn lies_in_folder(name: &str) -> bool {
+    let mut parts = Path::new(name).components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
 #[cfg(test)]
@@ -373,8 +513,8 @@ mod tests {
         )
         .unwrap();
         let columns = Columns {
-            user: "reviewer".to_owned(),
-            time: Some("day".to_owned()),
+            user: "reviewer".into(),
+            time: Some("day".into()),
             ..Columns::default()
         };
         assert_eq!(spec.columns, Some(columns));
@@ -411,7 +551,7 @@ mod tests {
     #[test]
     fn all_problems_are_told_at_once() {
         let spec = parse(
-            r#"{"kind": "table", "interactions": "a/b.tsv", "columns": {"user": "x", "item": "x"}, "users": 3, "seed": 1,
+            r#"{"kind": "table", "interactions": "../b.tsv", "columns": {"user": "x", "item": "x"}, "users": 3, "seed": 1,
                 "max_len": 1, "k_core": {"mode": "single_pass", "user": 0, "item": 5}, "cohorts": {"head_item": 0}}"#,
         );
         let expected = [

@@ -17,6 +17,7 @@ mod report;
 mod representation;
 mod run;
 mod suggestion;
+mod table_format;
 pub mod text;
 
 pub use attempt::{
@@ -24,8 +25,8 @@ pub use attempt::{
 };
 pub use combination::{CombinationRule, CombinationSpec, MemberRequest, MemberSpec, Normalise};
 pub use dataset::{
-    Cohorts, Columns, DatasetKind, DatasetSpec, GeneratorSettings, KCore, KCoreMode, MAX_AUDIENCES,
-    UnknownItems,
+    Cohorts, DatasetKind, DatasetSpec, GeneratorSettings, ItemsFiles, KCore, KCoreMode,
+    MAX_AUDIENCES, UnknownItems,
 };
 pub use engine::{
     AnswerEnd, EngineEvent, EngineItem, EngineRecord, EngineRequest, EngineTask, GenerationSpec,
@@ -55,3 +56,7 @@ pub use run::{
     TrainSpec, ValidationMetric, WorkerRequest,
 };
 pub use suggestion::{nearest, nearest_few, suggestion};
+pub use table_format::{
+    Column, Columns, Duplicates, Encoding, FileNames, FormatKind, ItemsFormat, Missing, Repeats,
+    TableFormat,
+};

@@ -1,6 +1,7 @@
 //! The worker: makes tables, figures, pages and exports of a database. Meant to be started by `genair`.
 
 mod parquet_csv;
+mod parquet_rows;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,11 @@ enum Command {
         /// The file to write.
         out: PathBuf,
     },
+    /// Write the rows of a Parquet file to standard output, one JSON object a line. Reads no request.
+    Rows {
+        /// The Parquet file.
+        file: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -47,6 +53,7 @@ fn main() -> ExitCode {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     genair_process::end_with_parent();
     let made = match Arguments::parse().command {
+        Some(Command::Rows { file }) => return rows(&file),
         Some(Command::Csv { file, out }) => write_csv(&file, &out),
         None => request().and_then(|request| make(&request)),
     };
@@ -58,6 +65,17 @@ fn main() -> ExitCode {
         Ok(()) => code,
         // Nobody listens.
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn rows(file: &Path) -> ExitCode {
+    match parquet_rows::write(file, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Who started it listens there.
+            let _ = writeln!(io::stderr(), "{error:#}");
+            ExitCode::from(2)
+        }
     }
 }
 

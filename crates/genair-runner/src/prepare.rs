@@ -9,7 +9,7 @@ use genair_archetype::{
     import, in_report, in_trainer, models,
 };
 use genair_calibration::Associations;
-use genair_data::{Catalogue, ItemVectors};
+use genair_data::{Catalogue, ItemVectors, Statistics};
 use genair_files::doing;
 use genair_protocol::InputFile;
 use genair_spec::VectorsStage;
@@ -39,6 +39,8 @@ pub enum StageProgress {
     Fetching(genair_fetch::Progress),
     /// Archetypes are being written.
     Generating(GenerationProgress),
+    /// A dataset was read, filtered and split.
+    Read(Box<Statistics>),
 }
 
 /// Makes a stage's outcome unless the cache has it, and says where it is.
@@ -84,7 +86,9 @@ pub fn prepare(
                     .write(&stage.path)?;
             }
             StageKind::Data => {
-                source::prepare(&stage.data, &stage.recipe_sha256, &installation.cache)?;
+                let statistics =
+                    source::prepare(&stage.data, &stage.recipe_sha256, &installation.cache)?;
+                progress(StageProgress::Read(Box::new(statistics)));
             }
             StageKind::Associations(spec) => {
                 let dataset = source::dataset(&stage.data, &installation.cache)?;

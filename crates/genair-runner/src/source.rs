@@ -1,6 +1,6 @@
 //! A dataset's files, read once: what comes of them is kept in the cache, and everything else reads it there.
 
-use genair_data::{Catalogue, DataError, Dataset, Source};
+use genair_data::{Catalogue, DataError, Dataset, Source, Statistics};
 use genair_files::Cache;
 use genair_protocol::{DatasetKind, DatasetSpec};
 use serde_json::json;
@@ -61,11 +61,16 @@ pub(crate) fn catalogue_of(
     Ok(catalogue)
 }
 
-/// Reads a dataset's files and keeps its catalogue and its sequences. `data` is a [`prepared_spec`].
+/// Reads a dataset's files and keeps its catalogue and its sequences. `data` is a [`prepared_spec`]. Returns sizes, and
+/// what was left out.
 ///
 /// # Errors
 /// The files cannot be read, their filters leave nothing, or the cache cannot be written to.
-pub(crate) fn prepare(data: &DatasetSpec, recipe: &str, cache: &Cache) -> Result<(), DataError> {
+pub(crate) fn prepare(
+    data: &DatasetSpec,
+    recipe: &str,
+    cache: &Cache,
+) -> Result<Statistics, DataError> {
     let source = read(data)?;
     let catalogue = source.catalogue();
     keep(source, &catalogue, data, recipe, cache)
@@ -82,10 +87,11 @@ fn keep(
     data: &DatasetSpec,
     recipe: &str,
     cache: &Cache,
-) -> Result<(), DataError> {
+) -> Result<Statistics, DataError> {
     catalogue.write(&cache.catalogue(recipe))?;
     let dataset = source.into_dataset(data)?;
-    dataset.write_prepared(&cache.sequences(recipe))
+    dataset.write_prepared(&cache.sequences(recipe))?;
+    Ok(dataset.statistics().clone())
 }
 
 /// A dataset from the cache; where it is not there, from its files.

@@ -81,6 +81,15 @@ impl<'s> Checker<'s> {
         let backbones = self.backbones;
         let is_list = |path: &KeyPath| match path.keys() {
             [section, _, name, ..] if section == "dataset" && name == "columns" => true,
+            // Several files are one log.
+            [section, _, name]
+                if section == "dataset" && ["interactions", "items"].contains(&name.as_str()) =>
+            {
+                true
+            }
+            [section, _, format, name] if section == "dataset" && format.ends_with("format") => {
+                name == "names"
+            }
             [section, .., prompt, name] if section != "backbone" && prompt == "prompt" => {
                 name == "fields"
             }

@@ -2,16 +2,46 @@
 
 use std::path::PathBuf;
 
-use genair_protocol::DatasetSpec;
+use genair_protocol::{DatasetSpec, nearest};
 use genair_toml::{KeyPath, read_section};
-use toml::Value;
+use toml::{Table, Value};
 
 use super::axes::Axis;
 use super::check::{Checker, listed};
 use super::data_path::{Leads, fill_in_variables};
 use super::load::SpecFile;
+use super::recipes::{NoRecipe, recipe};
+
+/// A public data set that a spec reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicDataset {
+    /// The folder of its files, there or not.
+    pub folder: PathBuf,
+    /// Its name, such as `amazon-2014:Beauty`.
+    pub name: String,
+}
 
 impl SpecFile {
+    /// The public data sets that the sweep's datasets name by their `kind`.
+    pub fn public_datasets(&self) -> Vec<PublicDataset> {
+        let used = KeyPath::new(["sweep", "dataset"]);
+        let used = used.get(&self.tree).map(listed);
+        let mut found = Vec::new();
+        for (dataset, name) in &self.public {
+            let is_used = used.is_none_or(|used| used.contains(&Value::from(dataset.as_str())));
+            let path = KeyPath::new(["dataset", dataset, "path"]);
+            let paths = path.get(&self.tree).filter(|_| is_used);
+            for path in paths.into_iter().flat_map(listed) {
+                let filled = path.as_str().and_then(|path| fill_in_variables(path).ok());
+                found.extend(filled.map(|path| PublicDataset {
+                    folder: self.folder().join(path),
+                    name: name.clone(),
+                }));
+            }
+        }
+        found
+    }
+
     /// Folders that the sweep's datasets name, there or not. What is wrong with one of them, [`SpecFile::expand`]
     /// says.
     pub fn data_folders(&self) -> Vec<PathBuf> {
@@ -42,13 +72,36 @@ impl Checker<'_> {
         let at = KeyPath::new(["dataset", name]);
         let mut table = self.table(&at, chosen);
         table.remove("prompt"); // How its items are put into words is no part of the data.
+        let is_public = self.judge_public(&at, &mut table);
         let mut spec: DatasetSpec = read_section(&at, &table, &mut self.problems)?;
-        let mut valid = self.judge(&at, spec.validate());
+        let mut valid = self.judge(&at, spec.validate()) && is_public;
         if let Some(path) = &spec.path {
             let path = self.absolute(&at.child("path"), path, Leads::ToData);
             valid &= path.is_some();
             spec.path = path;
         }
         valid.then_some(spec)
+    }
+
+    /// Reports a `kind` that looks like a public data set and is none, and takes it out; those that are some have been
+    /// put in its place by now.
+    fn judge_public(&mut self, at: &KeyPath, table: &mut Table) -> bool {
+        const KINDS: [&str; 3] = ["table", "recbole", "synthetic"];
+        let Some(kind) = table.get("kind").and_then(Value::as_str) else {
+            return true;
+        };
+        let hint = match recipe(kind) {
+            _ if KINDS.contains(&kind) || nearest(kind, KINDS).is_some() => return true,
+            Ok(_) | Err(NoRecipe::Unknown { nearest: None, .. }) => return true,
+            Err(NoRecipe::Unknown {
+                nearest: Some(name),
+                ..
+            }) => format!("did you mean `{name}`?"),
+            Err(other) => other.to_string(),
+        };
+        let message = format!("is \"{kind}\", which is no public data set");
+        self.problems.about(&at.child("kind"), message, Some(hint));
+        table.remove("kind");
+        false
     }
 }

@@ -21,6 +21,7 @@ mod params;
 mod parts;
 mod prune;
 mod range;
+mod recipes;
 mod representation;
 mod resolve;
 mod schedule;
@@ -36,10 +37,12 @@ use genair_protocol::{AssociationSpec, DatasetSpec, Labels, RunSpec, VectorSourc
 use serde::Serialize;
 
 pub use check::{Accepts, Backbones};
+pub use dataset::PublicDataset;
 pub use genair_toml::{Origin, Place, Problem, SpecError};
 pub use load::{DEFAULT_SPEC, SpecFile, SpecOptions};
 pub use parts::ArchetypeJob;
 pub use prune::{Across, Pruning, Rule};
+pub use recipes::{NoRecipe, Recipe, RecipeFile, recipe, recipes};
 pub use representation::VectorsStage;
 pub use resolve::{Resolved, ResolvedValue};
 pub use schedule::Schedule;

@@ -14,6 +14,7 @@ use toml::Table;
 use super::compose::read_files;
 use super::meant;
 use super::names::refusal;
+use super::recipes;
 
 /// All keys and their defaults, commented: the reference of the format.
 pub const DEFAULT_SPEC: &str = include_str!("default.toml");
@@ -42,6 +43,8 @@ pub struct SpecFile {
     pub(crate) tree: Table,
     /// What was written: the tree without defaults, preset and environment.
     written: Table,
+    /// Datasets that are public ones, with the names that their `kind` had.
+    pub(crate) public: Vec<(String, String)>,
 }
 
 /// What the command line says about a spec beside its file.
@@ -122,19 +125,21 @@ impl SpecFile {
         let sources = sources.with_preset(preset.clone());
         let defaults = Layer::new("defaults", &parse_own("defaults", DEFAULT_SPEC)?);
         let preset = preset.map(|(name, tree)| Layer::new(name, &tree));
-        let tree = Figment::from(defaults)
+        let mut tree: Table = Figment::from(defaults)
             .merge(preset.unwrap_or_else(|| Layer::new("no preset", &Table::new())))
             .merge(written.clone())
             .merge(environment)
             .merge(Layer::new("--set", &top))
             .extract()
             .map_err(failed)?;
+        let public = recipes::apply(&mut tree);
         let written = written.merge(Layer::new("--set", &top));
         let written = written.extract().map_err(failed)?;
         Ok(Self {
             sources,
             tree,
             written,
+            public,
         })
     }
 

@@ -11,10 +11,21 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::load::preset_names;
+use super::recipes::{Recipe, recipes};
 use super::representation::Section;
 use super::settings::resolve;
 use super::sweep::SweepSection;
 use super::{combination, prune, schedule, search};
+
+/// The names of public data sets that `kind` can be.
+fn public_kinds() -> Value {
+    let name = |(name, recipe): (&String, &Recipe)| match recipe.parts {
+        Some(_) => format!("{name}:.+"),
+        None => name.clone(),
+    };
+    let names: Vec<String> = recipes().iter().map(name).collect();
+    json!({ "type": "string", "pattern": format!("^({})$", names.join("|")) })
+}
 
 /// How deep a plugin's schema may refer to itself.
 const DEPTH: usize = 16;
@@ -35,6 +46,8 @@ pub fn schema(plugins: &[PluginReport]) -> Value {
 
     let mut dataset = section::<DatasetSpec>(true);
     dataset["properties"]["prompt"] = prompt();
+    let kind = dataset["properties"]["kind"].take();
+    dataset["properties"]["kind"] = alternatives(&kind, &[kind.clone(), public_kinds()]);
     let mut archetype = section::<ArchetypeSpec>(false);
     archetype["properties"]["prompt"] = prompt();
     let mut representation = section::<Section>(true);

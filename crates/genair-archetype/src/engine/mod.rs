@@ -96,7 +96,7 @@ pub enum EngineError {
         expected: String,
     },
     /// A server refuses, or failed too often.
-    #[error("{url} answered with status {status}: {body}")]
+    #[error("{url} answered with status {status}: {body}{}", refused.as_deref().map(refused_text).unwrap_or_default())]
     Status {
         /// The address.
         url: String,
@@ -104,6 +104,8 @@ pub enum EngineError {
         status: u16,
         /// The start of what it says.
         body: String,
+        /// The start of the text, the longest of several, where the server refuses what was sent.
+        refused: Option<String>,
     },
     /// No answer from a server, too often.
     #[error("no answer from {url}; check `http.base_url` and that the server runs")]
@@ -171,4 +173,11 @@ fn last_said(log: &str) -> String {
 
 fn hinted(hint: Option<&str>) -> String {
     hint.map(|hint| format!("; {hint}")).unwrap_or_default()
+}
+
+/// Which text a server refuses, and what may help.
+fn refused_text(begin: &str) -> String {
+    format!(
+        "; it refuses a text that begins with `{begin}`; if that is too long for the model, lower `prompt.max_chars`"
+    )
 }

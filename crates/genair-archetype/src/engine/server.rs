@@ -23,6 +23,8 @@ use super::backoff::{RateLimit, pause, retry_after};
 use super::{Engine, EngineError};
 use crate::settings::HttpSpec;
 
+/// Characters that are shown of a text that a server refuses.
+const REFUSED_CHARS: usize = 80;
 /// How often requests to stop are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// Longest answer that is read, in bytes for each item that it is about.
@@ -291,7 +293,15 @@ impl<P: Protocol> Client<P> {
         if !response.status().is_success() {
             let url = self.url.clone();
             let body = self.shown(&text);
-            let error = EngineError::Status { url, status, body };
+            let longest = items.iter().max_by_key(|item| item.prompt.len());
+            let refused = longest.filter(|_| matches!(status, 400 | 413 | 422));
+            let refused = refused.map(|item| item.prompt.chars().take(REFUSED_CHARS).collect());
+            let error = EngineError::Status {
+                url,
+                status,
+                body,
+                refused,
+            };
             return Err(match status {
                 408 | 429 | 500.. => Failure::Transient(error, asked),
                 _ => Failure::Final(error),

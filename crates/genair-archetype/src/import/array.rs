@@ -49,7 +49,8 @@ pub(super) fn content(path: &Path, bytes: &[u8], items: usize) -> Result<Content
         .to_string_lossy()
         .to_lowercase();
     let stem = path.with_extension("npy");
-    let (from, to) = (path.display(), stem.display());
+    let ids = path.with_extension("ids.txt");
+    let (from, to, ids) = (path.display(), stem.display(), ids.display());
     match bytes {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
             let (mut data, length) = (bytes, bytes.len() as u64);
@@ -72,8 +73,10 @@ pub(super) fn content(path: &Path, bytes: &[u8], items: usize) -> Result<Content
             Err(ImportError::Pickle {
                 path: path.to_owned(),
                 command: format!(
-                    "python3 -c \"import numpy, pickle; numpy.save('{to}', numpy.asarray(pickle.load(open('{from}', \
-                     'rb')), dtype='float32'))\""
+                    "python3 -c \"import numpy, pickle; x = pickle.load(open('{from}', 'rb')); d = isinstance(x, dict); \
+                     numpy.save('{to}', numpy.asarray(list(x.values()) if d else x, dtype='float32')); d and \
+                     open('{ids}', 'w').write('\\n'.join(map(str, x)))\" (of a dictionary, its keys go to `{ids}`, \
+                     the list of item ids)"
                 ),
             })
         }

@@ -46,8 +46,8 @@ pub struct PromptSpec {
     /// `fields`, a list of `name` and `value`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
-    /// The item's fields that are told, in this order; absent: all in alphabetical order but for
-    /// image addresses and lists of other items.
+    /// The item's fields that are told, in this order; absent: all in alphabetical order but for addresses, images,
+    /// ratings and counts, lists of records, and lists of other items.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub fields: Option<Vec<String>>,
@@ -55,6 +55,9 @@ pub struct PromptSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_chars: Option<usize>,
+    /// Whether tags and entities of HTML are taken out of values. Default: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clean: Option<bool>,
     /// What an item is called, such as `movie`; absent: `item`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item_type: Option<String>,
@@ -76,6 +79,7 @@ impl PromptSpec {
             template: None,
             fields: None,
             max_chars: None,
+            clean: None,
             item_type: None,
             chat: None,
             system: None,
@@ -99,6 +103,7 @@ impl PromptSpec {
             ending: Some(own.ending.unwrap_or(preset.ending)),
             template: Some(own.template.unwrap_or(preset.template)),
             max_chars: Some(own.max_chars.unwrap_or(preset.max_chars)),
+            clean: Some(own.clean.unwrap_or(true)),
             item_type: Some(own.item_type.unwrap_or_else(|| "item".to_owned())),
             chat: Some(own.chat.unwrap_or(preset.chat)),
             ..own
@@ -171,6 +176,7 @@ struct Table {
     template: Option<String>,
     fields: Option<Vec<String>>,
     max_chars: Option<usize>,
+    clean: Option<bool>,
     item_type: Option<String>,
     chat: Option<bool>,
     system: Option<String>,
@@ -185,6 +191,7 @@ impl From<Table> for PromptSpec {
             template: table.template,
             fields: table.fields,
             max_chars: table.max_chars,
+            clean: table.clean,
             item_type: table.item_type,
             chat: table.chat,
             system: table.system,
@@ -267,8 +274,9 @@ impl PromptError {
 #[derive(Debug)]
 pub(crate) struct PromptTemplate {
     environment: Environment<'static>,
-    chosen: Option<Vec<String>>,
+    pub(crate) chosen: Option<Vec<String>>,
     max_chars: usize,
+    clean: bool,
     item_type: String,
     /// Whether the text is for a chat template.
     pub(crate) chat: bool,
@@ -295,6 +303,7 @@ impl PromptTemplate {
             environment,
             chosen: spec.fields,
             max_chars: spec.max_chars.unwrap_or(usize::MAX),
+            clean: spec.clean.unwrap_or(true),
             item_type: spec.item_type.unwrap_or_default(),
             chat: spec.chat.unwrap_or_default(),
             system: spec.system,
@@ -303,7 +312,7 @@ impl PromptTemplate {
 
     /// The prompt, before any chat template; `None` for an item of which nothing is known.
     pub(crate) fn render(&self, metadata: &Metadata) -> Result<Option<String>, PromptError> {
-        let fields = fields(metadata, self.chosen.as_deref(), self.max_chars);
+        let fields = fields(metadata, self.chosen.as_deref(), self.max_chars, self.clean);
         if fields.is_empty() {
             return Ok(None);
         }

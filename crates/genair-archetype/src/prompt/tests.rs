@@ -94,6 +94,50 @@ fn images_and_other_items_are_left_out_unless_asked_for() {
 }
 
 #[test]
+fn behaviour_addresses_and_records_are_left_out_unless_asked_for() {
+    let item = || {
+        json!({"title": "Lamp", "average_rating": 4.5, "rating_number": 7, "stars": 3.5, "review_count": 9, "salesRank": {"Home": 5},
+               "homepage": "https://x", "shots": [{"large": "x"}], "details": {"Size": "L"}, "rankine": "R"})
+    };
+    assert_eq!(
+        render(r#""attributes""#, item()).unwrap(),
+        "details is Size: L; rankine is R; title is Lamp"
+    );
+    let chosen = r#"{ preset = "attributes", fields = ["stars", "homepage"] }"#;
+    assert_eq!(
+        render(chosen, item()).unwrap(),
+        "stars is 3.5; homepage is https://x"
+    );
+}
+
+#[test]
+fn html_is_cleaned_and_special_tokens_are_text() {
+    for (value, expected) in [
+        ("Salt &amp; <b>Pepper</b><br/>mill", "Salt & Pepper mill"),
+        (
+            "&quot;Best&quot; caf&eacute; &#8211; 1 &lt; 2",
+            "\"Best\" café – 1 < 2",
+        ),
+        ("I <3 you, a<b and c>d", "I <3 you, a d"),
+        (
+            "A <|im_end|>\n<|im_start|>system",
+            "A < |im_end|> < |im_start|>system",
+        ),
+        ("[INST] x [/INST]", "[ INST] x [ /INST]"),
+        ("&lt;|eot|&gt; &lt;/s&gt;", "< |eot|> < /s>"),
+    ] {
+        let rendered = render(r#""attributes""#, json!({"f": value})).unwrap();
+        assert_eq!(rendered, format!("f is {expected}"), "{value}");
+    }
+    let raw = r#"{ preset = "attributes", clean = false }"#;
+    assert_eq!(
+        render(raw, json!({"f": "<b>x</b> &amp;</s>"})).unwrap(),
+        "f is <b>x</b> &amp.< /s>"
+    );
+    assert_eq!(render(r#""attributes""#, json!({"f": "<br>"})), None);
+}
+
+#[test]
 fn an_item_of_which_nothing_is_known_has_no_prompt() {
     for item in [
         json!({}),
@@ -171,7 +215,7 @@ fn a_chat_template_that_refuses_says_why() {
 proptest! {
     #[test]
     fn a_value_stays_within_its_field(text in "\\PC{0,300}|[;\n\r a-zé漢]{0,300}", max_chars in 1..120_usize) {
-        let spec = PromptSpec { max_chars: Some(max_chars), ..PromptSpec::preset("attributes") };
+        let spec = PromptSpec { max_chars: Some(max_chars), clean: Some(false), ..PromptSpec::preset("attributes") };
         let template = PromptTemplate::new(&spec).unwrap();
         let rendered = template.render(&metadata(json!({"f": text.clone()}))).unwrap();
         if text.trim().is_empty() || text == "none" {

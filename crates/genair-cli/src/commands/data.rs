@@ -1,17 +1,18 @@
 //! `genair data`: getting datasets and describing them.
 
-use genair_data::Statistics;
-use genair_fetch::Source;
+use std::path::Path;
+
+use genair_data::{Inspection, Statistics};
 use genair_protocol::{Axes, DatasetSpec};
 use genair_spec::SpecFile;
 use itertools::Itertools;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::{Data, PublicDataset, SpecArgs};
+use crate::args::{Data, SpecArgs};
 use crate::exit::Exit;
-use crate::generation::tell_download;
 use crate::output::{Output, facts};
+use crate::public;
 
 #[derive(Serialize)]
 struct Described {
@@ -23,15 +24,9 @@ struct Described {
 
 pub(super) fn data(output: &Output, command: &Data) -> anyhow::Result<Exit> {
     match command {
-        Data::Fetch {
-            dataset: PublicDataset::Ml100k,
-            dest,
-            url,
-        } => {
-            let dest = dest.clone().unwrap_or_else(|| "data/ml-100k".into());
-            let source = url.clone().map_or(Source::Auto, Source::Url);
-            let told = &mut |progress| tell_download(output, &progress);
-            let report = genair_fetch::ml_100k(&dest, &source, told)?;
+        Data::List => public::list(output),
+        Data::Fetch { dataset, dest, url } => {
+            let report = public::fetch(output, dataset, dest.as_deref(), url.as_deref())?;
             let (folder, origin) = (&report.folder, &report.origin);
             let value = json!({ "folder": folder, "already_there": report.already_there, "origin": origin });
             output.show(&value, || {
@@ -42,6 +37,14 @@ pub(super) fn data(output: &Output, command: &Data) -> anyhow::Result<Exit> {
                 };
                 format!("{}: {how} (from {origin})", folder.display())
             })
+        }
+        Data::Inspect { path } => {
+            let found = genair_data::inspect(path)?;
+            for warning in &found.warnings {
+                output.note(format!("warning: {warning}"));
+            }
+            let table = table(&found)?;
+            output.show(&found, || table)
         }
         Data::Stats { spec, dataset } => {
             let found = datasets(spec, dataset.as_deref())?.into_iter();
@@ -103,4 +106,29 @@ fn describe((dataset, axes, spec): (String, Axes, DatasetSpec)) -> anyhow::Resul
         axes,
         statistics,
     })
+}
+
+/// A dataset's table of a spec, a line for each setting that is no default.
+fn table(found: &Inspection) -> anyhow::Result<String> {
+    let spec = &found.spec;
+    let folder = spec.path.as_deref().and_then(Path::file_name);
+    let name: String = folder.unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = name.replace(
+        |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_',
+        "-",
+    );
+    let name = if name.is_empty() { "data" } else { &name };
+    let mut lines: Vec<String> = found.found.iter().map(|text| format!("# {text}")).collect();
+    lines.push(format!("[dataset.{name}]"));
+    let defaults = toml::Table::try_from(DatasetSpec::default())?;
+    for (key, value) in toml::Table::try_from(spec)? {
+        if defaults.get(&key) != Some(&value) {
+            lines.push(format!("{key} = {value}"));
+        }
+    }
+    if !found.text_fields.is_empty() {
+        let fields = toml::Value::from(found.text_fields.clone());
+        lines.push(format!("prompt = {{ fields = {fields} }}"));
+    }
+    Ok(lines.join("\n"))
 }

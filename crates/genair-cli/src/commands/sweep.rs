@@ -1,10 +1,9 @@
 //! `genair sweep`: trains what has no result yet, then shows the leaderboard.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::Path;
 
 use genair_archetype::Installation;
-use genair_fetch::Source;
 use genair_protocol::Labels;
 use genair_protocol::text::count;
 use genair_runner::{Execution, Interrupt, Outcome, Plan, Stage, SweepReport, Urgency};
@@ -16,13 +15,10 @@ use super::example::spec_or_example;
 use super::{Workshop, results, warn};
 use crate::args::{Retry, SweepArgs};
 use crate::exit::Exit;
-use crate::generation::tell_download;
 use crate::output::Output;
 use crate::progress::{Progress, Remaining};
+use crate::public;
 use crate::standings::{self, Standing};
-
-/// The public dataset that a folder of this name is taken for.
-const ML_100K: &str = "ml-100k";
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -125,19 +121,21 @@ pub(super) fn sweep(output: &Output, arguments: &SweepArgs) -> anyhow::Result<Ex
 
 /// Fetches the public data that the spec reads and that are not there.
 fn fetch_data(file: &SpecFile, output: &Output) -> anyhow::Result<()> {
-    let is_absent = |folder: &PathBuf| match std::fs::read_dir(folder) {
+    let is_absent = |folder: &Path| match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     };
-    let public = |folder: &PathBuf| folder.file_name() == Some(OsStr::new(ML_100K));
-    for folder in file.data_folders() {
-        if public(&folder) && is_absent(&folder) {
+    let named = file.data_folders().into_iter();
+    let named = named.filter(|folder| folder.file_name() == Some(OsStr::new(public::ML_100K)));
+    let named = named.map(|folder| (folder, public::ML_100K.to_owned()));
+    let by_kind = file.public_datasets().into_iter();
+    for (folder, name) in named.chain(by_kind.map(|own| (own.folder, own.name))) {
+        if is_absent(folder.as_path()) {
             output.note(format!(
-                "{} is not there: fetching {ML_100K}",
+                "{} is not there: fetching {name}",
                 folder.display()
             ));
-            let told = &mut |progress| tell_download(output, &progress);
-            genair_fetch::ml_100k(&folder, &Source::Auto, told)?;
+            public::fetch(output, &name, Some(&folder), None)?;
         }
     }
     Ok(())

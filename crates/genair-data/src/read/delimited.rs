@@ -1,64 +1,108 @@
-//! Tables with a header line and one record per line, and interactions from them.
+//! Tables with one record per line, with a header or without.
 //!
 //! Owns what TSV, CSV and RecBole files share. Blank lines carry nothing and are passed over.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use csv::ByteRecord;
-use indexmap::IndexSet;
 
-use super::file::{MAX_LINE, Rationed, TooLong};
-use super::{ItemsFile, file};
-use crate::interactions::{Interaction, Interactions, OrderedBy};
+use super::file::{self, MAX_LINE};
+use super::layout::{Layout, Separator};
+use super::quotes::{StrayQuote, StrictQuotes};
+use super::rows::{Role, Rows};
+use super::text::{self, Lines, Rationed, TooLong};
 use crate::{DataError, LineProblem};
-use genair_protocol::{DatasetSpec, UnknownItems};
+use genair_protocol::{Column, Columns, DatasetSpec};
 
 /// Streams the records of a delimited file.
 pub(super) struct Delimited {
     path: PathBuf,
-    reader: csv::Reader<Rationed<Box<dyn Read>>>,
-    /// Bytes that the reader may still take for the record at hand.
-    allowance: Rc<Cell<u64>>,
+    records: Records,
+    /// Names of the columns; of a file without a header, their positions from 1.
     pub(super) header: Vec<String>,
-    record: ByteRecord,
+    has_header: bool,
+    /// The first record is a row and there already.
+    is_ahead: bool,
+    /// The column of each role, in the order of [`Role::ALL`].
+    roles: [Option<usize>; 4],
+    layout: Layout,
+}
+
+/// The records of a file.
+enum Records {
+    /// Fields between single bytes, which can be quoted.
+    Csv {
+        reader: csv::Reader<Rationed<Box<dyn Read>>>,
+        /// Bytes that the reader may still take for the record at hand.
+        allowance: Rc<Cell<u64>>,
+        record: ByteRecord,
+    },
+    /// Fields between other separators.
+    Split {
+        lines: Lines,
+        separator: Separator,
+        fields: Vec<Range<usize>>,
+    },
 }
 
 impl Delimited {
-    /// Opens a file and reads its header. Tabs separate raw fields; commas, fields that may be quoted.
-    pub(super) fn open(path: &Path, delimiter: u8) -> Result<Self, DataError> {
-        // A last line without its newline would be counted otherwise than the others.
-        let bytes: Box<dyn Read> = Box::new(file::open(path)?.chain(&b"\n"[..]));
-        let (bytes, allowance) = Rationed::new(bytes);
-        let reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .quoting(delimiter == b',')
-            .has_headers(false)
-            .flexible(true)
-            // With the default, which takes CRLF as well, line numbers in such files lag by one.
-            .terminator(csv::Terminator::Any(b'\n'))
-            .from_reader(bytes);
+    /// Opens a file and reads its header, if it has one. `columns` may say by positions that it has none.
+    pub(super) fn open(
+        path: &Path,
+        layout: &Layout,
+        columns: Option<&Columns>,
+    ) -> Result<Self, DataError> {
+        let has_positions = columns.is_some_and(|columns| {
+            let positions = [
+                Some(&columns.user),
+                Some(&columns.item),
+                columns.time.as_ref(),
+                columns.rating.as_ref(),
+            ];
+            positions
+                .iter()
+                .any(|column| matches!(column, Some(Column::Position(_))))
+        });
         let mut table = Self {
             path: path.to_owned(),
-            reader,
-            allowance,
+            records: Records::open(path, layout)?,
             header: Vec::new(),
-            record: ByteRecord::new(),
+            has_header: layout.header.unwrap_or(!has_positions),
+            is_ahead: false,
+            roles: [None; 4],
+            layout: layout.clone(),
         };
         if !table.next_record()? {
             return Err(DataError::Empty {
                 path: path.to_owned(),
             });
         }
-        let columns = 0..table.record.len();
-        let header: Vec<&str> = columns
-            .map(|column| table.text(column))
+        let first: Vec<String> = (0..table.len())
+            .map(|column| table.text(column).map(str::to_owned))
             .collect::<Result<_, _>>()?;
-        table.refuse_duplicates(header.iter().copied())?;
-        table.header = header.into_iter().map(str::to_owned).collect();
+        table.is_ahead = !table.has_header;
+        table.header = match (&layout.names, table.has_header) {
+            (Some(names), _) if names.len() != first.len() => {
+                let (expected, found) = (names.len(), first.len());
+                return Err(table.line_error(LineProblem::NameCount {
+                    expected,
+                    found,
+                    key: layout.key,
+                }));
+            }
+            (Some(names), _) => names.clone(),
+            (None, true) => first,
+            (None, false) => (1..=first.len())
+                .map(|position| position.to_string())
+                .collect(),
+        };
+        table.refuse_duplicates(table.header.iter().map(String::as_str))?;
         Ok(table)
     }
 
@@ -70,6 +114,9 @@ impl Delimited {
         let mut seen = HashSet::new();
         for name in names {
             if !seen.insert(name) {
+                if self.looks_headless() {
+                    return Err(self.no_header());
+                }
                 let column = name.to_owned();
                 return Err(self.line_error(LineProblem::DuplicateColumn { column }));
             }
@@ -77,114 +124,195 @@ impl Delimited {
         Ok(())
     }
 
+    /// Whether what should be a header has a number in it, as rows have.
+    fn looks_headless(&self) -> bool {
+        self.has_header
+            && self
+                .header
+                .iter()
+                .any(|name| name.trim().parse::<f64>().is_ok())
+    }
+
+    fn no_header(&self) -> DataError {
+        DataError::NoHeader {
+            path: self.path.clone(),
+            first: self.header.clone(),
+            key: self.layout.key,
+        }
+    }
+
+    /// Finds the columns that a spec names, or the default ones.
+    pub(super) fn find_roles(&mut self, spec: &DatasetSpec) -> Result<(), DataError> {
+        let columns = spec.columns.clone().unwrap_or_default();
+        let is_nameless = !self.has_header && self.layout.names.is_none();
+        if is_nameless && spec.columns.is_none() && self.header.len() > 2 {
+            return Err(self.no_positions());
+        }
+        let default = Columns::default();
+        for (place, role) in Role::ALL.into_iter().enumerate() {
+            let named = match role {
+                // Of a file without names, the first two columns.
+                Role::User if is_nameless && columns.user == default.user => {
+                    Some(Column::Position(1))
+                }
+                Role::Item if is_nameless && columns.item == default.item => {
+                    Some(Column::Position(2))
+                }
+                Role::User => Some(columns.user.clone()),
+                Role::Item => Some(columns.item.clone()),
+                Role::Time => columns.time.clone(),
+                Role::Rating => columns.rating.clone(),
+            };
+            self.roles[place] = match (named, role) {
+                (Some(Column::Off), _) => None,
+                (Some(column), _) => Some(self.column(&column, role.key())?),
+                (None, Role::Time) => self.find("timestamp").or(self.find("order")),
+                (None, _) => self.find("rating"),
+            };
+        }
+        let mut seen = HashSet::new();
+        if !self
+            .roles
+            .iter()
+            .flatten()
+            .all(|column| seen.insert(*column))
+        {
+            return Err(self.no_positions());
+        }
+        if spec.min_rating.is_some() && !self.has(Role::Rating) {
+            return Err(DataError::NoRating {
+                path: self.path.clone(),
+                header: self.header.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn no_positions(&self) -> DataError {
+        let first = (0..self.len()).map(|column| self.text(column).unwrap_or_default().to_owned());
+        DataError::NoPositions {
+            path: self.path.clone(),
+            first: first.collect(),
+        }
+    }
+
+    /// Index of a column that must be there; `key` is how a spec names it.
+    pub(super) fn column(&self, column: &Column, key: &'static str) -> Result<usize, DataError> {
+        let found = match column {
+            Column::Name(name) => self.find(name),
+            Column::Position(position) => {
+                Some(*position as usize - 1).filter(|at| *at < self.header.len())
+            }
+            Column::Off => None,
+        };
+        found.ok_or_else(|| match (column, self.looks_headless()) {
+            (Column::Name(_), true) => self.no_header(),
+            _ => DataError::NoColumn {
+                path: self.path.clone(),
+                column: column.to_string(),
+                key,
+                header: self.header.clone(),
+            },
+        })
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.header.iter().position(|column| column == name)
+    }
+
+    /// The column of a role.
+    pub(super) fn role(&self, role: Role) -> Option<usize> {
+        self.roles[role as usize]
+    }
+
     /// Moves to the next record; false at the end of the file.
     pub(super) fn advance(&mut self) -> Result<bool, DataError> {
+        if std::mem::take(&mut self.is_ahead) {
+            return Ok(true);
+        }
         if !self.next_record()? {
             return Ok(false);
         }
-        let (expected, found) = (self.header.len(), self.record.len());
+        let (expected, found) = (self.header.len(), self.len());
         if found != expected {
-            return Err(self.line_error(LineProblem::FieldCount { expected, found }));
+            let has_header = self.has_header;
+            return Err(self.line_error(LineProblem::FieldCount {
+                expected,
+                found,
+                has_header,
+            }));
         }
         Ok(true)
     }
 
     fn next_record(&mut self) -> Result<bool, DataError> {
-        loop {
-            self.allowance.set(MAX_LINE);
-            if !self
-                .reader
-                .read_byte_record(&mut self.record)
-                .map_err(|error| self.read_error(error))?
-            {
-                return Ok(false);
+        match &mut self.records {
+            Records::Csv {
+                reader,
+                allowance,
+                record,
+            } => loop {
+                allowance.set(MAX_LINE);
+                if !reader
+                    .read_byte_record(record)
+                    .map_err(|error| csv_error(&self.path, record, reader, error))?
+                {
+                    return Ok(false);
+                }
+                let is_blank = record.len() == 1 && &record[0] == b"\r";
+                if !is_blank {
+                    return Ok(true);
+                }
+            },
+            Records::Split {
+                lines,
+                separator,
+                fields,
+            } => {
+                if !lines.advance()? {
+                    return Ok(false);
+                }
+                split(lines.text()?, separator, fields);
+                Ok(true)
             }
-            let is_blank = self.record.len() == 1 && &self.record[0] == b"\r";
-            if !is_blank {
-                return Ok(true);
-            }
+        }
+    }
+
+    /// Fields of the current record.
+    fn len(&self) -> usize {
+        match &self.records {
+            Records::Csv { record, .. } => record.len(),
+            Records::Split { fields, .. } => fields.len(),
         }
     }
 
     /// Field of the current record.
     pub(super) fn text(&self, column: usize) -> Result<&str, DataError> {
-        let field = &self.record[column];
-        let is_last = column + 1 == self.record.len();
-        let field = if is_last {
-            field.strip_suffix(b"\r").unwrap_or(field)
-        } else {
-            field
-        };
-        std::str::from_utf8(field).map_err(|_| self.line_error(LineProblem::NotUtf8))
-    }
-
-    /// Field that must not be empty.
-    pub(super) fn id(&self, column: usize) -> Result<&str, DataError> {
-        match self.text(column)? {
-            "" => Err(self.line_error(LineProblem::EmptyId {
-                column: self.header[column].clone(),
-            })),
-            id => Ok(id),
-        }
-    }
-
-    /// Field that must be a finite number.
-    pub(super) fn number(&self, column: usize) -> Result<f64, DataError> {
-        let text = self.text(column)?;
-        let number = text
-            .trim()
-            .parse()
-            .ok()
-            .filter(|number: &f64| number.is_finite());
-        number.ok_or_else(|| {
-            self.line_error(LineProblem::BadNumber {
-                column: self.header[column].clone(),
-                value: text.to_owned(),
-            })
-        })
-    }
-
-    /// Field that sorts rows: a finite number, and if it is an integer, kept exactly.
-    fn time(&self, column: usize) -> Result<f64, DataError> {
-        const EXACT_TO: f64 = (1_u64 << 53) as f64;
-        let time = self.number(column)?;
-        if time.abs() >= EXACT_TO {
-            let text = self.text(column)?;
-            if text
-                .trim()
-                .parse::<i128>()
-                .is_ok_and(|integer| time as i128 != integer)
-            {
-                let (column, value) = (self.header[column].clone(), text.to_owned());
-                return Err(self.line_error(LineProblem::InexactTime { column, value }));
+        match &self.records {
+            Records::Csv { record, .. } => {
+                let field = &record[column];
+                let is_last = column + 1 == record.len();
+                let field = if is_last {
+                    field.strip_suffix(b"\r").unwrap_or(field)
+                } else {
+                    field
+                };
+                str::from_utf8(field).map_err(|_| {
+                    let key = self.layout.encoding_key();
+                    self.line_error(LineProblem::NotUtf8 { key })
+                })
             }
+            Records::Split { lines, fields, .. } => Ok(&lines.text()?[fields[column].clone()]),
         }
-        // Negative zero sorts before zero in a total order, though the file says the same time.
-        Ok(time + 0.0)
     }
 
     /// The line the current record ends on, from 1.
     pub(super) fn line(&self) -> u64 {
-        // The record's own position is before any blank lines; the reader's is past its end.
-        self.reader.position().line() - 1
-    }
-
-    /// Why the next record cannot be read.
-    fn read_error(&self, error: csv::Error) -> DataError {
-        let source = match error.into_kind() {
-            csv::ErrorKind::Io(source) => source,
-            other => std::io::Error::other(format!("{other:?}")),
-        };
-        if source.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
-            // Where the record begins: of an open quote, the place to mend.
-            let begin = self.record.position().or(Some(self.reader.position()));
-            return DataError::Line {
-                path: self.path.clone(),
-                line: begin.map_or(1, csv::Position::line),
-                problem: LineProblem::TooLong { limit: MAX_LINE },
-            };
+        match &self.records {
+            // The record's own position is before any blank lines; the reader's is past its end.
+            Records::Csv { reader, .. } => reader.position().line() - 1,
+            Records::Split { lines, .. } => lines.number(),
         }
-        file::read_error(&self.path, source)
     }
 
     /// A problem with the current record.
@@ -195,143 +323,110 @@ impl Delimited {
             problem,
         }
     }
-
-    /// Index of a column that must be there; `key` is how a spec names it.
-    pub(super) fn column(&self, name: &str, key: &'static str) -> Result<usize, DataError> {
-        self.find(name).ok_or_else(|| DataError::NoColumn {
-            path: self.path.clone(),
-            column: name.to_owned(),
-            key,
-            header: self.header.clone(),
-        })
-    }
-
-    fn find(&self, name: &str) -> Option<usize> {
-        self.header.iter().position(|column| column == name)
-    }
 }
 
-/// Where the meaningful columns of an interactions file are.
-pub(super) struct Roles {
-    pub(super) user: usize,
-    pub(super) item: usize,
-    /// None: the order of the file is that of time.
-    pub(super) time: Option<usize>,
-    pub(super) rating: Option<usize>,
-}
-
-impl Roles {
-    /// Finds the columns a spec names, or the default ones.
-    pub(super) fn find(table: &Delimited, spec: &DatasetSpec) -> Result<Self, DataError> {
-        let columns = spec.columns.clone().unwrap_or_default();
-        let time = match &columns.time {
-            Some(name) => Some(table.column(name, "columns.time")?),
-            None => table.find("timestamp").or(table.find("order")),
-        };
-        let rating = match &columns.rating {
-            Some(name) => Some(table.column(name, "columns.rating")?),
-            None => table.find("rating"),
-        };
-        if spec.min_rating.is_some() && rating.is_none() {
-            return Err(DataError::NoRating {
-                path: table.path.clone(),
-                header: table.header.clone(),
+impl Records {
+    fn open(path: &Path, layout: &Layout) -> Result<Self, DataError> {
+        let bytes = file::open(path)?;
+        let Separator::Byte(separator) = layout.separator else {
+            return Ok(Self::Split {
+                lines: Lines::new(path, bytes, layout.encoding, layout.encoding_key())?,
+                separator: layout.separator.clone(),
+                fields: Vec::new(),
             });
-        }
-        Ok(Self {
-            user: table.column(&columns.user, "columns.user")?,
-            item: table.column(&columns.item, "columns.item")?,
-            time,
-            rating,
+        };
+        let text = text::decoded(bytes, layout.encoding);
+        let text = text.map_err(|source| file::read_error(path, source))?;
+        // A last line without its newline would be counted otherwise than the others.
+        let text = text.chain(&b"\n"[..]);
+        let text: Box<dyn Read> = match layout.quotes {
+            true => Box::new(StrictQuotes::new(text, separator)),
+            false => Box::new(text),
+        };
+        let (text, allowance) = Rationed::new(text);
+        let reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
+            .quoting(layout.quotes)
+            .has_headers(false)
+            .flexible(true)
+            // With the default, which takes CRLF as well, line numbers in such files lag by one.
+            .terminator(csv::Terminator::Any(b'\n'))
+            .from_reader(text);
+        Ok(Self::Csv {
+            reader,
+            allowance,
+            record: ByteRecord::new(),
         })
     }
 }
 
-/// Reads every interaction of an open table.
-pub(super) fn interactions(
-    mut table: Delimited,
-    roles: &Roles,
-    items: Option<ItemsFile>,
-    spec: &DatasetSpec,
-) -> Result<Interactions, DataError> {
-    let min_rating = spec.min_rating.unwrap_or(0.0);
-    let unknown_items = spec.unknown_items.unwrap_or_default();
-    let mut result = Interactions {
-        ordered_by: match roles.time {
-            Some(_) => OrderedBy::Time,
-            None => OrderedBy::FileOrder,
-        },
-        ..Interactions::default()
+/// Why the next record cannot be read.
+fn csv_error<R: Read>(
+    path: &Path,
+    record: &ByteRecord,
+    reader: &csv::Reader<R>,
+    error: csv::Error,
+) -> DataError {
+    let source = match error.into_kind() {
+        csv::ErrorKind::Io(source) => source,
+        other => std::io::Error::other(format!("{other:?}")),
     };
-    let mut rows_read = 0_u64;
-    while table.advance()? {
-        rows_read += 1;
-        let (user, item) = (table.id(roles.user)?, table.id(roles.item)?);
-        let time = match roles.time {
-            Some(column) => table.time(column)?,
-            None => rows_read as f64,
-        };
-        if let Some(rating) = roles.rating
-            && table.number(rating)? <= min_rating
-        {
-            result.removed.low_rating += 1;
-            continue;
-        }
-        let item = match result.items.get_index_of(item) {
-            Some(item) => item,
-            None => {
-                if let Some(items) = &items
-                    && !items.metadata.contains_key(item)
-                {
-                    match unknown_items {
-                        UnknownItems::Keep => {}
-                        UnknownItems::Drop => {
-                            result.removed.unknown_item += 1;
-                            continue;
-                        }
-                        UnknownItems::Error => {
-                            let (item, items_file) = (item.to_owned(), items.name.clone());
-                            return Err(
-                                table.line_error(LineProblem::UnknownItem { item, items_file })
-                            );
-                        }
-                    }
-                }
-                insert(&mut result.items, item, "items", &table)?
-            }
-        };
-        let user = match result.users.get_index_of(user) {
-            Some(user) => user,
-            None => insert(&mut result.users, user, "users", &table)?,
-        };
-        result.rows.push(Interaction {
-            user: user as u32,
-            item: item as u32,
-            time,
-        });
+    let at = |line, problem| DataError::Line {
+        path: path.to_owned(),
+        line,
+        problem,
+    };
+    let inner = source.get_ref();
+    if inner.is_some_and(|inner| inner.is::<TooLong>()) {
+        // Where the record begins: of an open quote, the place to mend.
+        let begin = record.position().unwrap_or(reader.position());
+        return at(begin.line(), LineProblem::TooLong { limit: MAX_LINE });
     }
-    if rows_read == 0 {
-        return Err(DataError::Empty { path: table.path });
+    match inner.and_then(|inner| inner.downcast_ref::<StrayQuote>()) {
+        Some(stray) => at(stray.line, LineProblem::StrayQuote),
+        None => file::read_error(path, source),
     }
-    result.metadata = items.map(|items| items.metadata).unwrap_or_default();
-    Ok(result)
 }
 
-/// Gives a new raw id its index, which fits 32 bits with 0 to spare for padding.
-fn insert(
-    set: &mut IndexSet<String>,
-    id: &str,
-    what: &'static str,
-    table: &Delimited,
-) -> Result<usize, DataError> {
-    const LIMIT: u32 = u32::MAX - 1;
-    let (index, _) = set.insert_full(id.to_owned());
-    if index >= LIMIT as usize {
-        return Err(DataError::TooMany {
-            path: table.path.clone(),
-            what,
-            limit: LIMIT,
-        });
+fn split(text: &str, separator: &Separator, fields: &mut Vec<Range<usize>>) {
+    fields.clear();
+    let start = |field: &str| field.as_ptr() as usize - text.as_ptr() as usize;
+    let range = |field: &str| start(field)..start(field) + field.len();
+    match separator {
+        Separator::Whitespace => fields.extend(text.split_whitespace().map(range)),
+        Separator::Text(separator) => fields.extend(text.split(separator.as_str()).map(range)),
+        Separator::Byte(byte) => fields.extend(text.split(char::from(*byte)).map(range)),
     }
-    Ok(index)
+}
+
+impl Rows for Delimited {
+    fn advance(&mut self) -> Result<bool, DataError> {
+        Self::advance(self)
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.role(role).is_some()
+    }
+
+    fn field(&self, role: Role) -> Result<Cow<'_, str>, DataError> {
+        self.role(role).map_or(Ok(Cow::Borrowed("")), |column| {
+            self.text(column).map(Cow::Borrowed)
+        })
+    }
+
+    fn column(&self, role: Role) -> String {
+        let column = self.role(role).unwrap_or_default();
+        match self.has_header || self.layout.names.is_some() {
+            true => self.header[column].clone(),
+            false => format!("column {}", column + 1),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn error(&self, problem: LineProblem) -> DataError {
+        self.line_error(problem)
+    }
 }

@@ -1,14 +1,16 @@
 //! RecBole atomic files: tab-separated, the header saying `name:type` for each column.
 //!
-//! `token_seq` and `float_seq` fields are lists joined by spaces and become JSON arrays. An empty
-//! field is a missing one.
+//! `token_seq` and `float_seq` fields are lists joined by spaces and become JSON arrays, but for titles and other
+//! running texts, which stay texts. An empty field is a missing one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Number, Value};
 
-use super::delimited::{self, Delimited, Roles};
+use super::delimited::Delimited;
 use super::items::Items;
+use super::layout::Layout;
+use super::rows::{Log, Role};
 use super::{Files, ItemsFile};
 use crate::interactions::{Interactions, Metadata};
 use crate::{DataError, LineProblem};
@@ -40,25 +42,33 @@ impl Type {
 }
 
 pub(super) fn read(files: &Files, spec: &DatasetSpec) -> Result<Interactions, DataError> {
-    let (table, types) = open(&files.interactions)?;
-    let roles = Roles::find(&table, spec)?;
-    expect(&table, &types, roles.user, Type::Token)?;
-    expect(&table, &types, roles.item, Type::Token)?;
-    for column in [roles.time, roles.rating].into_iter().flatten() {
-        expect(&table, &types, column, Type::Float)?;
+    let encoding = spec.format.as_ref().and_then(|format| format.encoding);
+    let layout = Layout::recbole(encoding);
+    let items = match files.items.as_slice() {
+        [] => None,
+        paths => Some(read_items(paths, &layout, spec)?),
+    };
+    let mut log = Log::new(spec, items)?;
+    for path in &files.interactions {
+        let (mut table, types) = open(path, &layout)?;
+        table.find_roles(spec)?;
+        for role in Role::ALL {
+            let expected = match role {
+                Role::User | Role::Item => Type::Token,
+                Role::Time | Role::Rating => Type::Float,
+            };
+            if let Some(column) = table.role(role) {
+                expect(&table, &types, column, expected)?;
+            }
+        }
+        log.read(&mut table)?;
     }
-    let key = spec.columns.clone().unwrap_or_default().item;
-    let items = files
-        .items
-        .as_deref()
-        .map(|path| read_items(path, &key))
-        .transpose()?;
-    delimited::interactions(table, &roles, items, spec)
+    Ok(log.finish())
 }
 
 /// Opens a file, splitting the header into names (kept in the table) and types.
-fn open(path: &Path) -> Result<(Delimited, Vec<Type>), DataError> {
-    let mut table = Delimited::open(path, b'\t')?;
+fn open(path: &Path, layout: &Layout) -> Result<(Delimited, Vec<Type>), DataError> {
+    let mut table = Delimited::open(path, layout, None)?;
     let mut types = Vec::new();
     let mut names = Vec::new();
     for field in &table.header {
@@ -95,30 +105,46 @@ fn expect(
     }))
 }
 
-fn read_items(path: &Path, key: &str) -> Result<ItemsFile, DataError> {
-    let (mut table, types) = open(path)?;
-    let key = table.column(key, "columns.item")?;
-    expect(&table, &types, key, Type::Token)?;
-    let mut items = Items::new(path);
-    while table.advance()? {
-        let mut metadata = Metadata::new();
-        for (column, &t) in types.iter().enumerate() {
-            let text = table.text(column)?.trim();
-            if column != key && !text.is_empty() {
-                let value = parse(text, t).ok_or_else(|| {
-                    let (column, value) = (table.header[column].clone(), text.to_owned());
+fn read_items(
+    paths: &[PathBuf],
+    layout: &Layout,
+    spec: &DatasetSpec,
+) -> Result<ItemsFile, DataError> {
+    let id = spec.columns.clone().unwrap_or_default().item;
+    let mut items = Items::new(spec);
+    for path in paths {
+        let (mut table, types) = open(path, layout)?;
+        let key = table.column(&id, "columns.item")?;
+        expect(&table, &types, key, Type::Token)?;
+        items.begin(path);
+        while table.advance()? {
+            let mut metadata = Metadata::new();
+            for (column, &t) in types.iter().enumerate() {
+                let text = table.text(column)?.trim();
+                if column == key || text.is_empty() {
+                    continue;
+                }
+                let name = &table.header[column];
+                let value = parse(name, text, t).ok_or_else(|| {
+                    let (column, value) = (name.clone(), text.to_owned());
                     table.line_error(LineProblem::BadNumber { column, value })
                 })?;
-                metadata.insert(table.header[column].clone(), value);
+                metadata.insert(name.clone(), value);
             }
+            items.add_record(&table, key, metadata)?;
         }
-        items.add(table.id(key)?.to_owned(), metadata, table.line())?;
     }
     Ok(items.finish())
 }
 
-fn parse(text: &str, t: Type) -> Option<Value> {
+/// Words that the names of fields with running text have in them. RecBole writes such texts as sequences of tokens, as
+/// it writes lists of genres.
+const TEXTS: [&str; 6] = ["title", "name", "description", "summary", "review", "text"];
+
+fn parse(name: &str, text: &str, t: Type) -> Option<Value> {
+    let name = name.to_lowercase();
     match t {
+        Type::TokenSeq if TEXTS.iter().any(|word| name.contains(word)) => Some(Value::from(text)),
         Type::Token => Some(Value::from(text)),
         Type::Float => number(text),
         Type::TokenSeq => Some(text.split_whitespace().map(Value::from).collect()),

@@ -217,7 +217,7 @@ k = [10, 0]
     hint: did you mean `synthetic`?
     s.toml:11: `dataset.made.max_len` is 1; it must be at least 2
     s.toml:12: unknown key `dataset.made.lenght`
-    hint: known here: kind, path, interactions, items, columns, unknown_items, min_rating, k_core, max_len, cohorts, users, catalogue, audiences, mean_length, seed
+    hint: known here: kind, path, interactions, items, format, items_format, columns, time_format, missing, repeats, unknown_items, min_rating, k_core, max_len, cohorts, users, catalogue, audiences, mean_length, seed
     s.toml:15: unknown key `backbone.sasrec.hiden_size`
     hint: did you mean `hidden_size`?
     s.toml:16: `backbone.sasrec.dropout` is 1.0; it must be a finite number below 1, at least 0
@@ -251,7 +251,7 @@ fn lists_that_are_no_axes() {
     insta::assert_snapshot!(problems(&spec("[\"sasrec\", \"sasrec\"]", further)), @r#"
     s.toml:3: `sweep.backbone` lists `sasrec` twice; list it once
     s.toml:6: `dataset.made.columns` has no meaning for `kind = "synthetic"`, which reads no file; remove it
-    s.toml:6: `dataset.made.columns.user` is ["a", "b"]; it must be a string
+    s.toml:6: `dataset.made.columns.user` is ["a", "b"]; it must be the name of a column, its position from 1, or false
     s.toml:8: `train.threads` lists 1 twice; list it once
     s.toml:9: `train.loss` lists { kind = "bce" }; an axis holds numbers, strings or booleans
     hint: list the values of the single setting that varies

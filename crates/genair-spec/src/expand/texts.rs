@@ -46,8 +46,8 @@ fn the_recipe_of_texts_is_what_it_was() {
         format!("{} {}", job.representation, recipe.unwrap().sha256())
     });
     let expected = [
-        "plain 7ee709331799ab3af45df7e0645667344b81e085ff35e0df6ac56a8a2fdeb7cf",
-        "own ced83e82bded979d9fb3882086662dd9acc4c48c81aca526e5dc3d66201d2c0a",
+        "plain 8e453fd4aa44696837a8af8a17ab3ca10feb193880062e53d3d3117fa3b8a17a",
+        "own 7e6ad1fa8e9bf45c3501bcaeec121964095a2a4639ae4db19a06416928b06b8e",
     ];
     assert_eq!(recipes.collect::<Vec<_>>(), expected);
 }
