@@ -44,7 +44,7 @@ doctor: build
 check: setup
     @cargo fmt --all --check
     @cargo clippy --release --workspace --lib --bins --examples --benches --tests \
-        --test fuzz --test plugin_template --test real_engine --test stress -- -D warnings
+        --test fuzz --test plugin_template --test real_engine --test slurm --test stress -- -D warnings
     @if command -v cargo-deny >/dev/null; then "{{ just_executable() }}" deny; fi
 
 # Two tests at once for each core, because tests wait for processes.
@@ -87,6 +87,10 @@ test-browser: tools
 # Test that MLflow, pyarrow and pandas from PyPI (850 MB, installed in .tools/) read our exports
 test-mlflow: tools
     @scripts/test-mlflow.sh "{{ genair }}"
+
+# Test sweeps on a real Slurm of three nodes on this machine; installs Debian's slurm-wlm and munge if permitted
+test-slurm *ARGS: build
+    @scripts/test-slurm.sh "$@"
 
 # Test that a plugin from the template passes the conformance suite (takes minutes)
 test-template: tools

@@ -142,6 +142,22 @@ CREATE TABLE stages (
     PRIMARY KEY (sweep_id, recipe_sha256, owner)
 ) STRICT, WITHOUT ROWID;
 
+-- Jobs of a batch system, such as Slurm. A row is there before the batch system is asked for its job, so that no job is
+-- asked for twice, and goes when the job is known to be over.
+CREATE TABLE submissions (
+    token         TEXT NOT NULL, -- of the submission, which the batch system was told
+    task          INTEGER NOT NULL CHECK (task >= 0), -- its place in the submission
+    run_id        INTEGER UNIQUE REFERENCES runs (run_id) ON DELETE CASCADE, -- NULL for a stage
+    recipe_sha256 TEXT UNIQUE, -- of the stage; NULL for a run
+    job           TEXT, -- as the batch system names it; NULL while its answer is not known
+    state         TEXT NOT NULL DEFAULT 'submitted', -- submitted, pending, running or ended
+    reason        TEXT, -- why it waits, in the batch system's words
+    node          TEXT,
+    submitted_at  TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
+    PRIMARY KEY (token, task),
+    CHECK ((run_id IS NULL) <> (recipe_sha256 IS NULL))
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE epochs (
     run_id        INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     epoch         INTEGER NOT NULL CHECK (epoch >= 1),

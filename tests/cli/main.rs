@@ -7,6 +7,7 @@
 mod archetypes;
 mod axes;
 mod causes;
+mod clusters;
 mod combining;
 mod composing;
 mod configurations;

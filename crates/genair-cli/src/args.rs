@@ -7,7 +7,7 @@ mod results;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use genair_spec::SpecOptions;
+use genair_spec::{ExecutorKind, SpecOptions};
 use genair_store::{Store, StoreError, StoreErrorKind};
 
 use crate::environment;
@@ -97,6 +97,23 @@ pub(crate) enum Retry {
     Failed,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExecutorChoice {
+    /// This machine
+    Local,
+    /// Jobs of a Slurm cluster
+    Slurm,
+}
+
+impl From<ExecutorChoice> for ExecutorKind {
+    fn from(choice: ExecutorChoice) -> Self {
+        match choice {
+            ExecutorChoice::Local => Self::Local,
+            ExecutorChoice::Slurm => Self::Slurm,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Check specs for mistakes without training
@@ -118,11 +135,12 @@ pub(crate) enum Command {
     /// The command fetches public datasets whose folder is missing or empty. It makes
     /// the inputs that runs share, such as archetypes, in stages. Runs that do not need them train meanwhile.
     ///
-    /// Press Ctrl-C to stop cleanly, and twice to kill the workers. Rerun the command to resume.
+    /// Press Ctrl-C to stop cleanly, and twice to kill the workers. Rerun the command to resume. Jobs of a batch system
+    /// go on after the first Ctrl-C, and a second one within 5 s cancels them.
     ///
     /// JSON: {sweep, interrupted, runs, leaderboard}. A run is {run_id, dataset, backbone, representation, variant,
     /// axes, seed, outcome, failure}. `outcome` is finished, finished-before, failed, failed-before, pruned,
-    /// pruned-before or left. `leaderboard` has the form of `genair results leaderboard`.
+    /// pruned-before, submitted or left. `leaderboard` has the form of `genair results leaderboard`.
     Sweep(SweepArgs),
     /// Show the progress of sweeps: runs, validation curves, failures, time left
     ///
@@ -185,6 +203,12 @@ pub(crate) enum Command {
     ///
     /// JSON: {ready, findings}. A finding is {topic, fine, found, fix}.
     Doctor(DoctorArgs),
+    /// Make a stage, as a job of a batch system; started by `genair sweep`
+    #[command(hide = true)]
+    Stage {
+        /// The request that `genair sweep` wrote
+        request: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -217,7 +241,7 @@ pub(crate) struct PlanArgs {
 pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) spec: SpecArgs,
-    /// The number of jobs (runs and stages) at once [default: schedule.jobs, or cores / train.threads]
+    /// The number of jobs (runs and stages) at once [default: schedule.jobs, or cores / train.threads; Slurm: 100]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// Which failed runs of earlier sweeps to retry
@@ -231,6 +255,14 @@ pub(crate) struct SweepArgs {
     /// Finish runs that were pruned
     #[arg(long)]
     pub(crate) continue_pruned: bool,
+    /// Where to execute runs and stages [default: schedule.executor]
+    #[arg(long, value_enum)]
+    pub(crate) executor: Option<ExecutorChoice>,
+    /// Submit the jobs of all runs, then exit; rerun the command to follow them
+    ///
+    /// Waits for the stages that runs need. Only for a batch system such as Slurm.
+    #[arg(long)]
+    pub(crate) detach: bool,
     #[command(flatten)]
     pub(crate) plugins: PluginArgs,
     #[command(flatten)]
@@ -289,6 +321,12 @@ pub(crate) struct DoctorArgs {
     pub(crate) plugins: PluginArgs,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+    /// Also try this executor: Slurm, with a job of a second
+    #[arg(long, value_enum)]
+    pub(crate) executor: Option<ExecutorChoice>,
+    /// Take [schedule.slurm] from this spec for the job
+    #[arg(long, value_name = "SPEC", requires = "executor")]
+    pub(crate) spec: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

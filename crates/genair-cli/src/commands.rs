@@ -53,6 +53,10 @@ pub(crate) fn dispatch(arguments: &Arguments, output: &Output) -> anyhow::Result
         Command::Completions { shell } => shell::completions(*shell),
         Command::Man { command } => shell::man(command),
         Command::Doctor(arguments) => doctor::doctor(output, arguments),
+        Command::Stage { request } => Ok(match genair_runner::make_stage(request)? {
+            true => Exit::Done,
+            false => Exit::SomeFailed,
+        }),
     }
 }
 

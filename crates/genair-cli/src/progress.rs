@@ -212,6 +212,7 @@ impl Progress {
             Outcome::FailedBefore(_) => return,
             Outcome::Pruned { epoch } => format!("pruned at epoch {epoch}"),
             Outcome::PrunedBefore => "pruned by another process".to_owned(),
+            Outcome::Submitted => "submitted; its job goes on".to_owned(),
             Outcome::Left => "stopped".to_owned(),
         };
         state.ended += 1;

@@ -232,6 +232,8 @@ named_enum! {
         MemoryLimit = "memory-limit",
         /// The worker took longer than `schedule.time_limit` and was ended.
         TimeLimit = "time-limit",
+        /// Somebody ended the run's job in the batch system.
+        Cancelled = "cancelled",
         /// Something that the run shares with others could not be made, such as item vectors.
         StageFailed = "stage-failed",
         /// A bug in this program.
@@ -273,7 +275,7 @@ impl FailureKind {
         self.is_crash()
             || matches!(
                 self,
-                Self::MemoryLimit | Self::TimeLimit | Self::StageFailed
+                Self::MemoryLimit | Self::TimeLimit | Self::Cancelled | Self::StageFailed
             )
     }
 

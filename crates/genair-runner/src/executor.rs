@@ -3,12 +3,17 @@
 //! Owns what an executor is given and what it says. Claims, rows, retries and pruning are the scheduler's; an executor
 //! knows none of them.
 
+pub(crate) mod batch;
 pub(crate) mod local;
+pub(crate) mod slurm;
+pub(crate) mod trial;
 
 use std::path::Path;
 use std::time::Duration;
 
 use genair_protocol::{InputFile, RunEvent, RunFailure, WorkerRequest};
+
+use genair_store::RunId;
 
 use crate::folder::RunNote;
 use crate::interrupt::Interrupt;
@@ -18,6 +23,9 @@ use crate::stage::{Stage, StageError};
 
 /// What to start.
 pub(crate) struct Launch<'a> {
+    pub(crate) run: RunId,
+    /// Whether others go first: a run that may be stopped at its first rung.
+    pub(crate) can_wait: bool,
     pub(crate) trainer: &'a Path,
     pub(crate) request: &'a WorkerRequest,
     /// What executes it; none of a repetition that leaves nothing behind.
@@ -44,7 +52,7 @@ pub(crate) enum Told {
         name: String,
     },
     /// What the worker says.
-    Event(RunEvent),
+    Event(Box<RunEvent>),
 }
 
 /// What becomes of a worker after something that was told.
@@ -65,6 +73,8 @@ pub(crate) enum Ending {
     Failed(RunFailure),
     /// It was stopped on request.
     Interrupted,
+    /// It goes on without this process, and whoever asks for it next follows it.
+    Detached,
     /// The listener ended it.
     Stopped,
 }

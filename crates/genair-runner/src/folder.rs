@@ -73,8 +73,11 @@ pub(crate) fn note_sweep(artefacts: &Path, sweep: &Sweep<PlannedRun>, runs: &[Ne
     }
 }
 
+/// Notes, and files that are none, with the reason.
+type Notes = (Vec<SweepNote>, Vec<(PathBuf, io::Error)>);
+
 /// The notes of all sweeps, the one swept last at the end, and the files that are none, with the reason.
-pub(crate) fn sweeps(artefacts: &Path) -> io::Result<(Vec<SweepNote>, Vec<(PathBuf, io::Error)>)> {
+pub(crate) fn sweeps(artefacts: &Path) -> io::Result<Notes> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(artefacts.join(SWEEPS))? {
         let entry = entry?;

@@ -30,6 +30,8 @@ mod trainer;
 pub use artefacts::run_folder;
 pub use code::{CODE_DIRTY, CODE_REVISION, code_revision};
 pub use difference::{Difference, Differing, RankPair, ResultPair, RunLabels};
+pub use executor::batch::{StageJobError, make_stage};
+pub use executor::trial::{ClusterTrial, TrialError, try_slurm};
 pub use identity::{configuration, identity};
 pub use interrupt::{Interrupt, Urgency};
 pub use observer::{Notice, Observer, Outcome};

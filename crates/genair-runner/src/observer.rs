@@ -108,6 +108,8 @@ pub enum Outcome {
     },
     /// It had been pruned before, or by another process.
     PrunedBefore,
+    /// Its job goes on without this process; whoever sweeps next follows it.
+    Submitted,
     /// It was stopped or never begun, and is pending.
     Left,
 }

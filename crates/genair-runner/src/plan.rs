@@ -12,7 +12,10 @@ use serde::Serialize;
 use crate::identity::{configuration, identity};
 use crate::source;
 use crate::stage::{self, Stage, StageError, StageKind, Stages, with_causes};
-use genair_spec::{PluginFile, Sweep, SweepRun, VectorsStage};
+use genair_spec::{ExecutorKind, PluginFile, Sweep, SweepRun, VectorsStage};
+
+/// Jobs of a batch system at once, where nobody says how many.
+const JOBS_OF_A_CLUSTER: usize = 100;
 
 /// Stands for the fingerprint of data that cannot be read.
 const UNREADABLE: &str = "unreadable";
@@ -220,11 +223,14 @@ impl Plan {
         (plan, identified.errors)
     }
 
-    /// Runs at once where the command line says nothing: the spec's `schedule.jobs`, or else cores over the
-    /// threads of the widest run.
-    pub fn default_jobs(&self) -> usize {
+    /// Runs at once where the command line says nothing: the spec's `schedule.jobs`, or else, on this machine, cores
+    /// over the threads of the widest run.
+    pub fn default_jobs(&self, executor: ExecutorKind) -> usize {
         if let Some(jobs) = self.sweep.schedule.jobs {
             return jobs;
+        }
+        if executor != ExecutorKind::Local {
+            return JOBS_OF_A_CLUSTER;
         }
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         (cores / self.widest_run()).max(1)

@@ -66,6 +66,8 @@ struct State {
     ended: HashSet<usize>,
     /// Runs that wait or are at work.
     left: HashSet<usize>,
+    /// Runs that went on, and from which rung.
+    promoted: HashMap<usize, u64>,
     peaks: Peaks,
 }
 
@@ -154,6 +156,7 @@ impl<'p> Queue<'p> {
                 entered: HashSet::new(),
                 ended: HashSet::new(),
                 left: HashSet::new(),
+                promoted: HashMap::new(),
                 peaks,
             }),
             changed: Condvar::new(),
@@ -276,6 +279,11 @@ impl<'p> Queue<'p> {
         }
     }
 
+    /// Where a run was stopped that goes on; none of a run that begins.
+    pub(crate) fn goes_on(&self, run: usize) -> Option<u64> {
+        self.lock().promoted.get(&run).copied()
+    }
+
     /// A run's worker was seen to have had this many bytes in memory, which says what runs like it need.
     pub(crate) fn uses(&self, run: usize, bytes: u64) {
         let mut state = self.lock();
@@ -302,6 +310,7 @@ impl<'p> Queue<'p> {
     pub(crate) fn promote(&self, run: usize, rung: u64) {
         let mut state = self.lock();
         let job = Job::Run(run);
+        state.promoted.insert(run, rung);
         // It may have been asked about while another process had it.
         state.open.retain(|entry| entry.job != job);
         let place = state.open.partition_point(|entry| entry.rung >= Some(rung));

@@ -231,6 +231,8 @@ impl Reproduction {
         };
         let mut events = Vec::new();
         let launch = Launch {
+            run: self.stored.run.run_id,
+            can_wait: false,
             trainer: trainer.path(),
             request: &request,
             note: None,
@@ -243,7 +245,7 @@ impl Reproduction {
         let ending = run_worker(&launch, &[], interrupt, |told| {
             if let Told::Event(event) = told {
                 on_event(&event);
-                events.push(event);
+                events.push(*event);
             }
             Ok::<Next, ReproduceError>(Next::GoOn)
         })?;
@@ -253,7 +255,7 @@ impl Reproduction {
             }
             (Ending::Reported | Ending::Stopped, _) => Ok(self.compare(&events)),
             (Ending::Failed(failure), _) => Err(ReproduceError::Failed(failure)),
-            (Ending::Interrupted, _) => Err(ReproduceError::Interrupted),
+            (Ending::Interrupted | Ending::Detached, _) => Err(ReproduceError::Interrupted),
         }
     }
 

@@ -7,6 +7,7 @@ mod threads;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use genair_archetype::Installation;
 use genair_protocol::RESULTS_VERSION;
@@ -17,7 +18,10 @@ pub use self::outcome::{SweepError, SweepReport};
 use self::threads::Scheduler;
 use crate::artefacts;
 use crate::code::code_revision;
+use crate::executor::Executor;
+use crate::executor::batch::{BatchPool, BatchSettings, BatchSystem};
 use crate::executor::local::LocalPool;
+use crate::executor::slurm::Slurm;
 use crate::folder;
 use crate::interrupt::Interrupt;
 use crate::observer::{Notice, Observer, Outcome};
@@ -26,7 +30,10 @@ use crate::prune::Pruner;
 use crate::queue::{Queue, Room};
 use crate::shared_store::SharedStore;
 use crate::trainer::Trainer;
-use genair_spec::Sweep;
+use genair_spec::{ExecutorKind, Sweep};
+
+/// Time between two lists of a batch system's jobs, where a spec says nothing.
+const POLL: Duration = Duration::from_secs(30);
 
 /// How often a run that crashes is tried again before it counts as failed.
 pub const CRASH_RETRIES: usize = 2;
@@ -46,6 +53,12 @@ pub struct Execution<'a> {
     pub fail_fast: bool,
     /// Watches.
     pub observer: &'a dyn Observer,
+    /// Where runs are executed.
+    pub executor: ExecutorKind,
+    /// Whether jobs of a batch system are submitted and then left alone.
+    pub detach: bool,
+    /// How long one may still ask for the end of a batch system's jobs, once this process was asked to stop.
+    pub second_thoughts: Duration,
     /// Asks to stop.
     pub interrupt: &'a Interrupt,
     /// Where the cache and the engines are.
@@ -151,20 +164,50 @@ pub fn sweep(
     let open = open.filter_map(|(at, known)| known.is_none().then_some(at));
     let room = Room {
         jobs,
-        memory: plan.sweep.schedule.memory,
+        // Jobs of a batch system have a memory of their own.
+        memory: match how.executor {
+            ExecutorKind::Local => plan.sweep.schedule.memory,
+            ExecutorKind::Slurm => Some(u64::MAX),
+        },
         memory_limit: plan.sweep.schedule.memory_limit,
     };
     let queue = Queue::new(plan, open, room, store.peak_memory()?, how.installation);
     folder::note_sweep(&artefacts, &plan.sweep, &new);
-    let executor = LocalPool {
-        launcher: &plan.sweep.schedule.launcher,
-        installation: how.installation,
+    let settings = &plan.sweep.schedule;
+    let slurm = match how.executor {
+        ExecutorKind::Local => None,
+        ExecutorKind::Slurm => {
+            let slurm = Slurm::new(&settings.slurm, store.path());
+            Some(slurm.map_err(|reason| SweepError::Batch { reason })?)
+        }
     };
     let store = SharedStore::new(store);
+    let local = LocalPool {
+        launcher: &settings.launcher,
+        installation: how.installation,
+    };
+    let batch = match &slurm {
+        None => None,
+        Some(slurm) => {
+            let settings = BatchSettings {
+                poll: settings.slurm.poll.unwrap_or(POLL),
+                memory: settings.memory_limit,
+                detach: how.detach,
+                jobs,
+                second_thoughts: how.second_thoughts,
+            };
+            let pool = BatchPool::new(slurm, &store, how.installation, settings, &artefacts);
+            Some(pool?)
+        }
+    };
+    let executor: &dyn Executor = match &batch {
+        None => &local,
+        Some(batch) => batch,
+    };
     let scheduler = Scheduler {
         how,
         plan,
-        executor: &executor,
+        executor,
         artefacts,
         owner: &owner,
         sweep: id,
@@ -176,9 +219,16 @@ pub fn sweep(
         jobs: Mutex::new(jobs),
         told: Mutex::default(),
     };
-    let outcomes = store.while_beating(&owner, how.interrupt, || scheduler.run_all(&runs, known));
+    let outcomes = store.while_beating(&owner, how.interrupt, || {
+        let work = || scheduler.run_all(&runs, known);
+        match &batch {
+            None => work(),
+            Some(batch) => batch.while_serving(how.interrupt, work),
+        }
+    });
     let failed_fast = scheduler.fails_fast() && scheduler.failed.load(Ordering::SeqCst);
     drop(scheduler);
+    drop(batch);
     let mut store = store.into_inner();
     let outcomes = confirmed(&mut store, outcomes, &runs);
     let outcomes = outcomes.map_err(|error| match error {
@@ -212,6 +262,7 @@ pub fn sweep(
             runs: ended,
             interrupted: how.interrupt.requested(),
             failed_fast,
+            how_to_cancel: slurm.map(|slurm| slurm.how_to_cancel()),
         },
     ))
 }

@@ -8,20 +8,20 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
-    ArchetypeError, ArchetypeSpec, AssembleError, ImportError, ImportFile, Installation, PcaError,
-    RecordParts, RowIds, VectorsForm, VectorsRecipe, import_sha256, lacks_llama, models,
-    record_folders,
+    ArchetypeError, ArchetypeSpec, AssembleError, EngineKind, ImportError, ImportFile,
+    Installation, PcaError, RecordParts, RowIds, VectorsForm, VectorsRecipe, import_sha256,
+    lacks_llama, models, record_folders,
 };
 use genair_calibration::AssociationsError;
 use genair_data::{Catalogue, DataError, VectorsError};
 use genair_files::{Cache, FileError};
 use genair_protocol::{AssociationSpec, DatasetSpec, FailureKind};
 use genair_spec::VectorsStage;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// Something to be made before the runs that need it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stage {
     /// What it makes.
     pub kind: StageKind,
@@ -38,14 +38,35 @@ pub struct Stage {
 }
 
 /// What a stage makes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StageKind {
     /// The dataset: read, filtered, split.
     Data,
     /// Item vectors.
-    Vectors(VectorsStage),
+    Vectors(#[serde(with = "VectorsDefinition")] VectorsStage),
     /// Association scores of the training sequences.
     Associations(AssociationSpec),
+}
+
+/// How a stage of item vectors crosses to the job that makes it.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "VectorsStage", rename_all = "kebab-case")]
+enum VectorsDefinition {
+    Archetype {
+        settings: Box<ArchetypeSpec>,
+        form: VectorsForm,
+    },
+    Text {
+        settings: Box<ArchetypeSpec>,
+        form: VectorsForm,
+    },
+    Import {
+        path: PathBuf,
+        items: Option<PathBuf>,
+        id_column: Option<String>,
+        form: VectorsForm,
+    },
 }
 
 /// The name of a stage's kind, as `plan` shows it.
@@ -92,6 +113,13 @@ impl Stage {
             StageKind::Vectors(vectors) => vectors.engine().map(|(settings, _)| settings),
             StageKind::Data | StageKind::Associations(_) => None,
         }
+    }
+
+    /// Whether a server makes all that takes long.
+    pub(crate) fn asks_a_server(&self) -> bool {
+        self.engine().is_some_and(|settings| {
+            settings.engine == EngineKind::OpenAi && settings.states.is_none()
+        })
     }
 
     /// Bytes of the models that it loads, where they are here already.
@@ -249,6 +277,17 @@ pub enum StageError {
     /// Association scores cannot be written.
     #[error(transparent)]
     Associations(#[from] AssociationsError),
+    /// Its job in a batch system has no outcome.
+    #[error("{reason}")]
+    Job {
+        /// What the job said, or how it ended.
+        reason: String,
+        /// Whether there was no room for a file.
+        full_disk: bool,
+    },
+    /// It was to stop, and its job may go on.
+    #[error("stopped")]
+    Interrupted,
 }
 
 impl StageError {
@@ -260,12 +299,19 @@ impl StageError {
                 matches!(source, PcaError::Interrupted)
             }
             Self::Import(error) => matches!(error, ImportError::Interrupted),
+            Self::Interrupted => true,
             _ => false,
         }
     }
 
     /// Whether there was no room for a file, which every other stage and run would meet too.
     pub fn is_full_disk(&self) -> bool {
+        if let Self::Job {
+            full_disk: true, ..
+        } = self
+        {
+            return true;
+        }
         let mut cause: Option<&(dyn Error + 'static)> = Some(self);
         while let Some(error) = cause {
             let io = error.downcast_ref::<std::io::Error>();

@@ -45,7 +45,7 @@ pub use prune::{Across, Pruning, Rule};
 pub use recipes::{NoRecipe, Recipe, RecipeFile, recipe, recipes};
 pub use representation::VectorsStage;
 pub use resolve::{Resolved, ResolvedValue};
-pub use schedule::Schedule;
+pub use schedule::{ExecutorKind, Schedule, SlurmSettings};
 pub use schema::schema;
 pub use settings::{Setting, settings};
 

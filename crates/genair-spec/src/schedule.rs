@@ -31,7 +31,70 @@ pub struct Schedule {
     pub fail_fast: bool,
     /// What a worker is started with, such as `srun`; empty to start it directly.
     pub launcher: Vec<String>,
+    /// Where runs and stages are executed.
+    pub executor: ExecutorKind,
+    /// How jobs of Slurm are submitted.
+    pub slurm: SlurmSettings,
 }
+
+/// Where runs and stages are executed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecutorKind {
+    /// On this machine.
+    #[default]
+    Local,
+    /// As jobs of Slurm.
+    Slurm,
+}
+
+/// `[schedule.slurm]`: what jobs ask for. See sbatch(1) for the options of the same names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SlurmSettings {
+    /// The partition; none: the cluster's default. So with the others.
+    pub partition: Option<String>,
+    /// The account.
+    pub account: Option<String>,
+    /// The quality of service.
+    pub qos: Option<String>,
+    /// Generic resources of each job, such as `gpu:1`.
+    pub gres: Option<String>,
+    /// Features that nodes must have.
+    pub constraint: Option<String>,
+    /// How long one job may take. A run that needs longer goes on in another job.
+    #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing, deserialize_with = "span")]
+    pub time: Option<Duration>,
+    /// Lines of bash that each job begins with, such as `module load gcc`.
+    pub setup: Option<String>,
+    /// Further options of sbatch.
+    pub extra: Vec<String>,
+    /// Time between two lists of the jobs, at least a second; none: 30 seconds.
+    #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing, deserialize_with = "span")]
+    pub poll: Option<Duration>,
+}
+
+/// Options of sbatch that jobs depend on.
+const OPTIONS: [&str; 16] = [
+    "--array",
+    "-a",
+    "--comment",
+    "--export",
+    "--job-name",
+    "-J",
+    "--no-requeue",
+    "--output",
+    "-o",
+    "--parsable",
+    "--chdir",
+    "-D",
+    "--wait",
+    "-W",
+    "--ntasks",
+    "-n",
+];
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -49,6 +112,8 @@ pub(crate) struct Section {
     time_limit: Option<Duration>,
     fail_fast: bool,
     launcher: Vec<String>,
+    executor: ExecutorKind,
+    slurm: SlurmSettings,
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     first: Vec<Table>,
 }
@@ -85,6 +150,25 @@ impl Checker<'_> {
             let message = "has an empty word; write a list of words, as in [\"srun\", \"--exact\", \"-N1\", \"-n1\"]";
             self.problems.about(&at.child("launcher"), message, None);
         }
+        let own = |option: &&String| {
+            let option = option.split('=').next().unwrap_or_default();
+            OPTIONS.contains(&option)
+        };
+        if let Some(option) = section.slurm.extra.iter().find(own) {
+            let message = format!("has `{option}`, which genair sets itself; remove it");
+            let hint = "keys of [schedule.slurm] set partition, account, qos, gres, constraint and time; schedule.memory_limit and train.threads set memory and cores";
+            let key = at.child("slurm").child("extra");
+            self.problems.about(&key, message, Some(hint.to_owned()));
+        }
+        if section
+            .slurm
+            .poll
+            .is_some_and(|poll| poll < Duration::from_secs(1))
+        {
+            let key = at.child("slurm").child("poll");
+            let message = "is less than a second; the controller serves everybody";
+            self.problems.about(&key, message, None);
+        }
         let first = self.conditions(&at.child("first"), &section.first);
         let schedule = Schedule {
             jobs: section.jobs,
@@ -93,6 +177,8 @@ impl Checker<'_> {
             time_limit: section.time_limit,
             fail_fast: section.fail_fast,
             launcher: section.launcher,
+            executor: section.executor,
+            slurm: section.slurm,
         };
         (schedule, first)
     }

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, FromRow, Sqlite, SqliteConnection};
 use tokio::runtime::Runtime;
 
 use crate::error::{BUSY_SECONDS, SQLITE_BUSY, StoreError, StoreErrorKind, sqlite_code};
-use crate::place::{Place, companion, create_folder, look};
+use crate::place::{Place, companion, create_folder, look, network_file_system};
 use crate::presence::FileIdentity;
 
 const SCHEMA: &str = include_str!("../schema.sql");
@@ -256,7 +256,17 @@ fn options(path: &Path) -> Result<SqliteConnectOptions, StoreErrorKind> {
 }
 
 async fn connect(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
-    let mut connection = options(path)?.create_if_missing(true).connect().await?;
+    connect_with(path, Journal::of(path)).await
+}
+
+async fn connect_with(path: &Path, journal: Journal) -> Result<SqliteConnection, StoreErrorKind> {
+    let options = options(path)?.create_if_missing(true);
+    let options = match journal {
+        Journal::WriteAhead => options,
+        // A rollback journal is safe only when all of it is on the disk.
+        Journal::Rollback => options.synchronous(SqliteSynchronous::Full),
+    };
+    let mut connection = options.connect().await?;
     // One transaction for the look and the change: of two processes that open a new database at
     // once, the second waits here and finds it made.
     let mut transaction = connection.begin_with(WRITE).await?;
@@ -268,7 +278,7 @@ async fn connect(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
     }
     transaction.commit().await?;
     // Only now, since it changes the file for good and it is certain whose file it is.
-    enable_write_ahead_log(&mut connection).await?;
+    journal.enable(&mut connection).await?;
     Ok(connection)
 }
 
@@ -299,20 +309,55 @@ fn require_current(found: i64) -> Result<(), StoreErrorKind> {
     }
 }
 
-/// Switches to the write-ahead log, in which readers and the writer do not block each other. Does
-/// nothing where that is so already.
-async fn enable_write_ahead_log(connection: &mut SqliteConnection) -> Result<(), StoreErrorKind> {
-    let deadline = Instant::now() + Duration::from_secs(BUSY_SECONDS);
-    loop {
-        // SQLite's own time-out does not cover this statement.
-        match sqlx::query("PRAGMA journal_mode = WAL")
-            .execute(&mut *connection)
-            .await
-        {
-            Err(error) if sqlite_code(&error) == Some(SQLITE_BUSY) && Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(10));
+/// How a database keeps its transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Journal {
+    /// The write-ahead log, in which readers and the writer do not block each other. It needs memory that all processes
+    /// share, so all must be on one machine.
+    WriteAhead,
+    /// A rollback journal, for file systems that several machines share. Readers and the writer wait for each other, by
+    /// the locks of the file system.
+    Rollback,
+}
+
+impl Journal {
+    /// The one for a database's place.
+    fn of(path: &Path) -> Self {
+        match network_file_system(path) {
+            None => Self::WriteAhead,
+            Some(name) => {
+                tracing::debug!(
+                    name,
+                    "the database is on a network file system: no write-ahead log"
+                );
+                Self::Rollback
             }
-            result => return Ok(result.map(drop)?),
+        }
+    }
+
+    fn statement(self) -> &'static str {
+        match self {
+            Self::WriteAhead => "PRAGMA journal_mode = WAL",
+            Self::Rollback => "PRAGMA journal_mode = DELETE",
+        }
+    }
+
+    /// Switches to it. Does nothing where that is so already.
+    async fn enable(self, connection: &mut SqliteConnection) -> Result<(), StoreErrorKind> {
+        let deadline = Instant::now() + Duration::from_secs(BUSY_SECONDS);
+        loop {
+            // SQLite's own time-out does not cover this statement.
+            match sqlx::query(self.statement())
+                .execute(&mut *connection)
+                .await
+            {
+                Err(error)
+                    if sqlite_code(&error) == Some(SQLITE_BUSY) && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                result => return Ok(result.map(drop)?),
+            }
         }
     }
 }
@@ -371,6 +416,38 @@ fn has_content(path: &Path, suffix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// SQLite on NFS loses what a write-ahead log has (<https://github.com/optuna/optuna/issues/815>,
+    /// <https://github.com/optuna/optuna/issues/6036>).
+    #[test]
+    fn optuna_815_no_write_ahead_log_on_a_network_file_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.db");
+        let open = |journal| {
+            let connect = |runtime: &Runtime| runtime.block_on(connect_with(&path, journal));
+            Store::with(&path, connect).unwrap()
+        };
+        let mode = |store: &mut Store| -> Vec<String> {
+            store
+                .scalars(sqlx::query_scalar("PRAGMA journal_mode"))
+                .unwrap()
+        };
+        // One that was made on a local disk, and moved.
+        let mut local = open(Journal::WriteAhead);
+        local.begin_sweep("a", "", "").unwrap();
+        assert_eq!(mode(&mut local), ["wal"]);
+        local.close().unwrap();
+        let mut store = open(Journal::Rollback);
+        assert_eq!(mode(&mut store), ["delete"]);
+        store.begin_sweep("b", "", "").unwrap();
+        let mut reader = Store::open_read_only(&path).unwrap();
+        assert_eq!(
+            reader.query("SELECT name FROM sweeps").unwrap().rows,
+            [["a"], ["b"]]
+        );
+        store.begin_sweep("c", "", "").unwrap();
+        assert!(!has_content(&path, "-wal"));
+    }
 
     #[test]
     fn a_full_disk_undoes_the_transaction_and_with_room_the_store_works_on() {

@@ -29,6 +29,7 @@ mod select;
 mod show;
 mod stages;
 mod statement;
+mod submissions;
 mod watch;
 
 pub use backup::Vacuumed;
@@ -58,4 +59,5 @@ pub use show::{
     RunRecord, SweepMembership,
 };
 pub use stages::{NewStage, StageProgress};
+pub use submissions::{Submission, SubmissionState, Work};
 pub use watch::{RunProgress, SweepProgress};

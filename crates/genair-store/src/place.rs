@@ -43,6 +43,49 @@ pub(crate) fn companion(path: &Path, suffix: &str) -> PathBuf {
     companion.into()
 }
 
+/// File systems that several machines share, by what `statfs` calls them: see statfs(2) and their own headers.
+const NETWORK: [(u64, &str); 14] = [
+    (0x6969, "NFS"),
+    (0x0BD0_0BD0, "Lustre"),
+    (0x4750_4653, "GPFS"),
+    (0x1983_0326, "BeeGFS"),
+    (0x00C3_6400, "CephFS"),
+    (0xAAD7_AAEA, "PanFS"),
+    (0x0116_1970, "GFS2"),
+    (0x7461_636F, "OCFS2"),
+    (0x5346_414F, "AFS"),
+    (0x517B, "SMB"),
+    (0xFE53_4D42, "SMB2"),
+    (0xFF53_4D42, "CIFS"),
+    (0x0102_1997, "9p"),
+    (0x6573_5546, "FUSE"),
+];
+
+/// The file system of a database, if several machines may share it.
+pub(crate) fn network_file_system(path: &Path) -> Option<&'static str> {
+    let path = std::path::absolute(path).ok()?;
+    let there = path.ancestors().find(|part| part.exists())?;
+    network_name(file_system(there)?)
+}
+
+#[cfg(target_os = "linux")]
+fn file_system(path: &Path) -> Option<u64> {
+    let kind = rustix::fs::statfs(path).ok()?.f_type;
+    // Some are negative as the system has them.
+    Some(kind as u64 & 0xFFFF_FFFF)
+}
+
+/// Elsewhere, nobody knows.
+#[cfg(not(target_os = "linux"))]
+fn file_system(_: &Path) -> Option<u64> {
+    None
+}
+
+fn network_name(kind: u64) -> Option<&'static str> {
+    let found = NETWORK.iter().find(|(own, _)| *own == kind)?;
+    Some(found.1)
+}
+
 /// What is at a database's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -74,6 +117,17 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn file_systems_of_several_machines_are_known_by_number() {
+        assert_eq!(network_name(0x6969), Some("NFS"));
+        assert_eq!(network_name(0xFF53_4D42), Some("CIFS"));
+        let [ext4, tmpfs, overlay] = [0xEF53, 0x0102_1994, 0x794C_7630];
+        assert_eq!([ext4, tmpfs, overlay].map(network_name), [None; 3]);
+        if cfg!(target_os = "linux") {
+            assert!(file_system(Path::new("/")).is_some());
+        }
+    }
 
     #[test]
     fn what_is_in_the_way_is_named() {

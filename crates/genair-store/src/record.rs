@@ -10,6 +10,7 @@ use crate::claim::require_held;
 use crate::connection::execute;
 use crate::json::json_text;
 use crate::register::integer;
+use crate::submissions::{Work, forget};
 use crate::{Machine, Owner, RunId, Store, StoreError, StoreErrorKind};
 
 impl Store {
@@ -303,6 +304,7 @@ async fn finished(
     run: RunId,
     totals: &RunTotals,
 ) -> Result<(), StoreErrorKind> {
+    forget(connection, &Work::Run(run)).await?;
     let measured = "SELECT EXISTS (SELECT 1 FROM metrics WHERE run_id = ? AND epoch IS NULL)";
     let measured = sqlx::query_scalar(measured).bind(run);
     if !measured.fetch_one(&mut *connection).await? {
@@ -331,6 +333,7 @@ async fn failed(
     run: RunId,
     failure: &RunFailure,
 ) -> Result<(), StoreErrorKind> {
+    forget(connection, &Work::Run(run)).await?;
     let fail = sqlx::query(
         "UPDATE runs SET state = 'failed', owner = NULL, finished_at = strftime('%Y-%m-%dT%H:%M:%fZ'),
              failure_kind = ?, failure_phase = ?, failure_message = ?, failure_hint = ?

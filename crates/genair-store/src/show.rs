@@ -8,7 +8,10 @@ use sqlx::{FromRow, SqliteConnection};
 use crate::claim::{failure, holder};
 use crate::json::Json;
 use crate::owner::decompressed;
-use crate::{Failure, Machine, OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind};
+use crate::submissions::SUBMISSION;
+use crate::{
+    Failure, Machine, OwnerInfo, RunId, RunState, Store, StoreError, StoreErrorKind, Submission,
+};
 
 /// Everything about one run but its ranks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,6 +26,8 @@ pub struct RunDetails {
     pub owner: Option<OwnerInfo>,
     /// The machine it ran on.
     pub machine: Option<Machine>,
+    /// Its job in a batch system, if it has one.
+    pub job: Option<Submission>,
     /// Its results: metrics of the best epoch's weights.
     pub metrics: Vec<MetricRecord>,
     /// Its epochs, in order.
@@ -241,6 +246,9 @@ impl Store {
             let machine = "SELECT machines.* FROM machines JOIN runs USING (machine) WHERE run_id = ?";
             let machine = sqlx::query_as(machine).bind(run_id);
             let machine = machine.fetch_optional(&mut *connection).await?;
+            let job = format!("SELECT {SUBMISSION} FROM submissions WHERE run_id = ?");
+            let job = sqlx::query_as(sqlx::AssertSqlSafe(job)).bind(run_id);
+            let job = job.fetch_optional(&mut *connection).await?;
             let sweeps = "SELECT name AS sweep, variant, axes, superseded FROM sweep_runs JOIN sweeps USING (sweep_id)
                  WHERE run_id = ? ORDER BY name";
             let metrics = "SELECT split, protocol, cohort, metric, k, value, users FROM metrics
@@ -256,6 +264,7 @@ impl Store {
                 failure,
                 owner,
                 machine,
+                job,
                 metrics: of_run(connection, run_id, metrics).await?,
                 epochs: of_run(connection, run_id, epochs).await?,
                 diagnostics: of_run(connection, run_id, diagnostics).await?,

@@ -45,6 +45,16 @@ pub struct RunProgress {
     pub stop_metric: Option<String>,
     /// Seconds since the attempt began, for a running run; what it took, for a finished one.
     pub seconds: Option<f64>,
+    /// Where its job stands in a batch system: submitted, pending, running or ended; none without one.
+    pub job_state: Option<String>,
+    /// Why its job waits, in the batch system's words.
+    pub job_reason: Option<String>,
+    /// The batch system's name for its job.
+    pub job: Option<String>,
+    /// Seconds since its job was submitted.
+    pub job_seconds: Option<f64>,
+    /// The node it runs on, or ran on.
+    pub node: Option<String>,
     /// Code of the failure, such as `plugin-failed`.
     pub failure_kind: Option<String>,
     /// What it was doing.
@@ -114,17 +124,20 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<RunProgress>, StoreError> {
         self.read(async |connection| {
-            let runs = "SELECT run_id, state, dataset, backbone, representation, axes, seed,
+            let runs = "SELECT run_id, runs.state AS state, dataset, backbone, representation, axes, seed,
                     (SELECT coalesce(max(epoch), 0) FROM epochs WHERE epochs.run_id = runs.run_id) AS epoch,
                     json_extract(spec, '$.train.stop.max_epochs') AS max_epochs,
                     json_extract(spec, '$.train.stop.metric') AS stop_metric,
-                    CASE state WHEN 'running' THEN unixepoch('now', 'subsec') - unixepoch(started_at, 'subsec')
+                    CASE runs.state WHEN 'running' THEN unixepoch('now', 'subsec') - unixepoch(started_at, 'subsec')
                                ELSE seconds END AS seconds,
-                    failure_kind, failure_phase, failure_message, failure_hint
+                    failure_kind, failure_phase, failure_message, failure_hint,
+                    jobs.state AS job_state, reason AS job_reason, job, coalesce(host, node) AS node,
+                    unixepoch('now', 'subsec') - unixepoch(submitted_at, 'subsec') AS job_seconds
                  FROM sweeps JOIN sweep_runs USING (sweep_id) JOIN runs USING (run_id)
+                     LEFT JOIN submissions AS jobs USING (run_id)
                  WHERE name = ? AND NOT superseded
-                 ORDER BY CASE state WHEN 'running' THEN 0 WHEN 'failed' THEN 1 WHEN 'pending' THEN 3 ELSE 2 END,
-                     CASE WHEN state IN ('finished', 'pruned') THEN finished_at END DESC, run_id
+                 ORDER BY CASE runs.state WHEN 'running' THEN 0 WHEN 'failed' THEN 1 WHEN 'pending' THEN 3 ELSE 2 END,
+                     CASE WHEN runs.state IN ('finished', 'pruned') THEN finished_at END DESC, run_id
                  LIMIT ?";
             let mut runs: Vec<RunProgress> = sqlx::query_as(runs)
                 .bind(sweep)

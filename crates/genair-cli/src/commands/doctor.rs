@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use genair_runner::{CODE_DIRTY, CODE_REVISION};
+use genair_runner::{CODE_DIRTY, CODE_REVISION, ClusterTrial, TrialError, try_slurm};
+use genair_spec::{SlurmSettings, SpecFile, SpecOptions};
 use genair_store::Store;
 use itertools::Itertools;
 use serde::Serialize;
 
 use super::Workshop;
-use crate::args::{DatabaseArgs, DoctorArgs};
+use crate::args::{DatabaseArgs, DoctorArgs, ExecutorChoice};
 use crate::exit::Exit;
 use crate::output::{Output, cell};
 
@@ -51,6 +52,9 @@ pub(super) fn doctor(output: &Output, arguments: &DoctorArgs) -> anyhow::Result<
     findings.extend(WORKERS.map(worker));
     findings.push(results(&arguments.database));
     findings.push(data(Path::new("data")));
+    if arguments.executor == Some(ExecutorChoice::Slurm) {
+        findings.extend(slurm(arguments)?);
+    }
     let ready = findings.iter().all(|finding| finding.fine);
     let diagnosis = Diagnosis { ready, findings };
     output.show(&diagnosis, || text(&diagnosis))?;
@@ -179,6 +183,38 @@ fn results(database: &DatabaseArgs) -> Finding {
             broken("database", error.to_string(), fix)
         }
     }
+}
+
+/// What a job of a second on the cluster says.
+fn slurm(arguments: &DoctorArgs) -> anyhow::Result<Vec<Finding>> {
+    let workshop = Workshop::open(&arguments.plugins)?;
+    let settings = match &arguments.spec {
+        Some(spec) => {
+            let file = SpecFile::read(spec, &SpecOptions::default())?;
+            workshop.expand(&file)?.schedule.slurm
+        }
+        None => SlurmSettings::default(),
+    };
+    let database = arguments.database.path();
+    Ok(match try_slurm(&workshop.trainer, &settings, &database) {
+        Ok(ClusterTrial {
+            job,
+            node,
+            seconds,
+            facts,
+        }) => {
+            let cuda = match facts["cuda"].as_bool() {
+                Some(true) => format!("{} GPUs", cell(&facts["cuda_devices"])),
+                _ => "no GPU".to_owned(),
+            };
+            let version = cell(&facts["version"]);
+            let found = format!(
+                "job {job} ran on {node}: libtorch {version}, {cuda}; its file was seen here {seconds:.0} s after it was submitted"
+            );
+            vec![fine("Slurm", found)]
+        }
+        Err(TrialError { what, fix }) => vec![broken("Slurm", what, &fix)],
+    })
 }
 
 /// Datasets in the folder; specs may name others anywhere.

@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::time::Duration;
 
 use genair_archetype::Installation;
 use genair_protocol::Labels;
 use genair_protocol::text::count;
 use genair_runner::{Execution, Interrupt, Outcome, Plan, Stage, SweepReport, Urgency};
-use genair_spec::SpecFile;
+use genair_spec::{ExecutorKind, SpecFile};
 use genair_store::{FailedRuns, MeanFilter, Select, Store};
 use serde::Serialize;
 
@@ -19,6 +20,9 @@ use crate::output::Output;
 use crate::progress::{Progress, Remaining};
 use crate::public;
 use crate::standings::{self, Standing};
+
+/// How long Ctrl-C may still be pressed a second time, to cancel jobs that go on by themselves.
+const SECOND_THOUGHTS: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -55,11 +59,20 @@ pub(super) fn sweep(output: &Output, arguments: &SweepArgs) -> anyhow::Result<Ex
         return Ok(Exit::NothingToRun);
     }
     tell_lacking(&plan, &installation, output);
+    let executor = arguments.executor.map(ExecutorKind::from);
+    let executor = executor.unwrap_or(plan.sweep.schedule.executor);
+    anyhow::ensure!(
+        !arguments.detach || executor != ExecutorKind::Local,
+        "`--detach` is for a batch system, and this sweep's executor is `local`\nhint: add `--executor slurm`, or set `schedule.executor`"
+    );
     let mut store = Store::open(arguments.database.path())?;
     let told = output.clone();
-    let interrupt = Interrupt::on_signals(move |urgency| match urgency {
-        Urgency::Kill => told.note("killing the workers"),
-        _ => told.note("stopping; once more kills the workers at once"),
+    let is_local = executor == ExecutorKind::Local;
+    let interrupt = Interrupt::on_signals(move |urgency| match (urgency, is_local) {
+        (Urgency::Kill, true) => told.note("killing the workers"),
+        (Urgency::Kill, false) => told.note("cancelling the jobs"),
+        (_, true) => told.note("stopping; once more kills the workers at once"),
+        (_, false) => told.note("stopping; the jobs go on. Once more within 5 s cancels them"),
     })?;
     let remaining = Remaining::new(store.run_times(&plan.sweep.name)?);
     let progress = Progress::new(output.clone(), remaining);
@@ -67,7 +80,7 @@ pub(super) fn sweep(output: &Output, arguments: &SweepArgs) -> anyhow::Result<Ex
         trainer: &workshop.trainer,
         jobs: arguments
             .jobs
-            .map_or_else(|| plan.default_jobs(), usize::from),
+            .map_or_else(|| plan.default_jobs(executor), usize::from),
         failed: match arguments.retry {
             Retry::None => FailedRuns::Keep,
             Retry::Crashed => FailedRuns::RetryCrashed,
@@ -75,6 +88,9 @@ pub(super) fn sweep(output: &Output, arguments: &SweepArgs) -> anyhow::Result<Ex
         },
         fail_fast: arguments.fail_fast,
         continue_pruned: arguments.continue_pruned,
+        executor,
+        detach: arguments.detach,
+        second_thoughts: SECOND_THOUGHTS,
         observer: &progress,
         interrupt: &interrupt,
         installation: &installation,
@@ -100,7 +116,17 @@ pub(super) fn sweep(output: &Output, arguments: &SweepArgs) -> anyhow::Result<Ex
             "{runs} pruned; `--continue-pruned` takes them to their end"
         ));
     }
+    if report.submitted() > 0 {
+        let jobs = count(report.submitted(), "run");
+        let cancel = report.how_to_cancel.as_deref().unwrap_or_default();
+        output.note(format!(
+            "{jobs} submitted; the same command follows them, and `{cancel}` cancels them"
+        ));
+    }
     let left = count(report.left(), "run");
+    if report.interrupted && report.left() == 0 && report.submitted() > 0 {
+        return Ok(Exit::Interrupted);
+    }
     if report.interrupted && report.left() > 0 {
         output.note(format!(
             "interrupted: {left} left; the same command continues"
@@ -173,6 +199,7 @@ fn summary<'a>(
             Outcome::FailedBefore(own) => ("failed-before", Some(serde_json::to_value(own)?)),
             Outcome::Pruned { .. } => ("pruned", None),
             Outcome::PrunedBefore => ("pruned-before", None),
+            Outcome::Submitted => ("submitted", None),
             Outcome::Left => ("left", None),
         };
         Ok(RunSummary {

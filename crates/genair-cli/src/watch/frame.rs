@@ -140,10 +140,15 @@ fn run_row(run: &RunProgress) -> Row<'static> {
         None => run.epoch.to_string(),
     };
     let best = run.curve.iter().copied().reduce(f64::max);
+    let job = job(run);
+    let what = match &job {
+        Some(job) => format!("{}  [{job}]", run.labels),
+        None => run.labels.to_string(),
+    };
     let row = Row::new([
         Cell::from(run.state.as_str()),
         Cell::from(run.run_id.to_string()),
-        Cell::from(message(&run.labels)),
+        Cell::from(message(what)),
         Cell::from(epoch),
         Cell::from(best.map(|best| format!("{best:.4}")).unwrap_or_default()),
         Cell::from(sparkline(&run.curve, CURVE)),
@@ -155,6 +160,25 @@ fn run_row(run: &RunProgress) -> Row<'static> {
         RunState::Finished => row.style(Color::Green),
         RunState::Pending | RunState::Pruned => row,
     }
+}
+
+/// Where a run's job stands in a batch system: `pending (Priority), 2h`, `running on node1, job 12_3`.
+fn job(run: &RunProgress) -> Option<String> {
+    let state = run.job_state.as_deref()?;
+    let reason = run.job_reason.as_ref().filter(|_| state == "pending");
+    let reason = reason.map(|reason| format!(" ({reason})"));
+    let node = run.node.as_ref().filter(|_| state == "running");
+    let node = node.map(|node| format!(" on {node}"));
+    let number = run.job.as_ref().map(|job| format!(", job {job}"));
+    let since = run.job_seconds.filter(|_| state != "running");
+    let since = since.map(|seconds| format!(", {}", rounded(seconds)));
+    let parts = [reason, node, number, since];
+    Some(
+        parts
+            .into_iter()
+            .flatten()
+            .fold(state.to_owned(), |text, part| text + &part),
+    )
 }
 
 /// The reasons of the first failures.
@@ -246,6 +270,11 @@ mod tests {
             max_epochs: Some(8),
             stop_metric: Some("ndcg@10".to_owned()),
             seconds: Some(75.0),
+            job_state: (state == RunState::Running).then(|| "pending".to_owned()),
+            job_reason: Some("Priority".to_owned()),
+            job: Some("12_3".to_owned()),
+            job_seconds: Some(7200.0),
+            node: None,
             failure_kind: (state == RunState::Failed).then(|| "diverged".to_owned()),
             failure_phase: (state == RunState::Failed).then(|| "training".to_owned()),
             failure_message: (state == RunState::Failed).then(|| "the loss is NaN".to_owned()),
@@ -294,7 +323,7 @@ mod tests {
             "> main",
             "1/4",
             "about 2m",
-            "running   2      tiny sasrec id lr=0.1 seed 44",
+            "running   2      tiny sasrec id lr=0.1 seed 44  [pending (Priority), job 12_3",
             "2/8",
             "0.3000   ▁█",
             "0.4000   ▁█▃",

@@ -135,7 +135,7 @@ pub(crate) fn run_worker<E>(
                 if matches!(event, RunEvent::Finished(_) | RunEvent::Failed(_)) {
                     reported = Some(Instant::now());
                 }
-                let next = listen(Told::Event(event));
+                let next = listen(Told::Event(Box::new(event)));
                 if !matches!(next, Ok(Next::GoOn)) {
                     worker.end();
                     return next.map(|_| Ending::Stopped);
@@ -194,14 +194,14 @@ fn over(
 /// Why a worker was not started: what could not be done, and to which file.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}", path.display())]
-struct StartError {
+pub(super) struct StartError {
     action: &'static str,
     path: PathBuf,
     source: io::Error,
 }
 
 impl StartError {
-    fn failure(self) -> RunFailure {
+    pub(super) fn failure(self) -> RunFailure {
         let kind = match self.source.kind() {
             _ if is_refusal(&self.source) => FailureKind::ProcessLimit,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
@@ -296,7 +296,7 @@ impl Worker {
 }
 
 /// Writes a run's request into its folder, and says where it is.
-fn write_request(launch: &Launch<'_>) -> Result<PathBuf, StartError> {
+pub(super) fn write_request(launch: &Launch<'_>) -> Result<PathBuf, StartError> {
     let folder = &launch.request.artefacts;
     genair_store::create_folder(folder).map_err(doing("create the folder", folder))?;
     let path = folder.join(REQUEST_FILE);
@@ -319,7 +319,7 @@ fn parse(line: &str) -> Result<RunEvent, String> {
 }
 
 /// The phase a worker is in after an event.
-fn phase_after(event: &RunEvent, before: RunPhase) -> RunPhase {
+pub(super) fn phase_after(event: &RunEvent, before: RunPhase) -> RunPhase {
     match event {
         RunEvent::Started { .. } | RunEvent::Epoch { .. } => RunPhase::Training,
         RunEvent::Metrics { epoch: None, .. } | RunEvent::Ranks { .. } => RunPhase::Testing,
@@ -328,7 +328,7 @@ fn phase_after(event: &RunEvent, before: RunPhase) -> RunPhase {
     }
 }
 
-fn failure(kind: FailureKind, phase: RunPhase, message: String) -> RunFailure {
+pub(super) fn failure(kind: FailureKind, phase: RunPhase, message: String) -> RunFailure {
     RunFailure {
         kind,
         phase,

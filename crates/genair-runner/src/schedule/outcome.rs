@@ -16,6 +16,8 @@ pub struct SweepReport {
     pub interrupted: bool,
     /// Whether a failure kept other runs from being started.
     pub failed_fast: bool,
+    /// What ends the jobs that go on; none where runs are no jobs.
+    pub how_to_cancel: Option<String>,
 }
 
 impl SweepReport {
@@ -28,7 +30,13 @@ impl SweepReport {
             .filter(move |(_, _, outcome)| failed(outcome))
     }
 
-    /// Runs that have neither results nor a failure.
+    /// Runs whose jobs go on without this process.
+    pub fn submitted(&self) -> usize {
+        let submitted = |own: &&(RunId, Labels, Outcome)| own.2 == Outcome::Submitted;
+        self.runs.iter().filter(submitted).count()
+    }
+
+    /// Runs that have neither results nor a failure, nor a job.
     pub fn left(&self) -> usize {
         self.runs
             .iter()
@@ -77,6 +85,14 @@ pub enum SweepError {
         phase: RunPhase,
         /// What could not be written.
         message: String,
+    },
+    /// The batch system refuses jobs.
+    #[error(
+        "the batch system refuses jobs: {reason}; see `[schedule.slurm]`, and `genair doctor --executor slurm`"
+    )]
+    Batch {
+        /// In its words.
+        reason: String,
     },
     /// A run's spec cannot be written as JSON.
     #[error("the spec of {labels} cannot be written as JSON; this is a bug")]

@@ -195,6 +195,10 @@ impl Scheduler<'_> {
             if self.how.interrupt.requested() {
                 return Ok(Attempt::Done(Outcome::Left));
             }
+            if self.how.detach && !run.members.is_empty() {
+                // Its members are on their way.
+                return Ok(Attempt::Done(Outcome::Left));
+            }
             let claim = self
                 .store
                 .with(|store| store.claim(number, self.owner, self.how.failed));
@@ -285,6 +289,8 @@ impl Scheduler<'_> {
         let mut outcome = Outcome::Left;
         let mut refused = None;
         let launch = Launch {
+            run: number,
+            can_wait: self.queue.goes_on(at).is_none() && self.pruner.is_some(),
             trainer: self.how.trainer.path(),
             request: &request,
             note: Some(RunNote {
@@ -304,7 +310,7 @@ impl Scheduler<'_> {
                         .with(|store| store.begin_attempt(number, self.owner, &name))?;
                     return Ok(Next::GoOn);
                 }
-                Told::Event(event) => event,
+                Told::Event(event) => *event,
             };
             self.how.observer.observe(Notice::RunEvent {
                 id: number,
@@ -346,6 +352,10 @@ impl Scheduler<'_> {
             }
             Ok(Ending::Failed(failure)) => outcome = self.fail(number, failure)?,
             Ok(Ending::Interrupted) => self.release(number)?,
+            Ok(Ending::Detached) => {
+                outcome = Outcome::Submitted;
+                self.release(number)?;
+            }
             Err(SweepError::Store(error)) => match error.kind {
                 // This process was silent for so long that another one took the run.
                 StoreErrorKind::NotHeld { .. } => return Ok(Attempt::Held(None)),

@@ -21,7 +21,7 @@ use genair_runner::{
     Execution, Interrupt, Outcome, Plan, PlannedRun, SweepReport, Trainer, configuration, identity,
     sweep,
 };
-use genair_spec::{Schedule, Sweep};
+use genair_spec::{ExecutorKind, Schedule, Sweep};
 use genair_store::{CodeRevision, FailedRuns, Owner, RunId, RunState, Store};
 use genair_test_support::{labels, run_spec};
 use tempfile::TempDir;
@@ -80,6 +80,9 @@ impl ScriptedSweep {
             failed: FailedRuns::Keep,
             continue_pruned: false,
             fail_fast: false,
+            executor: ExecutorKind::Local,
+            detach: false,
+            second_thoughts: Duration::ZERO,
             observer: &(),
             interrupt,
         };

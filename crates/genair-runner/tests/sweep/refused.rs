@@ -47,6 +47,9 @@ fn where_no_worker_starts_the_sweep_says_so_and_leaves_its_runs_open() {
             failed: FailedRuns::Retry,
             continue_pruned: false,
             fail_fast: false,
+            executor: ExecutorKind::Local,
+            detach: false,
+            second_thoughts: Duration::ZERO,
             observer: &(),
             interrupt: &Interrupt::default(),
         };

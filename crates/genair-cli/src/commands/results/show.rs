@@ -1,7 +1,10 @@
 //! `genair results show`: everything about one run but its ranks.
 
-use genair_protocol::{Cohort, Metric, Protocol, Split};
-use genair_store::{DiagnosticRecord, RunDetails, RunId, RunState};
+use std::path::{Path, PathBuf};
+
+use genair_protocol::{Cohort, Metric, Protocol, Split, log_file};
+use genair_runner::run_folder;
+use genair_store::{DiagnosticRecord, RunDetails, RunId, RunRecord, RunState, Submission};
 use itertools::Itertools;
 use serde::Serialize;
 
@@ -12,8 +15,26 @@ use crate::standings::{CUT, title};
 
 pub(super) fn show(output: &Output, arguments: &RunArgs) -> anyhow::Result<Exit> {
     let details = arguments.database.open()?.show_run(RunId(arguments.run))?;
-    let text = text(&details)?;
-    output.show(&details, || text)
+    let log = log_of(&arguments.database.path(), &details.run);
+    let text = text(&details, log.as_deref())?;
+    let shown = Shown { details, log };
+    output.show(&shown, || text)
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    details: RunDetails,
+    /// The log of the last attempt, if it is there.
+    log: Option<PathBuf>,
+}
+
+/// The log of a run's last attempt, if it is there.
+fn log_of(database: &Path, run: &RunRecord) -> Option<PathBuf> {
+    let (folder, _) = run_folder(database, &run.identity).ok()??;
+    let log = folder.join(log_file(run.attempt.as_ref()?));
+    let log = std::path::absolute(&log).unwrap_or(log);
+    log.exists().then_some(log)
 }
 
 #[derive(Serialize)]
@@ -44,11 +65,13 @@ pub(super) fn code(output: &Output, arguments: &RunArgs) -> anyhow::Result<Exit>
     })
 }
 
-fn text(details: &RunDetails) -> anyhow::Result<String> {
+fn text(details: &RunDetails, log: Option<&Path>) -> anyhow::Result<String> {
     let mut parts = vec![summary(details), facts(&details.run)?];
+    parts.extend(log.map(|log| format!("log  {}", log.display())));
     parts.extend(details.failure.as_ref().map(facts).transpose()?);
     parts.extend(details.owner.as_ref().map(facts).transpose()?);
     parts.extend(details.machine.as_ref().map(facts).transpose()?);
+    parts.extend(details.job.as_ref().map(facts).transpose()?);
     let sweeps = details.sweeps.iter().map(|sweep| {
         [
             sweep.sweep.clone(),
@@ -160,12 +183,21 @@ fn state(details: &RunDetails) -> String {
     let at = at.unwrap_or_default();
     let known = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), |n| n.to_string());
     match run.state {
-        RunState::Pending => "pending: nobody is at it".to_owned(),
+        RunState::Pending => match &details.job {
+            Some(job) => format!(
+                "pending: {}; the same `genair sweep` follows it",
+                job_text(job)
+            ),
+            None => "pending: nobody is at it".to_owned(),
+        },
         RunState::Running => match &details.owner {
             Some(owner) => {
                 let since = run.started_at.as_deref().unwrap_or_default();
                 let (pid, host) = (owner.pid, &owner.host);
-                format!("running since {since}, by process {pid} on {host}")
+                match &details.job {
+                    Some(job) => format!("{}; process {pid} on {host} follows it", job_text(job)),
+                    None => format!("running since {since}, by process {pid} on {host}"),
+                }
             }
             None => "running".to_owned(),
         },
@@ -192,6 +224,15 @@ fn state(details: &RunDetails) -> String {
             None => "failed".to_owned(),
         },
     }
+}
+
+/// Where a job stands: `job 12_3 is pending (Priority)`.
+fn job_text(job: &Submission) -> String {
+    let number = job.job.as_deref().unwrap_or("of unknown number");
+    let reason = job.reason.as_ref().map(|reason| format!(" ({reason})"));
+    let node = job.node.as_ref().map(|node| format!(" on {node}"));
+    let [reason, node] = [reason, node].map(Option::unwrap_or_default);
+    format!("job {number} is {}{reason}{node}", job.state)
 }
 
 /// Measures of the item space, before training beside those of the best epoch's weights.
