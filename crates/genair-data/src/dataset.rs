@@ -114,7 +114,7 @@ impl Dataset {
         if dataset.raw_users.is_empty() {
             return Err(DataError::NothingLeft {
                 rows: rows_read,
-                removed,
+                removed: Box::new(removed),
             });
         }
         dataset.statistics = statistics::of(&dataset, spec.cohorts, rows_read, removed, ordered_by);

@@ -174,7 +174,7 @@ pub enum DataError {
         /// Rows read.
         rows: u64,
         /// Rows dropped, by reason.
-        removed: Removed,
+        removed: Box<Removed>,
     },
     /// More users or items than ids.
     #[error("`{}` has more than {limit} {what}; ids are 32 bits wide", path.display())]
@@ -240,14 +240,12 @@ pub enum LineProblem {
         value: String,
     },
     /// A time of another form.
-    #[error("`{column}` is `{value}`; {expected}")]
+    #[error("`{column}` is {problem}")]
     BadTime {
         /// The column.
         column: String,
-        /// What is there.
-        value: String,
-        /// What should be.
-        expected: String,
+        /// What is there, and what should be.
+        problem: String,
     },
     /// A time of which a 64-bit float does not hold the order.
     #[error(
@@ -319,7 +317,7 @@ pub enum LineProblem {
         /// The earlier line.
         first_line: u64,
         /// The file that it is in, if that is another.
-        first_file: Option<String>,
+        first_file: Option<Box<str>>,
     },
     /// A line of an items file that is not a JSON object.
     #[error("not a JSON object ({reason}); write one object per line")]

@@ -13,6 +13,9 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 
 use crate::{FetchError, Progress, verify};
 
+/// Told what a download is doing.
+type Tell<'t> = dyn FnMut(Progress) + 't;
+
 /// How to download.
 pub(crate) struct Downloader {
     pub(crate) agent: Agent,
@@ -129,7 +132,7 @@ impl Downloader {
     fn repeatedly<T>(
         &self,
         progress: &mut dyn FnMut(Progress),
-        attempt: &mut dyn FnMut(&mut dyn FnMut(Progress)) -> Result<Attempt<T>, FetchError>,
+        attempt: &mut dyn FnMut(&mut Tell<'_>) -> Result<Attempt<T>, FetchError>,
     ) -> Result<T, FetchError> {
         let mut failures = 0;
         loop {

@@ -250,7 +250,7 @@ impl Items {
                             item: id,
                             first_line,
                             first_file: (file + 1 < self.names.len())
-                                .then(|| self.names[file].clone()),
+                                .then(|| self.names[file].as_str().into()),
                         };
                         return Err(DataError::Line {
                             path: self.path.clone(),

@@ -71,8 +71,7 @@ impl Times {
         });
         let problem = |expected: String| LineProblem::BadTime {
             column: column(),
-            value: text.to_owned(),
-            expected,
+            problem: format!("`{text}`; {expected}"),
         };
         let time = match form {
             Form::Numbers => number(text).map_err(|inexact| match inexact {
