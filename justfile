@@ -80,6 +80,10 @@ test-latex: tools
 test-tensorboard: tools
     @scripts/test-tensorboard.sh "{{ genair }}"
 
+# Test that ranx, RecTools and PyTorch from PyPI (installed in .tools/) read our lists and checkpoints
+test-lists: tools
+    @scripts/test-lists.sh "{{ genair }}"
+
 # Test the HTML report in a real browser; installs Debian's chromium if permitted, and playwright-core in .tools/
 test-browser: tools
     @scripts/test-browser.sh "{{ genair }}"

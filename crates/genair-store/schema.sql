@@ -53,6 +53,26 @@ CREATE TABLE code_diffs (
     gzip   BLOB NOT NULL -- the difference, compressed
 ) STRICT;
 
+-- The ids that the data have for users and items, once for all runs of the same ones.
+CREATE TABLE id_sets (
+    id_set INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL UNIQUE -- of all ids in order
+) STRICT;
+
+CREATE TABLE user_ids (
+    id_set  INTEGER NOT NULL REFERENCES id_sets (id_set) ON DELETE CASCADE,
+    user    INTEGER NOT NULL CHECK (user >= 1), -- number in the filtered dataset
+    user_id TEXT NOT NULL, -- as the data have it
+    PRIMARY KEY (id_set, user)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE item_ids (
+    id_set  INTEGER NOT NULL REFERENCES id_sets (id_set) ON DELETE CASCADE,
+    item    INTEGER NOT NULL CHECK (item >= 1), -- number in the filtered dataset
+    item_id TEXT NOT NULL, -- as the data have it
+    PRIMARY KEY (id_set, item)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE runs (
     run_id           INTEGER PRIMARY KEY,
     identity         TEXT NOT NULL UNIQUE, -- hash of everything that decides the run's numbers
@@ -85,6 +105,7 @@ CREATE TABLE runs (
     items            INTEGER,
     interactions     INTEGER,
     sequences_sha256 TEXT,
+    ids_sha256       TEXT, -- id_sets.sha256
     head_item        INTEGER, -- training interactions a head item has at least
     long_user        INTEGER, -- items that the test input of a long user has at least
     -- How it went.
@@ -447,6 +468,19 @@ FROM (
     ORDER BY configuration_id, key
 )
 GROUP BY configuration_id;
+
+-- The users and items of each run by the ids of the data.
+CREATE VIEW run_users (run_id, user, user_id)
+AS SELECT runs.run_id, user_ids.user, user_ids.user_id
+FROM runs
+JOIN id_sets ON id_sets.sha256 = runs.ids_sha256
+JOIN user_ids ON user_ids.id_set = id_sets.id_set;
+
+CREATE VIEW run_items (run_id, item, item_id)
+AS SELECT runs.run_id, item_ids.item, item_ids.item_id
+FROM runs
+JOIN id_sets ON id_sets.sha256 = runs.ids_sha256
+JOIN item_ids ON item_ids.id_set = id_sets.id_set;
 
 -- Views for the usual questions; docs/results-schema.md explains each.
 

@@ -20,6 +20,7 @@ mod output;
 mod plugins;
 mod provenance;
 mod reading;
+mod recommending;
 mod reports;
 mod representations;
 mod searching;

@@ -49,7 +49,7 @@ fn swept() -> Lab {
 }
 
 /// Everything that writes to standard output.
-const COMMANDS: [&[&str]; 46] = [
+const COMMANDS: [&[&str]; 48] = [
     &["--help"],
     &["--version"],
     &["help", "sweep"],
@@ -78,6 +78,8 @@ const COMMANDS: [&[&str]; 46] = [
     &["results", "merge", "copy.db"],
     &["results", "export-ranks", "--out", "ranks.csv"],
     &["results", "delete", "1", "--yes", "--db", "copy.db"],
+    &["recommend", "2", "--history", "item-3"],
+    &["export", "recommendations", "2", "--out", "lists.csv"],
     &["export", "csv"],
     &["export", "parquet"],
     &["export", "tensorboard", "--out", "tensorboard"],

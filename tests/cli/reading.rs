@@ -142,7 +142,7 @@ fn a_list_shows_what_is_asked_for() {
     let refused = lab.genair(["sweep", "s.toml", "--format", "csv"]).expect(2);
     assert_eq!(
         refused.stderr.trim(),
-        "error: `--format csv` is for `results list`, `results leaderboard` and `results sql`; this command has text and json"
+        "error: `--format csv` is for `recommend`, `results list`, `results leaderboard` and `results sql`; this command has text and json"
     );
 }
 

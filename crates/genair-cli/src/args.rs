@@ -2,6 +2,7 @@
 
 mod archetype;
 mod export;
+mod recommend;
 mod results;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::environment;
 
 pub(crate) use archetype::{Archetype, ArchetypeArgs, ImportArgs, Model};
 pub(crate) use export::{Export, HtmlArgs, RanksArgs, TablesArgs};
+pub(crate) use recommend::{ListOptions, RecommendArgs, RecommendationsArgs};
 pub(crate) use results::{DeleteArgs, LeaderboardArgs, ListArgs, ReproduceArgs, Results, RunArgs};
 
 const AFTER_HELP: &str = "\
@@ -148,6 +150,15 @@ pub(crate) enum Command {
     ///
     /// JSON, of one moment: {sweeps, sweep, stages, runs}.
     Watch(WatchArgs),
+    /// Recommend items to users by a finished run
+    ///
+    /// Uses the weights of the run's checkpoint, and the data, plugin and item vectors that it was trained with. A list
+    /// has the items of the highest scores outside the user's history. Of equal scores, the item comes first that the
+    /// data name first.
+    ///
+    /// JSON: an array of {user_id, history, target, items}. `history` is a number of items. The target is
+    /// {item_id, title, rank}, and an item {item_id, title, score}. Ranks are from 0.
+    Recommend(RecommendArgs),
     /// Export results as CSV, Parquet, MLflow or TensorBoard files
     #[command(subcommand)]
     Export(Export),

@@ -9,6 +9,7 @@ mod export;
 mod graph;
 mod plan;
 mod plugin;
+mod recommend;
 mod results;
 mod shell;
 mod spec;
@@ -33,6 +34,7 @@ pub(crate) fn dispatch(arguments: &Arguments, output: &Output) -> anyhow::Result
     let listing = matches!(
         &arguments.command,
         Command::Results(Results::List(_) | Results::Leaderboard(_) | Results::Sql { .. })
+            | Command::Recommend(_)
     );
     anyhow::ensure!(output.format != Format::Csv || listing, output::NO_CSV);
     match &arguments.command {
@@ -40,6 +42,7 @@ pub(crate) fn dispatch(arguments: &Arguments, output: &Output) -> anyhow::Result
         Command::Plan(arguments) => plan::plan(output, arguments),
         Command::Sweep(arguments) => sweep::sweep(output, arguments),
         Command::Watch(arguments) => watch::watch(output, arguments),
+        Command::Recommend(arguments) => recommend::recommend(output, arguments),
         Command::Export(command) => export::export(output, command),
         Command::Results(command) => results::results(output, command),
         Command::Schema(plugins) => spec::schema(output, plugins),

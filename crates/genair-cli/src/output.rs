@@ -27,7 +27,7 @@ use crate::args::{Format, Global, LogFormat};
 use crate::exit::Exit;
 
 /// What is said where only a listing has the form that was asked for.
-pub(crate) const NO_CSV: &str = "`--format csv` is for `results list`, `results leaderboard` and `results sql`; this command has text and json";
+pub(crate) const NO_CSV: &str = "`--format csv` is for `recommend`, `results list`, `results leaderboard` and `results sql`; this command has text and json";
 
 /// Where a command writes: its result to standard output, all else to standard error, above progress bars.
 #[derive(Clone)]

@@ -64,7 +64,7 @@ pub(crate) const CUT: u32 = 10;
 fn columns_of(shown: &MeanFilter) -> Vec<Column> {
     let protocols = shown
         .protocol
-        .map_or(Protocol::ALL.to_vec(), |own| vec![own]);
+        .map_or(vec![Protocol::Full, Protocol::Sampled100], |own| vec![own]);
     let metrics = shown
         .metric
         .map_or(vec![Metric::Ndcg, Metric::Hr], |own| vec![own]);
@@ -78,10 +78,8 @@ fn columns_of(shown: &MeanFilter) -> Vec<Column> {
 /// `NDCG@10`, or `NDCG@10 of 100` among sampled negatives.
 pub(crate) fn title((protocol, metric, k): Column) -> String {
     let name = metric.as_str().to_uppercase();
-    match protocol {
-        Protocol::Full => format!("{name}@{k}"),
-        Protocol::Sampled100 => format!("{name}@{k} of 100"),
-    }
+    let title = format!("{name}@{k} {}", protocol.suffix());
+    title.trim_end().to_owned()
 }
 
 /// Groups rows of one split and cohort, which come configuration by configuration; best of a dataset first, by
@@ -203,10 +201,7 @@ pub(crate) fn text(standings: &[Standing], shown: &MeanFilter) -> String {
 /// One result in words, such as `NDCG@10 among all items`.
 pub(crate) fn result_name(of: &genair_store::Shown) -> String {
     let (metric, k) = (of.metric.as_str().to_uppercase(), of.k);
-    let candidates = match of.protocol {
-        Protocol::Full => "among all items",
-        Protocol::Sampled100 => "against 100 sampled negatives",
-    };
+    let candidates = of.protocol.in_words();
     match of.cohort {
         Cohort::All => format!("{metric}@{k} {candidates}"),
         cohort => format!("{metric}@{k} {candidates}, cohort {cohort}"),
@@ -239,8 +234,7 @@ fn caption(shown: &MeanFilter) -> String {
     };
     let candidates = match shown.protocol {
         None => "\"of 100\": against 100 sampled negatives, otherwise among all items",
-        Some(Protocol::Full) => "among all items",
-        Some(Protocol::Sampled100) => "against 100 sampled negatives",
+        Some(protocol) => protocol.in_words(),
     };
     format!("{split}, {users}; {candidates}.")
 }

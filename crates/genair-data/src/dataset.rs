@@ -236,6 +236,19 @@ impl Dataset {
         &self.statistics
     }
 
+    /// SHA-256 of the source's ids, lower-case hex: of users, then of items, in the order of their numbers, each after
+    /// its length in bytes.
+    pub fn ids_sha256(&self) -> String {
+        let mut digest = Sha256::default();
+        for ids in [&self.raw_users, &self.raw_items] {
+            digest.update(format!("{}\n", ids.len()));
+            for id in ids {
+                digest.update(format!("{} {id}\n", id.len()));
+            }
+        }
+        digest.finish()
+    }
+
     /// SHA-256 of the sequences as text, lower-case hex: per user one line, `user item item ...\n`,
     /// dense ids, users counted from 1.
     pub fn sequences_sha256(&self) -> String {
@@ -379,6 +392,15 @@ mod tests {
         assert_eq!(
             tiny().sequences_sha256(),
             "c0bc3391c25e3b8b4c72e315c51751351c3e08a8ac3f721ed024b1ccbc995b47"
+        );
+    }
+
+    #[test]
+    fn the_hash_of_ids_is_of_their_lengths_and_texts() {
+        // printf '2\n1 b\n1 a\n4\n1 q\n1 r\n1 p\n1 s\n' | sha256sum
+        assert_eq!(
+            tiny().ids_sha256(),
+            "2f428af864cce66a918fe4aacb8c29b2b6f520d020a3c5061b943133776b00f8"
         );
     }
 

@@ -37,7 +37,7 @@ fn negatives(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(items), |bencher| {
             bencher.iter(|| {
                 user += 1;
-                sampled_negatives(items, black_box(&known), 44, user, Split::Test)
+                sampled_negatives(items, black_box(&known), 100, 44, user, Split::Test)
             });
         });
     }

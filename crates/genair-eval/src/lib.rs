@@ -1,5 +1,5 @@
 //! Evaluation of next-item rankings: scores to ranks, ranks to HR@k, NDCG@k and MRR@k, user and
-//! item cohorts, and the negatives of the sampled protocol.
+//! item cohorts, lists, and the negatives of the sampled protocols.
 //!
 //! Plain numbers in, plain numbers out: no tensors, no files, no clock, no global random state.
 
@@ -10,10 +10,12 @@ mod metrics;
 mod negatives;
 mod rank;
 pub mod statistics;
+mod top_k;
 
 pub use cohort::{CohortThresholds, Membership};
 pub use combine::{mix, normalise};
 pub use error::EvalError;
 pub use metrics::{evaluate, value_of_rank};
-pub use negatives::{SAMPLED_NEGATIVES, sampled_negatives};
+pub use negatives::{Popularity, sampled_negatives};
 pub use rank::{rank, sampled_rank};
+pub use top_k::{Listed, top_k};

@@ -28,8 +28,8 @@ pub struct EvalSpec {
 impl Default for EvalSpec {
     fn default() -> Self {
         Self {
-            protocols: Protocol::ALL.to_vec(),
-            metrics: Metric::ALL.to_vec(),
+            protocols: vec![Protocol::Full, Protocol::Sampled100],
+            metrics: vec![Metric::Hr, Metric::Ndcg, Metric::Mrr],
             k: vec![5, 10, 20, 50],
             seed: 44,
         }

@@ -6,7 +6,7 @@ use crate::names::named_enum;
 use crate::{MetricRow, Protocol, Split};
 use serde::{Deserialize, Serialize};
 
-/// A run's progress, in this order: `started`, `diagnostics` and `item_space` before training, `resumed`
+/// A run's progress, in this order: `started`, `ids`, `diagnostics` and `item_space` before training, `resumed`
 /// or `started_over` where there was a checkpoint, then per epoch `epoch` (and its `metrics`), then the
 /// final `metrics`, `ranks`, `diagnostics`, `item_space` and `artefact`s, then `finished`. `failed` may
 /// come at any time and is the last. A run that is resumed says its earlier epochs again, as they were,
@@ -22,6 +22,15 @@ pub enum RunEvent {
         data: DataFacts,
         /// Trainable scalars.
         parameters: u64,
+    },
+    /// The ids that the data have for users and items, in the order of their numbers.
+    Ids {
+        /// SHA-256 of all of them, lower-case hex.
+        sha256: String,
+        /// Of user 1 and so on.
+        users: Vec<String>,
+        /// Of item 1 and so on.
+        items: Vec<String>,
     },
     /// Training goes on from a checkpoint; the epochs up to it follow.
     Resumed {

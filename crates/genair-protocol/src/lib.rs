@@ -13,6 +13,7 @@ mod pca;
 mod plugin;
 mod problem;
 mod ranges;
+mod recommend;
 mod report;
 mod representation;
 mod run;
@@ -43,6 +44,9 @@ pub use pca::{PcaReply, PcaSummary};
 pub use plugin::{ConformanceEvent, PluginReport, plugin_name};
 pub use problem::SpecProblem;
 pub use ranges::Ranges;
+pub use recommend::{
+    Readers, RecommendEvent, RecommendRequest, RecommendedItem, RecommendedList, RecommendedTarget,
+};
 pub use report::{ReportEvent, ReportRequest, ReportTask};
 pub use representation::{
     AdapterKind, AdapterSpec, AssociationSpec, CalibrationOn, CalibrationSpec, DeltaSpec,

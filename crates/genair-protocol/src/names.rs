@@ -80,6 +80,37 @@ named_enum! {
         Full = "full",
         /// 100 uniform negatives of the user's own, the same for every run, and the target.
         Sampled100 = "sampled-100",
+        /// 99 uniform negatives of the user's own, the same for every run, and the target.
+        Sampled99 = "sampled-99",
+        /// 100 negatives of the user's own, the same for every run, drawn in proportion to training popularity, and
+        /// the target.
+        Sampled100Popularity = "sampled-100-popularity",
+        /// Every item, those that the user has interacted with included.
+        FullWithHistory = "full-with-history",
+    }
+}
+
+impl Protocol {
+    /// The candidates in words, such as `against 100 sampled negatives`.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Full => "among all items",
+            Self::Sampled100 => "against 100 sampled negatives",
+            Self::Sampled99 => "against 99 sampled negatives",
+            Self::Sampled100Popularity => "against 100 negatives sampled by popularity",
+            Self::FullWithHistory => "among all items and the history",
+        }
+    }
+
+    /// What the title of a column has after its metric, such as `of 100`; nothing for the full ranking.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Full => "",
+            Self::Sampled100 => "of 100",
+            Self::Sampled99 => "of 99",
+            Self::Sampled100Popularity => "of 100 popular",
+            Self::FullWithHistory => "with history",
+        }
     }
 }
 
@@ -133,7 +164,7 @@ mod tests {
         let names = |all: Vec<&str>| all.join(" ");
         assert_eq!(
             names(Protocol::ALL.iter().map(|p| p.as_str()).collect()),
-            "full sampled-100"
+            "full sampled-100 sampled-99 sampled-100-popularity full-with-history"
         );
         assert_eq!(
             names(Split::ALL.iter().map(|s| s.as_str()).collect()),

@@ -57,6 +57,15 @@ pub enum ReportTask {
         /// The candidates.
         protocol: Protocol,
     },
+    /// Recommended lists as one file, whose ending says its form.
+    Recommendations {
+        /// The lists, a [`RecommendedList`](crate::RecommendedList) as JSON a line.
+        lists: PathBuf,
+        /// The file.
+        out: PathBuf,
+        /// A file for the targets; absent: they are not written.
+        targets: Option<PathBuf>,
+    },
     /// Runs as MLflow files.
     Mlflow {
         /// The folder to write to.

@@ -13,7 +13,9 @@ use clap::{Parser, Subcommand};
 use genair_protocol::text::count;
 use genair_protocol::{ReportEvent, ReportRequest, ReportTask};
 use genair_report::export::mlflow::export_mlflow;
-use genair_report::export::{ExportFormat, export_ranks, export_tables, export_tensorboard};
+use genair_report::export::{
+    ExportFormat, export_ranks, export_recommendations, export_tables, export_tensorboard,
+};
 use genair_report::html::{PageFigure, PageSpec, write_page};
 use genair_report::{
     Format, Lacking, Report, ReportSpec, SpecError, make_report, render, write_report,
@@ -112,12 +114,7 @@ fn make(request: &ReportRequest) -> Result<ReportEvent> {
             split,
             protocol,
         } => {
-            let form = ExportFormat::of(out).with_context(|| {
-                let file = out.display();
-                format!(
-                    "{file}: ranks are written as .csv or .parquet; the file's ending says which"
-                )
-            })?;
+            let form = form_of(out, "ranks")?;
             let filter = RanksFilter {
                 sweep: sweep.clone(),
                 runs: runs.iter().copied().map(RunId).collect(),
@@ -128,6 +125,26 @@ fn make(request: &ReportRequest) -> Result<ReportEvent> {
             let (runs, rows) = (exported.runs, exported.rows);
             let text = format!("{}: {rows} ranks of {}", out.display(), count(runs, "run"));
             done(text, &json!({"file": out, "runs": runs, "rows": rows}))
+        }
+        ReportTask::Recommendations {
+            lists,
+            out,
+            targets,
+        } => {
+            let target_form = targets.as_ref().map(|file| form_of(file, "targets"));
+            let forms = (form_of(out, "recommendations")?, target_form.transpose()?);
+            let targets = targets.as_deref().zip(forms.1);
+            let exported = export_recommendations(lists, (out, forms.0), targets)?;
+            let users = count(exported.users, "user");
+            let mut text = format!(
+                "{}: {} recommendations to {users}",
+                out.display(),
+                exported.rows
+            );
+            if let Some(file) = &exported.targets {
+                text += &format!("\n{}: their targets", file.display());
+            }
+            done(text, &exported)
         }
         ReportTask::Mlflow { out, sweep } => {
             let mut told = Ok(());
@@ -237,6 +254,14 @@ fn export(store: &mut Store, out: &Path, form: &str, tables: &[String]) -> Resul
         .iter()
         .map(|own| format!("{}: {} rows", own.file.display(), own.rows));
     done(lines.collect::<Vec<_>>().join("\n"), &files)
+}
+
+/// The form of a file of `what`, by its ending.
+fn form_of(file: &Path, what: &str) -> Result<ExportFormat> {
+    ExportFormat::of(file).with_context(|| {
+        let file = file.display();
+        format!("{file}: {what} are written as .csv or .parquet; the file's ending says which")
+    })
 }
 
 fn figure(file: &PathBuf) -> Result<PageFigure> {

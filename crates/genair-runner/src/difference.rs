@@ -88,9 +88,10 @@ pub struct RankPair {
 }
 
 /// Columns of a run that say what it was made from and by.
-const PROVENANCE: [&str; 16] = [
+const PROVENANCE: [&str; 17] = [
     "data_sha256",
     "sequences_sha256",
+    "ids_sha256",
     "users",
     "items",
     "interactions",

@@ -11,8 +11,7 @@ use genair_calibration::{Associations, AssociationsError};
 use genair_data::DataError;
 use genair_files::Cache;
 use genair_protocol::{
-    InputFile, PluginReport, RESULTS_VERSION, RunEvent, RunFailure, RunSpec, VectorSource,
-    WorkerRequest,
+    InputFile, PluginReport, RESULTS_VERSION, RunEvent, RunFailure, RunSpec, WorkerRequest,
 };
 use genair_store::{InputKind, RankList, RunDetails, RunId, RunState, Store, StoreError};
 use serde::Serialize;
@@ -24,6 +23,7 @@ use crate::executor::local::run_worker;
 use crate::executor::{Ending, Launch, Limits, Next, Told};
 use crate::interrupt::Interrupt;
 use crate::prepare::input_file;
+use crate::stored::{plugin_of, stored_input, vectors_of};
 use crate::trainer::Trainer;
 
 /// How something a run was made from stands today.
@@ -297,15 +297,7 @@ impl Reproduction {
             return;
         };
         let name = &self.spec.backbone.name;
-        // The very file, where there are several of that name.
-        let usable = || {
-            plugins
-                .iter()
-                .filter(|own| own.name == *name && own.error.is_none())
-        };
-        let found = usable()
-            .find(|own| own.sha256 == stored)
-            .or_else(|| usable().next());
+        let found = plugin_of(name, &stored, plugins);
         let now = match found {
             Some(report) => {
                 self.plugin = Some(report.path.clone());
@@ -317,27 +309,11 @@ impl Reproduction {
         self.saw("plugin", &stored, now);
     }
 
-    /// Path and hash of an input in the database.
-    fn stored_input(&self, kind: InputKind) -> Option<(PathBuf, String)> {
-        let inputs = self.stored.inputs.iter();
-        let mut own = inputs.filter(|input| input.kind == kind.as_str());
-        own.next()
-            .map(|input| (PathBuf::from(&input.path), input.sha256.clone()))
-    }
-
     fn look_at_vectors(&mut self, cache: &Cache) {
-        let Some((path, stored)) = self.stored_input(InputKind::Vectors) else {
+        let Some((path, stored)) = stored_input(&self.stored, InputKind::Vectors) else {
             return;
         };
-        let frozen = self.spec.representation.frozen.as_ref();
-        let cached = match frozen.map(|frozen| &frozen.source) {
-            Some(VectorSource::File { recipe_sha256 }) => Some(cache.vectors(recipe_sha256)),
-            _ => None,
-        };
-        let found = [Some(path.clone()), cached]
-            .into_iter()
-            .flatten()
-            .find_map(|path| input_file(&path).ok());
+        let found = vectors_of(&path, &self.spec, cache);
         self.vectors = self.saw_file("vectors", &stored, &path, found);
     }
 
@@ -356,7 +332,7 @@ impl Reproduction {
     }
 
     fn look_at_associations(&mut self) -> Result<(), ReproduceError> {
-        let Some((path, stored)) = self.stored_input(InputKind::Associations) else {
+        let Some((path, stored)) = stored_input(&self.stored, InputKind::Associations) else {
             return Ok(());
         };
         let calibration = self.spec.representation.calibration.as_ref();

@@ -2,8 +2,10 @@
 
 use genair_data::{Catalogue, DataError, Dataset, Source, Statistics};
 use genair_files::Cache;
-use genair_protocol::{DatasetKind, DatasetSpec};
+use genair_protocol::{DatasetKind, DatasetSpec, InputFile};
 use serde_json::json;
+
+use crate::prepare::input_file;
 
 /// What decides the content of prepared data; the rest is told by each run.
 pub(crate) fn prepared_spec(data: &DatasetSpec) -> DatasetSpec {
@@ -92,6 +94,20 @@ fn keep(
     let dataset = source.into_dataset(data)?;
     dataset.write_prepared(&cache.sequences(recipe))?;
     Ok(dataset.statistics().clone())
+}
+
+/// The file of a dataset in the cache, if it is there.
+///
+/// # Errors
+/// The dataset's own files cannot be hashed.
+pub(crate) fn prepared_file(
+    data: &DatasetSpec,
+    cache: &Cache,
+) -> Result<Option<InputFile>, DataError> {
+    match data.kind {
+        DatasetKind::Synthetic => Ok(None),
+        _ => Ok(input_file(&cache.sequences(&recipe(data)?)).ok()),
+    }
 }
 
 /// A dataset from the cache; where it is not there, from its files.

@@ -266,7 +266,7 @@ pub(crate) async fn reset(
         "UPDATE runs SET state = 'pending', owner = NULL, started_at = NULL, finished_at = NULL,
              code_revision = NULL, code_dirty = NULL, code_diff = NULL, trainer_version = NULL,
              libtorch = NULL, machine = NULL, host = NULL, device = NULL, threads = NULL, parameters = NULL,
-             users = NULL, items = NULL, interactions = NULL, sequences_sha256 = NULL, head_item = NULL,
+             users = NULL, items = NULL, interactions = NULL, sequences_sha256 = NULL, ids_sha256 = NULL, head_item = NULL,
              long_user = NULL,
              best_epoch = NULL, epochs = NULL, seconds = NULL, train_seconds = NULL, cpu_seconds = NULL,
              peak_memory_bytes = NULL, pruned_at_epoch = NULL, resumed_from_epoch = NULL, attempt = NULL,

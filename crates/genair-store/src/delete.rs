@@ -64,6 +64,9 @@ impl Store {
             let runs: Vec<RunId> = deletion.runs.iter().map(|run| run.run_id).collect();
             let delete = "DELETE FROM runs WHERE run_id IN (SELECT value FROM json_each(?))";
             execute(connection, sqlx::query(delete).bind(json_text(&runs))).await?;
+            let unused = "DELETE FROM id_sets WHERE sha256 NOT IN
+                 (SELECT ids_sha256 FROM runs WHERE ids_sha256 IS NOT NULL)";
+            execute(connection, sqlx::query(unused)).await?;
             Ok(deletion)
         })
     }

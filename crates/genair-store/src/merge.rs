@@ -72,6 +72,13 @@ async fn merge(connection: &mut SqliteConnection) -> Result<Merged, StoreErrorKi
     for copy in [
         "INSERT INTO machines SELECT * FROM theirs.machines WHERE TRUE ON CONFLICT DO NOTHING",
         "INSERT INTO code_diffs SELECT * FROM theirs.code_diffs WHERE TRUE ON CONFLICT DO NOTHING",
+        "INSERT INTO id_sets (sha256) SELECT sha256 FROM theirs.id_sets WHERE TRUE ON CONFLICT DO NOTHING",
+        "INSERT INTO user_ids SELECT ours.id_set, user, user_id
+         FROM theirs.user_ids JOIN theirs.id_sets AS own USING (id_set) JOIN main.id_sets AS ours USING (sha256)
+         WHERE TRUE ON CONFLICT DO NOTHING",
+        "INSERT INTO item_ids SELECT ours.id_set, item, item_id
+         FROM theirs.item_ids JOIN theirs.id_sets AS own USING (id_set) JOIN main.id_sets AS ours USING (sha256)
+         WHERE TRUE ON CONFLICT DO NOTHING",
     ] {
         execute(connection, sqlx::query(copy)).await?;
     }

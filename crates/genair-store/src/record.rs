@@ -60,6 +60,9 @@ impl Store {
             RunEvent::Started { machine, data, parameters } => {
                 started(connection, run, machine, data, *parameters).await
             }
+            RunEvent::Ids { sha256, users, items } => {
+                ids(connection, run, sha256, users, items).await
+            }
             RunEvent::Resumed { epoch } => {
                 let resume = sqlx::query("UPDATE runs SET resumed_from_epoch = ? WHERE run_id = ?");
                 let epoch = integer("epoch", *epoch as u64)?;
@@ -178,6 +181,37 @@ async fn started(
     .bind(integer("threshold of long users", data.long_user)?)
     .bind(run);
     execute(connection, start).await
+}
+
+/// Notes the data's own ids of users and items; each set of them is kept once.
+async fn ids(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    sha256: &str,
+    users: &[String],
+    items: &[String],
+) -> Result<(), StoreErrorKind> {
+    let own = sqlx::query("UPDATE runs SET ids_sha256 = ? WHERE run_id = ?");
+    execute(connection, own.bind(sha256).bind(run)).await?;
+    let add = "INSERT INTO id_sets (sha256) VALUES (?) ON CONFLICT DO NOTHING RETURNING id_set";
+    let add = sqlx::query_scalar(add).bind(sha256);
+    let new: Option<i64> = add.fetch_optional(&mut *connection).await?;
+    let Some(new) = new else {
+        return Ok(());
+    };
+    for (add, ids) in [
+        (
+            "INSERT INTO user_ids SELECT ?1, key + 1, value FROM json_each(?2)",
+            users,
+        ),
+        (
+            "INSERT INTO item_ids SELECT ?1, key + 1, value FROM json_each(?2)",
+            items,
+        ),
+    ] {
+        execute(connection, sqlx::query(add).bind(new).bind(json_text(ids))).await?;
+    }
+    Ok(())
 }
 
 async fn metrics(

@@ -95,6 +95,8 @@ pub struct RunRecord {
     pub interactions: Option<u64>,
     /// SHA-256 of the id sequences.
     pub sequences_sha256: Option<String>,
+    /// SHA-256 of the data's own ids of users and items, in order.
+    pub ids_sha256: Option<String>,
     /// Training interactions a head item has at least.
     pub head_item: Option<u64>,
     /// Length of the test input that a long user has at least.

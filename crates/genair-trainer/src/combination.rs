@@ -1,8 +1,6 @@
 //! Runs that combine the scores of finished runs: the members' models with the weights of their checkpoints, scored
 //! together. Trains nothing; validation chooses the one number that is free.
 
-use std::ops::Range;
-
 use genair_data::{Dataset, ItemId};
 use genair_protocol::{
     CombinationRule, CombinationSpec, Diagnostic, MemberRequest, Protocol, RunEvent, RunPhase,
@@ -11,12 +9,12 @@ use genair_protocol::{
 use tch::{Device, Tensor};
 
 use crate::error::During;
-use crate::evaluation::{Evaluator, Scorer, ascending, input_and_target};
+use crate::evaluation::{Evaluator, Input, Scorer, ascending, inputs_of};
 use crate::parameters::Parameters;
 use crate::plugin::Plugin;
 use crate::random::Streams;
 use crate::representation::FrozenVectors;
-use crate::run::{data_facts, model, report};
+use crate::run::{data_facts, ids, model, report};
 use crate::score::unit;
 use crate::training::{ModelScorer, SequenceModel};
 use crate::{RunErrorKind, TrainError, checkpoint, input, machine};
@@ -33,6 +31,33 @@ pub(crate) fn run(
     evaluator: &Evaluator<'_>,
     emit: &mut dyn FnMut(RunEvent),
 ) -> Result<(), TrainError> {
+    let opened = |combined: &Combined<'_>, parameters, rows| {
+        emit(RunEvent::Started {
+            machine: machine::facts(&request.run, device),
+            data: data_facts(dataset),
+            parameters,
+        });
+        emit(ids(dataset));
+        report(combined, evaluator, &request.run.eval, emit)?;
+        emit(RunEvent::Diagnostics { epoch: None, rows });
+        Ok(())
+    };
+    with_scorer(request, combination, device, dataset, evaluator, opened)
+}
+
+/// Hands on the combined scores with the number that validation chose, the trainable scalars of all members, and the
+/// validation of each candidate.
+///
+/// # Errors
+/// Members that cannot be scored; what `then` refuses.
+pub(crate) fn with_scorer(
+    request: &WorkerRequest,
+    combination: &CombinationSpec,
+    device: Device,
+    dataset: &Dataset,
+    evaluator: &Evaluator<'_>,
+    then: impl FnOnce(&Combined<'_>, u64, Vec<Diagnostic>) -> Result<(), TrainError>,
+) -> Result<(), TrainError> {
     check_members(request, combination).during(RunPhase::Starting)?;
     let plugins = request.members.iter();
     let plugins = plugins.map(|of| Plugin::open(&of.plugin, Some(&of.plugin_sha256)));
@@ -43,11 +68,7 @@ pub(crate) fn run(
     let models = models.map(|(member, plugin)| build(member, plugin, dataset, device));
     let models: Vec<(SequenceModel<'_>, Parameters)> = models.collect::<Result<_, _>>()?;
     let counts = models.iter().map(|(_, parameters)| parameters.count());
-    emit(RunEvent::Started {
-        machine: machine::facts(&request.run, device),
-        data: data_facts(dataset),
-        parameters: counts.sum(),
-    });
+    let parameters = counts.sum();
     let vectors = FrozenVectors::of(
         &request.run.representation,
         request.vectors.as_ref(),
@@ -71,9 +92,7 @@ pub(crate) fn run(
     let rows = combined
         .choose(evaluator, metric)
         .during(RunPhase::Validating)?;
-    report(&combined, evaluator, &request.run.eval, emit)?;
-    emit(RunEvent::Diagnostics { epoch: None, rows });
-    Ok(())
+    then(&combined, parameters, rows)
 }
 
 /// Refuses members that are not as many as the rule combines, or whose data or seed are not the run's.
@@ -131,7 +150,7 @@ struct Parts {
 }
 
 /// Scores of several models as those of one.
-struct Combined<'a> {
+pub(crate) struct Combined<'a> {
     members: Vec<ModelScorer<'a>>,
     dataset: &'a Dataset,
     rule: &'a CombinationRule,
@@ -153,7 +172,8 @@ impl Combined<'_> {
         let mut sums = vec![0.0; candidates.len()];
         let (mut parts, mut scores) = (Parts::default(), Vec::new());
         for block in evaluator.blocks() {
-            self.parts(block.clone(), split, &mut parts)?;
+            let inputs = inputs_of(self.dataset, block.clone(), split);
+            self.parts(&inputs, &mut parts)?;
             for (sum, &candidate) in std::iter::zip(&mut sums, candidates) {
                 scores.clone_from(&parts.first);
                 self.combine(&mut scores, &parts.second, candidate);
@@ -185,33 +205,26 @@ impl Combined<'_> {
     }
 
     /// What is combined, for a block of users: whatever the number that is chosen.
-    fn parts(
-        &self,
-        users: Range<usize>,
-        split: Split,
-        parts: &mut Parts,
-    ) -> Result<(), RunErrorKind> {
+    fn parts(&self, inputs: &[Input<'_>], parts: &mut Parts) -> Result<(), RunErrorKind> {
         let columns = self.dataset.num_items() + 1;
         let mut all = [&mut parts.first, &mut parts.second];
         for (member, scores) in std::iter::zip(&self.members, &mut all) {
-            member.score(users.clone(), split, scores)?;
+            member.score(inputs, scores)?;
         }
         match self.rule {
             CombinationRule::Ensemble { normalise, .. } => {
                 for scores in all {
-                    for (user, own) in users.clone().zip(scores.chunks_exact_mut(columns)) {
-                        let (input, _) = input_and_target(self.dataset, user, split);
-                        genair_eval::normalise(own, &ascending(input), *normalise);
+                    for (input, own) in inputs.iter().zip(scores.chunks_exact_mut(columns)) {
+                        genair_eval::normalise(own, &ascending(input.items), *normalise);
                     }
                 }
             }
             CombinationRule::Rerank { .. } => {
                 parts.second.clear();
-                for user in users {
-                    let (input, _) = input_and_target(self.dataset, user, split);
+                for input in inputs {
                     // What the models see of it.
-                    let seen = input.len().saturating_sub(self.dataset.max_len());
-                    parts.second.extend(self.nearest(&input[seen..])?);
+                    let seen = input.items.len().saturating_sub(self.dataset.max_len());
+                    parts.second.extend(self.nearest(&input.items[seen..])?);
                 }
             }
         }
@@ -248,14 +261,9 @@ impl Combined<'_> {
 }
 
 impl Scorer for Combined<'_> {
-    fn score(
-        &self,
-        users: Range<usize>,
-        split: Split,
-        scores: &mut Vec<f32>,
-    ) -> Result<(), RunErrorKind> {
+    fn score(&self, inputs: &[Input<'_>], scores: &mut Vec<f32>) -> Result<(), RunErrorKind> {
         let mut parts = Parts::default();
-        self.parts(users, split, &mut parts)?;
+        self.parts(inputs, &mut parts)?;
         *scores = parts.first;
         self.combine(scores, &parts.second, self.chosen);
         Ok(())

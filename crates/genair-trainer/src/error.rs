@@ -122,6 +122,29 @@ pub enum RunErrorKind {
     /// Metrics that cannot be computed.
     #[error(transparent)]
     Metrics(#[from] EvalError),
+    /// Lists are asked for a user that the data do not have.
+    #[error("there is no user `{user}` in dataset `{dataset}`, whose filters left {users} users")]
+    UnknownUser {
+        /// The raw id as given.
+        user: String,
+        /// The dataset's name.
+        dataset: String,
+        /// Users that it has.
+        users: usize,
+    },
+    /// A history names an item that the data do not have.
+    #[error("there is no item `{item}` in dataset `{dataset}`, whose filters left {items} items")]
+    UnknownItem {
+        /// The raw id as given.
+        item: String,
+        /// The dataset's name.
+        dataset: String,
+        /// Items that it has.
+        items: usize,
+    },
+    /// A model that has parameters for each user is asked about a history that is no user's.
+    #[error("the backbone has parameters for each user, and this history is no user's")]
+    NobodysHistory,
     /// The device is not there.
     #[error("`train.device` = {device}: {reason}")]
     Device {
@@ -175,6 +198,9 @@ impl RunErrorKind {
             | Self::NothingToTrainOn { .. }
             | Self::MissingInput { .. }
             | Self::ChangedInput { .. }
+            | Self::UnknownUser { .. }
+            | Self::UnknownItem { .. }
+            | Self::NobodysHistory
             | Self::Vectors(_)
             | Self::Associations(_) => FailureKind::InvalidData,
             Self::PluginRejected { .. } => FailureKind::PluginRejected,
@@ -202,6 +228,10 @@ impl RunErrorKind {
             }
             _ if self.failure_kind() == FailureKind::ProcessLimit => PROCESS_HINT,
             Self::ChangedInput { .. } => "start the sweep again",
+            Self::UnknownUser { .. } | Self::UnknownItem { .. } => {
+                "write the id as in the data; `genair data stats SPEC` says what the filters left"
+            }
+            Self::NobodysHistory => "use `--user`",
             Self::NothingToTrainOn { .. } => "loosen k_core, or bring longer histories",
             Self::Io { source, .. } if FailureKind::of_io(source) == FailureKind::DiskFull => {
                 "free some space and run the same command again"

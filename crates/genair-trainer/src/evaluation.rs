@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use genair_data::{Dataset, ItemId};
-use genair_eval::{CohortThresholds, Membership, evaluate, rank, sampled_negatives, sampled_rank};
+use genair_eval::{
+    CohortThresholds, Membership, Popularity, evaluate, rank, sampled_negatives, sampled_rank,
+};
 use genair_protocol::{EvalSpec, MetricRow, Protocol, Split};
 
 use crate::RunErrorKind;
@@ -13,19 +15,32 @@ const MAX_SCORES: usize = 1 << 24;
 /// Users scored at once at the most.
 const MAX_USERS: usize = 256;
 
+/// What a scorer sees of one user.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input<'a> {
+    /// The user's number in the dataset, from 0; absent for a history that is nobody's.
+    pub(crate) user: Option<usize>,
+    /// All of the history, oldest first; a model cuts it to its window.
+    pub(crate) items: &'a [ItemId],
+}
+
 /// Scores items for users.
 pub(crate) trait Scorer {
-    /// Scores of all items for `users` given their input of `split`, `[users, I + 1]` row by row;
-    /// row entry 0 is meaningless.
+    /// Scores of all items for each of `inputs`, `[inputs, I + 1]` row by row; row entry 0 is
+    /// meaningless. A row depends on its input alone, up to the rounding of sums.
     ///
     /// # Errors
-    /// What the model or libtorch refuses.
-    fn score(
-        &self,
-        users: Range<usize>,
-        split: Split,
-        scores: &mut Vec<f32>,
-    ) -> Result<(), RunErrorKind>;
+    /// What the model or libtorch refuses; [`RunErrorKind::NobodysHistory`].
+    fn score(&self, inputs: &[Input<'_>], scores: &mut Vec<f32>) -> Result<(), RunErrorKind>;
+}
+
+/// What scorers see of `users` in one split.
+pub(crate) fn inputs_of(dataset: &Dataset, users: Range<usize>, split: Split) -> Vec<Input<'_>> {
+    let input = |user| Input {
+        user: Some(user),
+        items: input_and_target(dataset, user, split).0,
+    };
+    users.map(input).collect()
 }
 
 /// What a model gets to see of a user, and must name, in one split.
@@ -47,6 +62,7 @@ pub(crate) struct Evaluator<'a> {
     thresholds: CohortThresholds,
     /// Each user's items of all splits, ascending, without duplicates.
     known: Vec<Vec<u32>>,
+    popularity: Popularity,
 }
 
 impl<'a> Evaluator<'a> {
@@ -64,6 +80,7 @@ impl<'a> Evaluator<'a> {
             spec,
             thresholds,
             known,
+            popularity: Popularity::new(dataset.train_popularity()),
         }
     }
 
@@ -81,7 +98,7 @@ impl<'a> Evaluator<'a> {
         let mut ranks = vec![Vec::with_capacity(self.dataset.num_users()); protocols.len()];
         let mut scores = Vec::new();
         for block in self.blocks() {
-            scorer.score(block.clone(), split, &mut scores)?;
+            scorer.score(&inputs_of(self.dataset, block.clone(), split), &mut scores)?;
             for (user, scores) in block.zip(scores.chunks_exact(columns)) {
                 for (protocol, ranks) in protocols.iter().zip(&mut ranks) {
                     ranks.push(self.rank(user, split, *protocol, scores)?);
@@ -93,10 +110,14 @@ impl<'a> Evaluator<'a> {
 
     /// All users, in the blocks that are scored at once.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (users, columns) = (self.dataset.num_users(), self.dataset.num_items() + 1);
-        let block = (MAX_SCORES / columns).clamp(1, MAX_USERS);
+        let (users, block) = (self.dataset.num_users(), self.block());
         let firsts = (0..users).step_by(block);
         firsts.map(move |first| first..(first + block).min(users))
+    }
+
+    /// Users that are scored at once.
+    pub(crate) fn block(&self) -> usize {
+        (MAX_SCORES / (self.dataset.num_items() + 1)).clamp(1, MAX_USERS)
     }
 
     /// Metrics of ranks from [`Self::ranks`], for all cohorts of `split`.
@@ -132,13 +153,18 @@ impl<'a> Evaluator<'a> {
         scores: &[f32],
     ) -> Result<u32, RunErrorKind> {
         let (input, target) = input_and_target(self.dataset, user, split);
+        let (known, seed) = (&self.known[user], self.spec.seed);
+        let items = self.dataset.num_items() as u32;
+        let uniform = |count| sampled_negatives(items, known, count, seed, user as u32, split);
+        let sampled = |negatives: Vec<u32>| sampled_rank(scores, target.row(), &negatives);
         let rank = match protocol {
             Protocol::Full => rank(scores, target.row(), &ascending(input)),
-            Protocol::Sampled100 => {
-                let items = self.dataset.num_items() as u32;
-                let (known, seed) = (&self.known[user], self.spec.seed);
-                let negatives = sampled_negatives(items, known, seed, user as u32, split);
-                sampled_rank(scores, target.row(), &negatives)
+            Protocol::FullWithHistory => rank(scores, target.row(), &[]),
+            Protocol::Sampled100 => sampled(uniform(100)),
+            Protocol::Sampled99 => sampled(uniform(99)),
+            Protocol::Sampled100Popularity => {
+                let number = user as u32;
+                sampled(self.popularity.negatives(known, 100, seed, number, split))
             }
         };
         rank.map_err(|source| RunErrorKind::Scores {

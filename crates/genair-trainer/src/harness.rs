@@ -19,7 +19,7 @@ use tch::{Device, Tensor};
 
 use crate::batch::Batches;
 use crate::calibration::CalibrationTerm;
-use crate::evaluation::{Evaluator, Scorer};
+use crate::evaluation::{Evaluator, Scorer, inputs_of};
 use crate::optimizer::{Adam, Gradient};
 use crate::parameters::Parameters;
 use crate::plugin::{BatchTensors, Plugin};
@@ -222,7 +222,8 @@ impl<'a> ModelUnderTest<'a> {
     /// The plugin's failures.
     pub fn scores(&self, users: Range<usize>, split: Split) -> Result<Vec<Vec<f32>>, RunErrorKind> {
         let mut scores = Vec::new();
-        ModelScorer::new(&self.model, self.dataset)?.score(users, split, &mut scores)?;
+        let inputs = inputs_of(self.dataset, users, split);
+        ModelScorer::new(&self.model, self.dataset)?.score(&inputs, &mut scores)?;
         Ok(scores
             .chunks_exact(self.dataset.num_items() + 1)
             .map(<[f32]>::to_vec)

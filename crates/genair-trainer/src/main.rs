@@ -12,10 +12,12 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use genair_process::{NoThread, TRY_AGAIN};
 use genair_protocol::{
-    FailureKind, PluginReport, RunEvent, RunFailure, RunPhase, WorkerRequest, plugin_name,
+    FailureKind, PluginReport, RecommendEvent, RecommendRequest, RunEvent, RunFailure, RunPhase,
+    WorkerRequest, plugin_name,
 };
 use genair_trainer::{
-    Attempt, RunErrorKind, TrainError, evaluate, is_stuck, libtorch_facts, pca, plugin, run,
+    Attempt, RunErrorKind, TrainError, evaluate, is_stuck, libtorch_facts, pca, plugin, recommend,
+    run,
 };
 use signal_hook::consts::SIGXFSZ;
 
@@ -50,6 +52,9 @@ enum Command {
         #[arg(long)]
         checkpoint: PathBuf,
     },
+    /// Recommend items by a finished run: a request (JSON) is the first line of standard input; lists go to standard
+    /// output, one JSON object a line. Ends when standard input is closed.
+    Recommend,
     /// Open plugins and say what each is, as a JSON array.
     Plugins {
         /// Their files.
@@ -147,6 +152,28 @@ fn dispatch(command: Command, reply: &Reply) -> anyhow::Result<ExitCode> {
             return Ok(events
                 .outcome(|| evaluate(&request, &checkpoint, &mut |event| events.tell(&event))));
         }
+        Command::Recommend => {
+            let mut line = String::new();
+            io::stdin().lock().read_line(&mut line)?;
+            let request: RecommendRequest =
+                serde_json::from_str(&line).context("standard input is no request")?;
+            let tell = |event: &RecommendEvent| {
+                // Without a reader there is nobody to work for.
+                if let Err(error) = reply.answer(event) {
+                    tracing::error!("cannot tell genair what is recommended: {error:#}");
+                    std::process::exit(1);
+                }
+            };
+            let failure = failure_of(|| {
+                prepare_threads(request.work.run.train.threads, true)
+                    .map_err(|error| RunErrorKind::from(error).during(RunPhase::Starting))?;
+                recommend(&request, &mut |event| tell(&event))
+            });
+            if let Some(failure) = failure {
+                tell(&RecommendEvent::Failed(failure));
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::Plugins { files } => {
             let report = |file: &PathBuf| -> anyhow::Result<PluginReport> {
                 let name = plugin_name(file).context("not a plugin's file name")?;
@@ -210,6 +237,24 @@ impl Reply {
     }
 }
 
+/// Does the work; why it failed, a panic included, if it did.
+fn failure_of(work: impl FnOnce() -> Result<(), TrainError> + UnwindSafe) -> Option<RunFailure> {
+    match std::panic::catch_unwind(work) {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(RunFailure::from(&error)),
+        Err(panic) => Some(RunFailure {
+            kind: FailureKind::Internal,
+            phase: RunPhase::Training,
+            message: panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
+                .unwrap_or_else(|| "a panic without a message".to_owned()),
+            hint: Some("this is a bug of genair-trainer; the log has the place".to_owned()),
+        }),
+    }
+}
+
 /// Where a run's events go.
 struct Events<'r> {
     /// To whoever started this process, if it has a lease.
@@ -221,20 +266,8 @@ struct Events<'r> {
 impl Events<'_> {
     /// Does the work; whatever goes wrong, a panic included, is said as its last event.
     fn outcome(&self, work: impl FnOnce() -> Result<(), TrainError> + UnwindSafe) -> ExitCode {
-        let outcome = std::panic::catch_unwind(work);
-        let failure = match outcome {
-            Ok(Ok(())) => return ExitCode::SUCCESS,
-            Ok(Err(error)) => RunFailure::from(&error),
-            Err(panic) => RunFailure {
-                kind: FailureKind::Internal,
-                phase: RunPhase::Training,
-                message: panic
-                    .downcast_ref::<String>()
-                    .cloned()
-                    .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
-                    .unwrap_or_else(|| "a panic without a message".to_owned()),
-                hint: Some("this is a bug of genair-trainer; the log has the place".to_owned()),
-            },
+        let Some(failure) = failure_of(work) else {
+            return ExitCode::SUCCESS;
         };
         self.tell(&RunEvent::Failed(failure));
         ExitCode::FAILURE

@@ -1,12 +1,9 @@
 //! The popularity baseline: every user gets the items with the most training interactions.
 
-use std::ops::Range;
-
 use genair_data::Dataset;
-use genair_protocol::Split;
 
 use crate::RunErrorKind;
-use crate::evaluation::Scorer;
+use crate::evaluation::{Input, Scorer};
 
 /// Scores items by how often they occur in the training part.
 pub(crate) struct Popularity {
@@ -26,14 +23,9 @@ impl Popularity {
 }
 
 impl Scorer for Popularity {
-    fn score(
-        &self,
-        users: Range<usize>,
-        _split: Split,
-        scores: &mut Vec<f32>,
-    ) -> Result<(), RunErrorKind> {
+    fn score(&self, inputs: &[Input<'_>], scores: &mut Vec<f32>) -> Result<(), RunErrorKind> {
         scores.clear();
-        for _ in users {
+        for _ in inputs {
             scores.extend_from_slice(&self.scores);
         }
         Ok(())

@@ -104,6 +104,7 @@ fn work(
                 data: data_facts(&dataset),
                 parameters: 0,
             });
+            emit(ids(&dataset));
             report(&Popularity::new(&dataset), &evaluator, &spec.eval, emit)?;
             Trained::default()
         }
@@ -138,7 +139,7 @@ fn finish(trained: &Trained, started: Instant, emit: Emit<'_>) {
 }
 
 /// The run's data, prepared or not.
-fn dataset(request: &WorkerRequest) -> Result<Dataset, RunErrorKind> {
+pub(crate) fn dataset(request: &WorkerRequest) -> Result<Dataset, RunErrorKind> {
     let spec = &request.run.dataset;
     match &request.data {
         Some(file) => Ok(Dataset::read_prepared(
@@ -193,6 +194,7 @@ impl ModelWork<'_> {
             data: data_facts(dataset),
             parameters: parameters.count(),
         });
+        emit(ids(dataset));
         let diagnose = |epoch| -> Result<RunEvent, RunErrorKind> {
             let rows = diagnostics(&model.items, associations.as_deref(), dataset, spec.seed)?;
             Ok(RunEvent::Diagnostics { epoch, rows })
@@ -345,7 +347,8 @@ fn save(
     Ok(())
 }
 
-fn set_threads(threads: usize) -> Result<(), RunErrorKind> {
+/// Has libtorch compute on so many threads.
+pub(crate) fn set_threads(threads: usize) -> Result<(), RunErrorKind> {
     if threads > 1 {
         // Its pool waits for ever for a thread that it was refused.
         let set = move || tch::set_num_threads(threads as i32);
@@ -369,5 +372,20 @@ pub(crate) fn data_facts(dataset: &Dataset) -> DataFacts {
         sequences_sha256: dataset.sequences_sha256(),
         head_item: u64::from(statistics.head_item),
         long_user: u64::from(statistics.long_user),
+    }
+}
+
+/// The ids that the data have.
+pub(crate) fn ids(dataset: &Dataset) -> RunEvent {
+    let users = 0..dataset.num_users();
+    RunEvent::Ids {
+        sha256: dataset.ids_sha256(),
+        users: users
+            .map(|user| dataset.raw_user(user).to_owned())
+            .collect(),
+        items: dataset
+            .items()
+            .map(|item| dataset.raw_item(item).to_owned())
+            .collect(),
     }
 }

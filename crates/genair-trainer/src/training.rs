@@ -3,18 +3,16 @@
 //! Shapes: `N` valid tokens, `U` distinct items of a batch, `M` targets, `n` negatives per target,
 //! `D` item width, `S` state size, `I` items.
 
-use std::ops::Range;
-
 use genair_abi::CreateContext;
 use genair_data::Dataset;
-use genair_protocol::{LossSpec, NegativesFor, ScoreSpec, Split, TrainSpec};
+use genair_protocol::{LossSpec, NegativesFor, ScoreSpec, TrainSpec};
 use tch::{Device, Kind, Tensor};
 
 use crate::RunErrorKind;
 use crate::autocast::Autocast;
 use crate::batch::{Batches, TrainingBatch, padding_places, tail};
 use crate::calibration::{CalibrationTerm, weight};
-use crate::evaluation::{Scorer, input_and_target};
+use crate::evaluation::{Input, Scorer};
 use crate::loss::{Loss, LossInput, loss};
 use crate::optimizer::{Adam, Gradient};
 use crate::parameters::Parameters;
@@ -297,21 +295,15 @@ impl<'a> ModelScorer<'a> {
 }
 
 impl Scorer for ModelScorer<'_> {
-    fn score(
-        &self,
-        users: Range<usize>,
-        split: Split,
-        scores: &mut Vec<f32>,
-    ) -> Result<(), RunErrorKind> {
+    fn score(&self, inputs: &[Input<'_>], scores: &mut Vec<f32>) -> Result<(), RunErrorKind> {
         let _guard = tch::no_grad_guard();
         let capabilities = self.model.backbone.capabilities();
         let mask = i64::from(capabilities.predicts_at_mask);
         let window = self.dataset.max_len() - mask as usize;
         let (mut tokens, mut positions) = (Vec::new(), Vec::new());
         let (mut lengths, mut last) = (Vec::new(), Vec::new());
-        for user in users.clone() {
-            let (input, _) = input_and_target(self.dataset, user, split);
-            let input = tail(input, window);
+        for input in inputs {
+            let input = tail(input.items, window);
             let padding = padding_places(capabilities.padding, window, input.len());
             tokens.extend(std::iter::repeat_n(0, padding));
             tokens.extend(input.iter().map(|&item| i64::from(item)));
@@ -324,11 +316,14 @@ impl Scorer for ModelScorer<'_> {
         }
         let device = self.model.device;
         let ids = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(device);
-        let numbers: Vec<i64> = users.clone().map(|user| user as i64).collect();
-        let numbers = capabilities
-            .wants_users
-            .then(|| ids(&numbers))
-            .transpose()?;
+        let numbers = match capabilities.wants_users {
+            true => {
+                let number = |input: &Input<'_>| input.user.map(|user| user as i64);
+                let numbers: Option<Vec<i64>> = inputs.iter().map(number).collect();
+                Some(ids(&numbers.ok_or(RunErrorKind::NobodysHistory)?)?)
+            }
+            false => None,
+        };
         let states_bs = self.model.encode(&BatchTensors {
             items: &gather(&self.items.inputs, &ids(&tokens)?)?,
             positions: &ids(&positions)?,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use genair_protocol::{Protocol, Split};
 
-use super::DatabaseArgs;
+use super::{DatabaseArgs, RecommendationsArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Export {
@@ -17,6 +17,13 @@ pub(crate) enum Export {
     ///
     /// JSON: an array of {table, file, rows}.
     Parquet(TablesArgs),
+    /// Write the lists that a finished run recommends to all users
+    ///
+    /// A row has the columns user_id, rank (from 0), item_id and score, with the ids of the data. `genair recommend`
+    /// says what a list is. A row of `--targets` has user_id and item_id.
+    ///
+    /// JSON: {file, rows, targets, users}.
+    Recommendations(RecommendationsArgs),
     /// Write runs as MLflow files
     ///
     /// Each sweep becomes an experiment, and each epoch a step.

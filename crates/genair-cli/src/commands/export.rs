@@ -7,6 +7,7 @@ use genair_protocol::{ReportEvent, ReportRequest, ReportTask};
 use indicatif::ProgressBar;
 
 use crate::args::{DatabaseArgs, Export, HtmlArgs, RanksArgs, ReportArgs, TablesArgs};
+use crate::commands::recommend;
 use crate::exit::{Exit, Mistakes};
 use crate::helper::ask;
 use crate::output::Output;
@@ -40,6 +41,7 @@ pub(super) fn export(output: &Output, command: &Export) -> anyhow::Result<Exit> 
     match command {
         Export::Csv(arguments) => tables(output, "csv", arguments),
         Export::Parquet(arguments) => tables(output, "parquet", arguments),
+        Export::Recommendations(arguments) => recommend::recommendations(output, arguments),
         Export::Mlflow {
             sweep,
             out,
@@ -127,7 +129,7 @@ fn make_of(output: &Output, database: &DatabaseArgs, task: ReportTask) -> anyhow
 }
 
 /// Has the worker make it, and shows what it says.
-fn make(output: &Output, database: PathBuf, task: ReportTask) -> anyhow::Result<Exit> {
+pub(super) fn make(output: &Output, database: PathBuf, task: ReportTask) -> anyhow::Result<Exit> {
     let mut bar = None; // There is one from its first progress on.
     let request = ReportRequest { database, task };
     let made = ask(WORKER, &[], &request, LONGEST, |event| match event {

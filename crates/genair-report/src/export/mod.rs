@@ -4,6 +4,7 @@
 pub mod mlflow;
 mod parquet;
 mod ranks;
+mod recommendations;
 mod sink;
 mod tensorboard;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use crate::ReportError;
 pub use ranks::{ExportedRanks, export_ranks};
+pub use recommendations::{ExportedRecommendations, export_recommendations};
 use sink::Sink;
 pub use tensorboard::{EventFiles, export_tensorboard};
 

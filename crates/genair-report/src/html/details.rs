@@ -8,11 +8,12 @@ use super::index::{CHUNK, Index};
 use crate::ReportError;
 
 /// What the page says of where a run's numbers come from, of its row.
-const PROVENANCE: [&str; 19] = [
+const PROVENANCE: [&str; 20] = [
     "identity",
     "spec_sha256",
     "data_sha256",
     "sequences_sha256",
+    "ids_sha256",
     "plugin_sha256",
     "results_version",
     "code_revision",

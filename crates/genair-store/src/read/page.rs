@@ -112,6 +112,14 @@ impl Store {
         )
     }
 
+    /// The number of the run of this identity, in any state.
+    pub fn run_of(&mut self, identity: &str) -> Result<Option<RunId>, StoreError> {
+        self.read(async |connection| {
+            let run = sqlx::query_scalar("SELECT run_id FROM runs WHERE identity = ?");
+            Ok(run.bind(identity).fetch_optional(connection).await?)
+        })
+    }
+
     /// The weights that the finished run of this identity wrote.
     pub fn checkpoint_of(&mut self, identity: &str) -> Result<Option<InputFile>, StoreError> {
         self.read(async |connection| {

@@ -118,14 +118,18 @@ impl Store {
         self.rows(runs)
     }
 
-    /// Each user of a run, from 1, and the rank of the user's target, from 0.
+    /// Each user of a run: the number, from 1, the id that the data have, and the rank of the user's target, from 0.
     pub fn user_ranks(
         &mut self,
         run: RunId,
         split: Split,
         protocol: Protocol,
-    ) -> Result<Vec<(u64, u32)>, StoreError> {
-        let ranks = "SELECT user, rank FROM ranks WHERE run_id = ? AND split = ? AND protocol = ? ORDER BY user";
+    ) -> Result<Vec<(u64, Option<String>, u32)>, StoreError> {
+        let ranks = "SELECT ranks.user, user_ids.user_id, ranks.rank
+             FROM ranks JOIN runs USING (run_id)
+             LEFT JOIN id_sets ON id_sets.sha256 = runs.ids_sha256
+             LEFT JOIN user_ids ON user_ids.id_set = id_sets.id_set AND user_ids.user = ranks.user
+             WHERE run_id = ? AND split = ? AND protocol = ? ORDER BY ranks.user";
         let ranks = sqlx::query_as(ranks)
             .bind(run)
             .bind(split.as_str())

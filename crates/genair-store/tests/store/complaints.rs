@@ -161,7 +161,7 @@ fn optuna_1883_zombie_running() {
         let mut store = Store::open(&database).unwrap();
         let claim = store.claim(RunId(1), &owner(), FailedRuns::Keep).unwrap();
         assert_eq!(claim, Claim::Claimed);
-        for event in crate::events(0.5).iter().take(5) {
+        for event in crate::events(0.5).iter().take(6) {
             store.record(RunId(1), &owner(), event).unwrap();
         }
         std::fs::write(database.with_extension("held"), "").unwrap();

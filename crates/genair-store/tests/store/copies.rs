@@ -37,7 +37,7 @@ fn a_backup_is_one_moment_of_a_database_that_is_written() {
                 writer
                     .claim(numbers[1], &owner(), FailedRuns::Keep)
                     .unwrap();
-                for event in events(0.5).iter().take(10) {
+                for event in events(0.5).iter().take(11) {
                     writer.record(numbers[1], &owner(), event).unwrap();
                 }
                 writer.release(numbers[1], &owner()).unwrap();

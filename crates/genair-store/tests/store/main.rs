@@ -157,6 +157,11 @@ fn events(test_ndcg: f64) -> Vec<RunEvent> {
             },
             parameters: 1_234,
         },
+        RunEvent::Ids {
+            sha256: "1d5".to_owned(),
+            users: ["u1", "x\u{fc}", "\"3\""].map(str::to_owned).to_vec(),
+            items: (1..=7).map(|item| format!("i{item}")).collect(),
+        },
         RunEvent::Diagnostics {
             epoch: Some(0),
             rows: vec![diagnostic("alignment", 1.5), diagnostic("uniformity", -2.0)],

@@ -24,7 +24,7 @@ fn lab(runs: &[(&str, char)]) -> Lab {
                     store.claim(run, &owner(), FailedRuns::Keep).unwrap(),
                     Claim::Claimed
                 );
-                for event in events(0.5).iter().take(5) {
+                for event in events(0.5).iter().take(6) {
                     store.record(run, &owner(), event).unwrap();
                 }
                 match how {
@@ -57,6 +57,8 @@ fn content(store: &mut Store) -> String {
         "SELECT identity, epoch, item, x, y, item_space.interactions FROM item_space JOIN runs USING (run_id) ORDER BY 1, 2, 3",
         "SELECT identity, epoch, name, value FROM diagnostics JOIN runs USING (run_id) ORDER BY 1, 2, 3",
         "SELECT identity, kind, path FROM artefacts JOIN runs USING (run_id) ORDER BY 1",
+        "SELECT identity, user, user_id FROM run_users JOIN runs USING (run_id) ORDER BY 1, 2",
+        "SELECT identity, item, item_id FROM run_items JOIN runs USING (run_id) ORDER BY 1, 2",
         "SELECT sha256, gzip FROM code_diffs",
         "SELECT * FROM machines",
     ];

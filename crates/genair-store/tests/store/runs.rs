@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use genair_protocol::{InputFile, Protocol, RunEvent, Split};
 use genair_store::{
-    Claim, Continued, FailedRuns, InputKind, Machine, Owner, RunId, RunState, StoreErrorKind,
+    Claim, Continued, Doomed, FailedRuns, InputKind, Machine, Owner, RunId, RunState, Store,
+    StoreErrorKind,
 };
 use serde_json::json;
 
@@ -124,7 +125,7 @@ fn a_finished_run_reads_back_as_it_was_told() {
 fn a_failed_run_says_why_and_is_tried_again_only_when_asked() {
     let mut lab = Lab::new();
     let run = lab.claimed_run();
-    for event in events(0.5).iter().take(5) {
+    for event in events(0.5).iter().take(6) {
         lab.store.record(run, &owner(), event).unwrap();
     }
     lab.store.record(run, &owner(), &failed()).unwrap();
@@ -161,7 +162,7 @@ fn a_released_run_is_pending_with_nothing_left() {
     lab.store
         .record_input(run, &owner(), InputKind::Vectors, &input())
         .unwrap();
-    for event in events(0.5).iter().take(11) {
+    for event in events(0.5).iter().take(12) {
         lab.store.record(run, &owner(), event).unwrap();
     }
     assert_eq!(rows_of(&mut lab, run), 2 + 5 + 3 + 1 + 3 + 1 + 1);
@@ -250,7 +251,7 @@ fn an_attempt_takes_the_place_of_the_one_before_it_and_keeps_the_inputs() {
 fn a_pruned_run_keeps_its_epochs_and_can_be_taken_to_its_end() {
     let mut lab = Lab::new();
     let run = lab.claimed_run();
-    for event in events(0.5).iter().take(5) {
+    for event in events(0.5).iter().take(6) {
         lab.store.record(run, &owner(), event).unwrap();
     }
     lab.store.prune(run, &owner(), 2).unwrap();
@@ -288,7 +289,7 @@ fn only_the_holder_records() {
     let mut lab = Lab::new();
     let run = lab.register(&[new_run("a1", 44)])[0];
     let record =
-        |lab: &mut Lab, owner: &Owner| lab.store.record(run, owner, &events(0.5)[2]).unwrap_err();
+        |lab: &mut Lab, owner: &Owner| lab.store.record(run, owner, &events(0.5)[3]).unwrap_err();
     let error = record(&mut lab, &owner());
     assert!(
         matches!(error.kind, StoreErrorKind::NotHeld { .. }),
@@ -307,7 +308,7 @@ fn only_the_holder_records() {
 fn an_event_is_recorded_whole_or_not_at_all() {
     let mut lab = Lab::new();
     let run = lab.claimed_run();
-    let RunEvent::Metrics { rows, .. } = &events(0.5)[6] else {
+    let RunEvent::Metrics { rows, .. } = &events(0.5)[7] else {
         panic!("the order of events changed")
     };
     let twice = RunEvent::Metrics {
@@ -380,7 +381,7 @@ fn many_threads_write_through_their_own_stores() {
             scope.spawn(move || {
                 for _ in 0..5 {
                     store.claim(run, &owner(), FailedRuns::Retry).unwrap();
-                    for event in events(0.5).iter().take(11) {
+                    for event in events(0.5).iter().take(12) {
                         store.record(run, &owner(), event).unwrap();
                     }
                     store.heartbeat(&owner()).unwrap();
@@ -391,4 +392,28 @@ fn many_threads_write_through_their_own_stores() {
         }
     });
     assert_eq!(lab.store.run_counts().unwrap().finished, 8);
+}
+
+#[test]
+fn ids_of_the_data_are_kept_once_and_as_long_as_a_run_has_them() {
+    let mut lab = Lab::new();
+    let runs = lab.register(&[new_run("a1", 44), new_run("a2", 45)]);
+    for &run in &runs {
+        finish(&mut lab.store, run, 0.5);
+    }
+    let one = |store: &mut Store, sql: &str| store.query(sql).unwrap().rows[0][0].clone();
+    assert_eq!(one(&mut lab.store, "SELECT count(*) FROM id_sets"), 1);
+    let users = "SELECT group_concat(user_id, ' ') FROM (SELECT user_id FROM run_users WHERE run_id = 2 ORDER BY user)";
+    assert_eq!(one(&mut lab.store, users), "u1 x\u{fc} \"3\"");
+    let item = "SELECT item_id FROM run_items WHERE run_id = 1 AND item = 7";
+    assert_eq!(one(&mut lab.store, item), "i7");
+    let ranks = lab
+        .store
+        .user_ranks(runs[0], Split::Test, Protocol::Full)
+        .unwrap();
+    assert_eq!(ranks[1], (2, Some("x\u{fc}".to_owned()), 6));
+    for (run, left) in [(runs[0], 7), (runs[1], 0)] {
+        lab.store.delete(&Doomed::Runs(vec![run])).unwrap();
+        assert_eq!(one(&mut lab.store, "SELECT count(*) FROM item_ids"), left);
+    }
 }

@@ -1,7 +1,13 @@
 // Numbers and names as people read them.
 
 const METRICS = { hr: "HR", ndcg: "NDCG", mrr: "MRR" };
-const PROTOCOLS = { full: "full ranking", "sampled-100": "100 sampled negatives" };
+const PROTOCOLS = {
+  full: "full ranking",
+  "sampled-100": "100 sampled negatives",
+  "sampled-99": "99 sampled negatives",
+  "sampled-100-popularity": "100 popular negatives",
+  "full-with-history": "full ranking with the history",
+};
 const SPLITS = { test: "test", valid: "validation" };
 const COHORTS = {
   all: "all users",
