@@ -104,7 +104,8 @@ CREATE TABLE runs (
     users            INTEGER,
     items            INTEGER,
     interactions     INTEGER,
-    sequences_sha256 TEXT,
+    cold_items       INTEGER, -- items that training never sees, of a split that has such items
+    sequences_sha256 TEXT, -- of the sequences and of the split: runs that share it have the same inputs and targets
     ids_sha256       TEXT, -- id_sets.sha256
     head_item        INTEGER, -- training interactions a head item has at least
     long_user        INTEGER, -- items that the test input of a long user has at least
@@ -217,8 +218,9 @@ CREATE TABLE ranks (
     split    TEXT NOT NULL,
     protocol TEXT NOT NULL,
     user     INTEGER NOT NULL CHECK (user >= 1), -- number in the filtered dataset
-    rank     INTEGER NOT NULL CHECK (rank >= 0), -- 0 is the top
-    PRIMARY KEY (run_id, split, protocol, user)
+    target   INTEGER NOT NULL CHECK (target >= 1), -- number among the user's targets, in the order of time
+    rank     INTEGER NOT NULL CHECK (rank >= 0), -- 0 is the top; among candidates that are no targets of the user
+    PRIMARY KEY (run_id, split, protocol, user, target)
 ) STRICT, WITHOUT ROWID;
 
 -- Measures of the item space's geometry.

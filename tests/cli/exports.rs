@@ -78,7 +78,7 @@ fn ranks_of_chosen_runs_leave_in_the_format_of_the_file() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[0],
-        "run_id,sweep,dataset,backbone,representation,variant,axes,configuration,seed,user,user_id,rank"
+        "run_id,sweep,dataset,backbone,representation,variant,axes,configuration,seed,user,user_id,target,rank"
     );
     let rank = lab.rows("SELECT rank FROM ranks WHERE run_id = 2 AND split = 'test' AND protocol = 'sampled-100' AND user = 1");
     lab.genair([
@@ -96,7 +96,7 @@ fn ranks_of_chosen_runs_leave_in_the_format_of_the_file() {
     let configuration = lab.lines("SELECT configuration FROM runs WHERE run_id = 2");
     let user = lab.lines("SELECT user_id FROM run_users WHERE run_id = 2 AND user = 1");
     let expected = format!(
-        "2,exports,tiny,sasrec,id,,{{}},{configuration},1,1,{user},{}",
+        "2,exports,tiny,sasrec,id,,{{}},{configuration},1,1,{user},1,{}",
         rank[0][0]
     );
     assert_eq!(text.lines().nth(1), Some(expected.as_str()));

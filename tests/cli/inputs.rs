@@ -75,7 +75,7 @@ protocols = ["ful"]
     error: typos.toml:31: unknown key `train.stop.max_epoch`
     hint: did you mean `max_epochs`?
     error: typos.toml:34: `eval.k.0` is 0; it must be at least 1
-    error: typos.toml:35: `eval.protocols.0` is "ful"; it can be "full", "sampled-100", "sampled-99", "sampled-100-popularity", "full-with-history"
+    error: typos.toml:35: `eval.protocols.0` is "ful"; it can be "full", "sampled-100", "sampled-99", "sampled-100-popularity", "full-with-history", "cold"
     hint: did you mean `full`?
     "#);
     assert_eq!(lab.genair(["sweep", "typos.toml"]).code, Some(2));

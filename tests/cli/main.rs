@@ -24,6 +24,7 @@ mod recommending;
 mod reports;
 mod representations;
 mod searching;
+mod splits;
 mod stages;
 mod starting;
 mod sweeping;

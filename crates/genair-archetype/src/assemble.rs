@@ -203,8 +203,8 @@ pub fn assemble(
         })
     });
     let rows = rows.collect::<Result<Vec<_>, AssembleError>>()?;
-    let (parts, summaries) = formed(rows, &recipe.form, reduce)?;
     let ids: Vec<String> = items.iter().map(|item| item.item.clone()).collect();
+    let (parts, summaries) = formed(rows, &ids, &recipe.form, reduce)?;
     let groups = recipe.form.groups.as_deref();
     let groups = groups
         .map(|field| groups_by(field, &ids, catalogue))

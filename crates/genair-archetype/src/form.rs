@@ -1,7 +1,8 @@
 //! The form of item vectors: parts apart or joined, principal components, whitening, and the groups that vectors may
 //! be shuffled in. What is made here is the same for archetypes, texts and imported vectors.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use genair_data::{Catalogue, PartVectors};
 use schemars::JsonSchema;
@@ -31,6 +32,50 @@ pub struct VectorsForm {
     /// The metadata field by which items are grouped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<String>,
+    /// The items that components are fitted to; absent: all. Of a split with cold items, those that training sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<FittedItems>,
+}
+
+/// The items that principal components are fitted to. As text it is the hash of their ids alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct FittedItems {
+    sha256: String,
+    /// None where it was read from a text.
+    ids: Arc<HashSet<String>>,
+}
+
+impl FittedItems {
+    /// Those with these ids, in any order.
+    pub fn new(ids: impl IntoIterator<Item = String>) -> Self {
+        let sorted: BTreeSet<String> = ids.into_iter().collect();
+        // A list of texts cannot fail to serialise.
+        let text = serde_json::to_string(&sorted).unwrap_or_default();
+        Self {
+            sha256: genair_files::sha256(text),
+            ids: Arc::new(sorted.into_iter().collect()),
+        }
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+}
+
+impl From<String> for FittedItems {
+    fn from(sha256: String) -> Self {
+        Self {
+            sha256,
+            ids: Arc::default(),
+        }
+    }
+}
+
+impl From<FittedItems> for String {
+    fn from(items: FittedItems) -> Self {
+        items.sha256
+    }
 }
 
 impl Eq for VectorsForm {}
@@ -42,6 +87,11 @@ impl VectorsForm {
             components,
             ..Self::default()
         }
+    }
+
+    /// Whether it fits principal components.
+    pub fn is_fitted(&self) -> bool {
+        self.components > 0 || self.whiten.ridge().is_some()
     }
 
     /// Whether it leaves vectors as they come.
@@ -81,17 +131,20 @@ pub(crate) struct Rows {
     pub(crate) rows: Vec<Option<Vec<f32>>>,
 }
 
-/// Parts in their form, and what was made of each.
+/// Parts in their form, and what was made of each. `items` are the ids of the rows.
 ///
 /// # Errors
 /// [`AssembleError::NoVectors`] and [`AssembleError::Pca`].
 pub(crate) fn formed(
     mut parts: Vec<Rows>,
+    items: &[String],
     form: &VectorsForm,
     reduce: &Reduce<'_>,
 ) -> Result<(Vec<PartVectors>, Vec<PartSummary>), AssembleError> {
+    let is_fitted = |id: &String| form.fitted.as_ref().is_none_or(|fitted| fitted.has(id));
+    let fitted: Vec<bool> = items.iter().map(is_fitted).collect();
     if form.joint && parts.len() > 1 {
-        parts = vec![joined(&parts)?];
+        parts = vec![joined(&parts, &fitted)?];
     }
     for part in &parts {
         let rows: Vec<&Vec<f32>> = part.rows.iter().flatten().collect();
@@ -103,14 +156,17 @@ pub(crate) fn formed(
             );
         }
     }
-    let made = parts.iter().map(|part| reduced(part, form, reduce));
+    let made = parts
+        .iter()
+        .map(|part| reduced(part, &fitted, form, reduce));
     Ok(made.collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
 }
 
 /// All parts side by side. Where an item has the first part alone, the others are the mean of theirs, which is zero
 /// once they are centred.
-fn joined(parts: &[Rows]) -> Result<Rows, AssembleError> {
-    let means = parts.iter().map(mean).collect::<Result<Vec<_>, _>>()?;
+fn joined(parts: &[Rows], fitted: &[bool]) -> Result<Rows, AssembleError> {
+    let means = parts.iter().map(|part| mean(part, fitted));
+    let means = means.collect::<Result<Vec<_>, _>>()?;
     let items = parts.first().map_or(0, |part| part.rows.len());
     let row = |item: usize| {
         parts.first()?.rows[item].as_ref()?;
@@ -126,9 +182,10 @@ fn joined(parts: &[Rows]) -> Result<Rows, AssembleError> {
     })
 }
 
-fn mean(part: &Rows) -> Result<Vec<f32>, AssembleError> {
-    let present: Vec<&Vec<f32>> = part.rows.iter().flatten().collect();
-    let width = width_of(part)?;
+fn mean(part: &Rows, fitted: &[bool]) -> Result<Vec<f32>, AssembleError> {
+    let present = part.rows.iter().zip(fitted).filter(|(_, fitted)| **fitted);
+    let present: Vec<&Vec<f32>> = present.filter_map(|(row, _)| row.as_ref()).collect();
+    let width = width_of(part, fitted)?;
     let mean_of = |component: usize| {
         let sum: f64 = present.iter().map(|row| f64::from(row[component])).sum();
         (sum / present.len() as f64) as f32
@@ -136,25 +193,35 @@ fn mean(part: &Rows) -> Result<Vec<f32>, AssembleError> {
     Ok((0..width).map(mean_of).collect())
 }
 
-fn width_of(part: &Rows) -> Result<usize, AssembleError> {
-    let first = part.rows.iter().flatten().next();
+/// Components of a row, if one is there to be fitted to.
+fn width_of(part: &Rows, fitted: &[bool]) -> Result<usize, AssembleError> {
+    let mut rows = part.rows.iter().zip(fitted);
+    let first = rows.find_map(|(row, fitted)| row.as_ref().filter(|_| *fitted));
     first.map(Vec::len).ok_or_else(|| AssembleError::NoVectors {
         part: part.name.clone(),
-        items: part.rows.len(),
+        items: fitted.iter().filter(|fitted| **fitted).count(),
     })
 }
 
 /// Reduces the rows there are, and fills up with zero rows.
 fn reduced(
     part: &Rows,
+    fitted: &[bool],
     form: &VectorsForm,
     reduce: &Reduce<'_>,
 ) -> Result<(PartVectors, PartSummary), AssembleError> {
     let Rows { name, rows } = part;
-    let width = width_of(part)?;
-    let present: Vec<&[f32]> = rows.iter().flatten().map(Vec::as_slice).collect();
-    let whitens = form.whiten.ridge().is_some();
-    let (pca, kept, values) = if form.components == 0 && !whitens {
+    let width = width_of(part, fitted)?;
+    // Those that are fitted to come first.
+    let present = (0..rows.len()).filter(|&item| rows[item].is_some());
+    let (mut order, others): (Vec<usize>, Vec<usize>) = present.partition(|&item| fitted[item]);
+    let fitted = order.len();
+    order.extend(others);
+    let present: Vec<&[f32]> = order
+        .iter()
+        .filter_map(|&item| rows[item].as_deref())
+        .collect();
+    let (pca, kept, values) = if !form.is_fitted() {
         (None, width, present.concat())
     } else {
         let how = Reduction {
@@ -163,6 +230,7 @@ fn reduced(
                 components => components,
             },
             ridge: form.whiten.ridge(),
+            fitted,
         };
         let reduced = reduce(&present, how).map_err(|source| AssembleError::Pca {
             part: name.clone(),
@@ -171,13 +239,10 @@ fn reduced(
         let kept = reduced.summary.components;
         (Some(reduced.summary), kept, reduced.values)
     };
-    let mut present_rows = values.chunks_exact(kept);
-    let mut values = Vec::with_capacity(rows.len() * kept);
-    for row in rows {
-        match row.as_ref().and_then(|_| present_rows.next()) {
-            Some(row) => values.extend_from_slice(row),
-            None => values.resize(values.len() + kept, 0.0),
-        }
+    let present_rows = values.chunks_exact(kept);
+    let mut values = vec![0.0; rows.len() * kept];
+    for (item, row) in order.into_iter().zip(present_rows) {
+        values[item * kept..(item + 1) * kept].copy_from_slice(row);
     }
     let vectors = PartVectors {
         name: name.clone(),
@@ -187,6 +252,7 @@ fn reduced(
     let summary = PartSummary {
         name: name.clone(),
         vectors: present.len(),
+        fitted: form.fitted.is_some().then_some(fitted),
         width,
         pca,
     };
@@ -210,14 +276,14 @@ pub(crate) fn groups(
         .any(|item| item.metadata.contains_key(field))
     {
         let fields = catalogue.items.iter().flat_map(|item| item.metadata.keys());
-        let fields: std::collections::BTreeSet<&String> = fields.collect();
+        let fields: BTreeSet<&String> = fields.collect();
         return Err(AssembleError::NoField {
             field: field.to_owned(),
             fields: fields.into_iter().cloned().collect(),
         });
     }
     let categories = telling(catalogue, Some(field));
-    let names: std::collections::BTreeSet<&String> = categories.iter().flatten().collect();
+    let names: BTreeSet<&String> = categories.iter().flatten().collect();
     let numbers: BTreeMap<&String, u32> = names.into_iter().zip(1..).collect();
     if numbers.len() < 2 {
         let field = field.to_owned();
@@ -256,6 +322,41 @@ mod tests {
         }
     }
 
+    fn ids(items: usize) -> Vec<String> {
+        (0..items).map(|item| format!("i{item}")).collect()
+    }
+
+    /// The rows that may be fitted to, and their number.
+    #[test]
+    fn cold_items_are_transformed_and_not_fitted_to() {
+        let text = part("text", &[Some(&[1.0]), Some(&[7.0]), None, Some(&[3.0])]);
+        let seen = std::cell::RefCell::new(Vec::new());
+        let reduce = |rows: &[&[f32]], how: Reduction| {
+            seen.borrow_mut().push((rows.concat(), how.fitted));
+            truncate(rows, how)
+        };
+        let fitted = |items: &[&str]| FittedItems::new(items.iter().map(|id| (*id).to_owned()));
+        let form = VectorsForm {
+            fitted: Some(fitted(&["i3", "i0", "i2"])),
+            ..VectorsForm::components(1)
+        };
+        let (parts, summaries) = formed(vec![text], &ids(4), &form, &reduce).unwrap();
+        assert_eq!(seen.into_inner(), [(vec![1.0, 3.0, 7.0], 2)]);
+        assert_eq!(parts[0].values, [1.0, 7.0, 0.0, 3.0]);
+        assert_eq!((summaries[0].vectors, summaries[0].fitted), (3, Some(2)));
+        // The text of a recipe has the hash alone, whatever the order.
+        let json = serde_json::to_string(&form).unwrap();
+        assert_eq!(form.fitted, Some(fitted(&["i0", "i2", "i3"])));
+        let same = fitted(&["i0", "i3"]);
+        assert!(json.contains(&form.fitted.unwrap().sha256));
+        assert!(!json.contains(&same.sha256) && !json.contains("i3"));
+        assert!(
+            !serde_json::to_string(&VectorsForm::components(1))
+                .unwrap()
+                .contains("fitted")
+        );
+    }
+
     #[test]
     fn joined_parts_stand_side_by_side_and_what_is_missing_is_the_mean() {
         let context = part("context", &[Some(&[1.0]), Some(&[2.0]), None]);
@@ -264,7 +365,7 @@ mod tests {
             joint: true,
             ..VectorsForm::default()
         };
-        let (parts, summaries) = formed(vec![context, answer], &form, &truncate).unwrap();
+        let (parts, summaries) = formed(vec![context, answer], &ids(3), &form, &truncate).unwrap();
         assert_eq!(parts.len(), 1);
         assert_eq!(parts[0].name, "both");
         assert_eq!(
@@ -288,11 +389,12 @@ mod tests {
                 whiten,
                 ..VectorsForm::default()
             };
-            formed(vec![text()], &form, &reduce).unwrap();
+            formed(vec![text()], &ids(2), &form, &reduce).unwrap();
         }
         let how = |components, ridge| Reduction {
             components,
             ridge: Some(ridge),
+            fitted: 2,
         };
         assert_eq!(asked.into_inner(), [how(2, 0.0), how(1, 2.0)]);
     }

@@ -249,7 +249,7 @@ pub fn import(
             name: part.name,
         }
     });
-    let (parts, summaries) = formed(rows.collect(), form, reduce)?;
+    let (parts, summaries) = formed(rows.collect(), &vectors.items, form, reduce)?;
     vectors.parts = parts;
     if let (Some(field), Some(catalogue)) = (&form.groups, catalogue) {
         vectors.groups = Some(groups(field, &vectors.items, catalogue)?);

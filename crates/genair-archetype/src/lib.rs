@@ -35,7 +35,7 @@ pub use engine::EngineError;
 pub use engine_choice::tokens;
 pub use error::ArchetypeError;
 pub use export::{ArchetypeLine, export_archetypes};
-pub use form::{VectorsForm, Whitening};
+pub use form::{FittedItems, VectorsForm, Whitening};
 pub use generate::{Generated, GenerationCounts, ItemArchetype, generate, prompt};
 pub use import::{
     FinalNorm, ImportError, ImportFile, Readers, RowIds, ToCsv, import, import_sha256, in_report,

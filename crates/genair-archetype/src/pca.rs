@@ -80,6 +80,8 @@ pub struct Reduction {
     pub components: usize,
     /// What whitening adds to squared singular values; `None`: no whitening.
     pub ridge: Option<f64>,
+    /// So many rows, from the first, decide the components and the scale; the others are transformed alike.
+    pub fitted: usize,
 }
 
 /// Reduces rows of one width to principal components.
@@ -104,7 +106,7 @@ pub fn in_trainer<'a>(
                 let values = read_rows(&folder.path().join("output")).map_err(started)?;
                 Ok(Reduced { values, summary })
             }
-            PcaReply::NoVariance => Err(PcaError::NoVariance { rows: rows.len() }),
+            PcaReply::NoVariance => Err(PcaError::NoVariance { rows: how.fitted }),
             PcaReply::NotConverged => Err(PcaError::NotConverged {
                 rows: rows.len(),
                 width,
@@ -128,6 +130,7 @@ fn ask(
     command
         .arg("pca")
         .args(["--components", &how.components.to_string()])
+        .args(["--fitted", &how.fitted.to_string()])
         .args(how.ridge.map(|ridge| format!("--ridge={ridge}")))
         .args([folder.path().join("input"), folder.path().join("output")])
         .stdin(Stdio::null())

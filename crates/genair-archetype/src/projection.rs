@@ -114,6 +114,7 @@ pub(crate) fn draw(
     let plane = Reduction {
         components: 2,
         ridge: None,
+        fitted: vectors.len(),
     };
     let reduced = reduce(&vectors, plane)?;
     let (plane, components) = (reduced.values, reduced.summary.components);

@@ -43,6 +43,9 @@ pub struct PartSummary {
     pub name: String,
     /// Items that have a vector of their own; the others are zero.
     pub vectors: usize,
+    /// Those of them that principal components were fitted to, where not all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<usize>,
     /// Components before.
     pub width: usize,
     /// What PCA did; absent where the vectors were kept as they are.

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use genair_data::{Dataset, ItemId};
+use genair_protocol::Split;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -210,11 +211,13 @@ fn held_out(dataset: &Dataset, draws: &mut Xoshiro256PlusPlus) -> HashMap<(u32, 
         if meetings >= SAMPLED_PAIRS {
             break;
         }
-        let (valid, test) = (dataset.valid_target(user), dataset.test_target(user));
-        for (history, target) in [(dataset.train(user), valid), (dataset.history(user), test)] {
-            for &item in history.iter().filter(|&&item| item != target) {
-                *met.entry(unordered(item, target)).or_insert(0) += 1;
-                meetings += 1;
+        let cases = [Split::Valid, Split::Test].map(|split| dataset.case_of(user, split));
+        for case in cases.into_iter().flatten() {
+            for &target in case.targets {
+                for &item in case.input.iter().filter(|&&item| item != target) {
+                    *met.entry(unordered(item, target)).or_insert(0) += 1;
+                    meetings += 1;
+                }
             }
         }
     }

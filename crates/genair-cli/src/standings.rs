@@ -75,6 +75,19 @@ fn columns_of(shown: &MeanFilter) -> Vec<Column> {
         .collect()
 }
 
+/// [`columns_of`], and those among cold items where there are results of such.
+fn columns_with_cold(standings: &[Standing], shown: &MeanFilter) -> Vec<Column> {
+    let mut columns = columns_of(shown);
+    let full = columns
+        .iter()
+        .filter(|(protocol, ..)| *protocol == Protocol::Full);
+    let cold = full.map(|&(_, metric, k)| (Protocol::Cold, metric, k));
+    let is_known = |column: &Column| standings.iter().any(|own| own.score(*column).is_some());
+    let cold: Vec<Column> = cold.filter(is_known).collect();
+    columns.extend(cold);
+    columns
+}
+
 /// `NDCG@10`, or `NDCG@10 of 100` among sampled negatives.
 pub(crate) fn title((protocol, metric, k): Column) -> String {
     let name = metric.as_str().to_uppercase();
@@ -166,7 +179,7 @@ pub(crate) fn text(standings: &[Standing], shown: &MeanFilter) -> String {
     if standings.is_empty() {
         return "no finished runs".to_owned();
     }
-    let columns = columns_of(shown);
+    let columns = columns_with_cold(standings, shown);
     let titles: Vec<String> = columns.iter().map(|&column| title(column)).collect();
     let mut headers = vec!["dataset", "backbone", "representation", "variant", "seeds"];
     headers.extend(titles.iter().map(String::as_str));

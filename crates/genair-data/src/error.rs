@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use genair_files::FileError;
 use genair_protocol::SpecProblem;
 
-use crate::interactions::Removed;
+use crate::dataset::LeftOut;
+use crate::interactions::{OrderedBy, Removed};
 
 /// Why a dataset cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -168,13 +169,56 @@ pub enum DataError {
     },
     /// The filters left no user.
     #[error(
-        "no interaction is left of {rows}: {removed} to users with fewer than 3 interactions; loosen the filter that took most"
+        "no interaction is left of {rows}: {removed} to users with fewer than {shortest} interactions; loosen the filter that took most"
     )]
     NothingLeft {
         /// Rows read.
         rows: u64,
         /// Rows dropped, by reason.
         removed: Box<Removed>,
+        /// Interactions that a user needs.
+        shortest: usize,
+    },
+    /// The split compares the times of different users, and there are none.
+    #[error(
+        "`{key}` needs the times of interactions, but {ordered_by} order them; name a column of times with `columns.time`, or change `{key}`"
+    )]
+    NoTimes {
+        /// The key that needs times.
+        key: &'static str,
+        /// What there is instead.
+        ordered_by: OrderedBy,
+    },
+    /// A date is compared with times that are no Unix times.
+    #[error(
+        "a split by `date` needs Unix times in seconds or milliseconds, but the latest time is {latest}; use `quantile`"
+    )]
+    NotUnixTimes {
+        /// The latest time.
+        latest: f64,
+    },
+    /// Validation would begin with the test, or after it.
+    #[error(
+        "the validation boundary, {valid}, is not before the test boundary, {test}; set `split.validation.quantile` or `split.validation.date` lower"
+    )]
+    Boundaries {
+        /// The validation boundary, in the unit of the times.
+        valid: f64,
+        /// The test boundary.
+        test: f64,
+    },
+    /// The split leaves nothing to train on, to stop by or to test.
+    #[error(
+        "the split leaves no {what} of {users} users{}; change `split`",
+        because(left_out)
+    )]
+    EmptySplit {
+        /// What there is none of.
+        what: &'static str,
+        /// Users.
+        users: usize,
+        /// Why users or targets are left out, where that is it.
+        left_out: LeftOut,
     },
     /// More users or items than ids.
     #[error("`{}` has more than {limit} {what}; ids are 32 bits wide", path.display())]
@@ -359,6 +403,24 @@ pub enum LineProblem {
         /// The JSON value; absent if there is none.
         found: Option<String>,
     },
+}
+
+/// `: 3 have ..., 2 ...`; empty where nothing is left out.
+fn because(counts: &LeftOut) -> String {
+    let counts = [
+        (counts.without_target, "have no interaction there"),
+        (counts.without_input, "have no item before their target"),
+        (
+            counts.cold_elsewhere,
+            "have a target that is cold in the other split",
+        ),
+    ];
+    let said = counts.iter().filter(|(count, _)| *count > 0);
+    let said: Vec<String> = said.map(|(count, why)| format!("{count} {why}")).collect();
+    match said.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", said.join(", ")),
+    }
 }
 
 fn join<T: std::fmt::Display>(values: &[T], separator: &str) -> String {

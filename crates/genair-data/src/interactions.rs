@@ -42,6 +42,8 @@ pub enum OrderedBy {
     /// The source's times; ties keep the order of the file.
     #[default]
     Time,
+    /// The positions in the source's column `order`; they say nothing of the order between users.
+    Position,
     /// The order of the file alone: it has no column of times.
     FileOrder,
 }
@@ -59,12 +61,22 @@ pub struct Removed {
     pub repeats: u64,
     /// The k-core filter.
     pub k_core: u64,
-    /// A user with fewer than 3 interactions left.
+    /// A user with too few interactions left: fewer than 3, in a time split fewer than 2.
     pub short_user: u64,
     /// Of the items file, and no rows: lines of an item that has another, under `items_format.duplicates`.
     pub duplicate_items: u64,
     /// Of the items file, and no rows: lines without an id, under `items_format.missing`.
     pub items_without_id: u64,
+}
+
+impl std::fmt::Display for OrderedBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Time => "times",
+            Self::Position => "the positions in a column `order`",
+            Self::FileOrder => "the order of the file",
+        })
+    }
 }
 
 impl Removed {

@@ -5,25 +5,77 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::interactions::{Metadata, Removed};
-use crate::{DataError, Dataset, OrderedBy, json_file};
-use genair_protocol::DatasetSpec;
+use crate::cases::{Case, Cases, LeftOut};
+use crate::interactions::Metadata;
+use crate::statistics::Origin;
+use crate::{DataError, Dataset, ItemId, json_file};
+use genair_protocol::{DatasetSpec, Split};
 
 /// Changes with the content, so that an older file is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Prepared {
     format: u32,
-    pub(crate) rows_read: u64,
-    pub(crate) ordered_by: OrderedBy,
-    pub(crate) removed: Removed,
+    pub(crate) origin: Origin,
     pub(crate) raw_users: Vec<String>,
     pub(crate) raw_items: Vec<String>,
     pub(crate) metadata: Vec<Metadata>,
     /// Dense item ids, oldest first, one list a user.
     pub(crate) sequences: Vec<Vec<u32>>,
+    /// Absent for plain leave-one-out, which follows from the sequences.
+    pub(crate) split: Option<PreparedSplit>,
+}
+
+/// What a split made of the sequences.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreparedSplit {
+    pub(crate) warm_items: u32,
+    /// Cold items that come first among the cold.
+    pub(crate) cold_in_validation: u32,
+    /// Lengths of training parts.
+    pub(crate) train: Vec<u32>,
+    /// Of validation and of the test.
+    pub(crate) cases: [PreparedCases; 2],
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreparedCases {
+    left_out: LeftOut,
+    /// Of each user the length of what a model sees.
+    histories: Vec<u32>,
+    /// User, targets.
+    cases: Vec<(u32, Vec<u32>)>,
+}
+
+impl PreparedCases {
+    fn of(dataset: &Dataset, split: Split) -> Self {
+        let case = |case: Case<'_>| {
+            let targets = case.targets.iter().map(|item| item.get()).collect();
+            (case.user as u32, targets)
+        };
+        let of_split = dataset.cases_of(split);
+        Self {
+            left_out: of_split.left_out,
+            histories: of_split.histories.clone(),
+            cases: dataset.cases(split).map(case).collect(),
+        }
+    }
+}
+
+impl From<PreparedCases> for Cases {
+    fn from(prepared: PreparedCases) -> Self {
+        let mut cases = Self::new();
+        cases.left_out = prepared.left_out;
+        cases.histories = prepared.histories;
+        for (user, targets) in prepared.cases {
+            cases.push(user as usize, targets.into_iter().map(ItemId::new));
+        }
+        cases
+    }
 }
 
 impl Dataset {
@@ -32,13 +84,10 @@ impl Dataset {
     /// # Errors
     /// [`DataError::File`].
     pub fn write_prepared(&self, path: &Path) -> Result<(), DataError> {
-        let statistics = self.statistics();
         let user = |user| self.sequence(user).iter().map(|item| item.get()).collect();
         let prepared = Prepared {
             format: FORMAT,
-            rows_read: statistics.rows_read,
-            ordered_by: statistics.ordered_by,
-            removed: statistics.removed,
+            origin: self.statistics().origin(),
             raw_users: (0..self.num_users())
                 .map(|user| self.raw_user(user).to_owned())
                 .collect(),
@@ -51,6 +100,7 @@ impl Dataset {
                 .map(|item| self.metadata(item).clone())
                 .collect(),
             sequences: (0..self.num_users()).map(user).collect(),
+            split: self.prepared_split(),
         };
         json_file::write(path, &prepared)
     }
@@ -73,11 +123,52 @@ impl Dataset {
             && prepared
                 .sequences
                 .iter()
-                .all(|user| user.len() >= 3 && user.iter().all(known));
-        if !whole || prepared.raw_users.is_empty() {
+                .all(|user| user.len() >= 2 && user.iter().all(known));
+        let fits = match &prepared.split {
+            Some(split) => split.fits(&prepared),
+            None => prepared.sequences.iter().all(|user| user.len() >= 3),
+        };
+        if !whole || !fits || prepared.raw_users.is_empty() {
             return Err(json_file::broken(path, "its parts do not fit"));
         }
-        Ok(Self::of_prepared(prepared, spec))
+        Self::of_prepared(prepared, spec)
+    }
+
+    fn prepared_split(&self) -> Option<PreparedSplit> {
+        (!self.is_plain()).then(|| PreparedSplit {
+            warm_items: self.num_warm_items() as u32,
+            cold_in_validation: self.cold_items(Split::Valid).len() as u32,
+            train: (0..self.num_users())
+                .map(|user| self.train(user).len() as u32)
+                .collect(),
+            cases: [Split::Valid, Split::Test].map(|split| PreparedCases::of(self, split)),
+        })
+    }
+}
+
+impl PreparedSplit {
+    /// Whether it is one of these sequences.
+    fn fits(&self, prepared: &Prepared) -> bool {
+        let (items, sequences) = (prepared.raw_items.len(), &prepared.sequences);
+        let groups = self.warm_items as usize + self.cold_in_validation as usize;
+        let fit = |lengths: &[u32]| {
+            let pairs = lengths.iter().zip(sequences);
+            lengths.len() == sequences.len() && { pairs }
+                .all(|(length, own)| *length as usize <= own.len())
+        };
+        let case = |(user, targets): &(u32, Vec<u32>)| {
+            (*user as usize) < sequences.len()
+                && !targets.is_empty()
+                && targets
+                    .iter()
+                    .all(|item| (1..=items).contains(&(*item as usize)))
+        };
+        let of_split = |own: &PreparedCases| {
+            own.cases.iter().all(case)
+                && own.cases.is_sorted_by(|a, b| a.0 < b.0)
+                && fit(&own.histories)
+        };
+        groups <= items && fit(&self.train) && self.cases.iter().all(of_split)
     }
 }
 
@@ -133,7 +224,7 @@ mod tests {
             .unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         for (from, to) in [
-            ("\"format\":2", "\"format\":1"),
+            ("\"format\":3", "\"format\":2"),
             ("\"sequences\":[[", "\"sequences\":[[0,"),
             ("\"sequences\":[[", "\"sequences\":[[1],["),
             ("}", ""),

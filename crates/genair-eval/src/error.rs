@@ -36,12 +36,4 @@ pub enum EvalError {
         /// The item that is not above it.
         next: u32,
     },
-    /// Ranks and cohort memberships of different users.
-    #[error("{ranks} ranks but cohort memberships of {memberships} users")]
-    LengthMismatch {
-        /// Number of ranks.
-        ranks: usize,
-        /// Number of memberships.
-        memberships: usize,
-    },
 }

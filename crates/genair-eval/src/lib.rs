@@ -15,7 +15,7 @@ mod top_k;
 pub use cohort::{CohortThresholds, Membership};
 pub use combine::{mix, normalise};
 pub use error::EvalError;
-pub use metrics::{evaluate, value_of_rank};
+pub use metrics::{RankedTarget, evaluate, value_of_rank, value_of_ranks};
 pub use negatives::{Popularity, sampled_negatives};
 pub use rank::{rank, sampled_rank};
 pub use top_k::{Listed, top_k};

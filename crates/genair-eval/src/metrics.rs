@@ -1,42 +1,75 @@
 //! Ranks to metrics: means over the users of each cohort.
 
-use crate::{EvalError, Membership};
+use crate::Membership;
 use genair_protocol::{Cohort, EvalSpec, Metric, MetricRow};
 
-/// The metric of one user whose target has `rank`, from 0, in [0, 1] (docs/method.md, section 7).
+/// A target of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RankedTarget {
+    /// Its rank, from 0, among candidates that are no targets of the user.
+    pub rank: u32,
+    /// What it belongs to.
+    pub membership: Membership,
+}
+
+/// The metric of one user whose only target has `rank`, from 0, in [0, 1] (docs/method.md, section 7).
 pub fn value_of_rank(metric: Metric, rank: u32, k: u32) -> f64 {
     if rank >= k {
         return 0.0;
     }
     match metric {
         Metric::Hr => 1.0,
-        Metric::Ndcg => (f64::from(rank) + 2.0).log2().recip(),
+        Metric::Ndcg => discount(rank),
         Metric::Mrr => (f64::from(rank) + 1.0).recip(),
     }
 }
 
-/// Measures one split and protocol: one row for each cohort, metric and cut-off, in this order, the
-/// last two as the spec lists them. A cohort without users has no rows.
+fn discount(place: u32) -> f64 {
+    (f64::from(place) + 2.0).log2().recip()
+}
+
+/// The metric of one user with one or more targets, in [0, 1]. `ranks` are from 0, in any order, each among candidates
+/// that are no targets: so the target of the `i`-th smallest rank `r_i` (from 0) stands at place `r_i + i` of the list
+/// of all candidates, and every metric of a list can be computed.
 ///
-/// `ranks` (from 0) and `memberships` hold one entry per user, in the same order. Sums are taken in
-/// that order, so that the same users give the same bits.
-pub fn evaluate(
-    ranks: &[u32],
-    memberships: &[Membership],
-    spec: &EvalSpec,
-) -> Result<Vec<MetricRow>, EvalError> {
-    if ranks.len() != memberships.len() {
-        return Err(EvalError::LengthMismatch {
-            ranks: ranks.len(),
-            memberships: memberships.len(),
-        });
+/// HR is 1 if any target is among the first `k`, MRR the reciprocal place of the first one, and NDCG the discounted
+/// gain of all of them over that of a list that begins with them (docs/method.md, section 7). Of one target they are
+/// [`value_of_rank`]; of none they are 0.
+pub fn value_of_ranks(metric: Metric, ranks: &[u32], k: u32) -> f64 {
+    let (first, rest) = match ranks {
+        [] => return 0.0,
+        [only] => return value_of_rank(metric, *only, k),
+        [first, rest @ ..] => (*first, rest),
+    };
+    let best = rest.iter().fold(first, |best, &rank| best.min(rank));
+    if metric != Metric::Ndcg {
+        return value_of_rank(metric, best, k);
     }
+    let mut sorted = ranks.to_vec();
+    sorted.sort_unstable();
+    let places = (0..)
+        .zip(sorted)
+        .map(|(before, rank)| rank.saturating_add(before));
+    let gain: f64 = places.take_while(|&place| place < k).map(discount).sum();
+    let targets = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
+    let ideal: f64 = (0..targets.min(k)).map(discount).sum();
+    gain / ideal
+}
+
+/// Measures one split and protocol: one row for each cohort, metric and cut-off, in this order, the last two as the spec
+/// lists them. A cohort without users has no rows.
+///
+/// `users` has the targets of each user. A user is part of a cohort with the targets that belong to it, and is not with
+/// none. Sums are taken in the order of the users, so that the same users give the same bits.
+pub fn evaluate(users: &[Vec<RankedTarget>], spec: &EvalSpec) -> Vec<MetricRow> {
     let mut rows = Vec::new();
     for &cohort in Cohort::ALL {
-        let of_cohort: Vec<u32> = std::iter::zip(ranks, memberships)
-            .filter(|(_, membership)| membership.contains(cohort))
-            .map(|(&rank, _)| rank)
-            .collect();
+        let of_cohort = users.iter().map(|targets| {
+            let targets = targets.iter();
+            let own = targets.filter(|target| target.membership.contains(cohort));
+            own.map(|target| target.rank).collect()
+        });
+        let of_cohort: Vec<Vec<u32>> = of_cohort.filter(|own: &Vec<u32>| !own.is_empty()).collect();
         if of_cohort.is_empty() {
             continue;
         }
@@ -53,14 +86,68 @@ pub fn evaluate(
             }
         }
     }
-    Ok(rows)
+    rows
 }
 
-/// Mean of a metric over at least one user's rank.
-fn mean_over_users(ranks: &[u32], metric: Metric, k: u32) -> f64 {
-    let sum: f64 = ranks
+/// Mean of a metric over the ranks of at least one user.
+fn mean_over_users(users: &[Vec<u32>], metric: Metric, k: u32) -> f64 {
+    let sum: f64 = users
         .iter()
-        .map(|&rank| value_of_rank(metric, rank, k))
+        .map(|ranks| value_of_ranks(metric, ranks, k))
         .sum();
-    sum / ranks.len() as f64
+    sum / users.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A list of candidates with the places of the targets, measured by its definition.
+    fn by_definition(metric: Metric, places: &[u32], k: u32) -> f64 {
+        let hits: Vec<u32> = places.iter().copied().filter(|&place| place < k).collect();
+        match metric {
+            Metric::Hr => f64::from(u8::from(!hits.is_empty())),
+            Metric::Mrr => hits
+                .iter()
+                .min()
+                .map_or(0.0, |&first| 1.0 / f64::from(first + 1)),
+            Metric::Ndcg => {
+                let gain = |place: u32| 1.0 / (f64::from(place) + 2.0).log2();
+                let ideal: f64 = (0..k.min(places.len() as u32)).map(gain).sum();
+                hits.into_iter().map(gain).sum::<f64>() / ideal
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn several_targets_are_measured_as_in_the_list_they_stand_in(
+            places in prop::collection::btree_set(0_u32..40, 1..8), k in 1_u32..30, seed: u64,
+        ) {
+            let places: Vec<u32> = places.into_iter().collect();
+            // Among candidates that are no targets.
+            let mut ranks: Vec<u32> = (0..).zip(&places).map(|(before, place)| place - before).collect();
+            let middle = (seed % ranks.len() as u64) as usize;
+            ranks.rotate_left(middle);
+            for &metric in Metric::ALL {
+                let (found, expected) = (value_of_ranks(metric, &ranks, k), by_definition(metric, &places, k));
+                prop_assert!((found - expected).abs() < 1e-12, "{metric}@{k}: {found}, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_target_has_the_value_of_its_rank_to_the_bit() {
+        for &metric in Metric::ALL {
+            for rank in 0..12 {
+                assert_eq!(
+                    value_of_ranks(metric, &[rank], 10),
+                    value_of_rank(metric, rank, 10)
+                );
+            }
+            assert_eq!(value_of_ranks(metric, &[], 10), 0.0);
+        }
+    }
 }

@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(of(&[], 2), [2, 1]);
         assert_eq!(of(&[], 3), [2, 1, 3]);
         assert_eq!(of(&[1, 2], 9), [3, 5]);
-        assert_eq!(of(&[], 0), []);
+        assert_eq!(of(&[], 0), Vec::<u32>::new());
         let nan = top_k(&[0.0, 1.0, f32::NAN], &[], 1);
         assert_eq!(nan, Err(EvalError::NanScore { item: 2 }));
     }

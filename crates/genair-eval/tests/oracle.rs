@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use genair_eval::{CohortThresholds, Membership, evaluate, rank};
+use genair_eval::{CohortThresholds, Membership, RankedTarget, evaluate, rank};
 use genair_protocol::{Cohort, EvalSpec, Metric};
 use serde_json::Value;
 
@@ -24,6 +24,22 @@ fn numbers(value: &Value) -> Vec<u64> {
         .iter()
         .map(|n| n.as_f64().unwrap() as u64)
         .collect()
+}
+
+const EVERYONE: Membership = Membership {
+    long_user: true,
+    head_item: true,
+    cold_item: None,
+};
+
+/// Users with one target each.
+fn users(
+    ranks: Vec<u32>,
+    memberships: impl IntoIterator<Item = Membership>,
+) -> Vec<Vec<RankedTarget>> {
+    let targets = ranks.into_iter().zip(memberships);
+    let user = |(rank, membership)| vec![RankedTarget { rank, membership }];
+    targets.map(user).collect()
 }
 
 fn ranks(fixture: &Value) -> Vec<u32> {
@@ -50,14 +66,8 @@ fn metrics_are_the_fixtures() {
         k: k.clone(),
         ..EvalSpec::default()
     };
-    let everyone = vec![
-        Membership {
-            long_user: true,
-            head_item: true
-        };
-        ranks.len()
-    ];
-    let rows = evaluate(&ranks, &everyone, &spec).unwrap();
+    let everyone = std::iter::repeat(EVERYONE);
+    let rows = evaluate(&users(ranks.clone(), everyone), &spec);
     let of_all = rows.iter().filter(|row| row.cohort == Cohort::All);
     assert_eq!(of_all.clone().count(), 3 * k.len());
     for row in of_all {
@@ -85,14 +95,8 @@ fn reports_are_the_fixtures() {
         k: vec![5, 10, 20, 50, beyond_all],
         ..EvalSpec::default()
     };
-    let everyone = vec![
-        Membership {
-            long_user: true,
-            head_item: true
-        };
-        ranks.len()
-    ];
-    let rows = evaluate(&ranks, &everyone, &spec).unwrap();
+    let everyone = std::iter::repeat(EVERYONE);
+    let rows = evaluate(&users(ranks.clone(), everyone), &spec);
     let mut checked = 0;
     for row in rows.iter().filter(|row| row.cohort == Cohort::All) {
         let name = format!("{}@{}", row.metric.as_str().to_uppercase(), row.k);
@@ -117,18 +121,17 @@ fn cohorts_are_the_fixtures() {
         head_item: inputs["ts_item"].as_u64().unwrap(),
     };
     let popularity = numbers(&inputs["item_pop_by_id"]);
-    let memberships: Vec<Membership> =
-        std::iter::zip(numbers(&inputs["seq_len"]), numbers(&inputs["targets"]))
-            .map(|(length, target)| thresholds.membership(length, popularity[target as usize]))
-            .collect();
+    let memberships = std::iter::zip(numbers(&inputs["seq_len"]), numbers(&inputs["targets"]));
+    let memberships = memberships
+        .map(|(length, target)| thresholds.membership(length, popularity[target as usize], None));
     let spec = EvalSpec {
         metrics: vec![Metric::Ndcg, Metric::Hr],
         ..EvalSpec::default()
     };
     let mut checked = 0;
-    for row in evaluate(&ranks(&fixture), &memberships, &spec).unwrap() {
+    for row in evaluate(&users(ranks(&fixture), memberships), &spec) {
         let (report, cohort) = match row.cohort {
-            Cohort::All => continue,
+            Cohort::All | Cohort::ColdItem | Cohort::WarmItem => continue,
             Cohort::ShortUser => ("len_report", "Short"),
             Cohort::LongUser => ("len_report", "Long"),
             Cohort::TailItem => ("pop_report_fixed", "Tail"),

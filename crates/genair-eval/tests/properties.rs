@@ -1,11 +1,6 @@
 //! What holds of every ranking and every set of ranks.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests may panic as the tests may"
-)]
-
-use genair_eval::{Membership, evaluate, rank, sampled_rank};
+use genair_eval::{Membership, RankedTarget, evaluate, rank, sampled_rank};
 use genair_protocol::{Cohort, EvalSpec, Metric, MetricRow};
 use proptest::prelude::*;
 
@@ -15,24 +10,25 @@ fn scores() -> impl Strategy<Value = Vec<f32>> {
 }
 
 fn users() -> impl Strategy<Value = Vec<(u32, Membership)>> {
-    let membership = any::<(bool, bool)>().prop_map(|(long_user, head_item)| Membership {
-        long_user,
-        head_item,
-    });
+    let membership =
+        any::<(bool, bool, bool)>().prop_map(|(long_user, head_item, cold)| Membership {
+            long_user,
+            head_item,
+            cold_item: Some(cold),
+        });
     prop::collection::vec((0_u32..100, membership), 1..80)
 }
 
 fn measure(users: &[(u32, Membership)], k: Vec<u32>) -> Vec<MetricRow> {
-    let (ranks, memberships): (Vec<u32>, Vec<Membership>) = users.iter().copied().unzip();
+    let user = |&(rank, membership): &(u32, Membership)| vec![RankedTarget { rank, membership }];
+    let users: Vec<Vec<RankedTarget>> = users.iter().map(user).collect();
     evaluate(
-        &ranks,
-        &memberships,
+        &users,
         &EvalSpec {
             k,
             ..EvalSpec::default()
         },
     )
-    .unwrap()
 }
 
 fn value(rows: &[MetricRow], cohort: Cohort, metric: Metric, k: u32) -> Option<f64> {
@@ -71,6 +67,7 @@ proptest! {
         let sum = |a, b| [a, b].into_iter().filter_map(of).map(|r| r.users).sum::<u64>();
         prop_assert_eq!(sum(Cohort::ShortUser, Cohort::LongUser), users.len() as u64);
         prop_assert_eq!(sum(Cohort::TailItem, Cohort::HeadItem), users.len() as u64);
+        prop_assert_eq!(sum(Cohort::ColdItem, Cohort::WarmItem), users.len() as u64);
     }
 
     #[test]

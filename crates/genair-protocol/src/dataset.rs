@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Column, Columns, FileNames, FormatKind, ItemsFormat, Missing, Ranges, Repeats, SpecProblem,
-    TableFormat,
+    SplitSpec, TableFormat,
 };
 
 /// Users the synthetic generator makes at the most: all of them are held in memory.
@@ -78,6 +78,9 @@ pub struct DatasetSpec {
     pub max_len: usize,
     /// Where groups of users and items are cut for reporting.
     pub cohorts: Cohorts,
+    /// Which interactions are for training, for validation and for the test. Default: leave-one-out.
+    #[serde(skip_serializing_if = "SplitSpec::is_default")]
+    pub split: SplitSpec,
     /// Users to generate, 1 to 10,000,000; 500 by default. For `synthetic`, as all keys below.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = MAX_USERS))]
@@ -117,6 +120,7 @@ impl Default for DatasetSpec {
             k_core: None,
             max_len: 50,
             cohorts: Cohorts::default(),
+            split: SplitSpec::default(),
             users: None,
             catalogue: None,
             audiences: None,
@@ -217,6 +221,7 @@ impl DatasetSpec {
             DatasetKind::Table | DatasetKind::Recbole => self.check_files(&mut problems),
             DatasetKind::Synthetic => self.check_generator(&mut problems),
         }
+        problems.0.extend(self.split.problems());
         problems.0
     }
 
@@ -585,6 +590,22 @@ mod tests {
         );
         let spec = parse(r#"{"kind": "synthetic", "catalogue": 30, "mean_length": 16}"#);
         assert_eq!(keys(&spec), ["mean_length"]);
+    }
+
+    #[test]
+    fn the_default_split_is_no_part_of_the_text() {
+        let spec = parse(r#"{"kind": "synthetic", "split": {"kind": "leave-one-out"}}"#);
+        let json = serde_json::to_string(&spec).unwrap();
+        assert!(!json.contains("split"), "{json}");
+        let spec = parse(
+            r#"{"kind": "synthetic", "split": {"kind": "time", "quantile": 1.5, "cold_items": {"share": 0}}}"#,
+        );
+        let expected = [
+            "split.cold_items",
+            "split.cold_items.share",
+            "split.quantile",
+        ];
+        assert_eq!(keys(&spec), expected);
     }
 
     #[test]

@@ -38,10 +38,21 @@ impl Default for EvalSpec {
 
 impl EvalSpec {
     /// Every mistake of the values, which are of the right types: an empty list, one that repeats itself, a cut-off
-    /// of 0.
+    /// of 0, a protocol that the split decides about.
     pub fn validate(&self) -> Vec<SpecProblem> {
         static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<EvalSpec>);
-        RANGES.problems(self)
+        let mut problems = RANGES.problems(self);
+        if self.protocols.contains(&Protocol::Cold) {
+            let message = "names `cold`, by which every run is measured whose split has cold items; remove it";
+            problems.push(SpecProblem::new("protocols", message));
+        }
+        problems
+    }
+
+    /// The protocols that runs are measured by: those of the spec and, where a split has cold items, `cold`.
+    pub fn protocols(&self, has_cold_items: bool) -> Vec<Protocol> {
+        let cold = has_cold_items.then_some(Protocol::Cold);
+        self.protocols.iter().copied().chain(cold).collect()
     }
 }
 
@@ -54,7 +65,7 @@ pub struct MetricRow {
     pub metric: Metric,
     /// Cut-off, at least 1.
     pub k: u32,
-    /// Mean over the cohort's users, in [0, 1].
+    /// Mean over the cohort's users, in [0, 1]; of a user with several targets, see `genair_eval::value_of_ranks`.
     pub value: f64,
     /// Users behind the value, at least 1.
     pub users: u64,
@@ -86,6 +97,12 @@ mod tests {
             ],
         );
         check(r#"{"k": [10, 0]}"#, &["`k.1` is 0; it must be at least 1"]);
+        check(
+            r#"{"protocols": ["full", "cold"]}"#,
+            &[
+                "`protocols` names `cold`, by which every run is measured whose split has cold items; remove it",
+            ],
+        );
     }
 
     #[test]

@@ -86,14 +86,15 @@ pub enum RunEvent {
         /// A sample of the items.
         items: Vec<ItemPlace>,
     },
-    /// Rank of each user's target by the best epoch's weights.
+    /// Ranks of users' targets by the best epoch's weights.
     Ranks {
         /// Which target was ranked.
         split: Split,
         /// Against which candidates.
         protocol: Protocol,
-        /// From 0, user by user in id order.
-        ranks: Vec<u32>,
+        /// From 0: for each user in id order a list of the targets' ranks, in the order of the targets in time; empty for
+        /// a user without a target.
+        ranks: Vec<Vec<u32>>,
     },
     /// A file was written.
     Artefact {
@@ -166,7 +167,10 @@ pub struct DataFacts {
     pub items: u64,
     /// Interactions of all splits.
     pub interactions: u64,
-    /// SHA-256 of the id sequences ("user item item ...", one user a line), lower-case hex.
+    /// Items without an interaction in training, of a split that has such items.
+    #[serde(default)]
+    pub cold_items: u64,
+    /// SHA-256 of the id sequences ("user item item ...", one user a line) and of the split, lower-case hex.
     pub sequences_sha256: String,
     /// Training interactions a head item has at least.
     pub head_item: u64,

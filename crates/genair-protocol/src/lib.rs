@@ -17,6 +17,7 @@ mod recommend;
 mod report;
 mod representation;
 mod run;
+mod split;
 mod suggestion;
 mod table_format;
 pub mod text;
@@ -50,14 +51,18 @@ pub use recommend::{
 pub use report::{ReportEvent, ReportRequest, ReportTask};
 pub use representation::{
     AdapterKind, AdapterSpec, AssociationSpec, CalibrationOn, CalibrationSpec, DeltaSpec,
-    FrozenSpec, Fusion, FusionSpec, Permutation, RepresentationKind, RepresentationSpec, Scale,
-    TableInit, VectorPart, VectorSource,
+    FrozenSpec, Fusion, FusionSpec, ImputedSpec, Permutation, RepresentationKind,
+    RepresentationSpec, Scale, TableInit, VectorPart, VectorSource,
 };
 pub use run::{
     BUILTIN_BACKBONES, BackboneSpec, Initialisation, InputFile, LOCK_FILE, LossKind, LossSpec,
     NegativeSampler, NegativesFor, OptimizerKind, OptimizerSpec, Precision, RESULTS_VERSION,
     RESUME_FILE, ResumeSpec, RunSpec, ScheduleKind, ScheduleSpec, ScoreKind, ScoreSpec, StopSpec,
     TrainSpec, ValidationMetric, WorkerRequest,
+};
+pub use split::{
+    ColdInHistory, ColdItemsRule, ColdItemsSpec, SplitKind, SplitSpec, TargetRule, ValidationRule,
+    ValidationSpec, unix_seconds,
 };
 pub use suggestion::{nearest, nearest_few, suggestion};
 pub use table_format::{

@@ -87,6 +87,8 @@ named_enum! {
         Sampled100Popularity = "sampled-100-popularity",
         /// Every item, those that the user has interacted with included.
         FullWithHistory = "full-with-history",
+        /// Every cold item of the split that the user has not interacted with, and the target, which is cold too.
+        Cold = "cold",
     }
 }
 
@@ -99,6 +101,7 @@ impl Protocol {
             Self::Sampled99 => "against 99 sampled negatives",
             Self::Sampled100Popularity => "against 100 negatives sampled by popularity",
             Self::FullWithHistory => "among all items and the history",
+            Self::Cold => "cold targets among cold items",
         }
     }
 
@@ -110,17 +113,18 @@ impl Protocol {
             Self::Sampled99 => "of 99",
             Self::Sampled100Popularity => "of 100 popular",
             Self::FullWithHistory => "with history",
+            Self::Cold => "of cold",
         }
     }
 }
 
 named_enum! {
     "split",
-    /// Which item of a user is the target.
+    /// Which held-out items are targets.
     Split {
-        /// The last but one.
+        /// Those of validation: in leave-one-out, the last but one of each user.
         Valid = "valid",
-        /// The last; the input then holds the validation item, too.
+        /// Those of the test: in leave-one-out, the last; the input then holds the validation item, too.
         Test = "test",
     }
 }
@@ -139,7 +143,22 @@ named_enum! {
         ShortUser = "short-user",
         /// Those with a long test input; the same users on both splits.
         LongUser = "long-user",
+        /// Those whose target has no interaction in training, where a split has such items.
+        ColdItem = "cold-item",
+        /// Those whose target has some, in the same splits.
+        WarmItem = "warm-item",
     }
+}
+
+impl Cohort {
+    /// The cohorts that every split has users of.
+    pub const OF_EVERY_SPLIT: [Self; 5] = [
+        Self::All,
+        Self::TailItem,
+        Self::HeadItem,
+        Self::ShortUser,
+        Self::LongUser,
+    ];
 }
 
 named_enum! {
@@ -164,7 +183,7 @@ mod tests {
         let names = |all: Vec<&str>| all.join(" ");
         assert_eq!(
             names(Protocol::ALL.iter().map(|p| p.as_str()).collect()),
-            "full sampled-100 sampled-99 sampled-100-popularity full-with-history"
+            "full sampled-100 sampled-99 sampled-100-popularity full-with-history cold"
         );
         assert_eq!(
             names(Split::ALL.iter().map(|s| s.as_str()).collect()),
@@ -172,7 +191,7 @@ mod tests {
         );
         assert_eq!(
             names(Cohort::ALL.iter().map(|c| c.as_str()).collect()),
-            "all tail-item head-item short-user long-user"
+            "all tail-item head-item short-user long-user cold-item warm-item"
         );
         assert_eq!(
             names(Metric::ALL.iter().map(|m| m.as_str()).collect()),

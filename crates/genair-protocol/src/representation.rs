@@ -15,9 +15,25 @@ pub struct RepresentationSpec {
     /// What stands in for, or beside, a learned table; absent for `id` and `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<FrozenSpec>,
+    /// What stands for the rows of items that training never sees, where it is not what they start as. For `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imputed: Option<ImputedSpec>,
     /// The calibration term; absent where there is none (alpha 0 is a term that weighs nothing).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationSpec>,
+}
+
+/// Rows of cold items in a learned table: the mean of the trained rows of their nearest warm items, by the cosine of
+/// vectors that exist before training. An item without a vector keeps the row that it starts with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImputedSpec {
+    /// How many neighbours, at least 1; of fewer warm items with a vector, all of them.
+    pub neighbours: usize,
+    /// Where the vectors are from.
+    pub source: VectorSource,
+    /// Which of their parts is compared.
+    pub part: VectorPart,
 }
 
 /// What item vectors are made of.

@@ -257,17 +257,17 @@ pub enum TableError {
     },
     /// Ranks of which some users are missing.
     #[error(
-        "run {run} has {found} {protocol} ranks for users 1 to {last}; the database is damaged"
+        "run {run} has {protocol} ranks of {found} users, where {measured} were measured; the database is damaged"
     )]
     IncompleteRanks {
         /// The run.
         run: RunId,
         /// The protocol.
         protocol: String,
-        /// Ranks there are.
-        found: usize,
-        /// The highest user.
-        last: u64,
+        /// Users with ranks.
+        found: u64,
+        /// Users behind its metrics.
+        measured: u64,
     },
     /// A bootstrap whose smallest p value, corrected, is not below a level.
     #[error(

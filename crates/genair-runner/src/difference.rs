@@ -72,29 +72,30 @@ pub struct ResultPair {
     pub difference: Option<f64>,
 }
 
-/// The ranks of both runs, user by user.
+/// The ranks of both runs, target by target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RankPair {
     /// `valid` or `test`.
     pub split: String,
     /// The candidates ranked.
     pub protocol: String,
-    /// Users whose target the first run ranks higher.
+    /// Targets that the first run ranks higher.
     pub a_better: usize,
-    /// Users whose target the second run ranks higher.
+    /// Targets that the second run ranks higher.
     pub b_better: usize,
-    /// Users for whom there is no difference.
+    /// Targets that both rank alike.
     pub equal: usize,
 }
 
 /// Columns of a run that say what it was made from and by.
-const PROVENANCE: [&str; 17] = [
+const PROVENANCE: [&str; 18] = [
     "data_sha256",
     "sequences_sha256",
     "ids_sha256",
     "users",
     "items",
     "interactions",
+    "cold_items",
     "head_item",
     "long_user",
     "plugin_sha256",
@@ -287,6 +288,7 @@ mod tests {
                 split: "test".to_owned(),
                 protocol: "full".to_owned(),
                 ranks: ranks.to_vec(),
+                users: (1..=ranks.len() as u64).collect(),
             }]
         };
         let pairs = ranks(&list(&[0, 5, 2, 7]), &list(&[1, 3, 2, 9]));

@@ -88,6 +88,12 @@ mod tests {
             "unknown_items": "drop", "min_rating": 1.0,
             "k_core": { "mode": "iterative", "user": 5, "item": 5 }, "max_len": 50,
             "cohorts": { "long_user": 9, "head_item": 4 },
+            "split": {
+                "kind": "time", "quantile": 0.9, "date": "2014-05-01", "target": "last", "seed": 1,
+                "validation": { "by": "time", "quantile": 0.8, "date": "2014-04-01" },
+                "cold_items": { "share": 0.1, "validation": 0.05, "by": "random", "seed": 1 },
+                "cold_in_history": "drop",
+            },
             "users": 500, "catalogue": 300, "audiences": 6, "mean_length": 12, "seed": 1,
         });
         full["representation"] = json!({
@@ -98,6 +104,9 @@ mod tests {
                 "finetune": false, "delta": { "max_norm": 0.5 },
                 "adapter": { "kind": "mlp", "expansion": 2, "init_scale": 0.1, "dropout": 0.1 },
                 "fusion": { "kind": "sum", "init": "random", "width": 3 },
+            },
+            "imputed": {
+                "neighbours": 10, "source": { "file": { "recipe_sha256": "11" } }, "part": "both",
             },
             "calibration": {
                 "alpha": 1e-4, "gamma": 4.0, "on": "items", "sample": 512, "warm_up": 1,
@@ -145,6 +154,10 @@ mod tests {
             "adamw",
             "cosine",
             "min-max",
+            "leave-one-out",
+            "first",
+            "last-item",
+            "newest",
         ];
         match value {
             Value::Number(number) => match number.as_u64() {

@@ -43,7 +43,7 @@ pub use rebuild::{RebuildError, Rebuilt, Skipped, rebuild};
 pub use recommend::{Lists, ListsMade, RecommendError, Recommender};
 pub use reproduce::{Comparison, Input, InputState, ReproduceError, Reproduction};
 pub use schedule::{CRASH_RETRIES, Execution, SweepError, SweepReport, sweep};
-pub use source::catalogue;
+pub use source::{catalogue, fitted};
 pub use stage::{Stage, StageError, StageKind, StageName};
 pub use template::{TemplateError, write_backbone};
 pub use trainer::{Trainer, TrainerError};

@@ -160,8 +160,8 @@ impl Plan {
             let mut vectors = None;
             if let Some(stage) = run.vectors.as_ref().filter(|_| refused.is_none()) {
                 match identified.recipe(&run, stage, prepared.as_deref()) {
-                    Ok(recipe) => {
-                        let kind = StageKind::Vectors(stage.clone());
+                    Ok((recipe, stage)) => {
+                        let kind = StageKind::Vectors(stage);
                         let (labels, spec) = (&run.labels, run.spec.dataset());
                         let stage = identified.stage(labels, spec, kind, recipe.clone(), data);
                         vectors = Some(stages.enter(stage));
@@ -247,7 +247,7 @@ impl Plan {
 struct Identified<'i> {
     installation: &'i Installation,
     fingerprints: HashMap<String, Result<String, RunFailure>>,
-    recipes: HashMap<String, Result<String, RunFailure>>,
+    recipes: HashMap<String, Result<(String, VectorsStage), RunFailure>>,
     /// Why some of them are failures, each once.
     errors: Vec<PlanError>,
 }
@@ -268,13 +268,14 @@ impl Identified<'_> {
         fingerprint
     }
 
-    /// `prepared` is the recipe of the run's data, where they are read from files.
+    /// The recipe of a run's item vectors, and the stage with the items that it fits to. `prepared` is the recipe of the
+    /// run's data, where they are read from files.
     fn recipe(
         &mut self,
         run: &SweepRun,
         vectors: &VectorsStage,
         prepared: Option<&str>,
-    ) -> Result<String, RunFailure> {
+    ) -> Result<(String, VectorsStage), RunFailure> {
         let question = question(run, vectors);
         if let Some(known) = self.recipes.get(&question) {
             return known.clone();
@@ -284,8 +285,13 @@ impl Identified<'_> {
             Some(recipe) => source::catalogue_of(data, recipe, cache),
             None => source::catalogue(data, cache),
         };
-        let recipe = stage::vectors_sha256(vectors, catalogue, self.installation);
-        let recipe = recipe.map_err(|source| {
+        let mut stage = vectors.clone();
+        let recipe = source::fitted(vectors.form(), data, cache).map_err(StageError::from);
+        let recipe = recipe.and_then(|form| {
+            *stage.form_mut() = form;
+            stage::vectors_sha256(&stage, catalogue, self.installation)
+        });
+        let recipe = recipe.map(|recipe| (recipe, stage)).map_err(|source| {
             self.refusal(PlanError::Stage {
                 representation: run.labels.representation.clone(),
                 source: Box::new(source),

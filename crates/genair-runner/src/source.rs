@@ -1,5 +1,6 @@
 //! A dataset's files, read once: what comes of them is kept in the cache, and everything else reads it there.
 
+use genair_archetype::{FittedItems, VectorsForm};
 use genair_data::{Catalogue, DataError, Dataset, Source, Statistics};
 use genair_files::Cache;
 use genair_protocol::{DatasetKind, DatasetSpec, InputFile};
@@ -21,7 +22,7 @@ pub(crate) fn prepared_spec(data: &DatasetSpec) -> DatasetSpec {
 
 /// SHA-256, lower-case hex, of what decides prepared data: the fingerprint of [`prepared_spec`].
 pub(crate) fn recipe_sha256(fingerprint: &str) -> String {
-    genair_files::sha256(json!({ "prepared": 2, "data": fingerprint }).to_string())
+    genair_files::sha256(json!({ "prepared": 3, "data": fingerprint }).to_string())
 }
 
 fn recipe(data: &DatasetSpec) -> Result<String, DataError> {
@@ -108,6 +109,30 @@ pub(crate) fn prepared_file(
         DatasetKind::Synthetic => Ok(None),
         _ => Ok(input_file(&cache.sequences(&recipe(data)?)).ok()),
     }
+}
+
+/// A form of a dataset's vectors with the items that its components are fitted to: of a split with cold items, those
+/// that training sees.
+///
+/// # Errors
+/// The data cannot be read.
+pub fn fitted(
+    form: &VectorsForm,
+    data: &DatasetSpec,
+    cache: &Cache,
+) -> Result<VectorsForm, DataError> {
+    if !form.is_fitted() || !data.split.has_cold_items() {
+        return Ok(form.clone());
+    }
+    // Read once: the catalogue's reader keeps the sequences too.
+    catalogue(data, cache)?;
+    let dataset = dataset(data, cache)?;
+    let warm = dataset.warm_items();
+    let warm = warm.map(|item| dataset.raw_item(item).to_owned());
+    Ok(VectorsForm {
+        fitted: Some(FittedItems::new(warm)),
+        ..form.clone()
+    })
 }
 
 /// A dataset from the cache; where it is not there, from its files.

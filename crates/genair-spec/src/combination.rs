@@ -245,6 +245,7 @@ impl Combined {
                 name: String::new(),
                 kind: RepresentationKind::None,
                 frozen: None,
+                imputed: None,
                 calibration: None,
             },
         };

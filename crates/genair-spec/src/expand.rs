@@ -356,6 +356,15 @@ impl Checker<'_> {
             train = self.train(chosen)?;
             (params, plugin) = self.backbone(cell.backbone, chosen)?;
         }
+        if representation.spec.imputed.is_some() && !dataset.split.has_cold_items() {
+            let key = KeyPath::new(["representation", cell.representation, "impute"]);
+            let own = cell.dataset;
+            let message =
+                format!("has no effect on dataset `{own}`, whose split has no cold items");
+            let hint = format!("set `dataset.{own}.split.cold_items`, or remove `impute`");
+            self.problems.about(&key, message, Some(hint));
+            return None;
+        }
         let spec = RunSpec {
             dataset_name: cell.dataset.to_owned(),
             dataset,

@@ -128,10 +128,11 @@ impl Draft {
     /// The run's spec, with the SHA-256 of the recipe of its item vectors, where they have one.
     pub fn complete(self, recipe_sha256: Option<String>) -> RunSpec {
         let mut spec = self.0;
-        if let (Some(frozen), Some(recipe_sha256)) =
-            (&mut spec.representation.frozen, recipe_sha256)
-        {
-            frozen.source = VectorSource::File { recipe_sha256 };
+        let representation = &mut spec.representation;
+        let frozen = representation.frozen.as_mut().map(|own| &mut own.source);
+        let imputed = representation.imputed.as_mut().map(|own| &mut own.source);
+        if let (Some(source), Some(recipe_sha256)) = (frozen.or(imputed), recipe_sha256) {
+            *source = VectorSource::File { recipe_sha256 };
         }
         spec
     }

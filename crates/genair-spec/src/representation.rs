@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 
 use genair_archetype::{ArchetypeSpec, PromptSpec, TextSpec, VectorsForm, Whitening};
 use genair_protocol::{
-    AdapterSpec, CalibrationSpec, DeltaSpec, FrozenSpec, Fusion, FusionSpec, Permutation, Ranges,
-    RepresentationKind, RepresentationSpec, Scale, SpecProblem, TableInit, VectorPart,
-    VectorSource,
+    AdapterSpec, CalibrationSpec, DeltaSpec, FrozenSpec, Fusion, FusionSpec, ImputedSpec,
+    Permutation, Ranges, RepresentationKind, RepresentationSpec, Scale, SpecProblem, TableInit,
+    VectorPart, VectorSource,
 };
 use genair_toml::{KeyPath, read_section};
 use schemars::JsonSchema;
@@ -54,7 +54,19 @@ pub(crate) struct Section {
     /// Layered over `[archetype]`; read by itself.
     #[schemars(with = "Option<ArchetypeSpec>")]
     archetype: Option<Table>,
+    impute: Option<Impute>,
     calibration: Option<CalibrationSpec>,
+}
+
+/// What stands for the rows of cold items in a learned table.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Impute {
+    /// How many of the nearest warm items a row is the mean of, at least 1.
+    #[schemars(range(min = 1))]
+    neighbours: usize,
+    /// The representation whose vectors, before training, say how near items are.
+    by: String,
 }
 
 /// How `fusion` may be written; a name alone is read as a table that has it as its `kind`.
@@ -71,10 +83,11 @@ fn learned_table() -> RepresentationKind {
 }
 
 /// Keys of a section by the kinds that have them; `kind` and `calibration` belong to all.
-const OWN_KEYS: [(&str, &[RepresentationKind]); 17] = {
-    use RepresentationKind::{Archetype, Permuted, Random, Text, Vectors};
+const OWN_KEYS: [(&str, &[RepresentationKind]); 18] = {
+    use RepresentationKind::{Archetype, Id, Permuted, Random, Text, Vectors};
     const FROZEN: &[RepresentationKind] = &[Archetype, Text, Random, Vectors];
     [
+        ("impute", &[Id]),
         ("adapter", FROZEN),
         ("finetune", FROZEN),
         ("delta", FROZEN),
@@ -136,7 +149,17 @@ impl VectorsStage {
         }
     }
 
-    fn form_mut(&mut self) -> &mut VectorsForm {
+    /// What is made of the vectors.
+    pub fn form(&self) -> &VectorsForm {
+        match self {
+            Self::Archetype { form, .. } | Self::Text { form, .. } | Self::Import { form, .. } => {
+                form
+            }
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn form_mut(&mut self) -> &mut VectorsForm {
         match self {
             Self::Archetype { form, .. } | Self::Text { form, .. } | Self::Import { form, .. } => {
                 form
@@ -160,6 +183,7 @@ impl Representation {
                 name: "none".to_owned(),
                 kind: RepresentationKind::None,
                 frozen: None,
+                imputed: None,
                 calibration: None,
             },
             vectors: None,
@@ -315,7 +339,15 @@ impl Checker<'_> {
                 .filter(|_| valid);
         }
         valid &= self.judge(&at, section.without_effect());
-        let vectors = self.vectors_stage(&at, &section, name, dataset, chosen);
+        let mut vectors = self.vectors_stage(&at, &section, name, dataset, chosen);
+        let mut imputed = None;
+        // Of another kind the key is refused, so that no representation is imputed by one that is imputed itself.
+        let impute = section.impute.as_ref();
+        if let Some(impute) = impute.filter(|_| section.kind == RepresentationKind::Id) {
+            let made = self.imputed(&at, impute, dataset, chosen)?;
+            imputed = Some(made.0);
+            vectors = Some(made.1);
+        }
         if !valid || vectors.is_none() {
             return None;
         }
@@ -325,10 +357,43 @@ impl Checker<'_> {
                 name: name.to_owned(),
                 kind: section.kind,
                 frozen,
+                imputed,
                 calibration: section.calibration,
             },
             vectors: vectors.flatten(),
         })
+    }
+
+    /// What cold items are imputed by, and the stage that makes the vectors; `None` if there was anything to report.
+    fn imputed(
+        &mut self,
+        at: &KeyPath,
+        impute: &Impute,
+        dataset: Option<&str>,
+        chosen: &[(&Axis, &Value)],
+    ) -> Option<(ImputedSpec, Option<VectorsStage>)> {
+        let key = at.child("impute").child("by");
+        let source = KeyPath::new(["representation", &impute.by]);
+        let kind = source.child("kind");
+        let kind = kind.get(&self.tree).and_then(Value::as_str);
+        if !matches!(kind, Some("archetype" | "text" | "vectors")) {
+            let why = match source.get(&self.tree) {
+                None => "which the spec does not define",
+                Some(_) => "which has no vectors of a file",
+            };
+            let message = format!("is \"{}\", {why}", impute.by);
+            let hint = "name a representation of kind archetype, text or vectors".to_owned();
+            self.problems.about(&key, message, Some(hint));
+            return None;
+        }
+        let made = self.representation(&impute.by, dataset, chosen)?;
+        let frozen = made.spec.frozen?;
+        let spec = ImputedSpec {
+            neighbours: impute.neighbours,
+            source: frozen.source,
+            part: frozen.part,
+        };
+        Some((spec, made.vectors))
     }
 
     /// The vectors of another representation, shuffled; `None` if there was anything to report.
@@ -506,6 +571,7 @@ impl Section {
             whiten: self.whiten.unwrap_or_default(),
             joint: self.joint.unwrap_or_default(),
             groups: None,
+            fitted: None,
         }
     }
 

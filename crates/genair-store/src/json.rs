@@ -37,7 +37,7 @@ macro_rules! unpacked {
 }
 
 // What `#[sqlx(try_from = "Json<...>")]` asks for.
-unpacked!(Axes, Option<Axes>, Vec<u32>, Vec<String>);
+unpacked!(Axes, Option<Axes>, Vec<u32>, Vec<u64>, Vec<String>);
 
 /// Plain data as JSON, such as a list for SQLite's `json_each`.
 pub(crate) fn json_text(value: &(impl Serialize + ?Sized)) -> String {

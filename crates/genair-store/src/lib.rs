@@ -49,7 +49,7 @@ pub use query::{Fetched, QueryResult};
 pub use read::{
     ByRun, CohortUsers, ColumnKind, CurvePoint, EpochMetric, ItemRecord, Measure, MeasureResults,
     PageRun, RankedRun, RanksFilter, RunRanks, StopMetric, StoredRanks, SweepRecord, SweptRun,
-    TableColumn, TableInfo,
+    TableColumn, TableInfo, TargetRank,
 };
 pub use record::InputKind;
 pub use register::{NewRun, Registered, RunId, SweepId};

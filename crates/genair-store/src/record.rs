@@ -163,7 +163,7 @@ async fn started(
     let machine_key = Machine::from(machine).enter(connection).await?;
     let start = sqlx::query(
         "UPDATE runs SET machine = ?, host = ?, device = ?, threads = ?, libtorch = ?, trainer_version = ?, parameters = ?,
-             users = ?, items = ?, interactions = ?, sequences_sha256 = ?, head_item = ?, long_user = ?
+             users = ?, items = ?, interactions = ?, cold_items = ?, sequences_sha256 = ?, head_item = ?, long_user = ?
          WHERE run_id = ?",
     )
     .bind(machine_key)
@@ -176,6 +176,7 @@ async fn started(
     .bind(integer("number of users", data.users)?)
     .bind(integer("number of items", data.items)?)
     .bind(integer("number of interactions", data.interactions)?)
+    .bind(integer("number of cold items", data.cold_items)?)
     .bind(&data.sequences_sha256)
     .bind(integer("threshold of head items", data.head_item)?)
     .bind(integer("threshold of long users", data.long_user)?)
@@ -322,12 +323,13 @@ async fn ranks(
     run: RunId,
     split: Split,
     protocol: Protocol,
-    ranks: &[u32],
+    ranks: &[Vec<u32>],
 ) -> Result<(), StoreErrorKind> {
     // One statement and one value for any number of users.
     let add = sqlx::query(
-        "INSERT INTO ranks (run_id, split, protocol, user, rank)
-         SELECT ?1, ?2, ?3, key + 1, value FROM json_each(?4)",
+        "INSERT INTO ranks (run_id, split, protocol, user, target, rank)
+         SELECT ?1, ?2, ?3, users.key + 1, targets.key + 1, targets.value
+         FROM json_each(?4) AS users, json_each(users.value) AS targets",
     );
     let add = add.bind(run).bind(split.as_str()).bind(protocol.as_str());
     execute(connection, add.bind(json_text(ranks))).await

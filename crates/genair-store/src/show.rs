@@ -93,7 +93,9 @@ pub struct RunRecord {
     pub items: Option<u64>,
     /// Interactions after filters.
     pub interactions: Option<u64>,
-    /// SHA-256 of the id sequences.
+    /// Items that training never sees, of a split that has such items.
+    pub cold_items: Option<u64>,
+    /// SHA-256 of the id sequences and of the split.
     pub sequences_sha256: Option<String>,
     /// SHA-256 of the data's own ids of users and items, in order.
     pub ids_sha256: Option<String>,
@@ -194,7 +196,7 @@ pub struct DiagnosticRecord {
     pub value: f64,
 }
 
-/// Rank of each user's target, from 0, in the order of the users.
+/// Ranks of users' targets, from 0, in the order of the users and of their targets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RankList {
     /// `valid` or `test`.
@@ -203,6 +205,27 @@ pub struct RankList {
     pub protocol: String,
     /// The ranks.
     pub ranks: Vec<u32>,
+    /// The user of each, from 1.
+    pub users: Vec<u64>,
+}
+
+impl RankList {
+    /// The ranks of each user, with the user's number.
+    pub fn by_user(&self) -> impl Iterator<Item = (u64, &[u32])> {
+        by_user(&self.users, &self.ranks)
+    }
+}
+
+/// The ranks of each user. `users` has the user of each rank.
+pub(crate) fn by_user<'a>(
+    users: &'a [u64],
+    mut ranks: &'a [u32],
+) -> impl Iterator<Item = (u64, &'a [u32])> {
+    users.chunk_by(|a, b| a == b).map(move |user| {
+        let (own, rest) = ranks.split_at(user.len());
+        ranks = rest;
+        (user[0], own)
+    })
 }
 
 /// An artefact of an earlier stage that a run read.
@@ -289,16 +312,18 @@ impl Store {
         })
     }
 
-    /// The ranks of one run, split by split and protocol by protocol, users in order.
+    /// The ranks of one run, split by split and protocol by protocol, users and targets in order.
     pub fn ranks(&mut self, run: RunId) -> Result<Vec<RankList>, StoreError> {
-        type Row = (String, String, u32);
-        let rows = "SELECT split, protocol, rank FROM ranks WHERE run_id = ? ORDER BY split, protocol, user";
+        type Row = (String, String, u64, u32);
+        let rows = "SELECT split, protocol, user, rank FROM ranks WHERE run_id = ?
+             ORDER BY split, protocol, user, target";
         let rows: Vec<Row> = self.rows(sqlx::query_as(rows).bind(run))?;
         let of_list = |a: &Row, b: &Row| (&a.0, &a.1) == (&b.0, &b.1);
         let lists = rows.chunk_by(of_list).map(|rows| RankList {
             split: rows[0].0.clone(),
             protocol: rows[0].1.clone(),
-            ranks: rows.iter().map(|(_, _, rank)| *rank).collect(),
+            ranks: rows.iter().map(|row| row.3).collect(),
+            users: rows.iter().map(|row| row.2).collect(),
         });
         Ok(lists.collect())
     }

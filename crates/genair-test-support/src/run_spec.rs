@@ -27,6 +27,7 @@ pub fn run_spec(backbone: &str, seed: u64) -> RunSpec {
             name: name.to_owned(),
             kind,
             frozen: None,
+            imputed: None,
             calibration: None,
         },
         combination: None,

@@ -106,6 +106,7 @@ fn genair<'a>(plugin: &'a Plugin, dataset: &'a Dataset, calibrated: bool) -> Mod
         name: "random".to_owned(),
         kind: RepresentationKind::Random,
         frozen: Some(FrozenSpec::new(VectorSource::Gaussian { width: 768 })),
+        imputed: None,
         calibration: calibrated.then(CalibrationSpec::default),
     };
     let train = TrainSpec::default();

@@ -9,7 +9,7 @@ use genair_protocol::{
 use tch::{Device, Tensor};
 
 use crate::error::During;
-use crate::evaluation::{Evaluator, Input, Scorer, ascending, inputs_of};
+use crate::evaluation::{Evaluator, Input, Scorer, inputs_of, no_candidates, value_of};
 use crate::parameters::Parameters;
 use crate::plugin::Plugin;
 use crate::random::Streams;
@@ -38,7 +38,7 @@ pub(crate) fn run(
             parameters,
         });
         emit(ids(dataset));
-        report(combined, evaluator, &request.run.eval, emit)?;
+        report(combined, evaluator, emit)?;
         emit(RunEvent::Diagnostics { epoch: None, rows });
         Ok(())
     };
@@ -171,15 +171,13 @@ impl Combined<'_> {
         let candidates = self.rule.candidates();
         let mut sums = vec![0.0; candidates.len()];
         let (mut parts, mut scores) = (Parts::default(), Vec::new());
-        for block in evaluator.blocks() {
-            let inputs = inputs_of(self.dataset, block.clone(), split);
-            self.parts(&inputs, &mut parts)?;
+        for cases in evaluator.blocks(split) {
+            self.parts(&inputs_of(&cases), &mut parts)?;
             for (sum, &candidate) in std::iter::zip(&mut sums, candidates) {
                 scores.clone_from(&parts.first);
                 self.combine(&mut scores, &parts.second, candidate);
-                for (user, scores) in block.clone().zip(scores.chunks_exact(columns)) {
-                    let rank = evaluator.rank(user, split, Protocol::Full, scores)?;
-                    *sum += genair_eval::value_of_rank(metric.metric, rank, metric.k);
+                for (case, scores) in cases.iter().zip(scores.chunks_exact(columns)) {
+                    *sum += value_of(metric, &evaluator.rank(case, Protocol::Full, scores)?);
                 }
             }
         }
@@ -187,7 +185,7 @@ impl Combined<'_> {
         let mut rows = Vec::new();
         let mut best: Option<(f64, f64)> = None;
         for (sum, &candidate) in std::iter::zip(sums, candidates) {
-            let value = sum / self.dataset.num_users() as f64;
+            let value = sum / self.dataset.num_cases(split) as f64;
             rows.push(Diagnostic {
                 name: format!("valid {metric} at {parameter} {candidate}"),
                 value,
@@ -204,7 +202,7 @@ impl Combined<'_> {
         Ok(rows)
     }
 
-    /// What is combined, for a block of users: whatever the number that is chosen.
+    /// What is combined, for a block of inputs: whatever the number that is chosen.
     fn parts(&self, inputs: &[Input<'_>], parts: &mut Parts) -> Result<(), RunErrorKind> {
         let columns = self.dataset.num_items() + 1;
         let mut all = [&mut parts.first, &mut parts.second];
@@ -215,7 +213,8 @@ impl Combined<'_> {
             CombinationRule::Ensemble { normalise, .. } => {
                 for scores in all {
                     for (input, own) in inputs.iter().zip(scores.chunks_exact_mut(columns)) {
-                        genair_eval::normalise(own, &ascending(input.items), *normalise);
+                        let excluded = no_candidates(self.dataset, input);
+                        genair_eval::normalise(own, &excluded, *normalise);
                     }
                 }
             }

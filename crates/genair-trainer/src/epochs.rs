@@ -166,11 +166,6 @@ impl Training<'_> {
         let ranks = self
             .evaluator
             .ranks(scorer, Split::Valid, &[Protocol::Full])?;
-        let users = ranks[0].len() as f64;
-        let sum: f64 = ranks[0]
-            .iter()
-            .map(|&rank| genair_eval::value_of_rank(metric.metric, rank, metric.k))
-            .sum();
-        Ok(sum / users)
+        Ok(self.evaluator.stopping_value(&ranks[0], metric))
     }
 }

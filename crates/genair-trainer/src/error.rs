@@ -6,7 +6,7 @@ use genair_calibration::AssociationsError;
 use genair_data::{DataError, VectorsError};
 use genair_eval::EvalError;
 use genair_process::{NoThread, PROCESS_HINT, REFUSED};
-use genair_protocol::{FailureKind, RunFailure, RunPhase};
+use genair_protocol::{FailureKind, RunFailure, RunPhase, Split};
 
 /// What went wrong, and while doing what.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +132,14 @@ pub enum RunErrorKind {
         /// Users that it has.
         users: usize,
     },
+    /// Lists are asked for a user of whom a split leaves nothing to see.
+    #[error("the {split} split leaves no item of user `{user}` that a model could see")]
+    NoHistory {
+        /// The raw id as given.
+        user: String,
+        /// The split.
+        split: Split,
+    },
     /// A history names an item that the data do not have.
     #[error("there is no item `{item}` in dataset `{dataset}`, whose filters left {items} items")]
     UnknownItem {
@@ -199,6 +207,7 @@ impl RunErrorKind {
             | Self::MissingInput { .. }
             | Self::ChangedInput { .. }
             | Self::UnknownUser { .. }
+            | Self::NoHistory { .. }
             | Self::UnknownItem { .. }
             | Self::NobodysHistory
             | Self::Vectors(_)

@@ -1,12 +1,11 @@
 //! Ranks of targets: scores of users against the whole catalogue, block by block.
 
-use std::ops::Range;
-
-use genair_data::{Dataset, ItemId};
+use genair_data::{Case, Dataset, ItemId};
 use genair_eval::{
-    CohortThresholds, Membership, Popularity, evaluate, rank, sampled_negatives, sampled_rank,
+    CohortThresholds, EvalError, Popularity, RankedTarget, evaluate, rank, sampled_negatives,
+    sampled_rank, top_k, value_of_ranks,
 };
-use genair_protocol::{EvalSpec, MetricRow, Protocol, Split};
+use genair_protocol::{EvalSpec, MetricRow, Protocol, Split, ValidationMetric};
 
 use crate::RunErrorKind;
 
@@ -15,6 +14,11 @@ const MAX_SCORES: usize = 1 << 24;
 /// Users scored at once at the most.
 const MAX_USERS: usize = 256;
 
+/// The length of the lists whose cold items are counted.
+const COLD_SHARE_AT: usize = 10;
+/// The name of their share among the diagnostics of a run.
+pub(crate) const COLD_SHARE: &str = "cold_share_10";
+
 /// What a scorer sees of one user.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a> {
@@ -22,6 +26,19 @@ pub(crate) struct Input<'a> {
     pub(crate) user: Option<usize>,
     /// All of the history, oldest first; a model cuts it to its window.
     pub(crate) items: &'a [ItemId],
+    /// The split whose candidates are scored.
+    pub(crate) split: Split,
+}
+
+impl<'a> Input<'a> {
+    /// That of a case.
+    pub(crate) fn of(case: &Case<'a>) -> Self {
+        Self {
+            user: Some(case.user),
+            items: case.input,
+            split: case.split,
+        }
+    }
 }
 
 /// Scores items for users.
@@ -34,34 +51,19 @@ pub(crate) trait Scorer {
     fn score(&self, inputs: &[Input<'_>], scores: &mut Vec<f32>) -> Result<(), RunErrorKind>;
 }
 
-/// What scorers see of `users` in one split.
-pub(crate) fn inputs_of(dataset: &Dataset, users: Range<usize>, split: Split) -> Vec<Input<'_>> {
-    let input = |user| Input {
-        user: Some(user),
-        items: input_and_target(dataset, user, split).0,
-    };
-    users.map(input).collect()
+/// What scorers see of cases.
+pub(crate) fn inputs_of<'a>(cases: &[Case<'a>]) -> Vec<Input<'a>> {
+    cases.iter().map(Input::of).collect()
 }
 
-/// What a model gets to see of a user, and must name, in one split.
-pub(crate) fn input_and_target(
-    dataset: &Dataset,
-    user: usize,
-    split: Split,
-) -> (&[ItemId], ItemId) {
-    match split {
-        Split::Valid => (dataset.train(user), dataset.valid_target(user)),
-        Split::Test => (dataset.history(user), dataset.test_target(user)),
-    }
-}
+/// Ranks by case and target, from 0; by a protocol that ranks some targets only, those of the others are missing.
+pub(crate) type Ranks = Vec<Vec<u32>>;
 
 /// Evaluates any scorer on one dataset, always against the same candidates.
 pub(crate) struct Evaluator<'a> {
     dataset: &'a Dataset,
     spec: &'a EvalSpec,
     thresholds: CohortThresholds,
-    /// Each user's items of all splits, ascending, without duplicates.
-    known: Vec<Vec<u32>>,
     popularity: Popularity,
 }
 
@@ -72,19 +74,20 @@ impl<'a> Evaluator<'a> {
             long_user: u64::from(statistics.long_user),
             head_item: u64::from(statistics.head_item),
         };
-        let known = (0..dataset.num_users())
-            .map(|user| ascending(dataset.sequence(user)))
-            .collect();
         Self {
             dataset,
             spec,
             thresholds,
-            known,
             popularity: Popularity::new(dataset.train_popularity()),
         }
     }
 
-    /// Ranks of every user's target, from 0, one list per protocol.
+    /// The protocols that a run is measured by.
+    pub(crate) fn protocols(&self) -> Vec<Protocol> {
+        self.spec.protocols(self.dataset.has_cold_items())
+    }
+
+    /// Ranks of the targets of all cases of a split, one list per protocol.
     ///
     /// # Errors
     /// [`RunErrorKind::Scores`] for scores that cannot be ranked; what the scorer refuses.
@@ -93,90 +96,205 @@ impl<'a> Evaluator<'a> {
         scorer: &dyn Scorer,
         split: Split,
         protocols: &[Protocol],
-    ) -> Result<Vec<Vec<u32>>, RunErrorKind> {
+    ) -> Result<Vec<Ranks>, RunErrorKind> {
         let columns = self.dataset.num_items() + 1;
-        let mut ranks = vec![Vec::with_capacity(self.dataset.num_users()); protocols.len()];
+        let mut ranks = vec![Vec::with_capacity(self.dataset.num_cases(split)); protocols.len()];
         let mut scores = Vec::new();
-        for block in self.blocks() {
-            scorer.score(&inputs_of(self.dataset, block.clone(), split), &mut scores)?;
-            for (user, scores) in block.zip(scores.chunks_exact(columns)) {
+        for cases in self.blocks(split) {
+            scorer.score(&inputs_of(&cases), &mut scores)?;
+            for (case, scores) in cases.iter().zip(scores.chunks_exact(columns)) {
                 for (protocol, ranks) in protocols.iter().zip(&mut ranks) {
-                    ranks.push(self.rank(user, split, *protocol, scores)?);
+                    ranks.push(self.rank(case, *protocol, scores)?);
                 }
             }
         }
         Ok(ranks)
     }
 
-    /// All users, in the blocks that are scored at once.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (users, block) = (self.dataset.num_users(), self.block());
-        let firsts = (0..users).step_by(block);
-        firsts.map(move |first| first..(first + block).min(users))
+    /// The share of cold items in the first [`COLD_SHARE_AT`] candidates of the test, mean over users; `None` where the
+    /// split has no cold items.
+    ///
+    /// # Errors
+    /// As [`Self::ranks`].
+    pub(crate) fn cold_share(&self, scorer: &dyn Scorer) -> Result<Option<f64>, RunErrorKind> {
+        if self.dataset.cold_items(Split::Test).is_empty() {
+            return Ok(None);
+        }
+        let columns = self.dataset.num_items() + 1;
+        let (mut sum, mut scores) = (0.0, Vec::new());
+        for cases in self.blocks(Split::Test) {
+            let inputs = inputs_of(&cases);
+            scorer.score(&inputs, &mut scores)?;
+            for (input, scores) in inputs.iter().zip(scores.chunks_exact(columns)) {
+                let list = top_k(scores, &no_candidates(self.dataset, input), COLD_SHARE_AT)?;
+                let cold = list
+                    .iter()
+                    .filter(|listed| self.dataset.is_cold(ItemId::new(listed.item)));
+                sum += cold.count() as f64 / list.len().max(1) as f64;
+            }
+        }
+        Ok(Some(sum / self.dataset.num_cases(Split::Test) as f64))
     }
 
-    /// Users that are scored at once.
+    /// All cases of a split, in the blocks that are scored at once.
+    pub(crate) fn blocks(&self, split: Split) -> impl Iterator<Item = Vec<Case<'a>>> + use<'a> {
+        let dataset = self.dataset;
+        let (cases, block) = (dataset.num_cases(split), self.block());
+        let firsts = (0..cases).step_by(block);
+        firsts.map(move |first| {
+            let block = first..(first + block).min(cases);
+            block.map(|case| dataset.case(split, case)).collect()
+        })
+    }
+
+    /// Inputs that are scored at once.
     pub(crate) fn block(&self) -> usize {
         (MAX_SCORES / (self.dataset.num_items() + 1)).clamp(1, MAX_USERS)
     }
 
-    /// Metrics of ranks from [`Self::ranks`], for all cohorts of `split`.
-    ///
-    /// # Errors
-    /// [`RunErrorKind::Metrics`].
+    /// Metrics of ranks from [`Self::ranks`], for all cohorts of `split`; none where no target is ranked.
     pub(crate) fn metrics(
         &self,
-        ranks: &[u32],
+        ranks: &Ranks,
         split: Split,
-    ) -> Result<Vec<MetricRow>, RunErrorKind> {
-        let memberships: Vec<Membership> = (0..self.dataset.num_users())
-            .map(|user| {
-                let (_, target) = input_and_target(self.dataset, user, split);
-                let popularity = self.dataset.train_popularity()[target.row()];
-                let test_input = self.dataset.history(user).len() as u64;
-                self.thresholds
-                    .membership(test_input, u64::from(popularity))
-            })
-            .collect();
-        Ok(evaluate(ranks, &memberships, self.spec)?)
+        protocol: Protocol,
+    ) -> Vec<MetricRow> {
+        let popularity = self.dataset.train_popularity();
+        let users = self.dataset.cases(split).zip(ranks).map(|(case, ranks)| {
+            let length = self.dataset.input_length(case.user).unwrap_or_default() as u64;
+            let targets = self.targets(&case, protocol).zip(ranks);
+            let targets = targets.map(|(target, &rank)| {
+                let cold = self.dataset.is_cold(target);
+                let cold = self.dataset.has_cold_items().then_some(cold);
+                let popularity = u64::from(popularity[target.row()]);
+                let membership = self.thresholds.membership(length, popularity, cold);
+                RankedTarget { rank, membership }
+            });
+            targets.collect()
+        });
+        let users: Vec<Vec<RankedTarget>> = users.collect();
+        evaluate(&users, self.spec)
     }
 
-    /// The rank of a user's target, from 0, by the user's scores of all items.
+    /// The metric of early stopping, by ranks of full ranking on the validation split: the mean over users with warm
+    /// targets, which are all that training can get better at.
+    pub(crate) fn stopping_value(&self, ranks: &Ranks, metric: ValidationMetric) -> f64 {
+        let cases = self.dataset.cases(Split::Valid).zip(ranks);
+        let warm = cases.map(|(case, ranks)| -> Vec<u32> {
+            let targets = case.targets.iter().zip(ranks);
+            let warm = targets.filter(|(target, _)| !self.dataset.is_cold(**target));
+            warm.map(|(_, &rank)| rank).collect()
+        });
+        let warm: Vec<Vec<u32>> = warm.filter(|ranks| !ranks.is_empty()).collect();
+        let values = warm.iter().map(|ranks| value_of(metric, ranks));
+        values.sum::<f64>() / warm.len() as f64
+    }
+
+    /// Ranks from [`Self::ranks`] by user: one list for each, empty for a user without a ranked target.
+    pub(crate) fn by_user(&self, ranks: Ranks, split: Split) -> Vec<Vec<u32>> {
+        let mut users = vec![Vec::new(); self.dataset.num_users()];
+        for (case, ranks) in self.dataset.cases(split).zip(ranks) {
+            users[case.user] = ranks;
+        }
+        users
+    }
+
+    /// The ranks of a case's targets, from 0, by the user's scores of all items.
     ///
     /// # Errors
     /// [`RunErrorKind::Scores`].
     pub(crate) fn rank(
         &self,
-        user: usize,
-        split: Split,
+        case: &Case<'_>,
         protocol: Protocol,
         scores: &[f32],
-    ) -> Result<u32, RunErrorKind> {
-        let (input, target) = input_and_target(self.dataset, user, split);
-        let (known, seed) = (&self.known[user], self.spec.seed);
-        let items = self.dataset.num_items() as u32;
-        let uniform = |count| sampled_negatives(items, known, count, seed, user as u32, split);
-        let sampled = |negatives: Vec<u32>| sampled_rank(scores, target.row(), &negatives);
-        let rank = match protocol {
-            Protocol::Full => rank(scores, target.row(), &ascending(input)),
-            Protocol::FullWithHistory => rank(scores, target.row(), &[]),
-            Protocol::Sampled100 => sampled(uniform(100)),
-            Protocol::Sampled99 => sampled(uniform(99)),
+    ) -> Result<Vec<u32>, RunErrorKind> {
+        let of_targets = |rank: &dyn Fn(usize) -> Result<u32, EvalError>| {
+            let targets = self.targets(case, protocol);
+            targets.map(|target| rank(target.row())).collect()
+        };
+        let among = |rivals: &[u32]| of_targets(&|target| sampled_rank(scores, target, rivals));
+        let (user, split, seed) = (case.user as u32, case.split, self.spec.seed);
+        let known = || {
+            let known = self.dataset.sequence(case.user).iter();
+            ascending(
+                known
+                    .map(|item| item.get())
+                    .chain(self.dataset.outside(split)),
+            )
+        };
+        let uniform = |count| {
+            let items = self.dataset.num_items() as u32;
+            sampled_negatives(items, &known(), count, seed, user, split)
+        };
+        let ranks: Result<Vec<u32>, EvalError> = match protocol {
+            Protocol::Full => {
+                let excluded = no_rivals(self.dataset, case, case.input);
+                of_targets(&|target| rank(scores, target, &excluded))
+            }
+            Protocol::FullWithHistory => {
+                let excluded = no_rivals(self.dataset, case, &[]);
+                of_targets(&|target| rank(scores, target, &excluded))
+            }
+            Protocol::Sampled100 => among(&uniform(100)),
+            Protocol::Sampled99 => among(&uniform(99)),
             Protocol::Sampled100Popularity => {
-                let number = user as u32;
-                sampled(self.popularity.negatives(known, 100, seed, number, split))
+                let negatives = self.popularity.negatives(&known(), 100, seed, user, split);
+                among(&negatives)
+            }
+            Protocol::Cold => {
+                let excluded = no_rivals(self.dataset, case, case.input);
+                let rivals = self.dataset.cold_items(split).filter(|item| {
+                    let is_target = case.targets.iter().any(|target| target.get() == *item);
+                    !is_target && excluded.binary_search(item).is_err()
+                });
+                among(&rivals.collect::<Vec<u32>>())
             }
         };
-        rank.map_err(|source| RunErrorKind::Scores {
-            user: user + 1,
+        ranks.map_err(|source| RunErrorKind::Scores {
+            user: case.user + 1,
             source,
         })
     }
+
+    /// The targets of a case that a protocol ranks.
+    fn targets<'c>(
+        &self,
+        case: &Case<'c>,
+        protocol: Protocol,
+    ) -> impl Iterator<Item = ItemId> + use<'c, '_> {
+        let all = protocol != Protocol::Cold;
+        let targets = case.targets.iter().copied();
+        targets.filter(move |target| all || self.dataset.is_cold(*target))
+    }
 }
 
-/// Items without duplicates.
-pub(crate) fn ascending(items: &[ItemId]) -> Vec<u32> {
-    let mut items: Vec<u32> = items.iter().map(|item| item.get()).collect();
+/// A metric of one user.
+pub(crate) fn value_of(metric: ValidationMetric, ranks: &[u32]) -> f64 {
+    value_of_ranks(metric.metric, ranks, metric.k)
+}
+
+/// The items that a list for an input leaves out, ascending: those of the input, and those that are no candidates of
+/// the split.
+pub(crate) fn no_candidates(dataset: &Dataset, input: &Input<'_>) -> Vec<u32> {
+    let items = input.items.iter().map(|item| item.get());
+    ascending(items.chain(dataset.outside(input.split)))
+}
+
+/// The items that no target of a case is ranked against, ascending: those of `known`, those that are no candidates of
+/// the split and, of several targets, the targets.
+fn no_rivals(dataset: &Dataset, case: &Case<'_>, known: &[ItemId]) -> Vec<u32> {
+    let targets = match case.targets {
+        [_] => &[],
+        several => several,
+    };
+    let items = known.iter().chain(targets).map(|item| item.get());
+    ascending(items.chain(dataset.outside(case.split)))
+}
+
+/// Items in order, without duplicates.
+pub(crate) fn ascending(items: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut items: Vec<u32> = items.collect();
     items.sort_unstable();
     items.dedup();
     items

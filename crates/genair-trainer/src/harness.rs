@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use genair_abi::{Capabilities, PLUGIN_FILE_PREFIX};
 use genair_calibration::Associations;
-use genair_data::Dataset;
+use genair_data::{Case, Dataset};
 use genair_protocol::{
     EvalSpec, Protocol, RepresentationKind, RepresentationSpec, Split, TrainSpec,
 };
@@ -65,6 +65,7 @@ impl<'a> ModelUnderTest<'a> {
             name: "id".to_owned(),
             kind: RepresentationKind::Id,
             frozen: None,
+            imputed: None,
             calibration: None,
         };
         Self::with_representation(plugin, params, dataset, &id, train, seed)
@@ -202,7 +203,8 @@ impl<'a> ModelUnderTest<'a> {
             .collect()
     }
 
-    /// Rank of every user's target of a split, from 0, among all items outside the user's input.
+    /// Rank of the target of every case of a split, from 0, among all items outside the input; of one with several
+    /// targets, one after the other.
     ///
     /// # Errors
     /// The plugin's failures, and scores that cannot be ranked.
@@ -210,20 +212,18 @@ impl<'a> ModelUnderTest<'a> {
         let spec = EvalSpec::default();
         let scorer = ModelScorer::new(&self.model, self.dataset)?;
         let evaluator = Evaluator::new(self.dataset, &spec);
-        Ok(evaluator
-            .ranks(&scorer, split, &[Protocol::Full])?
-            .swap_remove(0))
+        let ranks = evaluator.ranks(&scorer, split, &[Protocol::Full])?;
+        Ok(ranks.into_iter().flatten().flatten().collect())
     }
 
-    /// Scores of all items for each of `users` by their input of a split; number 0 of each list,
-    /// padding's, is meaningless.
+    /// Scores of all items for these cases of a split; number 0 of each list, padding's, is meaningless.
     ///
     /// # Errors
     /// The plugin's failures.
-    pub fn scores(&self, users: Range<usize>, split: Split) -> Result<Vec<Vec<f32>>, RunErrorKind> {
+    pub fn scores(&self, cases: Range<usize>, split: Split) -> Result<Vec<Vec<f32>>, RunErrorKind> {
+        let cases: Vec<Case<'_>> = cases.map(|case| self.dataset.case(split, case)).collect();
         let mut scores = Vec::new();
-        let inputs = inputs_of(self.dataset, users, split);
-        ModelScorer::new(&self.model, self.dataset)?.score(&inputs, &mut scores)?;
+        ModelScorer::new(&self.model, self.dataset)?.score(&inputs_of(&cases), &mut scores)?;
         Ok(scores
             .chunks_exact(self.dataset.num_items() + 1)
             .map(<[f32]>::to_vec)

@@ -28,7 +28,7 @@ pub(crate) struct LossInput<'a> {
     pub(crate) negatives: &'a Tensor,
     /// Logarithm of the probability with which the sampler draws each distinct item, `[U]`.
     pub(crate) log_probability_u: Option<&'a Tensor>,
-    /// Items in the catalogue.
+    /// Items that training may see; in a softmax over all items, the first of the distinct ones.
     pub(crate) items: usize,
 }
 
@@ -163,7 +163,7 @@ fn corrected(
 /// are divided by their sums where they are narrow, after the products.
 fn cross_entropy(smoothing: f64, input: &LossInput<'_>) -> Result<Loss, tch::TchError> {
     let (states, items) = (input.states_ms, input.items as i64);
-    // Rows after the items', the mask token's among them, are no candidates.
+    // Rows after the items', those of padding and the mask token, are no candidates.
     let outputs = Outputs {
         vectors: input.outputs.vectors.f_narrow(0, 0, items)?,
         bias: input

@@ -75,6 +75,9 @@ enum Command {
         /// Whiten the components, with so much added to their squared singular values.
         #[arg(long)]
         ridge: Option<f64>,
+        /// Fit to so many rows alone, from the first; default: to all.
+        #[arg(long)]
+        fitted: Option<i64>,
         /// The file with the tensor `rows`.
         input: PathBuf,
         /// The file to write.
@@ -205,9 +208,13 @@ fn dispatch(command: Command, reply: &Reply) -> anyhow::Result<ExitCode> {
         Command::Pca {
             components,
             ridge,
+            fitted,
             input,
             output,
-        } => reply.answer(&pca::reduce_file(&input, &output, components, ridge)?)?,
+        } => {
+            let made = pca::reduce_file(&input, &output, components, ridge, fitted)?;
+            reply.answer(&made)?;
+        }
         Command::Doctor => reply.answer(&libtorch_facts())?,
     }
     Ok(ExitCode::SUCCESS)

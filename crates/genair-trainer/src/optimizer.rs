@@ -91,7 +91,8 @@ impl Adam {
     }
 
     /// Moves every parameter that has a gradient; `gradients` are in the order of the parameters.
-    /// A table's rows without a gradient move too, by their moments, as in dense Adam.
+    /// A table's rows without a gradient move too, by their moments, as in dense Adam; those that do not train
+    /// ([`Parameters::trained_rows`]) stay.
     ///
     /// # Errors
     /// [`NotFinite`] for a gradient with a NaN or infinity; the parameters are of no use then.
@@ -130,7 +131,15 @@ impl Adam {
                 Some(moments) => moments,
                 None => moments.insert((tensor.f_zeros_like()?, tensor.f_zeros_like()?)),
             };
-            let mut tensor = tensor.shallow_clone();
+            // Views of the rows that train.
+            let rows = parameters.trained_rows(name);
+            let of_rows = |tensor: &Tensor| match rows {
+                Some(rows) => tensor.f_narrow(0, 0, rows),
+                None => Ok(tensor.shallow_clone()),
+            };
+            let mut tensor = of_rows(tensor)?;
+            let (mut first, mut second) = (of_rows(first)?, of_rows(second)?);
+            let (first, second) = (&mut first, &mut second);
             let finite = match tensor.device() {
                 Device::Cpu => fused::step(step, &mut tensor, first, second, gradient)?,
                 _ => composed_step(step, &mut tensor, first, second, gradient)?,
@@ -240,6 +249,32 @@ mod tests {
         };
         let tensor = parameters.create("p", shape, start).unwrap();
         (parameters, tensor)
+    }
+
+    #[test]
+    fn rows_that_do_not_train_stay_whatever_decays() {
+        for kind in [OptimizerKind::Adam, OptimizerKind::AdamW] {
+            let (mut parameters, tensor) = parameters(&[5, 2]);
+            parameters.train_rows("p", 3);
+            let before = tensor.detach().copy();
+            let spec = OptimizerSpec {
+                kind,
+                weight_decay: 0.1,
+                ..OptimizerSpec::default()
+            };
+            let mut adam = Adam::new(spec, &parameters);
+            let gradient = || {
+                vec![Gradient::Rows {
+                    rows: vec![1],
+                    values: Tensor::ones([1, 2], (Kind::Float, Device::Cpu)),
+                }]
+            };
+            adam.step(&parameters, &gradient()).unwrap();
+            adam.step(&parameters, &gradient()).unwrap();
+            let same = |first, len| tensor.narrow(0, first, len) == before.narrow(0, first, len);
+            assert!(same(3, 2), "{kind:?}");
+            assert!((0..3).all(|row| !same(row, 1)), "{kind:?}");
+        }
     }
 
     const ADAM_STEPS: [f32; 3] = [0.701_586_3, -1.700_623_4, 2.700_381_5];

@@ -27,6 +27,8 @@ pub(crate) struct Parameters {
     frozen: Option<Frozen>,
     /// Names of tensors whose rows may be so long at most.
     bounds: Vec<(&'static str, f64)>,
+    /// Names of tensors of which only so many rows train, from the first.
+    trained_rows: Vec<(&'static str, i64)>,
     initialisation: Initialisation,
     streams: Streams,
     device: Device,
@@ -60,6 +62,7 @@ impl Parameters {
             named: Vec::new(),
             frozen: None,
             bounds: Vec::new(),
+            trained_rows: Vec::new(),
             initialisation,
             streams,
             device,
@@ -119,6 +122,17 @@ impl Parameters {
     /// Bounds the Euclidean length of each row of a tensor; [`Self::shorten`] holds it.
     pub(crate) fn bound_rows(&mut self, name: &'static str, max_norm: f64) {
         self.bounds.push((name, max_norm));
+    }
+
+    /// Keeps the rows of a tensor after the first `rows` as they are: no step moves them, not even weight decay.
+    pub(crate) fn train_rows(&mut self, name: &'static str, rows: i64) {
+        self.trained_rows.push((name, rows));
+    }
+
+    /// How many rows of a tensor train, from the first; `None`: all of it.
+    pub(crate) fn trained_rows(&self, name: &str) -> Option<i64> {
+        let known = self.trained_rows.iter().find(|(known, _)| *known == name);
+        known.map(|&(_, rows)| rows)
     }
 
     /// Shortens the rows that have grown beyond their bound to it, after a step.

@@ -23,7 +23,8 @@ pub enum PcaError {
 
 /// Reduces the tensor `rows` (f32, `[rows, width]`) of a safetensors file to principal components, and writes
 /// `rows` (f32, `[rows, components]`) to another, on one thread: the sums would otherwise depend on how many there
-/// are. `ridge` whitens, see [`Pca::transform`].
+/// are. `ridge` whitens, see [`Pca::transform`]. The components are those of the first `fitted` rows; of all where it is
+/// absent.
 ///
 /// # Errors
 /// [`PcaError`].
@@ -32,6 +33,7 @@ pub fn reduce_file(
     output: &Path,
     components: usize,
     ridge: Option<f64>,
+    fitted: Option<i64>,
 ) -> Result<PcaReply, PcaError> {
     tch::set_num_threads(1);
     let tensors = Tensor::read_safetensors(input)?;
@@ -40,7 +42,9 @@ pub fn reduce_file(
     if x_nw.dim() != 2 {
         return Err(PcaError::NoRows);
     }
-    let fitted = match Pca::fit(&x_nw, components)? {
+    let rows = x_nw.size()[0];
+    let fitted = fitted.map_or(rows, |fitted| fitted.min(rows));
+    let fitted = match Pca::fit(&x_nw.f_narrow(0, 0, fitted)?, components)? {
         Fit::Done(pca) => pca,
         Fit::NoVariance => return Ok(PcaReply::NoVariance),
         Fit::NotConverged => return Ok(PcaReply::NotConverged),
@@ -51,12 +55,13 @@ pub fn reduce_file(
 }
 
 /// The first principal components of rows `[rows, width]`: f32, `[rows, components]`; `None` where there are not
-/// so many.
+/// so many. They are those of the first `fitted` rows.
 pub(crate) fn first_components(
     x_nw: &Tensor,
+    fitted: i64,
     components: usize,
 ) -> Result<Option<Tensor>, TchError> {
-    match Pca::fit(x_nw, components)? {
+    match Pca::fit(&x_nw.f_narrow(0, 0, fitted)?, components)? {
         Fit::Done(pca) if pca.summary.components == components => {
             pca.transform(x_nw, None).map(Some)
         }
@@ -404,7 +409,7 @@ mod tests {
         let (input, output) = (folder.path().join("in"), folder.path().join("out"));
         let rows = tensor(&matrix(40, 8));
         Tensor::write_safetensors(&[(ROWS, &rows)], &input).unwrap();
-        let reply = reduce_file(&input, &output, 3, None).unwrap();
+        let reply = reduce_file(&input, &output, 3, None, None).unwrap();
         let pca = fitted(&rows, 3);
         assert_eq!(reply, PcaReply::Reduced(pca.summary.clone()));
         let [(_, found)] = &Tensor::read_safetensors(&output).unwrap()[..] else {
@@ -416,7 +421,7 @@ mod tests {
         );
         Tensor::write_safetensors(&[("x", &rows)], &input).unwrap();
         assert!(matches!(
-            reduce_file(&input, &output, 3, None),
+            reduce_file(&input, &output, 3, None, None),
             Err(PcaError::NoRows)
         ));
     }

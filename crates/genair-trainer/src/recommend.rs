@@ -11,7 +11,7 @@ use genair_protocol::{
 };
 
 use crate::error::During;
-use crate::evaluation::{Evaluator, Input, Scorer, ascending, input_and_target};
+use crate::evaluation::{Evaluator, Input, Scorer, ascending, no_candidates};
 use crate::plugin::Plugin;
 use crate::popularity::Popularity;
 use crate::run::{dataset, model, set_threads};
@@ -73,17 +73,28 @@ impl ListReaders {
     fn of(request: &RecommendRequest, dataset: &Dataset) -> Result<Self, RunErrorKind> {
         let name = || request.work.run.dataset_name.clone();
         match &request.readers {
-            Readers::All => Ok(Self::Users((0..dataset.num_users()).collect())),
+            Readers::All => {
+                let users = 0..dataset.num_users();
+                let users = users.filter(|&user| !dataset.history(user, request.split).is_empty());
+                Ok(Self::Users(users.collect()))
+            }
             Readers::Users(ids) => {
                 let numbers = (0..dataset.num_users()).map(|user| (dataset.raw_user(user), user));
                 let numbers: HashMap<&str, usize> = numbers.collect();
                 let number = |id: &String| {
                     let number = numbers.get(id.as_str()).copied();
-                    number.ok_or_else(|| RunErrorKind::UnknownUser {
+                    let number = number.ok_or_else(|| RunErrorKind::UnknownUser {
                         user: id.clone(),
                         dataset: name(),
                         users: dataset.num_users(),
-                    })
+                    })?;
+                    match dataset.history(number, request.split) {
+                        [] => Err(RunErrorKind::NoHistory {
+                            user: id.clone(),
+                            split: request.split,
+                        }),
+                        _ => Ok(number),
+                    }
                 };
                 Ok(Self::Users(
                     ids.iter().map(number).collect::<Result<_, _>>()?,
@@ -130,7 +141,12 @@ impl Lists<'_> {
         let mut scores = Vec::new();
         match readers {
             ListReaders::History(items) => {
-                let input = Input { user: None, items };
+                let split = self.request.split;
+                let input = Input {
+                    user: None,
+                    items,
+                    split,
+                };
                 scorer.score(&[input], &mut scores)?;
                 let list = self.list(input, &scores)?;
                 count(&list);
@@ -141,7 +157,8 @@ impl Lists<'_> {
                 for users in users.chunks(self.evaluator.block()) {
                     let input = |&user: &usize| Input {
                         user: Some(user),
-                        items: input_and_target(self.dataset, user, self.request.split).0,
+                        items: self.dataset.history(user, self.request.split),
+                        split: self.request.split,
                     };
                     let inputs: Vec<Input<'_>> = users.iter().map(input).collect();
                     scorer.score(&inputs, &mut scores)?;
@@ -166,8 +183,8 @@ impl Lists<'_> {
             ..
         } = *self.request;
         let excluded = match with_history {
-            true => Vec::new(),
-            false => ascending(input.items),
+            true => ascending(self.dataset.outside(split)),
+            false => no_candidates(self.dataset, &input),
         };
         let listed = top_k(scores, &excluded, k).map_err(|source| match input.user {
             Some(user) => RunErrorKind::Scores {
@@ -184,17 +201,21 @@ impl Lists<'_> {
                 score: listed.score,
             }
         };
-        let target = input.user.map(|user| {
-            let (_, target) = input_and_target(self.dataset, user, split);
+        let case = input
+            .user
+            .and_then(|user| self.dataset.case_of(user, split));
+        // Of several targets the first.
+        let target = case.map(|case| {
+            let target = case.targets[0];
             let protocol = match with_history {
                 true => Protocol::FullWithHistory,
                 false => Protocol::Full,
             };
-            let rank = self.evaluator.rank(user, split, protocol, scores)?;
+            let ranks = self.evaluator.rank(&case, protocol, scores)?;
             Ok::<_, RunErrorKind>(RecommendedTarget {
                 item_id: self.dataset.raw_item(target).to_owned(),
                 title: self.title(target),
-                rank,
+                rank: ranks[0],
             })
         });
         Ok(RecommendedList {

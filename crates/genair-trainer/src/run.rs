@@ -8,7 +8,7 @@ use std::time::Instant;
 use genair_data::Dataset;
 use genair_process::NoThread;
 use genair_protocol::{
-    ArtefactKind, BUILTIN_BACKBONES, DataFacts, EvalSpec, InputFile, RunEvent, RunPhase, RunSpec,
+    ArtefactKind, BUILTIN_BACKBONES, DataFacts, Diagnostic, InputFile, RunEvent, RunPhase, RunSpec,
     RunTotals, Split, WorkerRequest,
 };
 use tch::Device;
@@ -19,14 +19,14 @@ use crate::checkpoint::resume::{Origin, Resume};
 use crate::diagnostics::diagnostics;
 use crate::epochs::{Trained, Training};
 use crate::error::{During, io};
-use crate::evaluation::{Evaluator, Scorer};
+use crate::evaluation::{COLD_SHARE, Evaluator, Scorer};
 use crate::item_space::item_space;
 use crate::parameters::Parameters;
 use crate::patience::{LOAD_LIMIT, within};
 use crate::plugin::Plugin;
 use crate::popularity::Popularity;
 use crate::random::Streams;
-use crate::representation::FrozenVectors;
+use crate::representation::{FrozenVectors, Imputation};
 use crate::training::{ModelScorer, SequenceModel};
 use crate::{RunErrorKind, TrainError, checkpoint, combination, device, input, machine};
 
@@ -105,7 +105,7 @@ fn work(
                 parameters: 0,
             });
             emit(ids(&dataset));
-            report(&Popularity::new(&dataset), &evaluator, &spec.eval, emit)?;
+            report(&Popularity::new(&dataset), &evaluator, emit)?;
             Trained::default()
         }
         None => {
@@ -218,7 +218,7 @@ impl ModelWork<'_> {
             trained = training.run(&mut parameters, batches, emit)?;
         }
         let scorer = ModelScorer::new(&model, dataset).during(RunPhase::Testing)?;
-        report(&scorer, self.evaluator, &spec.eval, emit)?;
+        report(&scorer, self.evaluator, emit)?;
         emit(diagnose(None).during(RunPhase::Testing)?);
         emit(picture(None).during(RunPhase::Testing)?);
         if checkpoint.is_none() {
@@ -257,7 +257,10 @@ pub(crate) fn model<'p>(
     let streams = Streams::new(spec.seed);
     let frozen = FrozenVectors::of(&spec.representation, vectors, dataset, streams)
         .during(RunPhase::LoadingData)?;
-    SequenceModel::create(
+    let imputation = spec.representation.imputed.as_ref();
+    let imputation = imputation.map(|own| Imputation::of(own, vectors, dataset, device));
+    let imputation = imputation.transpose().during(RunPhase::LoadingData)?;
+    let (mut model, parameters) = SequenceModel::create(
         plugin,
         &spec.backbone.params,
         dataset,
@@ -266,7 +269,9 @@ pub(crate) fn model<'p>(
         spec.seed,
         device,
     )
-    .during(RunPhase::Building)
+    .during(RunPhase::Building)?;
+    model.items.impute(imputation.flatten());
+    Ok((model, parameters))
 }
 
 /// The run's training batches.
@@ -289,22 +294,24 @@ fn batches<'a>(
     Ok(batches)
 }
 
-/// Metrics of both splits and ranks of the test split, by every protocol of the spec.
+/// Metrics of both splits and ranks of the test split, by every protocol of the spec and of the split.
 pub(crate) fn report(
     scorer: &dyn Scorer,
     evaluator: &Evaluator<'_>,
-    spec: &EvalSpec,
     emit: Emit<'_>,
 ) -> Result<(), TrainError> {
+    let protocols = evaluator.protocols();
     for (split, phase) in [
         (Split::Valid, RunPhase::Validating),
         (Split::Test, RunPhase::Testing),
     ] {
-        let all = evaluator
-            .ranks(scorer, split, &spec.protocols)
-            .during(phase)?;
-        for (&protocol, ranks) in spec.protocols.iter().zip(all) {
-            let rows = evaluator.metrics(&ranks, split).during(phase)?;
+        let all = evaluator.ranks(scorer, split, &protocols).during(phase)?;
+        for (&protocol, ranks) in protocols.iter().zip(all) {
+            let rows = evaluator.metrics(&ranks, split, protocol);
+            if rows.is_empty() {
+                // No target of the split is of this kind.
+                continue;
+            }
             emit(RunEvent::Metrics {
                 epoch: None,
                 split,
@@ -315,10 +322,15 @@ pub(crate) fn report(
                 emit(RunEvent::Ranks {
                     split,
                     protocol,
-                    ranks,
+                    ranks: evaluator.by_user(ranks, split),
                 });
             }
         }
+    }
+    if let Some(value) = evaluator.cold_share(scorer).during(RunPhase::Testing)? {
+        let name = COLD_SHARE.to_owned();
+        let rows = vec![Diagnostic { name, value }];
+        emit(RunEvent::Diagnostics { epoch: None, rows });
     }
     Ok(())
 }
@@ -369,6 +381,7 @@ pub(crate) fn data_facts(dataset: &Dataset) -> DataFacts {
         users: dataset.num_users() as u64,
         items: dataset.num_items() as u64,
         interactions: dataset.num_interactions() as u64,
+        cold_items: statistics.cold_items,
         sequences_sha256: dataset.sequences_sha256(),
         head_item: u64::from(statistics.head_item),
         long_user: u64::from(statistics.long_user),

@@ -19,7 +19,7 @@ use crate::parameters::Parameters;
 use crate::plugin::{BatchTensors, Model, Plugin, device_number};
 use crate::random::Streams;
 use crate::representation::{
-    Catalogue, FrozenVectors, GatheredItems, ItemVectors, Outputs, gather,
+    Catalogue, FrozenVectors, GatheredItems, ItemCounts, ItemVectors, Outputs, gather,
 };
 use crate::schedule::{Place, factor};
 use crate::score;
@@ -66,7 +66,7 @@ impl<'a> SequenceModel<'a> {
         };
         let backbone = Model::create(plugin, params, context, &mut parameters)?;
         let items = ItemVectors::create(
-            dataset.num_items(),
+            ItemCounts::of(dataset),
             frozen,
             backbone.capabilities(),
             &mut parameters,
@@ -195,7 +195,7 @@ impl<'a> SequenceModel<'a> {
                 targets_m: &ids(&batch.targets)?,
                 negatives: &negatives.f_view([rows, negatives.numel() as i64 / rows.max(1)])?,
                 log_probability_u: log_probability.transpose()?.as_ref(),
-                items: self.items.len(),
+                items: self.items.counts().warm,
             },
         )?;
         Ok(Forward {

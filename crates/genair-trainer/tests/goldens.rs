@@ -71,7 +71,10 @@ fn check(golden: &str, backbone: &str, params: Value) {
         }
     }
     let among_all: Vec<u32> = (0..users)
-        .map(|user| rank(&scores[user], dataset.test_target(user).row(), &[]).unwrap())
+        .map(|user| {
+            let target = dataset.case(Split::Test, user).targets[0];
+            rank(&scores[user], target.row(), &[]).unwrap()
+        })
         .collect();
     for (name, found) in [
         ("test.rank_excl_history", model.ranks(Split::Test).unwrap()),

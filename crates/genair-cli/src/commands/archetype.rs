@@ -135,10 +135,11 @@ fn run(
     };
     let label = format!("{what} of {}", job.dataset);
     let mut bar = GenerationBar::new(output.clone(), label);
+    let form = genair_runner::fitted(&job.form, &job.data, &installation.cache)?;
     let made = genair_runner::archetypes(
         catalogue,
         &job.settings,
-        &job.form,
+        &form,
         &installation,
         &mut |progress| bar.show(&progress),
         &|| interrupt.requested(),

@@ -57,6 +57,9 @@ pub(super) trait Rows {
     fn error(&self, problem: LineProblem) -> DataError;
 }
 
+/// The column that has an interaction's position among those of its user.
+const ORDER: &str = "order";
+
 /// A log that is read file by file.
 pub(super) struct Log<'s> {
     spec: &'s DatasetSpec,
@@ -90,6 +93,7 @@ impl<'s> Log<'s> {
     pub(super) fn read(&mut self, rows: &mut dyn Rows) -> Result<(), DataError> {
         let has_time = rows.has(Role::Time);
         let ordered_by = match has_time {
+            true if rows.column(Role::Time) == ORDER => OrderedBy::Position,
             true => OrderedBy::Time,
             false => OrderedBy::FileOrder,
         };

@@ -3,7 +3,8 @@
 //! Each item has one main audience, a popularity in it that falls as 1 / rank, and three preferred
 //! successors among the items of that audience. A user belongs to one or two audiences; most steps
 //! follow a successor, the others draw by popularity. So popularity predicts little, the last item
-//! much, and the audience can be read from an item's words. A user meets an item at most once.
+//! much, and the audience can be read from an item's words. A user meets an item at most once, one a
+//! week, from a day of the first year on.
 //!
 //! Only integers and IEEE-exact operations (+, *, /, comparison) are used: every machine makes the
 //! same data.
@@ -12,11 +13,9 @@ mod words;
 
 use std::collections::HashSet;
 
-use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
+use crate::draws::Draws;
 use crate::interactions::{Interaction, Interactions, Metadata};
 use genair_protocol::DatasetSpec;
 use genair_protocol::GeneratorSettings;
@@ -27,6 +26,12 @@ pub(crate) const VERSION: u32 = 1;
 
 /// Fewest interactions of a user.
 const SHORTEST: usize = 5;
+/// The first day of all, in seconds from 1970: 2015-01-01.
+const EPOCH: usize = 1_420_070_400;
+const DAY: usize = 86_400;
+/// Days in which users come for the first time, and days between two interactions of one.
+const ARRIVALS: usize = 365;
+const INTERVAL: usize = 7;
 /// Probability that a step follows a successor of the last item.
 const FOLLOW: f64 = 0.75;
 /// Cumulative probabilities of the three successors.
@@ -50,15 +55,14 @@ pub(crate) fn generate(spec: &DatasetSpec) -> Interactions {
     }
     for user in 0..settings.users {
         result.users.insert(format!("user-{}", user + 1));
-        let walk = catalogue.walk(
-            &settings,
-            &mut Draws::new(settings.seed, &format!("user {user}")),
-        );
+        let mut draws = draws_of(settings.seed, &format!("user {user}"));
+        let walk = catalogue.walk(&settings, &mut draws);
+        let first = draws_of(settings.seed, &format!("arrival of user {user}")).below(ARRIVALS);
         let rows = walk.into_iter().enumerate();
         result.rows.extend(rows.map(|(step, item)| Interaction {
             user: user as u32,
             item: item as u32,
-            time: step as f64,
+            time: (EPOCH + (first + step * INTERVAL) * DAY) as f64,
         }));
     }
     result
@@ -98,7 +102,7 @@ impl Audience {
 
 impl Catalogue {
     fn generate(settings: &GeneratorSettings) -> Self {
-        let mut draws = Draws::new(settings.seed, "catalogue");
+        let mut draws = draws_of(settings.seed, "catalogue");
         let num_audiences = settings.audiences;
         let mut audiences: Vec<Audience> = Vec::new();
         audiences.resize_with(num_audiences, Audience::default);
@@ -130,9 +134,7 @@ impl Catalogue {
         } else {
             main
         };
-        let length = draws
-            .length(settings.mean_length)
-            .min(settings.catalogue / 2);
+        let length = length(draws, settings.mean_length).min(settings.catalogue / 2);
         let mut walk = Vec::with_capacity(length);
         let mut met = HashSet::with_capacity(length);
         while walk.len() < length {
@@ -212,42 +214,26 @@ fn describe(main: usize, second: Option<usize>, rank: usize, draws: &mut Draws) 
     metadata
 }
 
-/// Draws of one purpose. Own arithmetic on the generator's bits, since what a library makes of them
-/// may change between its versions.
-struct Draws(Xoshiro256PlusPlus);
+/// The draws of one purpose of a generator.
+fn draws_of(seed: u64, purpose: &str) -> Draws {
+    Draws::new(&format!("genair synthetic {VERSION} {seed} {purpose}"))
+}
 
-impl Draws {
-    fn new(seed: u64, purpose: &str) -> Self {
-        let digest = Sha256::digest(format!("genair synthetic {VERSION} {seed} {purpose}"));
-        Self(Xoshiro256PlusPlus::from_seed(digest.into()))
+/// At least [`SHORTEST`], geometric beyond it.
+fn length(draws: &mut Draws, mean: usize) -> usize {
+    let stop = 1.0 / (1 + mean - SHORTEST) as f64;
+    let mut length = SHORTEST;
+    while draws.uniform() >= stop {
+        length += 1;
     }
-
-    /// Uniform in [0, 1), a multiple of 2^-53.
-    fn uniform(&mut self) -> f64 {
-        (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Uniform in 0..n; n is small enough that the bias, below n / 2^64, does not matter.
-    fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.0.next_u64()) * n as u128) >> 64) as usize
-    }
-
-    /// At least [`SHORTEST`], geometric beyond it.
-    fn length(&mut self, mean: usize) -> usize {
-        let stop = 1.0 / (1 + mean - SHORTEST) as f64;
-        let mut length = SHORTEST;
-        while self.uniform() >= stop {
-            length += 1;
-        }
-        length
-    }
+    length
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Dataset, ItemId};
-    use genair_protocol::DatasetKind;
+    use genair_protocol::{DatasetKind, Split};
 
     fn spec() -> DatasetSpec {
         DatasetSpec {
@@ -263,7 +249,8 @@ mod tests {
     /// HR@10 of test targets among items outside the history; higher counts rank first.
     fn hit_rate(dataset: &Dataset, score: impl Fn(ItemId, ItemId) -> f64) -> f64 {
         let hits = (0..dataset.num_users()).filter(|&user| {
-            let (history, target) = (dataset.history(user), dataset.test_target(user));
+            let case = dataset.case(Split::Test, user);
+            let (history, target) = (case.input, case.targets[0]);
             let last = history[history.len() - 1];
             let rivals = dataset
                 .items()

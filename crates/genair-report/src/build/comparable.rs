@@ -75,7 +75,8 @@ fn facts(measured: &Measured) -> Vec<Fact> {
     match measured.cohort {
         Some(Cohort::TailItem | Cohort::HeadItem) => facts.push(Fact::HeadItem),
         Some(Cohort::ShortUser | Cohort::LongUser) => facts.push(Fact::LongUser),
-        Some(Cohort::All) | None => {}
+        // What is cold, the split decides, which is part of the data.
+        Some(Cohort::All | Cohort::ColdItem | Cohort::WarmItem) | None => {}
     }
     if measured.measure.of_machine() {
         facts.push(Fact::Machine);

@@ -10,7 +10,7 @@ mod significance;
 use std::collections::{BTreeMap, BTreeSet};
 
 use genair_eval::statistics::summarise;
-use genair_protocol::Cohort;
+use genair_protocol::{Cohort, Protocol};
 use genair_store::Store;
 use itertools::Itertools;
 
@@ -143,9 +143,15 @@ fn of_most_alike_seeds(group: Vec<At>, measure: Measure, cells: &BTreeMap<At, Ce
     largest.map(|(_, group)| group).unwrap_or_default()
 }
 
-/// Whether ranks can be compared user by user: those of a cohort's users are not told apart.
+/// Whether ranks can be compared user by user. Those of a cohort's users are not told apart, but that the ranks among
+/// cold items tell whose target is cold.
 fn is_testable(measured: &crate::runs::Measured) -> bool {
-    matches!(measured.measure, Measure::Ranking { .. }) && measured.cohort == Some(Cohort::All)
+    let of_known_users = match measured.cohort {
+        Some(Cohort::All) => true,
+        Some(Cohort::ColdItem | Cohort::WarmItem) => measured.protocol == Some(Protocol::Full),
+        _ => false,
+    };
+    matches!(measured.measure, Measure::Ranking { .. }) && of_known_users
 }
 
 impl Style {

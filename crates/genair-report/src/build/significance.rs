@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use genair_protocol::{Metric, Protocol};
-use genair_store::{RunId, Store};
+use genair_protocol::{Cohort, Metric, Protocol};
+use genair_store::{RunId, RunRanks, Store};
 
 use super::pivot::{At, CellRuns, Pivot};
 use super::{is_testable, listed};
@@ -16,8 +16,12 @@ use crate::spec::{Measure, TableSpec, TestKind, TestSpec};
 use crate::table::{Tested, Verdict};
 use genair_eval::statistics::{StatisticsError, holm, paired_bootstrap, paired_t_test};
 
-/// Ranks on the test split, from 0, by protocol and run; users in order of their number.
-type Ranks = BTreeMap<(Protocol, RunId), Vec<u32>>;
+/// Ranks on the test split by protocol and run.
+type Ranks = BTreeMap<(Protocol, RunId), RunRanks>;
+/// A cell, its baseline, and what both are measured by.
+type Pair = (At, At, (Metric, u32), Protocol, Cohort);
+/// A value of each user, in the order of their numbers.
+type OfUsers = Vec<(u64, f64)>;
 
 /// Tests every cell that has a baseline and can be tested; p values are corrected over all of them.
 pub(super) fn test(
@@ -31,28 +35,47 @@ pub(super) fn test(
     let pair = |(&at, &other): (&At, &At)| {
         let own = measured[at.1];
         let is_tested = spec.test.kind != TestKind::None && is_testable(own);
-        match (own.measure, own.protocol) {
-            (Measure::Ranking { metric, k }, Some(protocol)) if is_tested => {
-                Some((at, other, metric, k, protocol))
+        match (own.measure, own.protocol, own.cohort) {
+            (Measure::Ranking { metric, k }, Some(protocol), Some(cohort)) if is_tested => {
+                Some((at, other, (metric, k), protocol, cohort))
             }
             _ => None,
         }
     };
-    let pairs: Vec<(At, At, Metric, u32, Protocol)> = baselines.iter().filter_map(pair).collect();
+    let pairs: Vec<Pair> = baselines.iter().filter_map(pair).collect();
     require_resamples(&spec.test, pairs.len()).map_err(|kind| fail("test", kind))?;
     let mut wanted: BTreeMap<Protocol, BTreeSet<RunId>> = BTreeMap::new();
-    for (at, other, _, _, protocol) in &pairs {
-        let runs = pivot.cells[at].iter().chain(&pivot.cells[other]);
-        let runs = runs.map(|(run, _)| run.run_id);
-        wanted.entry(*protocol).or_default().extend(runs);
+    for (at, other, _, protocol, cohort) in &pairs {
+        let cold = (*cohort != Cohort::All).then_some(Protocol::Cold);
+        for protocol in [Some(*protocol), cold].into_iter().flatten() {
+            let runs = pivot.cells[at].iter().chain(&pivot.cells[other]);
+            let runs = runs.map(|(run, _)| run.run_id);
+            wanted.entry(protocol).or_default().extend(runs);
+        }
     }
     let ranks = load(store, &wanted, fail)?;
 
     let mut tested = BTreeMap::new();
-    for (at, other, metric, k, protocol) in pairs {
-        let of_users = |runs: &CellRuns<'_>| {
+    for (at, other, (metric, k), protocol, cohort) in pairs {
+        let of_protocol = |runs: &CellRuns<'_>, protocol: Protocol| -> Vec<&RunRanks> {
             let ranks = runs.iter().map(|(run, _)| &ranks[&(protocol, run.run_id)]);
-            mean_over_seeds(ranks.collect(), metric, k)
+            ranks.collect()
+        };
+        let has_several = |run: &&RunRanks| run.ranks.len() as u64 != run.ranked_users();
+        let own = of_protocol(&pivot.cells[&at], protocol);
+        if cohort != Cohort::All && own.iter().any(has_several) {
+            // A user may have cold targets and warm ones.
+            continue;
+        }
+        let of_users = |runs: &CellRuns<'_>| -> Result<OfUsers, StatisticsError> {
+            let mut values = mean_over_seeds(of_protocol(runs, protocol), metric, k)?;
+            if cohort != Cohort::All {
+                let cold = of_protocol(runs, Protocol::Cold);
+                let cold: BTreeSet<u64> = cold.iter().flat_map(|run| run.users.clone()).collect();
+                let wanted = cohort == Cohort::ColdItem;
+                values.retain(|(user, _)| cold.contains(user) == wanted);
+            }
+            Ok(values)
         };
         let result = of_users(&pivot.cells[&at]).and_then(|own| {
             let base = of_users(&pivot.cells[&other])?;
@@ -98,28 +121,45 @@ fn require_resamples(spec: &TestSpec, tests: usize) -> Result<(), TableError> {
 
 /// Each user's metric, mean over the runs.
 fn mean_over_seeds(
-    runs: Vec<&Vec<u32>>,
+    runs: Vec<&RunRanks>,
     metric: Metric,
     k: u32,
-) -> Result<Vec<f64>, StatisticsError> {
-    let users = runs.first().map_or(0, |ranks| ranks.len());
-    let mut sums = vec![0.0; users];
-    for ranks in &runs {
-        if ranks.len() != users {
-            return Err(StatisticsError::Unpaired {
-                left: users,
-                right: ranks.len(),
-            });
-        }
-        for (sum, &rank) in sums.iter_mut().zip(*ranks) {
-            *sum += genair_eval::value_of_rank(metric, rank, k);
+) -> Result<OfUsers, StatisticsError> {
+    let mut sums: Option<OfUsers> = None;
+    for run in &runs {
+        let value = |(user, ranks)| (user, genair_eval::value_of_ranks(metric, ranks, k));
+        let own: OfUsers = run.by_user().map(value).collect();
+        match &mut sums {
+            None => sums = Some(own),
+            Some(sums) => {
+                require_pairs(sums, &own)?;
+                for ((_, sum), (_, value)) in sums.iter_mut().zip(own) {
+                    *sum += value;
+                }
+            }
         }
     }
     let count = runs.len() as f64;
-    Ok(sums.into_iter().map(|sum| sum / count).collect())
+    let sums = sums.unwrap_or_default().into_iter();
+    Ok(sums.map(|(user, sum)| (user, sum / count)).collect())
 }
 
-fn compare(own: &[f64], base: &[f64], spec: &TestSpec) -> Result<Tested, StatisticsError> {
+/// Fails if the values are not of the same users.
+fn require_pairs(left: &OfUsers, right: &OfUsers) -> Result<(), StatisticsError> {
+    let users = |of: &OfUsers| of.iter().map(|(user, _)| *user).collect::<Vec<_>>();
+    match users(left) == users(right) {
+        true => Ok(()),
+        false => Err(StatisticsError::Unpaired {
+            left: left.len(),
+            right: right.len(),
+        }),
+    }
+}
+
+fn compare(own: &OfUsers, base: &OfUsers, spec: &TestSpec) -> Result<Tested, StatisticsError> {
+    require_pairs(own, base)?;
+    let values = |of: &OfUsers| of.iter().map(|(_, value)| *value).collect::<Vec<_>>();
+    let (own, base) = (&values(own), &values(base));
     let t_test = paired_t_test(own, base)?;
     let tested = Tested {
         users: t_test.n,
@@ -154,16 +194,17 @@ fn load(
     for (&protocol, runs) in wanted {
         let runs: Vec<RunId> = runs.iter().copied().collect();
         for row in store.test_ranks(&runs, Some(protocol))? {
-            if row.ranks.len() as u64 != row.last {
+            let found = row.ranked_users();
+            if found != row.measured {
                 let error = TableError::IncompleteRanks {
                     run: row.run_id,
                     protocol: protocol.to_string(),
-                    found: row.ranks.len(),
-                    last: row.last,
+                    found,
+                    measured: row.measured,
                 };
                 return Err(fail("test", error));
             }
-            ranks.insert((protocol, row.run_id), row.ranks);
+            ranks.insert((protocol, row.run_id), row);
         }
         let is_missing = |run: &RunId| !ranks.contains_key(&(protocol, *run));
         let missing = listed(runs.into_iter().filter(is_missing));

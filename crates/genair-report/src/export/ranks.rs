@@ -21,7 +21,8 @@ pub struct ExportedRanks {
 }
 
 /// Writes a file with a row per sweep, finished run and user: the run's labels, the user's number in
-/// the filtered dataset, from 1, the user's id in the data, and the rank of the user's target, from 0.
+/// the filtered dataset, from 1, the user's id in the data, the number of one of the user's targets, from 1, and its
+/// rank, from 0.
 ///
 /// # Errors
 /// An unknown sweep or run; no ranks that pass the filter; a file that cannot be written.
@@ -35,8 +36,14 @@ pub fn export_ranks(
     let mut sink = Sink::create(path, format, "ranks", columns())?;
     for run in &runs {
         let labels = LABELS.map(|(_, _, label)| label(run));
-        for (user, user_id, rank) in store.user_ranks(run.run_id, filter.split, filter.protocol)? {
-            let rank = [Value::from(user), Value::from(user_id), Value::from(rank)];
+        let ranks = store.user_ranks(run.run_id, filter.split, filter.protocol)?;
+        for (user, user_id, target, rank) in ranks {
+            let rank = [
+                Value::from(user),
+                Value::from(user_id),
+                Value::from(target),
+                Value::from(rank),
+            ];
             sink.write(labels.iter().cloned().chain(rank).collect())?;
         }
     }
@@ -67,7 +74,13 @@ const LABELS: [LabelColumn; 9] = [
 
 fn columns() -> Vec<TableColumn> {
     let labels = LABELS.iter().map(|(name, kind, _)| (*name, *kind));
-    let columns = labels.chain([("user", Integer), ("user_id", Text), ("rank", Integer)]);
+    let of_user = [
+        ("user", Integer),
+        ("user_id", Text),
+        ("target", Integer),
+        ("rank", Integer),
+    ];
+    let columns = labels.chain(of_user);
     let column = |(name, kind): (&str, ColumnKind)| TableColumn {
         name: name.to_owned(),
         kind,

@@ -44,8 +44,9 @@ pub(super) fn add(
         all,
     };
     for of_run in store.test_ranks(&chosen, None)? {
-        // Without every user there is no pairing.
-        if of_run.ranks.len() as u64 == of_run.last {
+        // Without every user there is no pairing. The page takes one target of each.
+        let users = of_run.ranked_users();
+        if users == of_run.measured && users == of_run.ranks.len() as u64 {
             let ranks = of_run.ranks.iter().map(|&rank| rank.min(clip) as u16);
             let bytes: Vec<u8> = ranks.flat_map(u16::to_le_bytes).collect();
             blocks.add(&format!("ranks-{}", index.ranks.of.len()), &bytes);

@@ -113,7 +113,7 @@ impl FigureSpec {
         let mut cohorts = self.cohorts.clone();
         if cohorts.is_empty() {
             cohorts = match self.kind {
-                FigureKind::Cohorts => Cohort::ALL.to_vec(),
+                FigureKind::Cohorts => Cohort::OF_EVERY_SPLIT.to_vec(),
                 _ => vec![Cohort::All],
             };
         }

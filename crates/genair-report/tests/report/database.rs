@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use genair_eval::{Membership, evaluate};
+use genair_eval::{Membership, RankedTarget, evaluate};
 use genair_protocol::{
     DataFacts, Diagnostic, EvalSpec, ItemPlace, Labels, MachineFacts, Protocol, RunEvent,
     RunTotals, Split,
@@ -153,6 +153,7 @@ impl Run {
                     users: USERS as u64,
                     items: 300,
                     interactions: 1500,
+                    cold_items: 0,
                     sequences_sha256: self.sequences.to_owned(),
                     head_item: self.head_item,
                     long_user: 9,
@@ -163,20 +164,21 @@ impl Run {
             epoch(1, 0.75, 2.0 / self.mean_rank),
             epoch(2, 0.5, 3.0 / self.mean_rank),
         ];
-        let memberships: Vec<Membership> = (0..USERS)
-            .map(|user| Membership {
-                long_user: user % 3 == 0,
-                head_item: user % 2 == 0,
-            })
-            .collect();
+        let membership = |user| Membership {
+            long_user: user % 3 == 0,
+            head_item: user % 2 == 0,
+            cold_item: None,
+        };
         for split in [Split::Valid, Split::Test] {
             for (protocol, divisor) in [(Protocol::Full, 1), (Protocol::Sampled100, 3)] {
-                let ranks: Vec<u32> = self
-                    .ranks(split)
-                    .iter()
-                    .map(|rank| rank / divisor)
-                    .collect();
-                let rows = evaluate(&ranks, &memberships, &EvalSpec::default()).unwrap();
+                let ranks = self.ranks(split).into_iter();
+                let ranks: Vec<Vec<u32>> = ranks.map(|rank| vec![rank / divisor]).collect();
+                let target = |(user, ranks): (usize, &Vec<u32>)| {
+                    let (rank, membership) = (ranks[0], membership(user));
+                    vec![RankedTarget { rank, membership }]
+                };
+                let users: Vec<_> = ranks.iter().enumerate().map(target).collect();
+                let rows = evaluate(&users, &EvalSpec::default());
                 events.push(RunEvent::Metrics {
                     epoch: None,
                     split,

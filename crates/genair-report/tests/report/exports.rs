@@ -112,7 +112,7 @@ fn ranks_come_with_their_labels() {
     assert_eq!(records.len(), 2 * USERS);
     let ranks: Vec<u32> = records[..USERS]
         .iter()
-        .map(|record| record[10].parse().unwrap())
+        .map(|record| record[12].parse().unwrap())
         .collect();
     assert_eq!(ranks, RUN.ranks(Split::Test));
     let second: Vec<&str> = records[USERS].iter().collect();

@@ -40,10 +40,17 @@ impl Numbers {
         self.epochs.insert(name("validation"), optional(valid));
     }
 
-    fn rank_list(&mut self, split: &str, protocol: &str, ranks: &[u32]) {
-        for (user, rank) in (1..).zip(ranks) {
+    /// `users` are users, from 1, with the ranks of their targets.
+    fn rank_list<'r>(
+        &mut self,
+        split: &str,
+        protocol: &str,
+        users: impl Iterator<Item = (u64, &'r [u32])>,
+    ) {
+        for (user, ranks) in users.filter(|(_, ranks)| !ranks.is_empty()) {
             let name = format!("{split} {protocol}, user {user}");
-            self.ranks.insert(name, rank.to_string());
+            let ranks: Vec<String> = ranks.iter().map(u32::to_string).collect();
+            self.ranks.insert(name, ranks.join(", "));
         }
     }
 
@@ -87,7 +94,7 @@ impl Numbers {
             own.metrics.insert(name, exact(row.value));
         }
         for list in ranks {
-            own.rank_list(&list.split, &list.protocol, &list.ranks);
+            own.rank_list(&list.split, &list.protocol, list.by_user());
         }
         for row in &details.diagnostics {
             own.diagnostic(row.epoch, &row.name, row.value);
@@ -142,7 +149,10 @@ impl Numbers {
                     split,
                     protocol,
                     ranks,
-                } => own.rank_list(split.as_str(), protocol.as_str(), ranks),
+                } => {
+                    let users = (1..).zip(ranks.iter().map(Vec::as_slice));
+                    own.rank_list(split.as_str(), protocol.as_str(), users);
+                }
                 RunEvent::Diagnostics { epoch, rows } => {
                     let epoch = epoch.map(|epoch| epoch as u64).or(best).unwrap_or_default();
                     for row in rows {

@@ -155,6 +155,7 @@ fn good_run() -> Vec<RunEvent> {
                 users: 2,
                 items: 3,
                 interactions: 8,
+                cold_items: 0,
                 sequences_sha256: "00".repeat(32),
                 head_item: 2,
                 long_user: 3,
@@ -170,7 +171,7 @@ fn good_run() -> Vec<RunEvent> {
         RunEvent::Ranks {
             split: Split::Test,
             protocol: Protocol::Full,
-            ranks: vec![0, 1],
+            ranks: vec![vec![0], vec![1]],
         },
         RunEvent::Finished(RunTotals {
             best_epoch: 0,

@@ -73,6 +73,20 @@ fn context(key: &str) -> Vec<String> {
         ],
         "representation.told.fusion.width" => &["representation.told.fusion.kind=null-space"],
         "representation.told.delta.max_norm" => &["representation.told.finetune=true"],
+        "representation.told.impute.neighbours" => &["representation.told.impute.by=told"],
+        "dataset.made.split.quantile" => &["dataset.made.split.kind=time"],
+        "dataset.made.split.validation.quantile" => &[
+            "dataset.made.split.kind=time",
+            "dataset.made.split.quantile=0.9",
+        ],
+        "dataset.made.split.seed" => &[
+            "dataset.made.split.kind=time",
+            "dataset.made.split.quantile=0.9",
+            "dataset.made.split.target=random",
+        ],
+        "dataset.made.split.cold_items.validation" | "dataset.made.split.cold_items.seed" => {
+            &["dataset.made.split.cold_items.share=0.05"]
+        }
         "train.loss.label_smoothing" => &["train.loss.kind=cross-entropy"],
         _ if key.starts_with("train.optimizer.schedule.") => {
             &["train.optimizer.schedule.kind=plateau"]

@@ -44,7 +44,8 @@ fn each_choice_reaches_the_stage_or_the_run() {
             components: 64,
             whiten: Whitening::Ridge(50.0),
             joint: true,
-            groups: None
+            groups: None,
+            fitted: None,
         }
     );
     let start = frozen(0);

@@ -217,7 +217,7 @@ k = [10, 0]
     hint: did you mean `synthetic`?
     s.toml:11: `dataset.made.max_len` is 1; it must be at least 2
     s.toml:12: unknown key `dataset.made.lenght`
-    hint: known here: kind, path, interactions, items, format, items_format, columns, time_format, missing, repeats, unknown_items, min_rating, k_core, max_len, cohorts, users, catalogue, audiences, mean_length, seed
+    hint: known here: kind, path, interactions, items, format, items_format, columns, time_format, missing, repeats, unknown_items, min_rating, k_core, max_len, cohorts, split, users, catalogue, audiences, mean_length, seed
     s.toml:15: unknown key `backbone.sasrec.hiden_size`
     hint: did you mean `hidden_size`?
     s.toml:16: `backbone.sasrec.dropout` is 1.0; it must be a finite number below 1, at least 0

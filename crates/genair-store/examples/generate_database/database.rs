@@ -148,8 +148,8 @@ async fn fill_batch(
          FROM runs CROSS JOIN steps CROSS JOIN temp.cells
          WHERE run_id BETWEEN ?1 AND ?2 AND cell < ?4 AND ?3 > 0",
         "WITH RECURSIVE people (user) AS (SELECT 1 UNION ALL SELECT user + 1 FROM people WHERE user < ?5)
-         INSERT INTO ranks (run_id, split, protocol, user, rank)
-         SELECT run_id, 'test', protocol, user, (user * 7919 + run_id * 104729) % (width - 10 * (run_id / 25 % 7))
+         INSERT INTO ranks (run_id, split, protocol, user, target, rank)
+         SELECT run_id, 'test', protocol, user, 1, (user * 7919 + run_id * 104729) % (width - 10 * (run_id / 25 % 7))
          FROM runs CROSS JOIN (SELECT 'full' AS protocol, 400 AS width UNION ALL SELECT 'sampled-100', 101)
          CROSS JOIN people WHERE run_id BETWEEN ?1 AND ?2 AND ?5 > 0 ORDER BY run_id, protocol, user",
         "INSERT INTO diagnostics (run_id, epoch, name, value)

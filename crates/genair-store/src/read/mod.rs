@@ -19,7 +19,7 @@ use crate::{RunId, Store, StoreError};
 pub use curves::{CurvePoint, ItemRecord, StopMetric};
 pub use metrics::{CohortUsers, EpochMetric, Measure, MeasureResults};
 pub use page::PageRun;
-pub use ranks::{RankedRun, RanksFilter, RunRanks, StoredRanks};
+pub use ranks::{RankedRun, RanksFilter, RunRanks, StoredRanks, TargetRank};
 pub use runs::{SweepRecord, SweptRun};
 pub use tables::{ColumnKind, TableColumn, TableInfo};
 

@@ -5,9 +5,11 @@ use sqlx::FromRow;
 
 use crate::json::{Json, json_text};
 use crate::labels::LabelColumns;
+use crate::show::by_user;
 use crate::{RunId, Store, StoreError};
 
-/// The ranks of a run on the test split by one protocol.
+/// The ranks of a run on the test split by one protocol. Runs with the same sequences and split have the same users
+/// and targets.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct RunRanks {
     /// The run.
@@ -15,12 +17,31 @@ pub struct RunRanks {
     /// The candidates ranked.
     #[sqlx(try_from = "String")]
     pub protocol: Protocol,
-    /// From 0, in the order of the users.
+    /// From 0, in the order of the users, and of each in the order of the targets.
     #[sqlx(try_from = "Json<Vec<u32>>")]
     pub ranks: Vec<u32>,
-    /// The last user's number, from 1; there are as many ranks if no user lacks one.
-    pub last: u64,
+    /// The user of each rank, from 1.
+    #[sqlx(try_from = "Json<Vec<u64>>")]
+    pub users: Vec<u64>,
+    /// Users behind the run's metrics; there are ranks of as many if no user lacks them.
+    pub measured: u64,
 }
+
+impl RunRanks {
+    /// The ranks of each user, with the user's number.
+    pub fn by_user(&self) -> impl Iterator<Item = (u64, &[u32])> {
+        by_user(&self.users, &self.ranks)
+    }
+
+    /// Users that have ranks.
+    pub fn ranked_users(&self) -> u64 {
+        self.users.chunk_by(|a, b| a == b).count() as u64
+    }
+}
+
+/// A user's number, from 1, the id that the data have, the number of one of the user's targets, from 1, and its rank,
+/// from 0.
+pub type TargetRank = (u64, Option<String>, u64, u32);
 
 /// How many ranks a finished run has on the test split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
@@ -69,11 +90,14 @@ impl Store {
     ) -> Result<Vec<RunRanks>, StoreError> {
         // One row a run instead of one a user. The inner order is that of the table itself, which costs nothing,
         // where an order within the aggregate would sort it again.
-        let ranks = "SELECT run_id, protocol, json_group_array(rank) AS ranks, max(user) AS last
+        let ranks = "SELECT run_id, protocol, json_group_array(rank) AS ranks, json_group_array(user) AS users,
+                 coalesce((SELECT users FROM metrics
+                           WHERE metrics.run_id = listed.run_id AND epoch IS NULL AND metrics.split = listed.split
+                             AND metrics.protocol = listed.protocol AND cohort = 'all' LIMIT 1), 0) AS measured
              FROM (SELECT run_id, split, protocol, user, rank FROM ranks
                    WHERE run_id IN (SELECT value FROM json_each(?1)) AND split = 'test'
                      AND (?2 IS NULL OR protocol = ?2)
-                   ORDER BY run_id, split, protocol, user)
+                   ORDER BY run_id, split, protocol, user, target) AS listed
              GROUP BY run_id, split, protocol";
         let ranks = sqlx::query_as(ranks)
             .bind(json_text(runs))
@@ -118,18 +142,19 @@ impl Store {
         self.rows(runs)
     }
 
-    /// Each user of a run: the number, from 1, the id that the data have, and the rank of the user's target, from 0.
+    /// Each target of each user of a run: the user's number, from 1, the id that the data have, the number of the target,
+    /// from 1, and its rank, from 0.
     pub fn user_ranks(
         &mut self,
         run: RunId,
         split: Split,
         protocol: Protocol,
-    ) -> Result<Vec<(u64, Option<String>, u32)>, StoreError> {
-        let ranks = "SELECT ranks.user, user_ids.user_id, ranks.rank
+    ) -> Result<Vec<TargetRank>, StoreError> {
+        let ranks = "SELECT ranks.user, user_ids.user_id, ranks.target, ranks.rank
              FROM ranks JOIN runs USING (run_id)
              LEFT JOIN id_sets ON id_sets.sha256 = runs.ids_sha256
              LEFT JOIN user_ids ON user_ids.id_set = id_sets.id_set AND user_ids.user = ranks.user
-             WHERE run_id = ? AND split = ? AND protocol = ? ORDER BY ranks.user";
+             WHERE run_id = ? AND split = ? AND protocol = ? ORDER BY ranks.user, ranks.target";
         let ranks = sqlx::query_as(ranks)
             .bind(run)
             .bind(split.as_str())

@@ -111,7 +111,7 @@ fn vacuum_gives_room_back_and_keeps_what_is_there() {
     let event = genair_protocol::RunEvent::Ranks {
         split: genair_protocol::Split::Test,
         protocol: genair_protocol::Protocol::Full,
-        ranks: vec![7; 100_000],
+        ranks: vec![vec![7]; 100_000],
     };
     lab.store.record(run, &owner(), &event).unwrap();
     lab.store.release(run, &owner()).unwrap();

@@ -151,6 +151,7 @@ fn events(test_ndcg: f64) -> Vec<RunEvent> {
                 users: 3,
                 items: 7,
                 interactions: 20,
+                cold_items: 0,
                 sequences_sha256: "5e9".to_owned(),
                 head_item: 4,
                 long_user: 5,
@@ -195,7 +196,7 @@ fn events(test_ndcg: f64) -> Vec<RunEvent> {
         RunEvent::Ranks {
             split: Split::Test,
             protocol: Protocol::Full,
-            ranks: vec![0, 6, 2],
+            ranks: vec![vec![0], vec![6], vec![2]],
         },
         RunEvent::Diagnostics {
             epoch: None,

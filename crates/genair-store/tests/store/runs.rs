@@ -344,7 +344,7 @@ fn a_run_without_results_does_not_finish() {
 fn the_ranks_of_many_users_take_a_moment() {
     let mut lab = Lab::new();
     let run = lab.claimed_run();
-    let ranks: Vec<u32> = (0..22_000).rev().collect();
+    let ranks: Vec<Vec<u32>> = (0..22_000).rev().map(|rank| vec![rank]).collect();
     let began = Instant::now();
     let event = RunEvent::Ranks {
         split: Split::Test,
@@ -411,7 +411,7 @@ fn ids_of_the_data_are_kept_once_and_as_long_as_a_run_has_them() {
         .store
         .user_ranks(runs[0], Split::Test, Protocol::Full)
         .unwrap();
-    assert_eq!(ranks[1], (2, Some("x\u{fc}".to_owned()), 6));
+    assert_eq!(ranks[1], (2, Some("x\u{fc}".to_owned()), 1, 6));
     for (run, left) in [(runs[0], 7), (runs[1], 0)] {
         lab.store.delete(&Doomed::Runs(vec![run])).unwrap();
         assert_eq!(one(&mut lab.store, "SELECT count(*) FROM item_ids"), left);

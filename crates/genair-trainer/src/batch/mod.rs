@@ -109,7 +109,10 @@ impl<'a> Batches<'a> {
             dataset,
             trains_on,
             batch_size: spec.batch_size,
-            distribution: ItemDistribution::new(spec.loss.sampler, dataset.train_popularity()),
+            distribution: ItemDistribution::new(
+                spec.loss.sampler,
+                &dataset.train_popularity()[..=dataset.num_warm_items()],
+            ),
             loss: spec.loss.clone(),
             padding: capabilities.padding,
             sampled: 0,
@@ -124,7 +127,7 @@ impl<'a> Batches<'a> {
     pub(crate) fn calibrated(mut self, spec: &CalibrationSpec) -> Self {
         self.sampled = match spec.on {
             CalibrationOn::Targets => 0,
-            CalibrationOn::Items => spec.sample.min(self.dataset.num_items()),
+            CalibrationOn::Items => spec.sample.min(self.dataset.num_warm_items()),
         };
         self
     }
@@ -168,8 +171,8 @@ impl<'a> Batches<'a> {
         };
         self.places.clear();
         if self.loss.kind == LossKind::CrossEntropy {
-            // Every item is a candidate, in id order.
-            for item in self.dataset.items() {
+            // Every item that training may see is a candidate, in id order.
+            for item in self.dataset.warm_items() {
                 self.places.of(item);
             }
         }
@@ -196,7 +199,7 @@ impl<'a> Batches<'a> {
         if self.sampled > 0 {
             let mut draws = self.streams.at("calibrated items", epoch, step);
             let items =
-                rand::seq::index::sample(&mut draws, self.dataset.num_items(), self.sampled);
+                rand::seq::index::sample(&mut draws, self.dataset.num_warm_items(), self.sampled);
             let items = items.iter().map(|index| ItemId::new(index as u32 + 1));
             batch.sampled = items.map(|item| self.places.of(item)).collect();
         }
@@ -223,7 +226,7 @@ impl<'a> Batches<'a> {
         batch: &mut TrainingBatch,
         rng: &mut Xoshiro256PlusPlus,
     ) {
-        let items = self.dataset.num_items() as u32;
+        let items = self.dataset.num_warm_items() as u32;
         let draws = NegativeDraws::new(&self.seen[user as usize], items, &self.distribution);
         for target in targets {
             for _ in 0..self.loss.negatives {
@@ -279,7 +282,7 @@ impl<'a> Batches<'a> {
                         Choice::Seen | Choice::Kept => self.places.of(item),
                         Choice::Masked => Places::MASK,
                         Choice::Random => {
-                            let items = self.dataset.num_items() as u32;
+                            let items = self.dataset.num_warm_items() as u32;
                             self.places.of(ItemId::new(masks.random_range(1..=items)))
                         }
                     });

@@ -1,7 +1,7 @@
 //! What training batches hold.
 
 use genair_abi::MaskedTraining;
-use genair_protocol::{DatasetSpec, LossSpec};
+use genair_protocol::{DatasetSpec, LossSpec, NegativeSampler};
 
 use super::*;
 
@@ -163,6 +163,63 @@ fn nothing_of_validation_or_test_is_a_target_or_seen() {
             assert_eq!(start as usize, batch.tokens.len());
         }
         assert!(seen >= 40);
+    }
+}
+
+#[test]
+fn no_batch_has_a_cold_item() {
+    let split = serde_json::json!({ "cold_items": { "share": 0.3, "validation": 0.1 } });
+    let spec: DatasetSpec = serde_json::from_value(serde_json::json!({
+        "kind": "synthetic", "users": 40, "catalogue": 30, "max_len": 50, "split": split,
+    }))
+    .unwrap();
+    let dataset = genair_data::load(&spec).unwrap();
+    let warm = dataset.num_warm_items() as i64;
+    assert!(
+        (10..25).contains(&warm) && warm < dataset.num_items() as i64,
+        "{warm}"
+    );
+    let losses = [
+        LossKind::Bce,
+        LossKind::Gbce,
+        LossKind::Bpr,
+        LossKind::SampledSoftmax,
+        LossKind::CrossEntropy,
+    ];
+    let samplers = [NegativeSampler::Uniform, NegativeSampler::Popularity];
+    let draws = [NegativesFor::Position, NegativesFor::Batch];
+    let forms = [
+        TrainsOn::EveryPosition,
+        TrainsOn::LastPosition,
+        TrainsOn::MaskedPositions(MASKED),
+    ];
+    let calibration = CalibrationSpec {
+        on: CalibrationOn::Items,
+        ..CalibrationSpec::default()
+    };
+    for kind in losses {
+        for (sampler, negatives_for) in samplers.into_iter().zip(draws) {
+            for trains_on in forms {
+                let mut train = self::spec(if kind == LossKind::CrossEntropy { 1 } else { 8 });
+                (train.loss.kind, train.loss.sampler) = (kind, sampler);
+                train.loss.negatives_for = negatives_for;
+                let capabilities = capabilities(trains_on);
+                let batches = Batches::new(&dataset, &capabilities, &train, Streams::new(9));
+                let mut batches = batches.calibrated(&calibration);
+                batches.start_epoch(1);
+                let mut seen = 0;
+                for step in 0..batches.steps() {
+                    let batch = batches.batch(1, step);
+                    assert!(batch.distinct.iter().all(|&item| item <= warm), "{kind:?}");
+                    if kind == LossKind::CrossEntropy {
+                        assert_eq!(batch.distinct, (1..=warm).collect::<Vec<_>>());
+                    }
+                    assert_eq!(batch.sampled.len() as i64, warm);
+                    seen += batch.targets.len();
+                }
+                assert!(seen > 0);
+            }
+        }
     }
 }
 

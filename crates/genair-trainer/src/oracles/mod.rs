@@ -84,7 +84,7 @@ impl Fixture {
         let width = rows.size()[1] as usize;
         let spec = FrozenSpec::new(VectorSource::Gaussian { width });
         let numbers = Vec::<f32>::try_from(rows.reshape([-1])).unwrap();
-        Some(FrozenVectors::new(spec, width, numbers).unwrap())
+        Some(FrozenVectors::new(spec, width, numbers, ITEMS as usize).unwrap())
     }
 
     /// Tensors whose names start with `prefix`, under the rest of their names.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use genair_data::Dataset;
+use genair_data::{Dataset, ItemVectors};
 use genair_files::Sha256;
 use genair_protocol::{
     FrozenSpec, InputFile, Permutation, RepresentationSpec, Scale, VectorPart, VectorSource,
@@ -19,6 +19,8 @@ pub(crate) struct FrozenVectors {
     pub(crate) spec: FrozenSpec,
     /// `[I + 1, W]` on the CPU, row 0 (padding) zero.
     pub(crate) rows: Tensor,
+    /// So many items, from the first, may be fitted to.
+    pub(crate) warm: usize,
     /// Of the rows' little-endian bytes, lower-case hex: a checkpoint names its vectors by it.
     pub(crate) sha256: String,
 }
@@ -46,35 +48,39 @@ impl FrozenVectors {
             }
         };
         if spec.permuted.is_some() {
-            permute(&mut rows, width, groups.as_deref(), streams);
+            let warm = dataset.num_warm_items();
+            permute(&mut rows, width, groups.as_deref(), warm, streams);
         }
-        Self::new(spec.clone(), width, rows).map(Some)
+        Self::new(spec.clone(), width, rows, dataset.num_warm_items()).map(Some)
     }
 
-    /// `rows` are `[I + 1, width]`, row 0 zero, before they are scaled.
+    /// `rows` are `[I + 1, width]`, row 0 zero, before they are scaled; the first `warm` items decide the scale.
     pub(crate) fn new(
         spec: FrozenSpec,
         width: usize,
         mut rows: Vec<f32>,
+        warm: usize,
     ) -> Result<Self, RunErrorKind> {
         if let Some(scale) = spec.scale {
-            rescale(&mut rows, width, scale);
+            rescale(&mut rows, width, warm, scale);
         }
         Ok(Self {
             spec,
             rows: Tensor::f_from_slice(&rows)?.f_view([-1, width as i64])?,
+            warm,
             sha256: digest(&rows),
         })
     }
 }
 
-/// Shuffles rows among the items of one group, or among all; rows of zeros stay where they are.
-fn permute(rows: &mut [f32], width: usize, groups: Option<&[u32]>, streams: Streams) {
-    let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+/// Shuffles rows among the items of one group, or among all; rows of zeros stay where they are. The first `warm` items
+/// are shuffled among each other, so that training sees no vector of a cold item.
+fn permute(rows: &mut [f32], width: usize, groups: Option<&[u32]>, warm: usize, streams: Streams) {
+    let mut members: BTreeMap<(bool, u32), Vec<usize>> = BTreeMap::new();
     for (item, row) in rows.chunks_exact(width).enumerate() {
         if !is_zero(row) {
             let group = groups.map_or(0, |groups| groups[item]);
-            members.entry(group).or_default().push(item);
+            members.entry((item > warm, group)).or_default().push(item);
         }
     }
     let mut stream = streams.at("permuted item vectors", 0, 0);
@@ -91,8 +97,8 @@ fn permute(rows: &mut [f32], width: usize, groups: Option<&[u32]>, streams: Stre
     }
 }
 
-/// See [`Scale`].
-fn rescale(rows: &mut [f32], width: usize, scale: Scale) {
+/// See [`Scale`]. A common factor is that of the first `warm` items.
+fn rescale(rows: &mut [f32], width: usize, warm: usize, scale: Scale) {
     let square = |row: &[f32]| {
         row.iter()
             .map(|&value| f64::from(value).powi(2))
@@ -101,8 +107,9 @@ fn rescale(rows: &mut [f32], width: usize, scale: Scale) {
     let factor_of_all = match scale {
         Scale::Unit => None,
         Scale::Std(deviation) => {
-            let present = rows.chunks_exact(width).filter(|row| !is_zero(row)).count();
-            let mean = square(rows) / (present * width).max(1) as f64;
+            let warm = &rows[..(warm + 1) * width];
+            let present = warm.chunks_exact(width).filter(|row| !is_zero(row)).count();
+            let mean = square(warm) / (present * width).max(1) as f64;
             Some(deviation / mean.sqrt())
         }
     };
@@ -136,19 +143,39 @@ fn from_file(
     file: Option<&InputFile>,
     dataset: &Dataset,
 ) -> Result<Table, RunErrorKind> {
-    const WHAT: &str = "item vectors";
-    let file = file.ok_or(RunErrorKind::MissingInput { what: WHAT })?;
-    let vectors = genair_data::ItemVectors::read(input::check(file, WHAT)?)?;
-    let part = match spec.part {
-        VectorPart::Context => Some("context"),
-        VectorPart::Archetype => Some("archetype"),
-        VectorPart::Both => None,
-    };
-    let (width, rows) = vectors.rows_for(dataset, part)?;
+    let vectors = opened(file)?;
+    let (width, rows) = vectors.rows_for(dataset, name_of(spec.part))?;
     let groups = (spec.permuted == Some(Permutation::Groups))
         .then(|| vectors.groups_for(dataset))
         .transpose()?;
     Ok((width, rows, groups))
+}
+
+/// A part of the vectors of a file: its width and `[I + 1, width]`, row 0 zero.
+///
+/// # Errors
+/// As [`FrozenVectors::of`].
+pub(super) fn file_of(
+    part: VectorPart,
+    file: Option<&InputFile>,
+    dataset: &Dataset,
+) -> Result<(usize, Vec<f32>), RunErrorKind> {
+    Ok(opened(file)?.rows_for(dataset, name_of(part))?)
+}
+
+fn opened(file: Option<&InputFile>) -> Result<ItemVectors, RunErrorKind> {
+    const WHAT: &str = "item vectors";
+    let file = file.ok_or(RunErrorKind::MissingInput { what: WHAT })?;
+    Ok(ItemVectors::read(input::check(file, WHAT)?)?)
+}
+
+/// The name of a part in a file; none for all of them.
+fn name_of(part: VectorPart) -> Option<&'static str> {
+    match part {
+        VectorPart::Context => Some("context"),
+        VectorPart::Archetype => Some("archetype"),
+        VectorPart::Both => None,
+    }
 }
 
 /// Independent N(0, 1), item by item, in the order of their ids.
@@ -183,14 +210,14 @@ mod tests {
                 .collect()
         };
         let mut scaled = rows();
-        rescale(&mut scaled, 2, Scale::Std(0.1));
+        rescale(&mut scaled, 2, 6, Scale::Std(0.1));
         let values = nonzero(&scaled);
         let mean_square = values.iter().map(|v| v * v).sum::<f64>() / 10.0;
         assert!((mean_square.sqrt() - 0.1).abs() < 1e-7);
         // Directions stay.
         assert!((scaled[3] / scaled[2] - 2.0).abs() < 1e-6);
         let mut unit = rows();
-        rescale(&mut unit, 2, Scale::Unit);
+        rescale(&mut unit, 2, 6, Scale::Unit);
         for row in unit.chunks(2) {
             let length = row[0].hypot(row[1]);
             assert!(length == 0.0 || (length - 1.0).abs() < 1e-6);
@@ -204,10 +231,10 @@ mod tests {
         let mut moved = 0;
         for seed in 0..20 {
             let mut shuffled = rows();
-            permute(&mut shuffled, 2, Some(&groups), Streams::new(seed));
+            permute(&mut shuffled, 2, Some(&groups), 6, Streams::new(seed));
             let again = {
                 let mut again = rows();
-                permute(&mut again, 2, Some(&groups), Streams::new(seed));
+                permute(&mut again, 2, Some(&groups), 6, Streams::new(seed));
                 again
             };
             assert_eq!(shuffled, again);

@@ -14,17 +14,20 @@
 
 mod adapter;
 mod frozen;
+mod imputed;
 mod source;
 #[cfg(test)]
 mod tests;
 
 use genair_abi::{Capabilities, InitKind, OutputItems};
+use genair_data::Dataset;
 use genair_protocol::Fusion;
 use tch::Tensor;
 
 use crate::RunErrorKind;
 use crate::parameters::{ParameterError, Parameters, Start};
 pub(crate) use frozen::FrozenVectors;
+pub(crate) use imputed::Imputation;
 use source::{Rows, Source, Table};
 
 /// How a weight starts: as the spec says.
@@ -44,9 +47,44 @@ pub(crate) struct ItemVectors {
     /// `[1, D]`, for backbones that mask; the adapter has no part in it.
     mask: Option<Tensor>,
     separate: Option<SeparateOutputs>,
-    items: usize,
+    /// What stands for the rows of cold items.
+    imputation: Option<Imputation>,
+    counts: ItemCounts,
     views: i64,
 }
+
+/// Items, and those of them that training may see, which come first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ItemCounts {
+    /// `I`.
+    pub(crate) all: usize,
+    pub(crate) warm: usize,
+}
+
+impl ItemCounts {
+    pub(crate) fn of(dataset: &Dataset) -> Self {
+        Self {
+            all: dataset.num_items(),
+            warm: dataset.num_warm_items(),
+        }
+    }
+
+    /// Rows of a table that train, with padding's; `None` where all do.
+    fn trained_rows(self) -> Option<i64> {
+        (self.warm < self.all).then_some(self.warm as i64 + 1)
+    }
+}
+
+/// Tables with a row for each item.
+const TABLES: [&str; 5] = [
+    source::TABLE,
+    source::VECTORS,
+    source::DELTA,
+    OUTPUTS,
+    OUTPUT_BIAS,
+];
+const OUTPUTS: &str = "outputs.table";
+const OUTPUT_BIAS: &str = "outputs.bias";
 
 /// An output table of its own: `[I + 1, S]` and a bias per item `[I + 1, 1]`.
 struct SeparateOutputs {
@@ -109,17 +147,17 @@ pub(crate) fn gather(x: &Tensor, rows: &Tensor) -> Result<Tensor, tch::TchError>
 impl ItemVectors {
     /// Parameters `items.table`, `adapter.*` and `items.vectors` as the representation has them
     /// (`frozen` is absent for `id`), and `items.mask`, `outputs.table`, `outputs.bias` where the
-    /// backbone needs them.
+    /// backbone needs them. Rows of items that training never sees stay as they start.
     ///
     /// # Errors
     /// [`RunErrorKind::Spec`] where the backbone's widths contradict each other.
     pub(crate) fn create(
-        items: usize,
+        counts: ItemCounts,
         frozen: Option<FrozenVectors>,
         capabilities: &Capabilities,
         parameters: &mut Parameters,
     ) -> Result<Self, RunErrorKind> {
-        let (rows, width) = (items as i64 + 1, capabilities.hidden_size as i64);
+        let (rows, width) = (counts.all as i64 + 1, capabilities.hidden_size as i64);
         let states = capabilities.state_size as i64;
         let is_dual = |frozen: &FrozenVectors| frozen.spec.fusion.kind == Fusion::Dual;
         let views = if frozen.as_ref().is_some_and(is_dual) {
@@ -141,9 +179,8 @@ impl ItemVectors {
                     kind: InitKind::Constant,
                     value: 0.0,
                 };
-                let table =
-                    Table::create("outputs.table", &[rows, views * states], WEIGHT, parameters)?;
-                let bias = Table::create("outputs.bias", &[rows, 1], zero, parameters)?;
+                let table = Table::create(OUTPUTS, &[rows, views * states], WEIGHT, parameters)?;
+                let bias = Table::create(OUTPUT_BIAS, &[rows, 1], zero, parameters)?;
                 Some(SeparateOutputs { table, bias })
             }
         };
@@ -151,6 +188,11 @@ impl ItemVectors {
             None => Source::table(rows, width, parameters)?,
             Some(frozen) => Source::frozen(&frozen, width, parameters)?,
         };
+        if let Some(rows) = counts.trained_rows() {
+            for table in TABLES {
+                parameters.train_rows(table, rows);
+            }
+        }
         let mask = capabilities
             .predicts_at_mask
             .then(|| create(parameters, "items.mask", &[1, views * width], MASK))
@@ -159,7 +201,8 @@ impl ItemVectors {
             source,
             mask,
             separate,
-            items,
+            imputation: None,
+            counts,
             views,
         })
     }
@@ -169,9 +212,19 @@ impl ItemVectors {
         self.views
     }
 
+    /// Replaces the rows of cold items wherever the whole catalogue is asked for.
+    pub(crate) fn impute(&mut self, imputation: Option<Imputation>) {
+        self.imputation = imputation;
+    }
+
     /// Items, `I`.
     pub(crate) fn len(&self) -> usize {
-        self.items
+        self.counts.all
+    }
+
+    /// Items, and those that training may see.
+    pub(crate) fn counts(&self) -> ItemCounts {
+        self.counts
     }
 
     /// Vectors of a batch's distinct items (0 is padding), each computed once.
@@ -219,11 +272,15 @@ impl ItemVectors {
     /// Vectors of the whole catalogue, without gradients.
     pub(crate) fn catalogue(&self) -> Result<Catalogue, tch::TchError> {
         let _guard = tch::no_grad_guard();
-        let vectors = self.source.all()?;
+        let imputed = |table: &Tensor| match &self.imputation {
+            Some(imputation) => imputation.applied(table),
+            None => Ok(table.shallow_clone()),
+        };
+        let vectors = imputed(&self.source.all()?)?;
         let outputs = match &self.separate {
             Some(own) => Outputs {
-                vectors: own.table.rows.shallow_clone(),
-                bias: Some(own.bias.rows.f_squeeze_dim(1)?),
+                vectors: imputed(&own.table.rows)?,
+                bias: Some(imputed(&own.bias.rows)?.f_squeeze_dim(1)?),
             },
             None => Outputs {
                 vectors: vectors.shallow_clone(),

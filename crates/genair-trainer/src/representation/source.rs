@@ -5,7 +5,7 @@
 use genair_abi::InitKind;
 use genair_protocol::{DeltaSpec, Fusion, FusionSpec, TableInit};
 use rand::RngExt;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::adapter::Adapter;
 use super::{FrozenVectors, WEIGHT, create, refused};
@@ -14,9 +14,9 @@ use crate::parameters::{Parameters, Start};
 use crate::pca::first_components;
 use crate::random::Streams;
 
-const TABLE: &str = "items.table";
-const VECTORS: &str = "items.vectors";
-const DELTA: &str = "items.delta";
+pub(super) const TABLE: &str = "items.table";
+pub(super) const VECTORS: &str = "items.vectors";
+pub(super) const DELTA: &str = "items.delta";
 
 const ZERO: Start = Start {
     kind: InitKind::Constant,
@@ -97,7 +97,9 @@ impl Adapted {
         output: i64,
         parameters: &mut Parameters,
     ) -> Result<Self, RunErrorKind> {
-        let FrozenVectors { spec, rows, sha256 } = frozen;
+        let FrozenVectors {
+            spec, rows, sha256, ..
+        } = frozen;
         let shape = rows.size();
         let adapter = Adapter::create(&spec.adapter, shape[1], output, parameters)?;
         let freeze = |parameters: &mut Parameters| -> Result<Table, RunErrorKind> {
@@ -174,9 +176,13 @@ impl Fused {
         let shape = [frozen.rows.size()[0], learned];
         let table = match (spec.kind, spec.init) {
             (Fusion::NullSpace, _) => Table::create(TABLE, &shape, ZERO, parameters)?,
-            (_, TableInit::Random) => Table::create(TABLE, &shape, WEIGHT, parameters)?,
+            (_, TableInit::Random) => {
+                let table = Table::create(TABLE, &shape, WEIGHT, parameters)?;
+                zero_after(&table.rows, frozen.warm)?;
+                table
+            }
             (_, TableInit::Vectors) => {
-                let start = first_components_of(&frozen.rows, learned)?.ok_or_else(|| {
+                let start = first_components_of(frozen, learned)?.ok_or_else(|| {
                     let reason = format!(
                         "the vectors have fewer than the {learned} principal components of the table's rows"
                     );
@@ -205,17 +211,32 @@ impl Fused {
     }
 }
 
-/// Principal components of the rows that are not zero, on one thread; rows of zeros stay zero.
-fn first_components_of(rows: &Tensor, components: i64) -> Result<Option<Tensor>, tch::TchError> {
+/// Makes the rows of items after the first `items` zero: nothing trains them, so that chance would decide about them.
+fn zero_after(rows: &Tensor, items: usize) -> Result<(), tch::TchError> {
+    let first = items as i64 + 1;
+    let _guard = tch::no_grad_guard();
+    let _ = rows.f_narrow(0, first, rows.size()[0] - first)?.f_zero_()?;
+    Ok(())
+}
+
+/// Principal components of the rows that are not zero, on one thread, fitted to those of warm items; rows of zeros stay
+/// zero.
+fn first_components_of(
+    frozen: &FrozenVectors,
+    components: i64,
+) -> Result<Option<Tensor>, tch::TchError> {
+    let rows = &frozen.rows;
     let present = rows
         .f_ne(0.0)?
         .f_any_dim(1, false)?
         .f_nonzero()?
         .f_view([-1])?;
+    let warm = present.f_le(frozen.warm as i64)?.f_sum(Kind::Int64)?;
+    let warm = i64::try_from(&warm)?;
     let chosen = rows.f_index_select(0, &present)?;
     let threads = tch::get_num_threads();
     tch::set_num_threads(1);
-    let reduced = first_components(&chosen, components as usize);
+    let reduced = first_components(&chosen, warm, components as usize);
     tch::set_num_threads(threads);
     let Some(reduced) = reduced? else {
         return Ok(None);

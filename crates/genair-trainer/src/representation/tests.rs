@@ -15,6 +15,10 @@ use crate::random::Streams;
 
 /// Items of the catalogue.
 const ITEMS: usize = 12;
+const COUNTS: ItemCounts = ItemCounts {
+    all: ITEMS,
+    warm: ITEMS,
+};
 /// Width of the vectors before the adapter.
 const WIDTH: usize = 7;
 /// Odd, so that halves differ.
@@ -62,6 +66,7 @@ fn representation(frozen: Option<FrozenSpec>) -> RepresentationSpec {
         name: "random".to_owned(),
         kind: RepresentationKind::Random,
         frozen,
+        imputed: None,
         calibration: None,
     }
 }
@@ -95,9 +100,9 @@ fn items(frozen: Option<FrozenSpec>, output: OutputItems) -> (ItemVectors, Param
         for (place, value) in rows.iter_mut().enumerate().skip(WIDTH) {
             *value = (place as f32 * 0.37).sin();
         }
-        FrozenVectors::new(spec, WIDTH, rows).unwrap()
+        FrozenVectors::new(spec, WIDTH, rows, ITEMS).unwrap()
     });
-    let created = ItemVectors::create(ITEMS, frozen, &capabilities(output), &mut parameters);
+    let created = ItemVectors::create(COUNTS, frozen, &capabilities(output), &mut parameters);
     (created.unwrap(), parameters)
 }
 
@@ -346,17 +351,18 @@ fn without_an_adapter_the_vectors_are_the_item_vectors() {
     let rows: Vec<f32> = (0..(ITEMS + 1) * HIDDEN as usize)
         .map(|place| (place / HIDDEN as usize) as f32 * 0.25)
         .collect();
-    let frozen = FrozenVectors::new(no_adapter.clone(), HIDDEN as usize, rows).unwrap();
+    let frozen = FrozenVectors::new(no_adapter.clone(), HIDDEN as usize, rows, ITEMS).unwrap();
     let capabilities = capabilities(OutputItems::Shared);
-    let made = ItemVectors::create(ITEMS, Some(frozen), &capabilities, &mut parameters).unwrap();
+    let made = ItemVectors::create(COUNTS, Some(frozen), &capabilities, &mut parameters).unwrap();
     let vectors = made.gather(&DISTINCT, Some(3)).unwrap().inputs;
     assert_eq!(values(&vectors.get(0)), [0.75; HIDDEN as usize]);
     assert_eq!(shape_of(&parameters, "adapter.0.weight"), None);
 
-    let frozen = FrozenVectors::new(no_adapter, WIDTH, vec![1.0; (ITEMS + 1) * WIDTH]).unwrap();
+    let frozen =
+        FrozenVectors::new(no_adapter, WIDTH, vec![1.0; (ITEMS + 1) * WIDTH], ITEMS).unwrap();
     let mut parameters =
         Parameters::new(Initialisation::XavierNormal, Streams::new(7), Device::Cpu);
-    let refused = ItemVectors::create(ITEMS, Some(frozen), &capabilities, &mut parameters);
+    let refused = ItemVectors::create(COUNTS, Some(frozen), &capabilities, &mut parameters);
     let message = refused.err().unwrap().to_string();
     assert!(
         message.contains("7 components where the model needs 5"),

@@ -56,8 +56,8 @@ fn tests(
             let list = lists
                 .iter()
                 .find(|list| (&list.split, &list.protocol) == own)?;
-            let value = |&rank| genair_eval::value_of_rank(of_metric, rank, pair.k);
-            Some(list.ranks.iter().map(value).collect())
+            let value = |(_, ranks)| genair_eval::value_of_ranks(of_metric, ranks, pair.k);
+            Some(list.by_user().map(value).collect())
         };
         // Too few users for a test have none.
         let test = paired_t_test(&values(&b.1)?, &values(&a.1)?).ok()?;

@@ -7,6 +7,7 @@ const PROTOCOLS = {
   "sampled-99": "99 sampled negatives",
   "sampled-100-popularity": "100 popular negatives",
   "full-with-history": "full ranking with the history",
+  cold: "cold items",
 };
 const SPLITS = { test: "test", valid: "validation" };
 const COHORTS = {
@@ -15,6 +16,8 @@ const COHORTS = {
   "tail-item": "tail items",
   "long-user": "long users",
   "short-user": "short users",
+  "cold-item": "cold items",
+  "warm-item": "warm items",
 };
 
 const named = (names, value) => names[value] ?? value;
