@@ -243,7 +243,7 @@ fn no_plugin_sees_the_key_of_a_server() {
         .expect(0);
     let seen = std::fs::read_to_string(lab.path("environment")).unwrap();
     for command in [
-        "in plugin\n",
+        "in plugins\n",
         "in capabilities\n",
         "in run\n",
         "LAB_HARMLESS=harmless",
