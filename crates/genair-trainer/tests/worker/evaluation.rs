@@ -21,6 +21,7 @@ fn results(events: &[RunEvent]) -> Vec<RunEvent> {
         matches!(
             event,
             RunEvent::Started { .. }
+                | RunEvent::Ids { .. }
                 | RunEvent::Metrics { .. }
                 | RunEvent::Ranks { .. }
                 | RunEvent::Diagnostics { epoch: None, .. }
