@@ -50,7 +50,7 @@ fn lab() -> Lab {
     let here = lab.path("");
     let here = here.display();
     let script = format!(
-        "#!/bin/sh\ncase $1 in\nplugin) echo '{PLUGIN}';;\nrun) cat {here}/events;;\nesac\n"
+        "#!/bin/sh\ncase $1 in\nplugins) echo '[{PLUGIN}]';;\nrun) cat {here}/events;;\nesac\n"
     );
     lab.write("trainer", script);
     let executable = std::fs::Permissions::from_mode(0o755);
