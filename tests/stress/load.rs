@@ -29,7 +29,7 @@ const COUNT: &str = "SELECT count(*) FROM epochs;";
 fn lab() -> Lab {
     let lab = Lab::new();
     let mut events = String::from(concat!(
-        r#"{"event":"started","machine":{"host":"here","device":"cpu","threads":1,"libtorch":"2.13.0","trainer":"0.1.0"},"#,
+        r#"{"event":"started","machine":{"host":"here","device":"cpu","threads":1,"libtorch":"2.13.0","trainer":"0.1.0","cpu":"made","cores":8,"memory_bytes":null,"system":"linux"},"#,
         r#""data":{"users":2,"items":3,"interactions":8,"sequences_sha256":"00","head_item":2,"long_user":3},"parameters":0}"#,
         "\n"
     ));
