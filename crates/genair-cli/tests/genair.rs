@@ -38,7 +38,7 @@ impl ScriptedTrainer {
         scripted.write(
             "trainer",
             &format!(
-                "#!/bin/sh\nhere={}\ncase $1 in\nplugin) echo '{REPORT}';;\nrun) echo x >> $here/starts\n{run};;\nesac\n",
+                "#!/bin/sh\nhere={}\ncase $1 in\nplugins) echo '[{REPORT}]';;\nrun) echo x >> $here/starts\n{run};;\nesac\n",
                 scripted.0.path().display()
             ),
         );
