@@ -306,7 +306,7 @@ fn a_trainer_that_dies_of_a_plugin_still_tells_of_the_others() {
     }
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in\n--version) echo 1;;\n\
-         *{deadly}) echo 'symbol lookup error' >&2; kill -SEGV $$;;\n*) echo '{REPORT}';;\nesac\n"
+         *{deadly}*) echo 'symbol lookup error' >&2; kill -SEGV $$;;\n*) echo '[{REPORT}]';;\nesac\n"
     );
     scripted.write("trainer", &script);
     let (code, out, err) =
