@@ -152,5 +152,5 @@ fn prepared_and_exported_data_keep_the_order() {
     export(&dataset, out.path()).unwrap();
     let back = load(&spec(&out, DatasetKind::Table)).unwrap();
     assert_eq!(back.sequences_sha256(), dataset.sequences_sha256());
-    assert_eq!(back.statistics().ordered_by, OrderedBy::Time);
+    assert_eq!(back.statistics().ordered_by, OrderedBy::Position);
 }

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use genair_archetype::{
-    ArchetypeError, ArchetypeSpec, Generated, GenerationCounts, GenerationProgress, Installation,
-    Readers, VectorsForm, VectorsRecipe, assemble, build_llama, export_archetypes, generate,
-    import, in_report, in_trainer, models,
+    ArchetypeError, ArchetypeSpec, Generated, GenerationProgress, Installation, Readers,
+    VectorsForm, VectorsRecipe, assemble, build_llama, export_archetypes, generate, import,
+    in_report, in_trainer, models,
 };
 use genair_calibration::Associations;
 use genair_data::{Catalogue, ItemVectors, Statistics};
@@ -132,18 +132,6 @@ pub fn archetypes(
     }
     let mut tell = |news| progress(StageProgress::Generating(news));
     let generated = generate(&catalogue, settings, installation, &mut tell, interrupted)?;
-    let GenerationCounts {
-        items,
-        without_metadata,
-        empty_answers,
-        ..
-    } = generated.counts;
-    if without_metadata + empty_answers > 0 {
-        tracing::warn!(
-            "{without_metadata} of {items} items have no metadata and {empty_answers} an empty answer; what is missing of \
-             their vectors is zeros"
-        );
-    }
     let recipe = VectorsRecipe::new(&catalogue, settings, form, installation)?;
     let path = recipe.path(&installation.cache);
     let vectors = match recipe.cached(&installation.cache) {
