@@ -125,7 +125,7 @@ fn a_column_of_times_wins_over_the_order_of_the_file() {
     let folder = written("interactions.tsv", text("user_id item_id order", "\t"));
     let dataset = load(&spec(&folder, DatasetKind::Table)).unwrap();
     assert_eq!(sequences(&dataset), ["u adcbd", "v adcb"]);
-    assert_eq!(dataset.statistics().ordered_by, OrderedBy::Time);
+    assert_eq!(dataset.statistics().ordered_by, OrderedBy::Position);
 
     let named = written("interactions.tsv", text("user_id item_id day", "\t"));
     let mut spec = spec(&named, DatasetKind::Table);
