@@ -22,6 +22,8 @@ pub(crate) enum WorkerError {
     },
     #[error(transparent)]
     Thread(#[from] NoThread),
+    #[error("a thread was lost; the worker's log says why")]
+    Lost,
     #[error("`{line}` on standard input is no item")]
     NoItem {
         line: String,

@@ -4,6 +4,7 @@ mod embedder;
 mod engine;
 mod error;
 mod info;
+mod items;
 mod native;
 mod prefix;
 mod worker;

@@ -46,8 +46,9 @@ impl SharedPrefix {
         }
         let same = self.tokens.iter().zip(tokens);
         let shared = same.take_while(|(ours, theirs)| ours == theirs).count();
-        // The last token is read in any case, for its logits.
-        let shared = shared.min(tokens.len() - 1);
+        // At least two tokens are read in any case: llama.cpp computes a single one by other products, which round
+        // otherwise, and the logits of the last are needed.
+        let shared = shared.min(tokens.len().saturating_sub(2));
         if shared < WORTH_SHARING || !engine.copy(self.sequence, sequence, shared) {
             return engine.read(sequence, 0, tokens, visit);
         }

@@ -1,8 +1,7 @@
-//! The work itself: items from standard input onto free sequences, one token for each per step, records
-//! to standard output in order of completion.
+//! The work itself: items from standard input onto free sequences of one or several contexts, one token for each per
+//! step, records to standard output in order of completion.
 
-use std::io::{BufRead, Write};
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::io::Write;
 
 use genair_llama::{Answer, ENGINE, Mean, Sampler, check_settings, encode_vector};
 use genair_process::NoThread;
@@ -10,12 +9,14 @@ use genair_protocol::{
     AnswerEnd, EngineEvent, EngineItem, EngineRecord, EngineRequest, EngineTask, GenerationSpec,
 };
 use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
 use crate::embedder::Embedder;
 use crate::engine::{Engine, Feed, MOST_SEQUENCES, index, load};
 use crate::error::WorkerError;
+use crate::items::{Items, Next};
 use crate::native;
 use crate::prefix::SharedPrefix;
 
@@ -26,79 +27,139 @@ const PROMPT_ROOM: usize = 1024;
 /// Room for prompt and given answer.
 const READING_ROOM: usize = 2048;
 
+/// The weights of a small model, in bytes at the most. On a larger one, threads share a context, because the memory's
+/// speed is the limit, and a context for each would read all weights by itself.
+const SMALL_MODEL: u64 = 1 << 30;
+
+/// Contexts at once at the most: each takes memory of its own, some 300 MB.
+const MOST_CONTEXTS: usize = 8;
+
 /// Does a request until standard input ends.
 pub(crate) fn work(backend: &LlamaBackend, request: &EngineRequest) -> Result<(), WorkerError> {
     check_range("parallel", request.parallel, MOST_SEQUENCES - 1)?;
     check_range("threads", request.threads, 512)?;
-    let (sequences, room) = match &request.task {
-        EngineTask::Generate(spec) => {
-            check_settings(spec)?;
-            // One more for what prompts share.
-            (request.parallel + 1, PROMPT_ROOM + spec.max_new_tokens)
-        }
-        EngineTask::Read => (1, READING_ROOM),
-        // The second one for what prompts share.
-        EngineTask::Prompt => (2, READING_ROOM),
-        EngineTask::Tokenize => (1, 1),
-        EngineTask::Encode => return encode(backend, request),
-    };
-
+    if let EngineTask::Generate(spec) = &request.task {
+        check_settings(spec)?;
+    }
     let model = load(backend, &request.model, &LlamaModelParams::default())?;
-    let mut engine = Engine::new(backend, &model, sequences, request.threads, room)?;
-    say(&EngineEvent::Ready {
-        engine: format!("{ENGINE} ({})", native::features()),
-        width: engine.width(),
-        context: engine.room(),
-    });
+    let contexts = contexts(&model, request);
+    let share = Share {
+        backend,
+        model: &model,
+        task: &request.task,
+        parallel: request.parallel.div_ceil(contexts),
+        threads: request.threads / contexts,
+    };
+    let items = Items::of_standard_input(request.parallel)?;
+    in_contexts(contexts, &items, |is_first| share.work(&items, is_first))
+}
 
-    let items = items_of_standard_input(request.parallel)?;
-    match &request.task {
-        EngineTask::Generate(spec) => Writer::new(&mut engine, spec, request.parallel).run(items),
-        EngineTask::Read => items
-            .into_iter()
-            .try_for_each(|item| read_item(&mut engine, item?)),
-        EngineTask::Prompt => {
-            let mut prefix = SharedPrefix::new(1);
-            items
-                .into_iter()
-                .try_for_each(|item| read_prompt(&mut engine, &mut prefix, item?))
-        }
-        EngineTask::Tokenize => items
-            .into_iter()
-            .try_for_each(|item| tokenize_item(&engine, item?)),
-        EngineTask::Encode => encode(backend, request),
+/// Contexts that work at once. Those of one thread each have no barriers, at which a thread would wait for one whose core
+/// has another process to run.
+fn contexts(model: &LlamaModel, request: &EngineRequest) -> usize {
+    match model.size() <= SMALL_MODEL {
+        true => request.threads.min(request.parallel).min(MOST_CONTEXTS),
+        false => 1,
     }
 }
 
-/// Gives each text its vector.
-fn encode(backend: &LlamaBackend, request: &EngineRequest) -> Result<(), WorkerError> {
-    let model = load(backend, &request.model, &LlamaModelParams::default())?;
-    let mut embedder = Embedder::new(backend, &model, request.threads)?;
+/// Calls `work` in `count` threads, once with `true`. After an error the others end what they have begun.
+fn in_contexts(
+    count: usize,
+    items: &Items,
+    work: impl Fn(bool) -> Result<(), WorkerError> + Sync,
+) -> Result<(), WorkerError> {
+    let work = |is_first| work(is_first).inspect_err(|_| items.stop());
+    std::thread::scope(|scope| {
+        let others = (1..count).map(|_| {
+            let thread = std::thread::Builder::new().name("context".to_owned());
+            thread.spawn_scoped(scope, || work(false))
+        });
+        let others: Vec<_> = others.collect();
+        let first = work(true);
+        let others = others.into_iter().map(|other| {
+            let work = "runs a context";
+            let other = other.map_err(|source| NoThread { work, source })?;
+            other.join().unwrap_or(Err(WorkerError::Lost))
+        });
+        std::iter::once(first).chain(others).collect()
+    })
+}
+
+/// What one of several contexts needs to work.
+struct Share<'a> {
+    backend: &'a LlamaBackend,
+    model: &'a LlamaModel,
+    task: &'a EngineTask,
+    /// Items at once.
+    parallel: usize,
+    threads: usize,
+}
+
+impl Share<'_> {
+    /// Does items until there are no more; `says_ready` of one context.
+    fn work(&self, items: &Items, says_ready: bool) -> Result<(), WorkerError> {
+        let (sequences, room) = match self.task {
+            // One more for what prompts share.
+            EngineTask::Generate(spec) => (self.parallel + 1, PROMPT_ROOM + spec.max_new_tokens),
+            EngineTask::Read => (1, READING_ROOM),
+            // The second one for what prompts share.
+            EngineTask::Prompt => (2, READING_ROOM),
+            EngineTask::Tokenize => (1, 1),
+            EngineTask::Encode => return self.encode(items, says_ready),
+        };
+        let mut engine = Engine::new(self.backend, self.model, sequences, self.threads, room)?;
+        if says_ready {
+            say_ready(engine.width(), engine.room());
+        }
+        if let EngineTask::Generate(spec) = self.task {
+            return Writer::new(&mut engine, spec, self.parallel).run(items);
+        }
+        let mut prefix = SharedPrefix::new(1);
+        while let Next::Item(item) = items.wait()? {
+            match self.task {
+                EngineTask::Read => read_item(&mut engine, item)?,
+                EngineTask::Prompt => read_prompt(&mut engine, &mut prefix, item)?,
+                _ => tokenize_item(&engine, item)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives each text its vector.
+    fn encode(&self, items: &Items, says_ready: bool) -> Result<(), WorkerError> {
+        let mut embedder = Embedder::new(self.backend, self.model, self.threads)?;
+        if says_ready {
+            say_ready(embedder.width(), embedder.room());
+        }
+        while let Next::Item(item) = items.wait()? {
+            let tokens = embedder.tokenize(&item.prompt);
+            check_length(&item.key, tokens.len(), 0, embedder.room())?;
+            let vector = embedder.embed(&tokens)?;
+            if !vector.iter().all(|component| component.is_finite()) {
+                return Err(WorkerError::NotFinite { key: item.key });
+            }
+            say(&EngineEvent::Record(EngineRecord {
+                key: item.key,
+                text: String::new(),
+                prompt_tokens: tokens.len(),
+                new_tokens: 0,
+                ended: AnswerEnd::Given,
+                context: encode_vector(&vector),
+                archetype: None,
+                tokens: None,
+            }));
+        }
+        Ok(())
+    }
+}
+
+fn say_ready(width: usize, context: usize) {
     say(&EngineEvent::Ready {
         engine: format!("{ENGINE} ({})", native::features()),
-        width: embedder.width(),
-        context: embedder.room(),
+        width,
+        context,
     });
-    for item in items_of_standard_input(request.parallel)? {
-        let item = item?;
-        let tokens = embedder.tokenize(&item.prompt);
-        check_length(&item.key, tokens.len(), 0, embedder.room())?;
-        let vector = embedder.embed(&tokens)?;
-        if !vector.iter().all(|component| component.is_finite()) {
-            return Err(WorkerError::NotFinite { key: item.key });
-        }
-        say(&EngineEvent::Record(EngineRecord {
-            key: item.key,
-            text: String::new(),
-            prompt_tokens: tokens.len(),
-            new_tokens: 0,
-            ended: AnswerEnd::Given,
-            context: encode_vector(&vector),
-            archetype: None,
-            tokens: None,
-        }));
-    }
-    Ok(())
 }
 
 fn check_range(key: &'static str, value: usize, most: usize) -> Result<(), WorkerError> {
@@ -107,28 +168,6 @@ fn check_range(key: &'static str, value: usize, most: usize) -> Result<(), Worke
     } else {
         Err(WorkerError::OutOfRange { key, value, most })
     }
-}
-
-/// Items as they come. Few wait here: what is not taken yet is not lost with the worker.
-fn items_of_standard_input(
-    ahead: usize,
-) -> Result<Receiver<Result<EngineItem, WorkerError>>, NoThread> {
-    let (sender, receiver) = sync_channel(ahead);
-    genair_process::spawn("reads items", move || {
-        for line in std::io::stdin().lock().lines() {
-            let item = match line {
-                Ok(line) if line.trim().is_empty() => continue,
-                Ok(line) => serde_json::from_str(&line)
-                    .map_err(|source| WorkerError::NoItem { line, source }),
-                Err(source) => Err(WorkerError::Input(source)),
-            };
-            let is_broken = item.is_err();
-            if sender.send(item).is_err() || is_broken {
-                return;
-            }
-        }
-    })?;
-    Ok(receiver)
 }
 
 /// Writes answers to several items at once.
@@ -164,19 +203,15 @@ impl<'a, 'm> Writer<'a, 'm> {
         }
     }
 
-    fn run(mut self, items: Receiver<Result<EngineItem, WorkerError>>) -> Result<(), WorkerError> {
+    fn run(mut self, items: &Items) -> Result<(), WorkerError> {
         loop {
             while let Some(free) = self.places.iter().position(Option::is_none) {
                 let is_idle = self.places.iter().all(Option::is_none);
-                let item = if is_idle {
-                    items.recv().map_err(|_| TryRecvError::Disconnected)
-                } else {
-                    items.try_recv()
-                };
-                match item {
-                    Ok(item) => self.start(free, item?)?,
-                    Err(TryRecvError::Disconnected) if is_idle => return Ok(()),
-                    Err(_) => break,
+                let next = if is_idle { items.wait() } else { items.look() };
+                match next? {
+                    Next::Item(item) => self.start(free, item)?,
+                    Next::End if is_idle => return Ok(()),
+                    Next::End | Next::Nothing => break,
                 }
             }
             self.step()?;

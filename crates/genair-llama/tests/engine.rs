@@ -224,6 +224,29 @@ fn neither_company_nor_order_nor_threads_change_a_bit() {
     assert_eq!(records(&model, task, 16, 2, &items), alone);
 }
 
+/// As many tokens as possible are shared: all but the last.
+#[test]
+fn what_a_prompt_shares_with_the_first_one_changes_no_bit() {
+    let model = model();
+    let prompt = "title is Toy Story; genres is Animation; people who would love this movie are";
+    let items = ["young", "old", "wise"].map(|end| item(end, &format!("{prompt} {end}")));
+    let task = EngineTask::Generate(sampled(8));
+    let alone = items.iter().flat_map(|item| {
+        let items = std::slice::from_ref(item);
+        records(&model, task.clone(), 1, 1, items)
+    });
+    let mut alone: Vec<EngineRecord> = alone.collect();
+    alone.sort_by(|a, b| a.key.cmp(&b.key));
+    assert_eq!(records(&model, task.clone(), 1, 1, &items), alone);
+    let read = |items: &[EngineItem]| records(&model, EngineTask::Prompt, 1, 1, items);
+    let alone = items
+        .iter()
+        .flat_map(|item| read(std::slice::from_ref(item)));
+    let mut alone: Vec<EngineRecord> = alone.collect();
+    alone.sort_by(|a, b| a.key.cmp(&b.key));
+    assert_eq!(read(&items), alone);
+}
+
 #[test]
 fn means_of_writing_are_those_of_reading_what_was_written() {
     let model = model();
