@@ -197,7 +197,7 @@ CREATE TABLE metrics (
     split    TEXT NOT NULL,
     protocol TEXT NOT NULL,
     cohort   TEXT NOT NULL,
-    metric   TEXT NOT NULL,
+    metric   TEXT NOT NULL, -- of the targets' ranks: hr, ndcg, mrr; of the users' lists: coverage and others
     k        INTEGER NOT NULL CHECK (k >= 1),
     value    REAL NOT NULL,
     users    INTEGER NOT NULL CHECK (users >= 1)

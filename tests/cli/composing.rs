@@ -155,7 +155,7 @@ fn every_problem_names_the_file_and_line_it_was_written_in() {
     error: specs/own.toml:7: `train.loss.kind` is "bec"; it can be "bce", "gbce", "cross-entropy", "sampled-softmax", "bpr"
     hint: did you mean `bce`?
     error: specs/../shared/base.toml:9: `train.loss.negatives` is 0; it must be at least 1
-    error: specs/own.toml:4: no backbone `sasrek`; there are bert4rec, caser, gru4rec, sasrec, popularity
+    error: specs/own.toml:4: no backbone `sasrek`; there are sasrec, caser, gru4rec, random, bert4rec, item_knn, session_knn, popularity and 1 more
     hint: did you mean `sasrec`? plugins of other folders are found with --plugin-dir FOLDER or GENAIR_PLUGIN_PATH
     error: --set: `train.stop.patience` is 0; it must be at least 1
     error: specs/../shared/base.toml:12: `train.threads` is 0; it must be at least 1
@@ -175,7 +175,7 @@ fn every_problem_names_the_file_and_line_it_was_written_in() {
     error: specs/own.toml:7: `train.loss.kind` is "bec"; it can be "bce", "gbce", "cross-entropy", "sampled-softmax", "bpr"
     hint: did you mean `bce`?
     error: specs/../shared/base.toml:9: `train.loss.negatives` is 0; it must be at least 1
-    error: specs/own.toml:4: no backbone `sasrek`; there are bert4rec, caser, gru4rec, sasrec, popularity
+    error: specs/own.toml:4: no backbone `sasrek`; there are sasrec, caser, gru4rec, random, bert4rec, item_knn, session_knn, popularity and 1 more
     hint: did you mean `sasrec`? plugins of other folders are found with --plugin-dir FOLDER or GENAIR_PLUGIN_PATH
     error: specs/../shared/base.toml:12: `train.threads` is 0; it must be at least 1
     error: specs/../shared/base.toml:13: unknown table or key `trian`

@@ -50,7 +50,7 @@ protocols = ["ful"]
     error: typos.toml:2: unknown table or key `swep`
     hint: did you mean `sweep`?
     error: typos.toml:7: `sweep.seeds` lists `1` twice; list it once
-    error: typos.toml:8: no backbone `sasrek`; there are bert4rec, caser, gru4rec, sasrec, popularity
+    error: typos.toml:8: no backbone `sasrek`; there are sasrec, caser, gru4rec, random, bert4rec, item_knn, session_knn, popularity and 1 more
     hint: did you mean `sasrec`? plugins of other folders are found with --plugin-dir FOLDER or GENAIR_PLUGIN_PATH
     error: typos.toml:9: `sweep.representation` names `archetyp`, but there is no [representation.archetyp]
     hint: known here: id
@@ -66,12 +66,13 @@ protocols = ["ful"]
     error: typos.toml:21: unknown key `backbone.sasrec.hiden_size`
     hint: did you mean `hidden_size`?
     error: typos.toml:22: `backbone.sasrec.dropout` is 1.5; it must be a finite number below 1, at least 0
-    error: typos.toml:25: `popularity` is built in and has no settings; remove [backbone.popularity]
+    error: typos.toml:26: unknown key `backbone.popularity.power`
+    hint: known here: days
     error: typos.toml:29: `train.batch_size` is 0; it must be at least 1
     error: typos.toml:30: `train.optimizer.kind` is "adma"; it can be "adam", "adamw"
     hint: did you mean `adam`?
     error: typos.toml:30: `train.optimizer.lr` is -1; it must be a finite number above 0
-    error: typos.toml:31: `train.stop.metric`: `ndgc@10` is not a metric; write it as in `ndcg@10` (hr, ndcg or mrr, then @ and a cut-off from 1)
+    error: typos.toml:31: `train.stop.metric`: `ndgc@10` is not a metric; write it as in `ndcg@10` (hr, ndcg, mrr, recall or map, then @ and a cut-off from 1)
     error: typos.toml:31: unknown key `train.stop.max_epoch`
     hint: did you mean `max_epochs`?
     error: typos.toml:34: `eval.k.0` is 0; it must be at least 1

@@ -6,6 +6,7 @@
 
 mod archetypes;
 mod axes;
+mod baselines;
 mod causes;
 mod clusters;
 mod combining;

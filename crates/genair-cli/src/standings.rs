@@ -90,7 +90,7 @@ fn columns_with_cold(standings: &[Standing], shown: &MeanFilter) -> Vec<Column> 
 
 /// `NDCG@10`, or `NDCG@10 of 100` among sampled negatives.
 pub(crate) fn title((protocol, metric, k): Column) -> String {
-    let name = metric.as_str().to_uppercase();
+    let name = metric.title();
     let title = format!("{name}@{k} {}", protocol.suffix());
     title.trim_end().to_owned()
 }
@@ -213,7 +213,7 @@ pub(crate) fn text(standings: &[Standing], shown: &MeanFilter) -> String {
 
 /// One result in words, such as `NDCG@10 among all items`.
 pub(crate) fn result_name(of: &genair_store::Shown) -> String {
-    let (metric, k) = (of.metric.as_str().to_uppercase(), of.k);
+    let (metric, k) = (of.metric.title(), of.k);
     let candidates = of.protocol.in_words();
     match of.cohort {
         Cohort::All => format!("{metric}@{k} {candidates}"),

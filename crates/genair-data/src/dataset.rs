@@ -11,12 +11,14 @@ use genair_files::Sha256;
 use crate::DataError;
 use crate::cases::Cases;
 pub use crate::cases::{Case, LeftOut};
-use crate::interactions::{Interaction, Interactions, Metadata};
+use crate::interactions::{Interaction, Interactions, Metadata, OrderedBy};
 use crate::prepared::Prepared;
 use crate::sequences::Sequences;
-use crate::split::{Group, Parts, Splitter, groups, shortest};
+use crate::split::{Group, Parts, Splitter, groups, per_second, shortest};
 use crate::statistics::{self, Origin, Statistics};
 use genair_protocol::{ColdInHistory, DatasetSpec, Split, SplitKind, SplitSpec};
+
+const SECONDS_OF_DAY: f64 = 86_400.0;
 
 /// An item's dense id: 1 to the number of items; 0 is padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +72,7 @@ pub struct Dataset {
     /// By [`Split`].
     cases: [Cases; 2],
     train_popularity: Vec<u32>,
+    train_ages: Option<Vec<Vec<u32>>>,
     spec: SplitSpec,
     max_len: usize,
     statistics: Statistics,
@@ -140,12 +143,17 @@ impl Dataset {
             cold_in_validation: numbers.count(Group::ColdInValidation),
             cases: [Cases::new(), Cases::new()],
             train_popularity: Vec::new(),
+            train_ages: None,
             spec: spec.split.clone(),
             max_len: spec.max_len,
             statistics: Statistics::default(),
             sequences,
         };
         dataset.split(users.iter().map(|(_, parts)| parts));
+        if ordered_by == OrderedBy::Time {
+            let rows = users.iter().map(|(rows, _)| *rows);
+            dataset.train_ages = dataset.ages(rows, &numbers.dense);
+        }
         dataset.finish(spec, origin)
     }
 
@@ -191,6 +199,28 @@ impl Dataset {
         }
     }
 
+    /// See [`Self::train_ages`]; of the rows of each user, with the numbers of raw items.
+    fn ages<'r>(
+        &self,
+        users: impl Iterator<Item = &'r [Interaction]> + Clone,
+        dense: &[ItemId],
+    ) -> Option<Vec<Vec<u32>>> {
+        let number = |row: &Interaction| dense[row.item as usize];
+        let train = users.enumerate().flat_map(|(user, rows)| {
+            let warm = rows.iter().filter(|row| !self.is_cold(number(row)));
+            warm.take(self.train[user] as usize)
+        });
+        let latest = train.clone().map(|row| row.time).fold(f64::MIN, f64::max);
+        let day = SECONDS_OF_DAY * per_second(latest)?;
+        let mut ages = vec![Vec::new(); self.num_items() + 1];
+        for row in train {
+            let age = ((latest - row.time) / day).floor();
+            ages[number(row).row()].push(age as u32);
+        }
+        ages.iter_mut().for_each(|own| own.sort_unstable());
+        Some(ages)
+    }
+
     /// Makes the sequences without cold items.
     fn leave_out_cold(&mut self) {
         if self.num_warm_items() < self.num_items() {
@@ -215,6 +245,7 @@ impl Dataset {
             train: Vec::new(),
             cases: [Cases::new(), Cases::new()],
             train_popularity: Vec::new(),
+            train_ages: None,
             spec: spec.split.clone(),
             max_len: spec.max_len,
             statistics: Statistics::default(),
@@ -233,6 +264,7 @@ impl Dataset {
                 dataset.split(parts.iter());
             }
         }
+        dataset.train_ages = prepared.train_ages;
         dataset.finish(spec, prepared.origin)
     }
 
@@ -422,6 +454,12 @@ impl Dataset {
     /// How often each item is in the train part, by [`ItemId::row`]; row 0, padding, is 0.
     pub fn train_popularity(&self) -> &[u32] {
         &self.train_popularity
+    }
+
+    /// Whole days from each training interaction of an item to the newest one of all, ascending, by [`ItemId::row`];
+    /// `None` where the times are no Unix times.
+    pub fn train_ages(&self) -> Option<&[Vec<u32>]> {
+        self.train_ages.as_deref()
     }
 
     /// A user's id in the source.

@@ -12,7 +12,7 @@ use crate::{DataError, Dataset, ItemId, json_file};
 use genair_protocol::{DatasetSpec, Split};
 
 /// Changes with the content, so that an older file is refused.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +24,8 @@ pub(crate) struct Prepared {
     pub(crate) metadata: Vec<Metadata>,
     /// Dense item ids, oldest first, one list a user.
     pub(crate) sequences: Vec<Vec<u32>>,
+    /// See [`Dataset::train_ages`].
+    pub(crate) train_ages: Option<Vec<Vec<u32>>>,
     /// Absent for plain leave-one-out, which follows from the sequences.
     pub(crate) split: Option<PreparedSplit>,
 }
@@ -100,6 +102,7 @@ impl Dataset {
                 .map(|item| self.metadata(item).clone())
                 .collect(),
             sequences: (0..self.num_users()).map(user).collect(),
+            train_ages: self.train_ages().map(<[_]>::to_vec),
             split: self.prepared_split(),
         };
         json_file::write(path, &prepared)
@@ -118,7 +121,9 @@ impl Dataset {
         }
         let items = prepared.raw_items.len() as u64;
         let known = |item: &u32| (1..=items).contains(&u64::from(*item));
+        let ages = prepared.train_ages.as_ref();
         let whole = prepared.metadata.len() == prepared.raw_items.len()
+            && ages.is_none_or(|ages| ages.len() == prepared.raw_items.len() + 1)
             && prepared.sequences.len() == prepared.raw_users.len()
             && prepared
                 .sequences
@@ -203,6 +208,7 @@ mod tests {
         );
         assert_eq!(read.sequences_sha256(), loaded.sequences_sha256());
         assert_eq!(read.train_popularity(), loaded.train_popularity());
+        assert_eq!(read.train_ages(), loaded.train_ages());
         assert_eq!(read.statistics(), loaded.statistics());
         assert_eq!(read.max_len(), 20);
         for item in loaded.items() {
@@ -224,7 +230,7 @@ mod tests {
             .unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         for (from, to) in [
-            ("\"format\":3", "\"format\":2"),
+            ("\"format\":4", "\"format\":3"),
             ("\"sequences\":[[", "\"sequences\":[[0,"),
             ("\"sequences\":[[", "\"sequences\":[[1],["),
             ("}", ""),

@@ -18,6 +18,7 @@ use crate::draws::Draws;
 use crate::interactions::{Interaction, OrderedBy};
 pub(crate) use cold::{Group, groups};
 use time::Boundaries;
+pub(crate) use time::per_second;
 
 /// Interactions that a user needs for leave-one-out: one to train on, one to validate, one to test.
 const LEAVE_ONE_OUT: usize = 3;

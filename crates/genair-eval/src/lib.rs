@@ -3,6 +3,7 @@
 //!
 //! Plain numbers in, plain numbers out: no tensors, no files, no clock, no global random state.
 
+mod beyond;
 mod cohort;
 mod combine;
 mod error;
@@ -12,6 +13,7 @@ mod rank;
 pub mod statistics;
 mod top_k;
 
+pub use beyond::{ItemFacts, ListSums};
 pub use cohort::{CohortThresholds, Membership};
 pub use combine::{mix, normalise};
 pub use error::EvalError;

@@ -8,8 +8,10 @@
 
 use std::path::Path;
 
-use genair_eval::{CohortThresholds, Membership, RankedTarget, evaluate, rank};
-use genair_protocol::{Cohort, EvalSpec, Metric};
+use genair_eval::{
+    CohortThresholds, ItemFacts, ListSums, Listed, Membership, RankedTarget, evaluate, rank,
+};
+use genair_protocol::{Cohort, EvalSpec, Metric, RankMetric};
 use serde_json::Value;
 
 fn fixture() -> Value {
@@ -71,11 +73,7 @@ fn metrics_are_the_fixtures() {
     let of_all = rows.iter().filter(|row| row.cohort == Cohort::All);
     assert_eq!(of_all.clone().count(), 3 * k.len());
     for row in of_all {
-        let table = match row.metric {
-            Metric::Hr => "HR",
-            Metric::Ndcg => "NDCG",
-            Metric::Mrr => "MRR",
-        };
+        let table = row.metric.title();
         assert_close(
             row.value,
             &fixture[table][row.k.to_string()],
@@ -125,7 +123,7 @@ fn cohorts_are_the_fixtures() {
     let memberships = memberships
         .map(|(length, target)| thresholds.membership(length, popularity[target as usize], None));
     let spec = EvalSpec {
-        metrics: vec![Metric::Ndcg, Metric::Hr],
+        metrics: vec![RankMetric::Ndcg, RankMetric::Hr],
         ..EvalSpec::default()
     };
     let mut checked = 0;
@@ -162,4 +160,61 @@ fn ties_are_pessimistic() {
             tie["pessimistic"].as_u64().unwrap()
         );
     }
+}
+
+/// Made with RecTools and loops (tests/oracles/lists/make.py).
+#[test]
+fn lists_are_measured_as_rectools_does() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/lists.json");
+    let fixture: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let of_items = |values: &Value| -> Vec<u32> {
+        let own = numbers(values).into_iter().map(|value| value as u32);
+        std::iter::once(0).chain(own).collect()
+    };
+    let popularity = of_items(&fixture["popularity"]);
+    let mut unit = vec![0.0_f32; 4];
+    for row in fixture["unit"].as_array().unwrap() {
+        unit.extend(
+            row.as_array()
+                .unwrap()
+                .iter()
+                .map(|x| x.as_f64().unwrap() as f32),
+        );
+    }
+    let facts = ItemFacts {
+        popularity: &popularity,
+        users_of: &popularity,
+        users: fixture["users"].as_u64().unwrap(),
+        candidates: popularity.len() - 1,
+        head_item: fixture["head_item"].as_u64().unwrap(),
+        vectors: Some((&unit, 4)),
+    };
+    let expected = fixture["expected"].as_object().unwrap();
+    let cutoffs: Vec<u32> = expected.keys().map(|k| k.parse().unwrap()).collect();
+    let mut sums = ListSums::new(facts, &cutoffs);
+    for list in fixture["lists"].as_array().unwrap() {
+        let listed = |item: u64| Listed {
+            item: item as u32,
+            score: 0.0,
+        };
+        let list: Vec<Listed> = numbers(list).into_iter().map(listed).collect();
+        sums.add(&list);
+    }
+    let rows = sums.rows(Cohort::All);
+    let mut found = 0;
+    for (k, metrics) in expected {
+        for (metric, value) in metrics.as_object().unwrap() {
+            let metric: Metric = metric.parse().unwrap();
+            let own = rows
+                .iter()
+                .find(|row| row.metric == metric && row.k.to_string() == *k);
+            let (own, value) = (own.unwrap().value, value.as_f64().unwrap());
+            assert!(
+                (own - value).abs() < 1e-6,
+                "{metric}@{k}: {own}, not {value}"
+            );
+            found += 1;
+        }
+    }
+    assert_eq!((found, rows.len()), (14, 14));
 }

@@ -1,7 +1,7 @@
 //! What holds of every ranking and every set of ranks.
 
 use genair_eval::{Membership, RankedTarget, evaluate, rank, sampled_rank};
-use genair_protocol::{Cohort, EvalSpec, Metric, MetricRow};
+use genair_protocol::{Cohort, EvalSpec, Metric, MetricRow, RankMetric};
 use proptest::prelude::*;
 
 /// Few distinct values, so that ties are common.
@@ -54,7 +54,7 @@ proptest! {
             let ndcg = value(&rows, cohort, Metric::Ndcg, low).unwrap();
             let mrr = value(&rows, cohort, Metric::Mrr, low).unwrap();
             prop_assert!(mrr <= ndcg + 1e-12 && ndcg <= hr + 1e-12);
-            for &metric in Metric::ALL {
+            for metric in RankMetric::ALL.iter().copied().map(Metric::from) {
                 prop_assert!(value(&rows, cohort, metric, high) >= value(&rows, cohort, metric, low));
             }
         }

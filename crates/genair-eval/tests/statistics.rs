@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use genair_eval::statistics::{StatisticsError, holm, paired_bootstrap, paired_t_test, summarise};
-use genair_protocol::Metric;
+use genair_protocol::RankMetric;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -66,7 +66,7 @@ fn of_users(seeds: &[Vec<u32>], k: u32) -> Vec<f64> {
     let mean = |user: usize| {
         let sum: f64 = seeds
             .iter()
-            .map(|ranks| genair_eval::value_of_rank(Metric::Ndcg, ranks[user], k))
+            .map(|ranks| genair_eval::value_of_rank(RankMetric::Ndcg, ranks[user], k))
             .sum();
         sum / seeds.len() as f64
     };

@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Cohort, Metric, Protocol, Ranges, SpecProblem};
+use crate::{Cohort, Metric, Protocol, Ranges, RankMetric, SpecProblem};
 
-/// What is measured of every run. Each split is measured in every cohort.
+/// What is measured of every run. Each split is measured in every cohort. What lists are like beside being right (coverage
+/// and the others of [`Metric`]) is measured of every run at the same cut-offs, by each protocol that ranks all items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalSpec {
@@ -16,7 +17,7 @@ pub struct EvalSpec {
     pub protocols: Vec<Protocol>,
     /// Metrics computed of each rank; at least one.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
-    pub metrics: Vec<Metric>,
+    pub metrics: Vec<RankMetric>,
     /// Cut-offs of every metric, each at least 1; at least one.
     #[schemars(length(min = 1), inner(range(min = 1)), extend("uniqueItems" = true))]
     pub k: Vec<u32>,
@@ -29,7 +30,7 @@ impl Default for EvalSpec {
     fn default() -> Self {
         Self {
             protocols: vec![Protocol::Full, Protocol::Sampled100],
-            metrics: vec![Metric::Hr, Metric::Ndcg, Metric::Mrr],
+            metrics: vec![RankMetric::Hr, RankMetric::Ndcg, RankMetric::Mrr],
             k: vec![5, 10, 20, 50],
             seed: 44,
         }
@@ -65,7 +66,8 @@ pub struct MetricRow {
     pub metric: Metric,
     /// Cut-off, at least 1.
     pub k: u32,
-    /// Mean over the cohort's users, in [0, 1]; of a user with several targets, see `genair_eval::value_of_ranks`.
+    /// Mean over the cohort's users; of a user with several targets, see `genair_eval::value_of_ranks`, and of lists,
+    /// [`Metric`].
     pub value: f64,
     /// Users behind the value, at least 1.
     pub users: u64,

@@ -2,6 +2,7 @@
 //! crosses a process border as plain data. Knows no file, network, database or tensor.
 
 mod attempt;
+mod baseline;
 mod combination;
 mod dataset;
 mod engine;
@@ -25,6 +26,10 @@ pub mod text;
 pub use attempt::{
     ATTEMPT_FILE, REQUEST_FILE, STOP_FILE, attempt_began, attempt_name, events_file, log_file,
 };
+pub use baseline::{
+    BUILTIN_BACKBONES, Baseline, ContentKnnSpec, ItemKnnSpec, Pooling, PopularitySpec,
+    SessionKnnSpec, builtin_descriptor, builtin_needs_vectors,
+};
 pub use combination::{CombinationRule, CombinationSpec, MemberRequest, MemberSpec, Normalise};
 pub use dataset::{
     Cohorts, DatasetKind, DatasetSpec, GeneratorSettings, ItemsFiles, KCore, KCoreMode,
@@ -40,7 +45,7 @@ pub use event::{
 };
 pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, TrainsOn};
 pub use labels::{Axes, Labels};
-pub use names::{Cohort, Metric, Protocol, Split, UnknownName};
+pub use names::{Cohort, Metric, Protocol, RankMetric, Split, UnknownName};
 pub use pca::{PcaReply, PcaSummary};
 pub use plugin::{ConformanceEvent, PluginReport, plugin_name};
 pub use problem::SpecProblem;
@@ -55,10 +60,10 @@ pub use representation::{
     RepresentationSpec, Scale, TableInit, VectorPart, VectorSource,
 };
 pub use run::{
-    BUILTIN_BACKBONES, BackboneSpec, Initialisation, InputFile, LOCK_FILE, LossKind, LossSpec,
-    NegativeSampler, NegativesFor, OptimizerKind, OptimizerSpec, Precision, RESULTS_VERSION,
-    RESUME_FILE, ResumeSpec, RunSpec, ScheduleKind, ScheduleSpec, ScoreKind, ScoreSpec, StopSpec,
-    TrainSpec, ValidationMetric, WorkerRequest,
+    BackboneSpec, Initialisation, InputFile, LOCK_FILE, LossKind, LossSpec, NegativeSampler,
+    NegativesFor, OptimizerKind, OptimizerSpec, Precision, RESULTS_VERSION, RESUME_FILE,
+    ResumeSpec, RunSpec, ScheduleKind, ScheduleSpec, ScoreKind, ScoreSpec, StopSpec, TrainSpec,
+    ValidationMetric, WorkerRequest,
 };
 pub use split::{
     ColdInHistory, ColdItemsRule, ColdItemsSpec, SplitKind, SplitSpec, TargetRule, ValidationRule,

@@ -164,13 +164,96 @@ impl Cohort {
 named_enum! {
     "metric",
     /// What is measured of a rank, cut off at `k`.
-    Metric {
+    RankMetric {
         /// Hit rate: whether the target is among the first `k`.
         Hr = "hr",
         /// Normalised discounted cumulative gain with one relevant item.
         Ndcg = "ndcg",
         /// Reciprocal rank, 0 past the first `k`.
         Mrr = "mrr",
+        /// Share of the targets that are among the first `k`; of one target it is HR.
+        Recall = "recall",
+        /// Mean average precision: of each target among the first `k`, the share of targets up to its place; their sum over
+        /// the number of targets. Of one target it is MRR.
+        Map = "map",
+    }
+}
+
+named_enum! {
+    "metric",
+    /// What is measured of a run, cut off at `k`: of the ranks of targets, or of the lists of users.
+    Metric {
+        /// See [`RankMetric::Hr`].
+        Hr = "hr",
+        /// See [`RankMetric::Ndcg`].
+        Ndcg = "ndcg",
+        /// See [`RankMetric::Mrr`].
+        Mrr = "mrr",
+        /// See [`RankMetric::Recall`].
+        Recall = "recall",
+        /// See [`RankMetric::Map`].
+        Map = "map",
+        /// Share of the catalogue that is in some list.
+        Coverage = "coverage",
+        /// How unevenly lists show items, from 0 (all alike) to 1.
+        Gini = "gini",
+        /// Mean self-information of listed items, in bits.
+        Novelty = "novelty",
+        /// Share of listed items that are no head items.
+        TailShare = "tail-share",
+        /// Mean cosine of the vectors of pairs of a list, where the run has vectors before training.
+        IntraListSimilarity = "intra-list-similarity",
+    }
+}
+
+impl Metric {
+    /// The same as what is measured of a rank; `None` for what is measured of lists.
+    pub fn of_rank(self) -> Option<RankMetric> {
+        match self {
+            Self::Hr => Some(RankMetric::Hr),
+            Self::Ndcg => Some(RankMetric::Ndcg),
+            Self::Mrr => Some(RankMetric::Mrr),
+            Self::Recall => Some(RankMetric::Recall),
+            Self::Map => Some(RankMetric::Map),
+            Self::Coverage
+            | Self::Gini
+            | Self::Novelty
+            | Self::TailShare
+            | Self::IntraListSimilarity => None,
+        }
+    }
+
+    /// The name as headers have it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Hr => "HR",
+            Self::Ndcg => "NDCG",
+            Self::Mrr => "MRR",
+            Self::Recall => "Recall",
+            Self::Map => "MAP",
+            Self::Coverage => "Coverage",
+            Self::Gini => "Gini",
+            Self::Novelty => "Novelty",
+            Self::TailShare => "Tail share",
+            Self::IntraListSimilarity => "ILS",
+        }
+    }
+
+    /// Whether the higher of two values is the one that is looked for.
+    pub fn higher_is_better(self) -> bool {
+        !matches!(self, Self::Gini | Self::IntraListSimilarity)
+    }
+}
+
+impl From<RankMetric> for Metric {
+    fn from(metric: RankMetric) -> Self {
+        match metric {
+            RankMetric::Hr => Self::Hr,
+            RankMetric::Ndcg => Self::Ndcg,
+            RankMetric::Mrr => Self::Mrr,
+            RankMetric::Recall => Self::Recall,
+            RankMetric::Map => Self::Map,
+        }
     }
 }
 
@@ -195,8 +278,21 @@ mod tests {
         );
         assert_eq!(
             names(Metric::ALL.iter().map(|m| m.as_str()).collect()),
-            "hr ndcg mrr"
+            "hr ndcg mrr recall map coverage gini novelty tail-share intra-list-similarity"
         );
+    }
+
+    #[test]
+    fn metrics_of_ranks_are_metrics() {
+        for &metric in RankMetric::ALL {
+            let own = Metric::from(metric);
+            assert_eq!(
+                (own.as_str(), own.of_rank()),
+                (metric.as_str(), Some(metric))
+            );
+        }
+        let of_rank = Metric::ALL.iter().filter_map(|metric| metric.of_rank());
+        assert_eq!(of_rank.count(), RankMetric::ALL.len());
     }
 
     #[test]
@@ -212,8 +308,8 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         assert_eq!(
-            "recall".parse::<Metric>().unwrap_err().to_string(),
-            "`recall` is not a metric; it is one of hr, ndcg, mrr"
+            "precision".parse::<RankMetric>().unwrap_err().to_string(),
+            "`precision` is not a metric; it is one of hr, ndcg, mrr, recall, map"
         );
     }
 }

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CombinationSpec, DatasetSpec, EvalSpec, MemberRequest, Ranges, RepresentationSpec, SpecProblem,
+    CombinationSpec, DatasetSpec, EvalSpec, MemberRequest, Ranges, RankMetric, RepresentationSpec,
+    SpecProblem,
 };
 
 /// Bumped whenever a change to the trainer alters the numbers of an unchanged spec, so that a
@@ -18,9 +19,6 @@ use crate::{
 ///
 /// 3: cross-entropy takes one exponential of each logit, and principal components are libtorch's.
 pub const RESULTS_VERSION: u32 = 3;
-
-/// Backbones the trainer knows without a plugin: they have nothing to train.
-pub const BUILTIN_BACKBONES: [&str; 1] = ["popularity"];
 
 /// One cell of a sweep. Its canonical JSON (keys sorted, paths left out) is hashed into the run's
 /// identity.
@@ -53,7 +51,7 @@ pub struct RunSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackboneSpec {
-    /// The plugin's name, or one of [`BUILTIN_BACKBONES`].
+    /// The plugin's name, or one of [`BUILTIN_BACKBONES`](crate::BUILTIN_BACKBONES).
     pub name: String,
     /// Settings under `[backbone.NAME]`.
     #[serde(default)]
@@ -393,7 +391,7 @@ impl Default for StopSpec {
     fn default() -> Self {
         Self {
             metric: ValidationMetric {
-                metric: crate::Metric::Ndcg,
+                metric: RankMetric::Ndcg,
                 k: 10,
             },
             patience: 20,
@@ -409,7 +407,7 @@ impl Default for StopSpec {
 #[schemars(extend("pattern" = "^(hr|ndcg|mrr)@[1-9][0-9]*$"))]
 pub struct ValidationMetric {
     /// What is measured.
-    pub metric: crate::Metric,
+    pub metric: RankMetric,
     /// Cut-off, at least 1.
     pub k: u32,
 }
@@ -432,7 +430,7 @@ impl TryFrom<String> for ValidationMetric {
     fn try_from(text: String) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not a metric; write it as in `ndcg@10` (hr, ndcg or mrr, then @ and a cut-off from 1)"
+                "`{text}` is not a metric; write it as in `ndcg@10` (hr, ndcg, mrr, recall or map, then @ and a cut-off from 1)"
             )
         };
         let (name, k) = text.split_once('@').ok_or_else(wrong)?;

@@ -1,4 +1,4 @@
-//! `[backbone.NAME]`: settings of a plugin, checked by its schema and then by itself.
+//! `[backbone.NAME]`: settings of a backbone, checked by its schema and then, of a plugin, by itself.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use toml::Value;
 
 use super::PluginFile;
 use super::axes::Axis;
-use super::check::Checker;
+use super::check::{Checker, is_builtin};
 use super::params::{self, Params};
 
 impl<'s> Checker<'s> {
     /// The schema of a backbone's settings, where its plugin is known.
-    pub(crate) fn schema(&self, backbone: &str) -> Option<&'s serde_json::Value> {
-        Some(&self.backbones.descriptor(backbone)?.parameters)
+    pub(crate) fn schema(&self, backbone: &str) -> Option<serde_json::Value> {
+        Some(self.backbones.descriptor(backbone)?.parameters.clone())
     }
 
     /// A backbone's settings with these values of its axes; `None` if there was anything to report.
@@ -23,10 +23,13 @@ impl<'s> Checker<'s> {
         chosen: &[(&Axis, &Value)],
     ) -> Option<(Params, Option<PluginFile>)> {
         let at = KeyPath::new(["backbone", name]);
-        let report = self.backbones.plugin(name)?;
-        let descriptor = report.descriptor.as_ref()?;
+        let descriptor = self.backbones.descriptor(name)?;
         let table = self.table(&at, chosen);
-        let params = params::check_params(descriptor, &at, &table, &mut self.problems)?;
+        let params = params::check_params(&descriptor, &at, &table, &mut self.problems)?;
+        if is_builtin(name) {
+            return Some((params, None));
+        }
+        let report = self.backbones.plugin(name)?;
         let question = question(name, &params);
         if !self.accepted.contains_key(&question) {
             let answers = (self.backbones.accepts)(report, std::slice::from_ref(&params));
@@ -58,7 +61,7 @@ impl<'s> Checker<'s> {
             // What is wrong with them is reported where each is checked by itself.
             let mut problems = Problems::new(&self.file.sources);
             let table = self.table(&at, chosen);
-            let Some(params) = params::check_params(descriptor, &at, &table, &mut problems) else {
+            let Some(params) = params::check_params(&descriptor, &at, &table, &mut problems) else {
                 continue;
             };
             let question = question(name, &params);

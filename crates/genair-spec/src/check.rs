@@ -1,10 +1,13 @@
 //! One pass over a spec: the merged tree, its axes and what is wrong with it. Each section is read by a file of its
 //! own, on top of this one.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use genair_protocol::{BUILTIN_BACKBONES, BackboneDescriptor, PluginReport, SpecProblem};
+use genair_protocol::{
+    BUILTIN_BACKBONES, BackboneDescriptor, PluginReport, SpecProblem, builtin_descriptor,
+};
 use genair_toml::{KeyPath, Problems};
 use toml::{Table, Value};
 
@@ -33,9 +36,12 @@ impl<'a> Backbones<'a> {
         self.plugins.iter().find(|report| report.name == name)
     }
 
-    /// What the plugin of this name says of itself, if it can be used.
-    pub(crate) fn descriptor(&self, name: &str) -> Option<&'a BackboneDescriptor> {
-        self.plugin(name)?.descriptor.as_ref()
+    /// What the backbone of this name says of itself, if it can be used.
+    pub(crate) fn descriptor(&self, name: &str) -> Option<Cow<'a, BackboneDescriptor>> {
+        match builtin_descriptor(name) {
+            Some(descriptor) => Some(Cow::Owned(descriptor)),
+            None => Some(Cow::Borrowed(self.plugin(name)?.descriptor.as_ref()?)),
+        }
     }
 }
 
@@ -96,7 +102,7 @@ impl<'s> Checker<'s> {
             [section, .., name] if section == "representation" => name == "stop",
             [section, plugin, name, ..] if section == "backbone" => {
                 let descriptor = backbones.descriptor(plugin);
-                descriptor.is_some_and(|descriptor| is_list(descriptor, name))
+                descriptor.is_some_and(|descriptor| is_list(&descriptor, name))
             }
             _ => false,
         };
@@ -181,7 +187,7 @@ pub(crate) fn listed(value: &Value) -> &[Value] {
     }
 }
 
-/// Whether a backbone is built in, and so has neither settings nor item vectors.
+/// Whether a backbone is built in, and so has nothing to train.
 pub(crate) fn is_builtin(backbone: &str) -> bool {
     BUILTIN_BACKBONES.contains(&backbone)
 }

@@ -144,8 +144,8 @@ impl Checker<'_> {
     fn setting(&self, path: &KeyPath) -> Option<Value> {
         path.get(&self.tree).cloned().or_else(|| match path.keys() {
             [section, backbone, inside @ ..] if section == "backbone" => {
-                let default = &schema_at(self.schema(backbone)?, inside)["default"];
-                Value::try_from(default).ok()
+                let schema = self.schema(backbone)?;
+                Value::try_from(&schema_at(&schema, inside)["default"]).ok()
             }
             _ => None,
         })

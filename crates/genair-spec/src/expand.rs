@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use genair_protocol::{BackboneSpec, EvalSpec, Labels, RunSpec, TrainSpec};
+use genair_protocol::{BackboneSpec, EvalSpec, Labels, RunSpec, TrainSpec, builtin_needs_vectors};
 use genair_toml::{KeyPath, SpecError};
 use indexmap::IndexSet;
 use toml::Value;
@@ -13,7 +13,6 @@ use super::condition::Condition;
 use super::load::SpecFile;
 use super::meant;
 use super::names::check_names;
-use super::params::Params;
 use super::representation::{Representation, VectorsStage};
 use super::search::{Search, borrowed};
 use super::sweep::SweepSection;
@@ -76,8 +75,8 @@ impl SpecFile {
 struct Names {
     datasets: Vec<String>,
     backbones: Vec<String>,
-    /// Each with the one that has its settings: see [`Cell::settings`].
-    representations: Vec<(String, String)>,
+    /// Each with the one that has its settings (see [`Cell::settings`]), and whether it has vectors before training.
+    representations: Vec<(String, String, bool)>,
 }
 
 /// What makes the runs of each cell.
@@ -91,7 +90,8 @@ struct Combining<'s> {
 }
 
 impl Names {
-    /// All cells; a built-in backbone has one per dataset, whatever the representations.
+    /// All cells. A built-in backbone has one per dataset, whatever the representations, unless it needs vectors: then it
+    /// has one for each that has some.
     fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
         let pairs = self.datasets.iter().flat_map(|dataset| {
             self.backbones
@@ -99,12 +99,14 @@ impl Names {
                 .map(move |backbone| (dataset, backbone))
         });
         pairs.flat_map(|(dataset, backbone)| {
-            let representations = if is_builtin(backbone) {
+            let of_vectors = builtin_needs_vectors(backbone);
+            let representations = if is_builtin(backbone) && !of_vectors {
                 vec![("none", "none")]
             } else {
                 let names = self.representations.iter();
+                let names = names.filter(|(.., has_vectors)| *has_vectors || !of_vectors);
                 names
-                    .map(|(name, settings)| (name.as_str(), settings.as_str()))
+                    .map(|(name, settings, _)| (name.as_str(), settings.as_str()))
                     .collect()
             };
             let cell = move |(representation, settings)| Cell {
@@ -123,12 +125,12 @@ impl Cell<'_> {
     fn has(&self, axis: &Axis) -> bool {
         let trains = !is_builtin(self.backbone);
         let path = &axis.path;
+        // A built-in backbone without vectors has the representation `none`.
         path.starts_with(&["dataset", self.dataset])
-            || trains
-                && (path.starts_with(&["train"])
-                    || path.starts_with(&["backbone", self.backbone])
-                    || path.starts_with(&["representation", self.representation])
-                    || path.starts_with(&["representation", self.settings]))
+            || path.starts_with(&["backbone", self.backbone])
+            || path.starts_with(&["representation", self.representation])
+            || path.starts_with(&["representation", self.settings])
+            || trains && path.starts_with(&["train"])
     }
 }
 
@@ -172,10 +174,14 @@ impl Checker<'_> {
                 .into_iter()
                 .map(|name| {
                     let settings = self.settings_of(&name).to_owned();
-                    (name, settings)
+                    let at = KeyPath::new(["representation", &settings, "kind"]);
+                    let kind = at.get(&self.tree).and_then(Value::as_str);
+                    let has_vectors = kind.is_some_and(|kind| kind != "id");
+                    (name, settings, has_vectors)
                 })
                 .collect(),
         };
+        self.require_vectors(&names);
         self.warn_of_unused("backbone", &section.backbone);
         let shuffled = section
             .representation
@@ -234,7 +240,7 @@ impl Checker<'_> {
                 }
             });
         }
-        for name in names.backbones.iter().filter(|name| !is_builtin(name)) {
+        for name in &names.backbones {
             let cell = Cell {
                 backbone: name,
                 ..Cell::default()
@@ -251,7 +257,7 @@ impl Checker<'_> {
                     .for_each(|chosen| drop(checker.backbone(name, chosen)));
             });
         }
-        for (name, _) in &names.representations {
+        for (name, ..) in &names.representations {
             self.check_table(&["representation", name], axes, |checker, all| {
                 for chosen in all {
                     checker.representation(name, None, chosen);
@@ -298,6 +304,21 @@ impl Checker<'_> {
         check(self, &together.collect::<Vec<_>>());
     }
 
+    /// A built-in backbone that needs vectors, where no representation has some, would have no run.
+    fn require_vectors(&mut self, names: &Names) {
+        let mut backbones = names.backbones.iter();
+        let needing = backbones.find(|name| builtin_needs_vectors(name));
+        let has_vectors = names.representations.iter().any(|(.., has)| *has);
+        if let (Some(name), false) = (needing, has_vectors) {
+            let key = KeyPath::new(["sweep", "representation"]);
+            let message = format!(
+                "`{name}` compares item vectors, and no representation of the sweep has some"
+            );
+            let hint = "add one of kind archetype, text or vectors".to_owned();
+            self.problems.report(&key, message, Some(hint));
+        }
+    }
+
     fn runs(&mut self, names: &Names, combining: &Combining<'_>) -> Vec<SweepRun> {
         let axes = combining.axes;
         let mut runs = Vec::new();
@@ -333,7 +354,7 @@ impl Checker<'_> {
         }
         self.warn_of_unequal(axes, &runs);
         let representations = names.representations.iter();
-        let representations: Vec<String> = representations.map(|(name, _)| name.clone()).collect();
+        let representations: Vec<String> = representations.map(|(name, ..)| name.clone()).collect();
         self.add_combinations(&mut runs, &representations);
         self.refuse_equal_labels(&runs);
         runs
@@ -349,12 +370,15 @@ impl Checker<'_> {
         let dataset = self.dataset(cell.dataset, chosen)?;
         let mut train = TrainSpec::default();
         let mut representation = Representation::none();
-        let (mut params, mut plugin) = (Params::new(), None);
-        if !is_builtin(cell.backbone) {
+        let trains = !is_builtin(cell.backbone);
+        if trains || builtin_needs_vectors(cell.backbone) {
             representation =
                 self.representation(cell.representation, Some(cell.dataset), chosen)?;
+        }
+        if trains {
             train = self.train(chosen)?;
-            (params, plugin) = self.backbone(cell.backbone, chosen)?;
+        } else {
+            representation.spec.calibration = None;
         }
         if representation.spec.imputed.is_some() && !dataset.split.has_cold_items() {
             let key = KeyPath::new(["representation", cell.representation, "impute"]);
@@ -365,6 +389,7 @@ impl Checker<'_> {
             self.problems.about(&key, message, Some(hint));
             return None;
         }
+        let (params, plugin) = self.backbone(cell.backbone, chosen)?;
         let spec = RunSpec {
             dataset_name: cell.dataset.to_owned(),
             dataset,

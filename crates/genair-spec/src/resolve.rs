@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use genair_protocol::{DatasetSpec, PluginReport};
+use genair_protocol::{
+    BUILTIN_BACKBONES, BackboneDescriptor, DatasetSpec, PluginReport, builtin_descriptor,
+};
 use genair_toml::{Document, KeyPath, Origin, Sources, Spot};
 use serde::Serialize;
 use toml::{Table, Value};
@@ -95,18 +97,21 @@ fn complete_datasets(tree: &mut Table) {
     }
 }
 
-/// Writes out the defaults of the plugins that `sweep.backbone` names.
+/// Writes out the defaults of the backbones that `sweep.backbone` names, built in or of a plugin.
 fn complete_backbones(tree: &mut Table, plugins: &[PluginReport]) {
     let used = KeyPath::new(["sweep", "backbone"]);
     let used: Vec<Value> = used
         .get(tree)
         .map_or_else(Vec::new, |used| listed(used).to_vec());
-    let is_used = |report: &&PluginReport| used.contains(&Value::from(&*report.name));
-    for report in plugins.iter().filter(is_used) {
-        let properties = report.descriptor.as_ref();
-        let properties = properties.and_then(|own| own.parameters["properties"].as_object());
+    let builtin = BUILTIN_BACKBONES.into_iter().filter_map(builtin_descriptor);
+    let known = plugins
+        .iter()
+        .filter_map(|report| report.descriptor.clone());
+    let is_used = |own: &BackboneDescriptor| used.contains(&Value::from(&*own.name));
+    for own in builtin.chain(known).filter(is_used) {
+        let properties = own.parameters["properties"].as_object();
         for (name, property) in properties.into_iter().flatten() {
-            let key = KeyPath::new(["backbone", &report.name, name]);
+            let key = KeyPath::new(["backbone", &own.name, name]);
             let default = property.get("default").map(Value::try_from);
             if let Some(Ok(default)) = default
                 && key.get(tree).is_none()

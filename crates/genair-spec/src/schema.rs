@@ -5,7 +5,9 @@
 //! one key has to do with another, `genair check` tells.
 
 use genair_archetype::{ArchetypeSpec, PromptSpec};
-use genair_protocol::{DatasetSpec, EvalSpec, PluginReport, TrainSpec};
+use genair_protocol::{
+    BUILTIN_BACKBONES, DatasetSpec, EvalSpec, PluginReport, TrainSpec, builtin_descriptor,
+};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -53,15 +55,18 @@ pub fn schema(plugins: &[PluginReport]) -> Value {
     let mut representation = section::<Section>(true);
     representation["properties"]["archetype"]["properties"]["prompt"] = prompt();
 
-    let usable = plugins.iter().filter_map(|report| {
-        let descriptor = report.descriptor.as_ref()?;
+    let builtin = BUILTIN_BACKBONES.into_iter().filter_map(builtin_descriptor);
+    let of_plugins = plugins
+        .iter()
+        .filter_map(|report| report.descriptor.clone());
+    let usable = of_plugins.chain(builtin).filter_map(|descriptor| {
         let mut own = inlined(&descriptor.parameters, &descriptor.parameters, DEPTH);
         for key in ["$defs", "definitions"] {
             own.as_object_mut()?.remove(key);
         }
         loosen(&mut own, true);
         own["description"] = descriptor.summary.as_str().into();
-        Some((report.name.clone(), own))
+        Some((descriptor.name, own))
     });
     let backbones: Map<String, Value> = usable.collect();
 

@@ -97,7 +97,7 @@ impl Checker<'_> {
         let mut found: Vec<&str> = plugins.map(|report| report.name.as_str()).collect();
         found.extend(BUILTIN_BACKBONES);
         let key = KeyPath::new(["sweep", "backbone"]);
-        let known = self.keep_known(
+        self.keep_known(
             &key,
             &section.backbone,
             |name| is_builtin(name) || usable(name),
@@ -120,18 +120,7 @@ impl Checker<'_> {
                 let message = format!("no backbone `{name}`; there are {there}");
                 (message, Some(hint))
             },
-        );
-        for name in known.iter().filter(|name| is_builtin(name)) {
-            let key = KeyPath::new(["backbone", name]);
-            if !key.table(&self.tree).is_empty() {
-                self.problems.report(
-                    &key,
-                    format!("`{name}` is built in and has no settings; remove [{key}]"),
-                    None,
-                );
-            }
-        }
-        known
+        )
     }
 
     /// Representations to use that are `id` or have a table.

@@ -10,6 +10,7 @@ use tch::{Device, Tensor};
 
 use crate::error::During;
 use crate::evaluation::{Evaluator, Input, Scorer, inputs_of, no_candidates, value_of};
+use crate::lists::ListFacts;
 use crate::parameters::Parameters;
 use crate::plugin::Plugin;
 use crate::random::Streams;
@@ -38,7 +39,8 @@ pub(crate) fn run(
             parameters,
         });
         emit(ids(dataset));
-        report(combined, evaluator, emit)?;
+        let facts = ListFacts::of(request, dataset).during(RunPhase::Testing)?;
+        report(combined, evaluator, &facts, emit)?;
         emit(RunEvent::Diagnostics { epoch: None, rows });
         Ok(())
     };

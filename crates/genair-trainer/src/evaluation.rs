@@ -3,21 +3,17 @@
 use genair_data::{Case, Dataset, ItemId};
 use genair_eval::{
     CohortThresholds, EvalError, Popularity, RankedTarget, evaluate, rank, sampled_negatives,
-    sampled_rank, top_k, value_of_ranks,
+    sampled_rank, value_of_ranks,
 };
 use genair_protocol::{EvalSpec, MetricRow, Protocol, Split, ValidationMetric};
 
 use crate::RunErrorKind;
+use crate::lists::{ListFacts, ListMetrics};
 
 /// Scores held at once: 64 MiB, whatever the catalogue.
 const MAX_SCORES: usize = 1 << 24;
 /// Users scored at once at the most.
 const MAX_USERS: usize = 256;
-
-/// The length of the lists whose cold items are counted.
-const COLD_SHARE_AT: usize = 10;
-/// The name of their share among the diagnostics of a run.
-pub(crate) const COLD_SHARE: &str = "cold_share_10";
 
 /// What a scorer sees of one user.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +51,9 @@ pub(crate) trait Scorer {
 pub(crate) fn inputs_of<'a>(cases: &[Case<'a>]) -> Vec<Input<'a>> {
     cases.iter().map(Input::of).collect()
 }
+
+/// What gets each case with its scores.
+pub(crate) type Each<'e> = &'e mut dyn FnMut(&Case<'_>, &[f32]) -> Result<(), RunErrorKind>;
 
 /// Ranks by case and target, from 0; by a protocol that ranks some targets only, those of the others are missing.
 pub(crate) type Ranks = Vec<Vec<u32>>;
@@ -97,12 +96,27 @@ impl<'a> Evaluator<'a> {
         split: Split,
         protocols: &[Protocol],
     ) -> Result<Vec<Ranks>, RunErrorKind> {
+        self.ranks_and(scorer, split, protocols, &mut |_, _| Ok(()))
+    }
+
+    /// [`Self::ranks`], where `each` gets each case with its scores, in order.
+    ///
+    /// # Errors
+    /// As [`Self::ranks`]; what `each` refuses.
+    pub(crate) fn ranks_and(
+        &self,
+        scorer: &dyn Scorer,
+        split: Split,
+        protocols: &[Protocol],
+        each: Each<'_>,
+    ) -> Result<Vec<Ranks>, RunErrorKind> {
         let columns = self.dataset.num_items() + 1;
         let mut ranks = vec![Vec::with_capacity(self.dataset.num_cases(split)); protocols.len()];
         let mut scores = Vec::new();
         for cases in self.blocks(split) {
             scorer.score(&inputs_of(&cases), &mut scores)?;
             for (case, scores) in cases.iter().zip(scores.chunks_exact(columns)) {
+                each(case, scores)?;
                 for (protocol, ranks) in protocols.iter().zip(&mut ranks) {
                     ranks.push(self.rank(case, *protocol, scores)?);
                 }
@@ -111,29 +125,12 @@ impl<'a> Evaluator<'a> {
         Ok(ranks)
     }
 
-    /// The share of cold items in the first [`COLD_SHARE_AT`] candidates of the test, mean over users; `None` where the
-    /// split has no cold items.
-    ///
-    /// # Errors
-    /// As [`Self::ranks`].
-    pub(crate) fn cold_share(&self, scorer: &dyn Scorer) -> Result<Option<f64>, RunErrorKind> {
-        if self.dataset.cold_items(Split::Test).is_empty() {
-            return Ok(None);
-        }
-        let columns = self.dataset.num_items() + 1;
-        let (mut sum, mut scores) = (0.0, Vec::new());
-        for cases in self.blocks(Split::Test) {
-            let inputs = inputs_of(&cases);
-            scorer.score(&inputs, &mut scores)?;
-            for (input, scores) in inputs.iter().zip(scores.chunks_exact(columns)) {
-                let list = top_k(scores, &no_candidates(self.dataset, input), COLD_SHARE_AT)?;
-                let cold = list
-                    .iter()
-                    .filter(|listed| self.dataset.is_cold(ItemId::new(listed.item)));
-                sum += cold.count() as f64 / list.len().max(1) as f64;
-            }
-        }
-        Ok(Some(sum / self.dataset.num_cases(Split::Test) as f64))
+    /// The lists of a split, to be measured.
+    pub(crate) fn lists<'f>(&self, facts: &'f ListFacts, split: Split) -> ListMetrics<'f>
+    where
+        'a: 'f,
+    {
+        ListMetrics::new(self.dataset, facts, self.thresholds, self.spec, split)
     }
 
     /// All cases of a split, in the blocks that are scored at once.

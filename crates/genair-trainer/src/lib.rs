@@ -6,6 +6,7 @@
 
 mod attempt;
 mod autocast;
+mod baselines;
 mod batch;
 #[doc(hidden)]
 pub mod bench;
@@ -20,6 +21,7 @@ mod evaluation;
 pub mod harness;
 mod input;
 mod item_space;
+mod lists;
 mod loss;
 mod machine;
 mod masking;
@@ -31,7 +33,6 @@ mod parameters;
 mod patience;
 pub mod pca;
 pub mod plugin;
-mod popularity;
 mod random;
 mod recommend;
 mod representation;

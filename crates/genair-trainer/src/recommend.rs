@@ -13,10 +13,9 @@ use genair_protocol::{
 use crate::error::During;
 use crate::evaluation::{Evaluator, Input, Scorer, ascending, no_candidates};
 use crate::plugin::Plugin;
-use crate::popularity::Popularity;
 use crate::run::{dataset, model, set_threads};
 use crate::training::ModelScorer;
-use crate::{RunErrorKind, TrainError, checkpoint, combination, device, input};
+use crate::{RunErrorKind, TrainError, baselines, checkpoint, combination, device, input};
 
 /// Makes the lists of a request and tells them one by one, users in the order of the request or of the data.
 ///
@@ -46,7 +45,8 @@ pub fn recommend(
         return combination::with_scorer(work, combination, device, &dataset, &evaluator, opened);
     }
     let Some(plugin) = &work.plugin else {
-        return lists(&Popularity::new(&dataset));
+        let scorer = baselines::of_run(work, &dataset)?;
+        return lists(&*scorer);
     };
     let plugin =
         Plugin::open(plugin, work.plugin_sha256.as_deref()).during(RunPhase::LoadingPlugin)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use genair_data::Dataset;
+use genair_data::{Case, Dataset};
 use genair_process::NoThread;
 use genair_protocol::{
     ArtefactKind, BUILTIN_BACKBONES, DataFacts, Diagnostic, InputFile, RunEvent, RunPhase, RunSpec,
@@ -19,16 +19,16 @@ use crate::checkpoint::resume::{Origin, Resume};
 use crate::diagnostics::diagnostics;
 use crate::epochs::{Trained, Training};
 use crate::error::{During, io};
-use crate::evaluation::{COLD_SHARE, Evaluator, Scorer};
+use crate::evaluation::{Evaluator, Scorer};
 use crate::item_space::item_space;
+use crate::lists::{COLD_SHARE, ListFacts};
 use crate::parameters::Parameters;
 use crate::patience::{LOAD_LIMIT, within};
 use crate::plugin::Plugin;
-use crate::popularity::Popularity;
 use crate::random::Streams;
 use crate::representation::{FrozenVectors, Imputation};
 use crate::training::{ModelScorer, SequenceModel};
-use crate::{RunErrorKind, TrainError, checkpoint, combination, device, input, machine};
+use crate::{RunErrorKind, TrainError, baselines, checkpoint, combination, device, input, machine};
 
 /// Where a run's events go.
 type Emit<'a> = &'a mut dyn FnMut(RunEvent);
@@ -99,13 +99,15 @@ fn work(
         None if checkpoint.is_none()
             && BUILTIN_BACKBONES.contains(&spec.backbone.name.as_str()) =>
         {
+            let scorer = baselines::of_run(request, &dataset)?;
             emit(RunEvent::Started {
                 machine: machine::facts(spec, device),
                 data: data_facts(&dataset),
                 parameters: 0,
             });
             emit(ids(&dataset));
-            report(&Popularity::new(&dataset), &evaluator, emit)?;
+            let facts = ListFacts::of(request, &dataset).during(RunPhase::Testing)?;
+            report(&*scorer, &evaluator, &facts, emit)?;
             Trained::default()
         }
         None => {
@@ -218,7 +220,8 @@ impl ModelWork<'_> {
             trained = training.run(&mut parameters, batches, emit)?;
         }
         let scorer = ModelScorer::new(&model, dataset).during(RunPhase::Testing)?;
-        report(&scorer, self.evaluator, emit)?;
+        let facts = ListFacts::of(request, dataset).during(RunPhase::Testing)?;
+        report(&scorer, self.evaluator, &facts, emit)?;
         emit(diagnose(None).during(RunPhase::Testing)?);
         emit(picture(None).during(RunPhase::Testing)?);
         if checkpoint.is_none() {
@@ -294,10 +297,12 @@ fn batches<'a>(
     Ok(batches)
 }
 
-/// Metrics of both splits and ranks of the test split, by every protocol of the spec and of the split.
+/// Metrics of both splits, of ranks and of lists, and ranks of the test split, by every protocol of the spec and of the
+/// split.
 pub(crate) fn report(
     scorer: &dyn Scorer,
     evaluator: &Evaluator<'_>,
+    facts: &ListFacts,
     emit: Emit<'_>,
 ) -> Result<(), TrainError> {
     let protocols = evaluator.protocols();
@@ -305,13 +310,16 @@ pub(crate) fn report(
         (Split::Valid, RunPhase::Validating),
         (Split::Test, RunPhase::Testing),
     ] {
-        let all = evaluator.ranks(scorer, split, &protocols).during(phase)?;
-        for (&protocol, ranks) in protocols.iter().zip(all) {
-            let rows = evaluator.metrics(&ranks, split, protocol);
+        let mut lists = evaluator.lists(facts, split);
+        let mut list = |case: &Case<'_>, scores: &[f32]| lists.add(case, scores);
+        let all = evaluator.ranks_and(scorer, split, &protocols, &mut list);
+        for (&protocol, ranks) in protocols.iter().zip(all.during(phase)?) {
+            let mut rows = evaluator.metrics(&ranks, split, protocol);
             if rows.is_empty() {
                 // No target of the split is of this kind.
                 continue;
             }
+            rows.extend(lists.rows(protocol));
             emit(RunEvent::Metrics {
                 epoch: None,
                 split,
@@ -326,11 +334,11 @@ pub(crate) fn report(
                 });
             }
         }
-    }
-    if let Some(value) = evaluator.cold_share(scorer).during(RunPhase::Testing)? {
-        let name = COLD_SHARE.to_owned();
-        let rows = vec![Diagnostic { name, value }];
-        emit(RunEvent::Diagnostics { epoch: None, rows });
+        if let Some(value) = lists.cold_share().filter(|_| split == Split::Test) {
+            let name = COLD_SHARE.to_owned();
+            let rows = vec![Diagnostic { name, value }];
+            emit(RunEvent::Diagnostics { epoch: None, rows });
+        }
     }
     Ok(())
 }

@@ -82,19 +82,24 @@ impl Boundaries {
 /// The midnight at which a day begins, in the unit of `times`, which ascend.
 fn date_boundary(date: &str, times: &[f64]) -> Result<Boundary, DataError> {
     let latest = times.last().copied().unwrap_or_default();
-    let unit = if latest < SECONDS_BELOW {
-        1.0
-    } else if latest < MILLISECONDS_BELOW {
-        1e3
-    } else {
-        return Err(DataError::NotUnixTimes { latest });
-    };
+    let unit = per_second(latest).ok_or(DataError::NotUnixTimes { latest })?;
     // The spec was checked.
     let seconds = unix_seconds(date).unwrap_or_default();
     Ok(Boundary {
         at: seconds as f64 * unit,
         inclusive: false,
     })
+}
+
+/// Units of Unix times in a second, by the latest of them; `None` where they can be no Unix times.
+pub(crate) fn per_second(latest: f64) -> Option<f64> {
+    if latest < SECONDS_BELOW {
+        Some(1.0)
+    } else if latest < MILLISECONDS_BELOW {
+        Some(1e3)
+    } else {
+        None
+    }
 }
 
 /// The quantile of values that ascend, with linear interpolation, as in pandas and numpy; 0 of no values.

@@ -151,7 +151,9 @@ fn is_testable(measured: &crate::runs::Measured) -> bool {
         Some(Cohort::ColdItem | Cohort::WarmItem) => measured.protocol == Some(Protocol::Full),
         _ => false,
     };
-    matches!(measured.measure, Measure::Ranking { .. }) && of_known_users
+    let of_rank =
+        matches!(measured.measure, Measure::Ranking { metric, .. } if metric.of_rank().is_some());
+    of_rank && of_known_users
 }
 
 impl Style {

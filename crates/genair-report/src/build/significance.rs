@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use genair_protocol::{Cohort, Metric, Protocol};
+use genair_protocol::{Cohort, Protocol, RankMetric};
 use genair_store::{RunId, RunRanks, Store};
 
 use super::pivot::{At, CellRuns, Pivot};
@@ -19,7 +19,7 @@ use genair_eval::statistics::{StatisticsError, holm, paired_bootstrap, paired_t_
 /// Ranks on the test split by protocol and run.
 type Ranks = BTreeMap<(Protocol, RunId), RunRanks>;
 /// A cell, its baseline, and what both are measured by.
-type Pair = (At, At, (Metric, u32), Protocol, Cohort);
+type Pair = (At, At, (RankMetric, u32), Protocol, Cohort);
 /// A value of each user, in the order of their numbers.
 type OfUsers = Vec<(u64, f64)>;
 
@@ -37,7 +37,7 @@ pub(super) fn test(
         let is_tested = spec.test.kind != TestKind::None && is_testable(own);
         match (own.measure, own.protocol, own.cohort) {
             (Measure::Ranking { metric, k }, Some(protocol), Some(cohort)) if is_tested => {
-                Some((at, other, (metric, k), protocol, cohort))
+                Some((at, other, (metric.of_rank()?, k), protocol, cohort))
             }
             _ => None,
         }
@@ -122,7 +122,7 @@ fn require_resamples(spec: &TestSpec, tests: usize) -> Result<(), TableError> {
 /// Each user's metric, mean over the runs.
 fn mean_over_seeds(
     runs: Vec<&RunRanks>,
-    metric: Metric,
+    metric: RankMetric,
     k: u32,
 ) -> Result<OfUsers, StatisticsError> {
     let mut sums: Option<OfUsers> = None;

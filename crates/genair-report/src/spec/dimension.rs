@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use genair_protocol::{Metric, ValidationMetric};
+use genair_protocol::Metric;
 use serde::{Deserialize, Serialize};
 
 /// A label that tells values apart. All but the last three belong to a run.
@@ -115,7 +115,7 @@ impl Measure {
 
     /// Whether more is better.
     pub fn higher_is_better(self) -> bool {
-        matches!(self, Self::Ranking { .. })
+        matches!(self, Self::Ranking { metric, .. } if metric.higher_is_better())
     }
 
     /// Whether it depends on the machine.
@@ -139,7 +139,7 @@ impl Measure {
     /// What a header says.
     pub fn title(self) -> String {
         match self {
-            Self::Ranking { metric, k } => format!("{}@{k}", metric.as_str().to_uppercase()),
+            Self::Ranking { metric, k } => format!("{}@{k}", metric.title()),
             Self::Parameters => "Parameters".to_owned(),
             Self::Epochs => "Epochs".to_owned(),
             Self::SecondsPerEpoch => "s/epoch".to_owned(),
@@ -166,15 +166,16 @@ impl FromStr for Measure {
         if let Some((_, cost)) = Self::COSTS.iter().find(|(name, _)| *name == text) {
             return Ok(*cost);
         }
-        match ValidationMetric::try_from(text.to_owned()) {
-            Ok(ValidationMetric { metric, k }) => Ok(Self::Ranking { metric, k }),
-            Err(_) => {
-                let costs = Self::COSTS.map(|(name, _)| name).join(", ");
-                Err(format!(
-                    "`{text}` is not a metric; write hr, ndcg or mrr with a cut-off, as in `ndcg@10`, or one of {costs}"
-                ))
-            }
-        }
+        let measured = text.split_once('@').and_then(|(metric, k)| {
+            let k = k.parse().ok().filter(|&k| k >= 1)?;
+            let metric = metric.parse().ok()?;
+            Some(Self::Ranking { metric, k })
+        });
+        measured.ok_or_else(|| {
+            let metrics = Metric::NAMES.join(", ");
+            let costs = Self::COSTS.map(|(name, _)| name).join(", ");
+            format!("`{text}` is not a metric; write one of {metrics} with a cut-off, as in `ndcg@10`, or one of {costs}")
+        })
     }
 }
 
@@ -201,6 +202,7 @@ mod tests {
         for name in [
             "ndcg@10",
             "hr@1",
+            "tail-share@5",
             "parameters",
             "epochs",
             "seconds-per-epoch",
@@ -209,7 +211,7 @@ mod tests {
         ] {
             assert_eq!(name.parse::<Measure>().unwrap().to_string(), name);
         }
-        for name in ["ndcg", "ndcg@0", "recall@10", "seconds"] {
+        for name in ["ndcg", "ndcg@0", "precision@10", "seconds"] {
             assert!(
                 name.parse::<Measure>()
                     .unwrap_err()

@@ -19,7 +19,7 @@ sweep = ["main"]
 
 [table.main]
 preset = "mian"
-metrics = ["ndcg@10", "recall@10"]
+metrics = ["ndcg@10", "precision@10"]
 rows = ["backbone", "metric"]
 digits = 40
 
@@ -56,7 +56,7 @@ sweeps = ["a"]
     report.toml:5: `metric` is in both rows and columns; name it once
     report.toml:6: `table.main.preset` is "mian"; it can be "main", "ablation", "sensitivity", "cohorts", "traps", "efficiency"
     hint: did you mean `main`?
-    report.toml:7: `table.main.metrics.1`: `recall@10` is not a metric; write hr, ndcg or mrr with a cut-off, as in `ndcg@10`, or one of parameters, epochs, seconds-per-epoch, cpu-seconds, peak-memory-mib
+    report.toml:7: `table.main.metrics.1`: `precision@10` is not a metric; write one of hr, ndcg, mrr, recall, map, coverage, gini, novelty, tail-share, intra-list-similarity with a cut-off, as in `ndcg@10`, or one of parameters, epochs, seconds-per-epoch, cpu-seconds, peak-memory-mib
     report.toml:8: `table.main.rows` names `metric`
     hint: here go labels of runs: sweep, dataset, backbone, representation, variant or a swept axis
     report.toml:9: `table.main.digits` is 40; it must be from 1 to 8

@@ -134,7 +134,11 @@ fn refuses(key: &str, value: f64) -> bool {
         Some(list) => format!("{list}=[{value}]"),
         None => format!("{key}={value}"),
     };
-    let overrides = [context(key), vec![set]].concat();
+    let backbone = key
+        .strip_prefix("backbone.")
+        .and_then(|own| own.split('.').next());
+    let backbone = backbone.map(|name| format!("sweep.backbone={name:?}"));
+    let overrides = [backbone.into_iter().collect(), context(key), vec![set]].concat();
     let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
     let problems = match expand(SPEC, &overrides) {
         Ok(_) => Vec::new(),

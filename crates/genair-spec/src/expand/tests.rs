@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::SpecOptions;
+use crate::params::Params;
 
 /// A plugin with one setting of each kind.
 fn plugin(name: &str, error: Option<&str>) -> PluginReport {
@@ -204,7 +205,7 @@ k = [10, 0]
     insta::assert_snapshot!(problems(text), @r#"
     s.toml:4: unknown key `sweep.seed`
     hint: did you mean `seeds`?
-    s.toml:5: no backbone `sasrek`; there are sasrec, gru4rec, caser, popularity
+    s.toml:5: no backbone `sasrek`; there are sasrec, gru4rec, caser, popularity, random, item_knn, session_knn, content_knn
     hint: did you mean `sasrec`? plugins of other folders are found with --plugin-dir FOLDER or GENAIR_PLUGIN_PATH
     s.toml:5: plugin `caser` (/plugins/libgenair_backbone_caser.so) cannot be used: speaks ABI 7
     hint: rebuild the plugin with this version
@@ -228,7 +229,7 @@ k = [10, 0]
     s.toml:25: unknown key `train.optimizer.learning_rate`
     hint: did you mean `lr`?
     s.toml:25: `train.optimizer.lr` is an empty list; an axis needs at least one value
-    s.toml:26: `train.stop.metric`: `ndgc@10` is not a metric; write it as in `ndcg@10` (hr, ndcg or mrr, then @ and a cut-off from 1)
+    s.toml:26: `train.stop.metric`: `ndgc@10` is not a metric; write it as in `ndcg@10` (hr, ndcg, mrr, recall or map, then @ and a cut-off from 1)
     s.toml:26: `train.stop.patience` is -1; it must be a whole number, not negative
     s.toml:28: unknown table or key `evl`
     hint: did you mean `eval`?

@@ -50,7 +50,7 @@ fn tests(
         shown(pair) && ranks.any(|ranks| (&ranks.split, &ranks.protocol) == own)
     };
     let test = |pair: &ResultPair| {
-        let of_metric: Metric = pair.metric.parse().ok()?;
+        let of_metric = pair.metric.parse::<Metric>().ok()?.of_rank()?;
         let values = |lists: &[RankList]| -> Option<Vec<f64>> {
             let own = (&pair.split, &pair.protocol);
             let list = lists

@@ -1,6 +1,19 @@
 // Numbers and names as people read them.
 
-const METRICS = { hr: "HR", ndcg: "NDCG", mrr: "MRR" };
+const METRICS = {
+  hr: "HR",
+  ndcg: "NDCG",
+  mrr: "MRR",
+  coverage: "Coverage",
+  gini: "Gini",
+  novelty: "Novelty",
+  "tail-share": "Tail share",
+  "intra-list-similarity": "ILS",
+};
+/** Metrics of the ranks of targets; the others are of lists. */
+const RANK_METRICS = ["hr", "ndcg", "mrr"];
+/** Whether the lower of two values is the one that is looked for. */
+const lowerIsBetter = (metric) => metric === "gini" || metric === "intra-list-similarity";
 const PROTOCOLS = {
   full: "full ranking",
   "sampled-100": "100 sampled negatives",

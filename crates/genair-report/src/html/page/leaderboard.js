@@ -10,7 +10,7 @@ function leaderboard(params) {
     ...measureFields(),
     report.places.some((place) => place.left_out)
       ? { name: "select", label: "Search", options: [["", "chosen on validation"], ["none", "all configurations"]] } : null,
-    { name: "metric", label: "Metric", options: [["", "all"], ...distinct(report.measures, "metric").map((of) => [of, named(METRICS, of)])] },
+    { name: "metric", label: "Metric", options: [["", "of ranks"], ["lists", "of lists"], ...distinct(report.measures, "metric").map((of) => [of, named(METRICS, of)])] },
     { name: "k", label: "Cut-off", usual: String(usualCutoff()), options: [["all", "all"], ...cutoffs.map((k) => [k, `@${k}`])] },
   ].filter(Boolean);
   const output = h("div");
@@ -23,12 +23,18 @@ function leaderboard(params) {
   ]);
 }
 
+/** Whether a metric is among those chosen: one by its name, those of lists, or those of ranks. */
+function isShown(metric, chosen) {
+  const ofRanks = RANK_METRICS.includes(metric);
+  return chosen === "lists" ? !ofRanks : chosen ? metric === chosen : ofRanks;
+}
+
 async function leaderboardTables(params) {
   const [split, protocol, cohort] = [chosenOf(params, "split", "test"), chosenOf(params, "protocol", "full"), chosenOf(params, "cohort", "all")];
   const k = params.get("k") ?? String(usualCutoff());
   const shown = report.measures.filter((of) =>
     of.split === split && of.protocol === protocol && of.cohort === cohort &&
-    (!params.has("metric") || of.metric === params.get("metric")) && (k === "all" || of.k === Number(k)));
+    isShown(of.metric, params.get("metric")) && (k === "all" || of.k === Number(k)));
   const places = chosenPlaces(params);
   const all = params.get("select") === "none";
   const selected = places.filter((place) => all || !place.left_out);
@@ -62,7 +68,7 @@ function leaderboardTable({ group, groups, shown, split, protocol, cohort, sever
     const seeds = usualSeeds(summaries);
     const means = summaries.filter((summary) => summary.seeds === seeds).map((summary) => summary.mean);
     // Equal ones share their place.
-    const [best, second] = [...new Set(means)].sort((a, b) => b - a);
+    const [best, second] = [...new Set(means)].sort((a, b) => (lowerIsBetter(measured.metric) ? a - b : b - a));
     const id = measureName(measured).toLowerCase();
     return {
       id, label: measureName(measured), number: true, descending: true,
