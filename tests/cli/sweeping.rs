@@ -354,3 +354,60 @@ stop.max_epochs = 30
         );
     }
 }
+
+#[test]
+fn a_dataset_that_is_renamed_keeps_its_results() {
+    let lab = Lab::new();
+    let spec = tiny_spec(
+        "names",
+        &["popularity", "sasrec"],
+        "[train.stop]\nmax_epochs = 1",
+    );
+    lab.write("s.toml", &spec);
+    lab.genair(["sweep", "s.toml"]).expect(0);
+    let leaderboard =
+        "SELECT backbone, value FROM leaderboard WHERE metric = 'ndcg' AND k = 10 ORDER BY 1, 2";
+    let before = lab.rows(leaderboard);
+    // 60 items, of which each user knows some.
+    let few = lab.genair(["results", "leaderboard"]).expect(0);
+    assert!(
+        few.stdout
+            .contains("\n`tiny` is too small for the sample: some users have "),
+        "{few}"
+    );
+
+    lab.write("s.toml", spec.replace("dataset.tiny", "dataset.small"));
+    let again = lab.genair(["sweep", "s.toml"]).expect(0);
+    assert!(
+        again.stderr.contains("2 runs: 2 finished before, 0 to run"),
+        "{again}"
+    );
+    assert!(
+        again
+            .stderr
+            .contains("the dataset of 2 runs in the database has the name of this spec now"),
+        "{again}"
+    );
+    assert_eq!(lab.rows(leaderboard), before);
+    assert!(!before.is_empty());
+    for sql in [
+        "SELECT DISTINCT dataset FROM runs",
+        "SELECT DISTINCT dataset FROM configurations",
+        "SELECT DISTINCT spec ->> 'dataset_name' FROM runs",
+    ] {
+        assert_eq!(lab.rows(sql), [[json!("small")]], "{sql}");
+    }
+
+    // The same data under two names are the same runs, and that is told.
+    let table = spec.split("[dataset.tiny]").nth(1).unwrap();
+    let table = table.split("[train.stop]").next().unwrap();
+    lab.write("s.toml", format!("{spec}\n[dataset.small]{table}"));
+    let twice = lab.genair(["sweep", "s.toml"]).expect(0);
+    assert!(
+        twice
+            .stderr
+            .contains("dataset `small` has the data and settings of dataset `tiny`"),
+        "{twice}"
+    );
+    assert_eq!(lab.count("SELECT * FROM runs"), 2);
+}

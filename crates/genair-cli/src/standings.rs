@@ -1,6 +1,6 @@
 //! The leaderboard for people: one line per configuration, mean and deviation over its seeds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
 use genair_store::{LeaderboardMean, MeanFilter};
@@ -175,7 +175,9 @@ impl Standing {
 }
 
 /// The standings as a table.
-pub(crate) fn text(standings: &[Standing], shown: &MeanFilter) -> String {
+///
+/// `few` has datasets whose samples are smaller than they should be: see [`genair_store::Store::fewest_negatives`].
+pub(crate) fn text(standings: &[Standing], shown: &MeanFilter, few: &[(String, u64)]) -> String {
     if standings.is_empty() {
         return "no finished runs".to_owned();
     }
@@ -208,7 +210,8 @@ pub(crate) fn text(standings: &[Standing], shown: &MeanFilter) -> String {
         .map(|table| format!("\n\nMean difference from id over datasets and backbones:\n{table}"))
         .unwrap_or_default();
     let chosen = chosen(standings);
-    format!("{table}\n\n{}{chosen}{differences}", caption(shown))
+    let small = small_samples(standings, few);
+    format!("{table}\n\n{}{small}{chosen}{differences}", caption(shown))
 }
 
 /// One result in words, such as `NDCG@10 among all items`.
@@ -250,6 +253,21 @@ fn caption(shown: &MeanFilter) -> String {
         Some(protocol) => protocol.in_words(),
     };
     format!("{split}, {users}; {candidates}.")
+}
+
+/// Says of which datasets a sampled ranking that is shown has fewer negatives than its name says.
+fn small_samples(standings: &[Standing], few: &[(String, u64)]) -> String {
+    let is_sampled = |own: &&Standing| own.scores.iter().any(|own| own.protocol.sample().is_some());
+    let shown: HashSet<&String> = standings
+        .iter()
+        .filter(is_sampled)
+        .map(|own| &own.dataset)
+        .collect();
+    let few = few.iter().filter(|(dataset, _)| shown.contains(dataset));
+    few.map(|(dataset, fewest)| {
+        format!("\n`{dataset}` is too small for the sample: some users have {fewest} negatives.")
+    })
+    .collect()
 }
 
 /// One row for each score.
@@ -407,7 +425,7 @@ mod tests {
     fn the_best_comes_first() {
         let rows = vec![row("a", 0.1, None, 1), row("b", 0.3, Some(0.1), 3)];
         let shown = MeanFilter::default();
-        insta::assert_snapshot!(text(&standings(rows, &shown), &shown), @r#"
+        insta::assert_snapshot!(text(&standings(rows, &shown), &shown, &[]), @r#"
         dataset  backbone  representation  variant  seeds          NDCG@10  HR@10  NDCG@10 of 100  HR@10 of 100
         d        b         id              -            3  0.3000 ± 0.1000      -               -             -
         d        a         id              -            1           0.1000      -               -             -
@@ -430,7 +448,7 @@ mod tests {
             ..MeanFilter::default()
         };
         let standings = standings(vec![of("0.001", 0.1, 2), of("0.03", 0.3, 1)], &shown);
-        insta::assert_snapshot!(text(&standings, &shown), @r#"
+        insta::assert_snapshot!(text(&standings, &shown, &[]), @r#"
         dataset  backbone  representation  variant                   seeds  NDCG@10
         d        a         id              train.optimizer.lr=0.03       1   0.3000
         d        a         id              train.optimizer.lr=0.001      2   0.1000

@@ -113,6 +113,10 @@ pub enum RunEvent {
     Failed(RunFailure),
 }
 
+/// The diagnostic of a run whose sampled ranking has fewer negatives than its name says for some users: how many there
+/// are for the user with the fewest.
+pub const FEWEST_NEGATIVES: &str = "fewest_negatives";
+
 /// One measure of the item space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Diagnostic {

@@ -105,6 +105,15 @@ impl Protocol {
         }
     }
 
+    /// Negatives that are drawn, where the ranking is against a sample.
+    pub fn sample(self) -> Option<usize> {
+        match self {
+            Self::Sampled100 | Self::Sampled100Popularity => Some(100),
+            Self::Sampled99 => Some(99),
+            Self::Full | Self::FullWithHistory | Self::Cold => None,
+        }
+    }
+
     /// What the title of a column has after its metric, such as `of 100`; nothing for the full ranking.
     pub fn suffix(self) -> &'static str {
         match self {

@@ -4,8 +4,8 @@
 use genair_protocol::{RESULTS_VERSION, RunSpec};
 use serde_json::{Value, json};
 
-/// SHA-256, lower-case hex, over the canonical JSON of the run's spec (without its dataset's path),
-/// the data's fingerprint, the plugin's hash and the version of the results.
+/// SHA-256, lower-case hex, over the canonical JSON of the run's spec (without its dataset's path and name: both may
+/// change), the data's fingerprint, the plugin's hash and the version of the results.
 pub fn identity(spec: &RunSpec, data_sha256: &str, plugin_sha256: Option<&str>) -> String {
     hash(what_decides(spec), data_sha256, plugin_sha256)
 }
@@ -33,7 +33,11 @@ pub fn configuration(spec: &RunSpec, data_sha256: &str, plugin_sha256: Option<&s
 fn what_decides(spec: &RunSpec) -> Value {
     let mut spec = spec.clone();
     spec.dataset.path = None;
-    json!(spec)
+    let mut spec = json!(spec);
+    if let Value::Object(keys) = &mut spec {
+        keys.remove("dataset_name");
+    }
+    spec
 }
 
 fn hash(spec: Value, data_sha256: &str, plugin_sha256: Option<&str>) -> String {
@@ -174,9 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn the_data_folder_does_not_matter() {
+    fn the_folder_and_the_name_of_the_data_do_not_matter() {
         let mut elsewhere = spec();
         elsewhere.dataset.path = Some("/other".into());
+        elsewhere.dataset_name = "other".to_owned();
         assert_eq!(
             identity(&spec(), "d", Some("p")),
             identity(&elsewhere, "d", Some("p"))
@@ -238,7 +243,7 @@ mod tests {
         let mut paths = Vec::new();
         leaves(&json!(own), "", &mut paths);
         assert!(paths.len() > 60, "{paths:?}");
-        for path in paths {
+        for path in paths.into_iter().filter(|path| path != "/dataset_name") {
             let value = full.pointer(&path).cloned();
             let value = value.unwrap_or_else(|| panic!("{path} is not in the full spec"));
             let changed = others(&value).into_iter().find_map(|other| {

@@ -1,6 +1,6 @@
 //! The plan of a sweep: its runs with their identities. Reads the data's fingerprints; trains nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use genair_archetype::Installation;
 use genair_data::DataError;
@@ -102,7 +102,8 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Identifies every run of a sweep; runs that come to the same are kept once.
+    /// Identifies every run of a sweep; runs that come to the same are kept once, with a warning where their datasets have
+    /// two names.
     ///
     /// # Errors
     /// Data or models that cannot be read, the first of them.
@@ -123,6 +124,7 @@ impl Plan {
             fingerprints: HashMap::new(),
             recipes: HashMap::new(),
             errors: Vec::new(),
+            told: HashSet::new(),
         };
         let mut calibrations = sweep.runs.iter().filter_map(|run| run.spec.association());
         let calibrates = calibrations.next().cloned();
@@ -199,7 +201,9 @@ impl Plan {
             let configuration = configuration(&spec, &data_sha256, plugin_sha256);
             let place = *known.entry(identity.clone()).or_insert(runs.len());
             places.push(place);
-            if place == runs.len() {
+            if let Some(same) = runs.get(place) {
+                identified.same_data(&run.labels, &same.labels);
+            } else {
                 runs.push(PlannedRun {
                     labels: run.labels,
                     spec,
@@ -250,6 +254,8 @@ struct Identified<'i> {
     recipes: HashMap<String, Result<(String, VectorsStage), RunFailure>>,
     /// Why some of them are failures, each once.
     errors: Vec<PlanError>,
+    /// Names of datasets that are the same.
+    told: HashSet<(String, String)>,
 }
 
 impl Identified<'_> {
@@ -299,6 +305,19 @@ impl Identified<'_> {
         });
         self.recipes.insert(question, recipe.clone());
         recipe
+    }
+
+    /// Says that two datasets of a spec are the same, so that one of them has no runs; once.
+    fn same_data(&mut self, labels: &Labels, known: &Labels) {
+        let pair = (labels.dataset.clone(), known.dataset.clone());
+        if labels.dataset != known.dataset && self.told.insert(pair) {
+            tracing::warn!(
+                "dataset `{}` has the data and settings of dataset `{}`, so the spec has its runs twice; they go by the \
+                 second name alone",
+                labels.dataset,
+                known.dataset,
+            );
+        }
     }
 
     fn refusal(&mut self, error: PlanError) -> RunFailure {

@@ -94,7 +94,14 @@ pub fn sweep(
     let Registered {
         runs: numbers,
         left_out,
+        renamed,
     } = store.register(id, &new)?;
+    if renamed > 0 {
+        let runs = if renamed == 1 { "run" } else { "runs" };
+        tracing::warn!(
+            "the dataset of {renamed} {runs} in the database has the name of this spec now"
+        );
+    }
     if left_out > 0 {
         tracing::warn!(
             "{left_out} {} of an earlier spec of sweep `{}` {} left out of it now; `genair results list --superseded` shows them",

@@ -1,6 +1,6 @@
 //! The view `leaderboard_mean`: results over seeds, with what tells configurations apart.
 
-use genair_protocol::{Axes, Cohort, Metric, Protocol, Split};
+use genair_protocol::{Axes, Cohort, FEWEST_NEGATIVES, Metric, Protocol, Split};
 use itertools::Itertools;
 use sqlx::{AssertSqlSafe, FromRow};
 
@@ -74,6 +74,16 @@ pub struct LeaderboardMean {
 }
 
 impl Store {
+    /// Datasets of finished runs whose sampled rankings have fewer negatives than their names say, and how many there are
+    /// for the user with the fewest.
+    pub fn fewest_negatives(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
+        let fewest = sqlx::query_as(
+            "SELECT dataset, CAST(min(value) AS INTEGER) FROM diagnostics JOIN runs USING (run_id)
+             WHERE name = ? AND state = 'finished' GROUP BY dataset ORDER BY dataset",
+        );
+        self.rows(fewest.bind(FEWEST_NEGATIVES))
+    }
+
     /// Results over seeds of one split and cohort, the rows of a configuration one after another.
     pub fn leaderboard_mean(
         &mut self,

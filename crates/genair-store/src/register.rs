@@ -58,6 +58,8 @@ pub struct Registered {
     pub runs: Vec<RunId>,
     /// Runs of the sweep before that are not among them, and which left it now.
     pub left_out: u64,
+    /// Runs whose dataset had another name so far.
+    pub renamed: u64,
 }
 
 impl Store {
@@ -101,7 +103,7 @@ impl Store {
 
     /// Makes `runs` the runs of the sweep, all or none.
     ///
-    /// A run the database knows by its identity keeps its state and results. Every other run of the sweep
+    /// A run the database knows by its identity keeps its state and results; its dataset gets the name that it has here. Every other run of the sweep
     /// is superseded there: it stays in the database, but no list, leaderboard or estimate has it, until it
     /// is registered again.
     ///
@@ -110,14 +112,20 @@ impl Store {
     pub fn register(&mut self, sweep: SweepId, runs: &[NewRun]) -> Result<Registered, StoreError> {
         self.write(async |connection| {
             let mut numbers = Vec::with_capacity(runs.len());
+            let mut renamed = 0;
             for run in runs {
+                renamed += rename_dataset(connection, run).await?;
                 let number = enter_run(connection, run).await?;
                 add_to_sweep(connection, sweep, number, run).await?;
                 numbers.push(number);
             }
             let left_out = supersede_all_but(connection, sweep, &numbers).await?;
             let runs = numbers;
-            Ok(Registered { runs, left_out })
+            Ok(Registered {
+                runs,
+                left_out,
+                renamed,
+            })
         })
     }
 
@@ -133,6 +141,32 @@ impl Store {
             Ok(left_out.fetch_one(connection).await?)
         })
     }
+}
+
+/// Gives the runs of a configuration the name that their dataset has now; returns how many had another one.
+async fn rename_dataset(
+    connection: &mut SqliteConnection,
+    run: &NewRun,
+) -> Result<u64, StoreErrorKind> {
+    let (configuration, dataset) = (&run.configuration, &run.labels.dataset);
+    let others = sqlx::query_as(
+        "SELECT run_id, json_set(spec, '$.dataset_name', ?2) FROM runs WHERE configuration = ?1 AND dataset <> ?2",
+    );
+    let others = others.bind(configuration).bind(dataset);
+    let others: Vec<(RunId, String)> = others.fetch_all(&mut *connection).await?;
+    for (number, spec) in &others {
+        let rename = sqlx::query(
+            "UPDATE runs SET dataset = ?2, spec = ?3, spec_sha256 = ?4 WHERE run_id = ?1",
+        );
+        let sha256 = genair_files::sha256(spec);
+        let rename = rename.bind(number).bind(dataset).bind(spec).bind(sha256);
+        execute(connection, rename).await?;
+    }
+    if !others.is_empty() {
+        let rename = sqlx::query("UPDATE configurations SET dataset = ?2 WHERE configuration = ?1");
+        execute(connection, rename.bind(configuration).bind(dataset)).await?;
+    }
+    Ok(others.len() as u64)
 }
 
 async fn enter_run(

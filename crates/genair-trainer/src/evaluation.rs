@@ -144,6 +144,25 @@ impl<'a> Evaluator<'a> {
         })
     }
 
+    /// What the user with the fewest negatives of a split has, where a protocol samples more than that.
+    pub(crate) fn fewest_negatives(&self, split: Split) -> Option<u64> {
+        let wanted = self.spec.protocols.iter().filter_map(|own| own.sample());
+        let wanted = wanted.max()?;
+        let known = self
+            .dataset
+            .cases(split)
+            .map(|case| self.known(&case).len());
+        let fewest = self.dataset.num_items() - known.max()?;
+        (fewest < wanted).then_some(fewest as u64)
+    }
+
+    /// The items that are no negatives of a case, ascending.
+    fn known(&self, case: &Case<'_>) -> Vec<u32> {
+        let known = self.dataset.sequence(case.user).iter();
+        let known = known.map(|item| item.get());
+        ascending(known.chain(self.dataset.outside(case.split)))
+    }
+
     /// Inputs that are scored at once.
     pub(crate) fn block(&self) -> usize {
         (MAX_SCORES / (self.dataset.num_items() + 1)).clamp(1, MAX_USERS)
@@ -212,14 +231,7 @@ impl<'a> Evaluator<'a> {
         };
         let among = |rivals: &[u32]| of_targets(&|target| sampled_rank(scores, target, rivals));
         let (user, split, seed) = (case.user as u32, case.split, self.spec.seed);
-        let known = || {
-            let known = self.dataset.sequence(case.user).iter();
-            ascending(
-                known
-                    .map(|item| item.get())
-                    .chain(self.dataset.outside(split)),
-            )
-        };
+        let known = || self.known(case);
         let uniform = |count| {
             let items = self.dataset.num_items() as u32;
             sampled_negatives(items, &known(), count, seed, user, split)

@@ -8,8 +8,8 @@ use std::time::Instant;
 use genair_data::{Case, Dataset};
 use genair_process::NoThread;
 use genair_protocol::{
-    ArtefactKind, BUILTIN_BACKBONES, DataFacts, Diagnostic, InputFile, RunEvent, RunPhase, RunSpec,
-    RunTotals, Split, WorkerRequest,
+    ArtefactKind, BUILTIN_BACKBONES, DataFacts, Diagnostic, FEWEST_NEGATIVES, InputFile, RunEvent,
+    RunPhase, RunSpec, RunTotals, Split, WorkerRequest,
 };
 use tch::Device;
 
@@ -334,10 +334,19 @@ pub(crate) fn report(
                 });
             }
         }
-        if let Some(value) = lists.cold_share().filter(|_| split == Split::Test) {
-            let name = COLD_SHARE.to_owned();
-            let rows = vec![Diagnostic { name, value }];
-            emit(RunEvent::Diagnostics { epoch: None, rows });
+        if split == Split::Test {
+            let fewest = evaluator
+                .fewest_negatives(split)
+                .map(|fewest| fewest as f64);
+            let told = [(COLD_SHARE, lists.cold_share()), (FEWEST_NEGATIVES, fewest)];
+            let rows = told.into_iter().filter_map(|(name, value)| {
+                let name = name.to_owned();
+                value.map(|value| Diagnostic { name, value })
+            });
+            let rows: Vec<Diagnostic> = rows.collect();
+            if !rows.is_empty() {
+                emit(RunEvent::Diagnostics { epoch: None, rows });
+            }
         }
     }
     Ok(())

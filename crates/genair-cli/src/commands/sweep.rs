@@ -102,9 +102,10 @@ pub(super) fn sweep(output: &Output, arguments: &SweepArgs) -> anyhow::Result<Ex
         ..MeanFilter::default()
     };
     let leaderboard = results::standings_of(&mut store, &shown, Select::Auto, output.format)?;
+    let few = store.fewest_negatives()?;
     store.close()?;
     output.show(&summary(&plan, &report, &leaderboard)?, || {
-        standings::text(&leaderboard, &shown)
+        standings::text(&leaderboard, &shown, &few)
     })?;
     tell_failures(output, &report);
     let outcomes = report.runs.iter().map(|(_, _, outcome)| outcome);

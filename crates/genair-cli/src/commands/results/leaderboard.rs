@@ -30,11 +30,12 @@ pub(super) fn leaderboard(output: &Output, arguments: &LeaderboardArgs) -> anyho
     if standings.is_empty() && shown != all {
         require_measured(&shown, &store.leaderboard_mean(&all)?)?;
     }
+    let few = store.fewest_negatives()?;
     output.list(
         &standings,
         standings::COLUMNS.map(|(name, _)| name),
         || standings::csv_rows(&standings),
-        || standings::text(&standings, &shown),
+        || standings::text(&standings, &shown, &few),
     )
 }
 
