@@ -73,6 +73,14 @@ pub enum ArchetypeError {
     /// The engine did not finish.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The engine did not do some items.
+    #[error("{}", of_items(items))]
+    Items {
+        /// Their raw ids, at least one.
+        items: Vec<String>,
+        /// Why.
+        source: EngineError,
+    },
     /// The records cannot be read or kept.
     #[error(transparent)]
     RecordLog(#[from] RecordLogError),
@@ -126,6 +134,24 @@ pub enum ArchetypeError {
         /// What the operating system says.
         source: io::Error,
     },
+}
+
+/// Items that an error shows.
+const MOST_SHOWN: usize = 3;
+
+/// Items by their ids, the first few of many.
+fn of_items(items: &[String]) -> String {
+    let shown = items.iter().take(MOST_SHOWN);
+    let shown: Vec<String> = shown.map(|item| format!("`{item}`")).collect();
+    let items = match items {
+        [_] => format!("item {}", shown[0]),
+        few if few.len() <= MOST_SHOWN => format!("items {}", shown.join(", ")),
+        many => {
+            let more = many.len() - MOST_SHOWN;
+            format!("items {} and {more} more", shown.join(", "))
+        }
+    };
+    format!("{items} could not be done; the records of the others are kept")
 }
 
 impl ArchetypeError {

@@ -10,7 +10,7 @@ use genair_data::{Catalogue, Metadata};
 use genair_protocol::{EngineEvent, EngineItem, EngineRecord, EngineTask, nearest};
 
 use crate::assemble::components;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::engine_choice::engine;
 use crate::error::ArchetypeError;
 use crate::installation::Installation;
@@ -112,13 +112,19 @@ pub fn generate(
         true => Stage::Answers,
         false => Stage::Prompts,
     };
-    let answers = session.complete(stage, &recipe.answers, items.iter().flatten())?;
+    let answers = session.complete(stage, &recipe.answers, items.iter().flatten());
+    let of_key = |key: &str| {
+        let known = items.iter().zip(&catalogue.items);
+        let own = known.filter(|(item, _)| item.as_ref().is_some_and(|item| item.key == key));
+        own.map(|(_, item)| item.id.clone()).collect()
+    };
+    let answers = answers.map_err(|error| name_items(error, of_key))?;
     let mut records: Vec<Option<Arc<EngineRecord>>> = items
         .iter()
         .map(|item| answers.get(&item.as_ref()?.key).cloned())
         .collect();
     if let Some(states) = &recipe.states {
-        records = session.add_states(states, &prompts, &records)?;
+        records = session.add_states(states, catalogue, &prompts, &records)?;
     }
 
     let known = || records.iter().flatten();
@@ -147,6 +153,25 @@ pub fn generate(
             .collect(),
         counts,
     })
+}
+
+/// Puts the ids of items for their keys in what an engine says of them.
+fn name_items(error: ArchetypeError, of_key: impl Fn(&str) -> Vec<String>) -> ArchetypeError {
+    let keys: Vec<String> = match &error {
+        ArchetypeError::Engine(EngineError::Refused { keys, .. }) => keys.clone(),
+        ArchetypeError::Engine(EngineError::Failed { message, .. }) => {
+            let quoted = message.split('`').skip(1).step_by(2);
+            quoted.map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    };
+    let items: Vec<String> = keys.iter().flat_map(|key| of_key(key)).collect();
+    match error {
+        ArchetypeError::Engine(source) if !items.is_empty() => {
+            ArchetypeError::Items { items, source }
+        }
+        error => error,
+    }
 }
 
 /// The prompt of each item, in the order of the catalogue; `None` where nothing is known of one.
@@ -298,6 +323,7 @@ impl Session<'_> {
     fn add_states(
         &mut self,
         settings: &RecordSettings,
+        catalogue: &Catalogue,
         prompts: &[Option<String>],
         answers: &[Option<Arc<EngineRecord>>],
     ) -> Result<Vec<Option<Arc<EngineRecord>>>, ArchetypeError> {
@@ -322,7 +348,13 @@ impl Session<'_> {
                 vec![settings.item(&sha256, &seen, Some(&answer.text))]
             });
         }
-        let states = self.complete(Stage::States, settings, reads.iter().flatten())?;
+        let states = self.complete(Stage::States, settings, reads.iter().flatten());
+        let of_key = |key: &str| {
+            let known = reads.iter().zip(&catalogue.items);
+            let own = known.filter(|(reads, _)| reads.iter().any(|item| item.key == key));
+            own.map(|(_, item)| item.id.clone()).collect()
+        };
+        let states = states.map_err(|error| name_items(error, of_key))?;
         let of = |item: &EngineItem| states.get(&item.key);
         let merged = answers.iter().zip(&reads).map(|(answer, reads)| {
             let answer = answer.as_ref()?;

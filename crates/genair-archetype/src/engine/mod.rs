@@ -96,7 +96,7 @@ pub enum EngineError {
         expected: String,
     },
     /// A server refuses, or failed too often.
-    #[error("{url} answered with status {status}: {body}{}", refused.as_deref().map(refused_text).unwrap_or_default())]
+    #[error("{url} answered with status {status}: {body}")]
     Status {
         /// The address.
         url: String,
@@ -104,8 +104,20 @@ pub enum EngineError {
         status: u16,
         /// The start of what it says.
         body: String,
-        /// The start of the text, the longest of several, where the server refuses what was sent.
-        refused: Option<String>,
+    },
+    /// A server refuses texts. It was asked about the others, and their records are kept.
+    #[error(
+        "the server refuses {} {}; the first begins with `{begin}`; if it is too long for the model, lower `prompt.max_chars`",
+        keys.len(),
+        if keys.len() == 1 { "text" } else { "texts" }
+    )]
+    Refused {
+        /// Keys of their items, at least one.
+        keys: Vec<String>,
+        /// The start of the first text.
+        begin: String,
+        /// What the server says of it.
+        source: Box<EngineError>,
     },
     /// No answer from a server, too often.
     #[error("no answer from {url}; check `http.base_url` and that the server runs")]
@@ -163,6 +175,19 @@ pub enum EngineError {
     Interrupted,
 }
 
+impl EngineError {
+    /// Whether a server refuses what was sent, which it may not do of other texts.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                status: 400 | 413 | 422,
+                ..
+            }
+        )
+    }
+}
+
 fn last_said(log: &str) -> String {
     if log.is_empty() {
         "it said nothing".to_owned()
@@ -173,11 +198,4 @@ fn last_said(log: &str) -> String {
 
 fn hinted(hint: Option<&str>) -> String {
     hint.map(|hint| format!("; {hint}")).unwrap_or_default()
-}
-
-/// Which text a server refuses, and what may help.
-fn refused_text(begin: &str) -> String {
-    format!(
-        "; it refuses a text that begins with `{begin}`; if that is too long for the model, lower `prompt.max_chars`"
-    )
 }

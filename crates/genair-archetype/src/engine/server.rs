@@ -25,6 +25,8 @@ use crate::settings::HttpSpec;
 
 /// Characters that are shown of a text that a server refuses.
 const REFUSED_CHARS: usize = 80;
+/// Texts that a server may refuse before it has answered one: then the fault is in the settings.
+const REFUSALS_AT_FIRST: usize = 8;
 /// How often requests to stop are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// Longest answer that is read, in bytes for each item that it is about.
@@ -56,6 +58,22 @@ pub(crate) trait Protocol: Debug + Send + Sync + 'static {
 pub(crate) struct Answered {
     pub(super) records: Vec<EngineRecord>,
     pub(super) width: usize,
+}
+
+/// What came of a batch.
+#[derive(Debug, Default)]
+struct Outcome {
+    answered: Vec<Answered>,
+    refused: Vec<Refusal>,
+}
+
+/// A text that the server refuses.
+#[derive(Debug)]
+struct Refusal {
+    key: String,
+    /// The start of the text.
+    begin: String,
+    error: EngineError,
 }
 
 /// See the module.
@@ -152,6 +170,7 @@ impl<P: Protocol> Engine for ServerEngine<P> {
         }
         drop(sender);
         let _stop = StopOnDrop(Arc::clone(&self.client));
+        let (mut refused, mut has_answers): (Vec<Refusal>, bool) = (Vec::new(), false);
         while left > 0 {
             if interrupted() {
                 return Err(EngineError::Interrupted);
@@ -159,22 +178,36 @@ impl<P: Protocol> Engine for ServerEngine<P> {
             match outcomes.recv_timeout(TICK) {
                 Ok(outcome) => {
                     left -= 1;
-                    let answered = outcome?;
-                    if !is_ready && on_event(ready(answered.width)).is_break() {
-                        return Ok(());
-                    }
-                    is_ready = true;
-                    for record in answered.records {
-                        if on_event(EngineEvent::Record(record)).is_break() {
+                    let outcome = outcome?;
+                    refused.extend(outcome.refused);
+                    for answered in outcome.answered {
+                        if !is_ready && on_event(ready(answered.width)).is_break() {
                             return Ok(());
                         }
+                        (is_ready, has_answers) = (true, true);
+                        for record in answered.records {
+                            if on_event(EngineEvent::Record(record)).is_break() {
+                                return Ok(());
+                            }
+                        }
+                    }
+                    if !has_answers && refused.len() >= REFUSALS_AT_FIRST {
+                        break;
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(EngineError::Interrupted),
             }
         }
-        Ok(())
+        let keys = refused.iter().map(|own| own.key.clone()).collect();
+        match refused.into_iter().next() {
+            None => Ok(()),
+            Some(Refusal { begin, error, .. }) => Err(EngineError::Refused {
+                keys,
+                begin,
+                source: Box::new(error),
+            }),
+        }
     }
 }
 
@@ -211,7 +244,7 @@ impl<P: Protocol> Client<P> {
     fn work(
         &self,
         queue: &Mutex<Vec<Vec<EngineItem>>>,
-        outcomes: &Sender<Result<Answered, EngineError>>,
+        outcomes: &Sender<Result<Outcome, EngineError>>,
     ) {
         loop {
             let batch = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -224,7 +257,29 @@ impl<P: Protocol> Client<P> {
         }
     }
 
-    fn complete(&self, items: &[EngineItem]) -> Result<Answered, EngineError> {
+    /// Asks about items, and about each by itself where the server refuses them together.
+    fn complete(&self, items: &[EngineItem]) -> Result<Outcome, EngineError> {
+        let mut outcome = Outcome::default();
+        match (self.ask(items), items) {
+            (Ok(answered), _) => outcome.answered.push(answered),
+            (Err(error), [item]) if error.is_refusal() => outcome.refused.push(Refusal {
+                key: item.key.clone(),
+                begin: item.prompt.chars().take(REFUSED_CHARS).collect(),
+                error,
+            }),
+            (Err(error), _) if error.is_refusal() => {
+                for item in items {
+                    let one = self.complete(std::slice::from_ref(item))?;
+                    outcome.answered.extend(one.answered);
+                    outcome.refused.extend(one.refused);
+                }
+            }
+            (Err(error), _) => return Err(error),
+        }
+        Ok(outcome)
+    }
+
+    fn ask(&self, items: &[EngineItem]) -> Result<Answered, EngineError> {
         let body = self.protocol.body(items);
         let key = items.first().map_or("", |item| &item.key);
         let mut attempt = 1;
@@ -293,15 +348,7 @@ impl<P: Protocol> Client<P> {
         if !response.status().is_success() {
             let url = self.url.clone();
             let body = self.shown(&text);
-            let longest = items.iter().max_by_key(|item| item.prompt.len());
-            let refused = longest.filter(|_| matches!(status, 400 | 413 | 422));
-            let refused = refused.map(|item| item.prompt.chars().take(REFUSED_CHARS).collect());
-            let error = EngineError::Status {
-                url,
-                status,
-                body,
-                refused,
-            };
+            let error = EngineError::Status { url, status, body };
             return Err(match status {
                 408 | 429 | 500.. => Failure::Transient(error, asked),
                 _ => Failure::Final(error),

@@ -154,3 +154,16 @@ fn a_refusal_is_told_without_the_key() {
     );
     assert_eq!(seen.lock().unwrap().len(), 1);
 }
+
+#[test]
+fn of_a_batch_that_is_refused_each_text_is_asked_about() {
+    let refused = || Reply::Say(413, "", "too long".to_owned());
+    let one = answer(json!([{"index": 0, "embedding": [1.0, 2.0]}]));
+    let (url, seen) = serve(vec![refused(), refused(), one]);
+    let error = run(engine(&url, None), &["a", "b"]).unwrap_err();
+    assert!(
+        matches!(&error, EngineError::Refused { keys, .. } if keys == &["a"]),
+        "{error}"
+    );
+    assert_eq!(seen.lock().unwrap().len(), 3);
+}

@@ -230,10 +230,58 @@ fn an_answer_that_repeats_the_key_is_refused_and_not_shown() {
         assert_eq!(seen.lock().unwrap().len(), 1);
         // Nor is it shown where it is an error's text.
         let (url, _) = serve(vec![Reply::Say(400, "", said.to_owned())]);
-        let message = run(engine(&url, |_| {}), &["a"]).unwrap_err().to_string();
+        let Err(EngineError::Refused { source, .. }) = run(engine(&url, |_| {}), &["a"]) else {
+            panic!("not refused");
+        };
+        let message = source.to_string();
         let hidden = said == whole && message.contains("My key is [the key].");
         assert!(hidden || message.contains("[not shown"), "{message}");
     }
+}
+
+/// Records of all items that are not refused, and the refusal.
+fn run_to_refusal(replies: Vec<Reply>, keys: &[&str]) -> (Vec<String>, EngineError) {
+    let (url, _) = serve(replies);
+    let mut records = Vec::new();
+    let result = engine(&url, |_| {}).run(
+        items(keys),
+        &mut |event| {
+            if let EngineEvent::Record(record) = event {
+                records.push(record.key);
+            }
+            ControlFlow::Continue(())
+        },
+        &|| false,
+    );
+    (records, result.unwrap_err())
+}
+
+#[test]
+fn a_text_that_is_refused_costs_the_others_nothing() {
+    let too_long = || Reply::Say(400, "", "context length exceeded".to_owned());
+    let replies = vec![chat_answer("1"), too_long(), chat_answer("3"), too_long()];
+    let (records, error) = run_to_refusal(replies, &["a", "b", "c", "d"]);
+    assert_eq!(records, ["a", "c"]);
+    let EngineError::Refused {
+        keys,
+        begin,
+        source,
+    } = error
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(keys, ["b", "d"]);
+    assert_eq!(begin, "prompt of b");
+    assert!(
+        source
+            .to_string()
+            .contains("status 400: context length exceeded")
+    );
+    // Where nothing else comes, it is the settings that are wrong.
+    let many = vec!["key"; 100];
+    let (records, error) = run_to_refusal((0..100).map(|_| too_long()).collect(), &many);
+    assert!(records.is_empty());
+    assert!(matches!(error, EngineError::Refused { keys, .. } if keys.len() < 20));
 }
 
 #[test]
