@@ -5,7 +5,7 @@
 -- "GnAR": how this program knows its own databases from those of others.
 PRAGMA application_id = 0x476E4152;
 -- A database of another version is refused, never changed.
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 CREATE TABLE sweeps (
     sweep_id   INTEGER PRIMARY KEY,
@@ -251,6 +251,15 @@ CREATE TABLE run_inputs (
     path   TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     PRIMARY KEY (run_id, kind)
+) STRICT, WITHOUT ROWID;
+
+-- What there was to begin with, and what each rule left out.
+CREATE TABLE input_counts (
+    run_id INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    input  TEXT NOT NULL CHECK (input IN ('data', 'vectors')),
+    what   TEXT NOT NULL, -- rows_read and the rules of data; items, without_metadata and others of vectors
+    count  INTEGER NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (run_id, input, what)
 ) STRICT, WITHOUT ROWID;
 
 -- Files that a run wrote.

@@ -181,7 +181,8 @@ fn data_that_cannot_be_used_names_file_line_value_and_fix() {
     no folder
     exit: 2
     --- stderr
-    error: cannot read `[lab]/data/other.tsv`: No such file or directory (os error 2)
+    error: s.toml:9: `dataset.mine.interactions` names `[lab]/data/other.tsv`, which is not there
+    hint: the folder has interactions.tsv, items.jsonl
     "#);
 }
 
@@ -239,4 +240,41 @@ fn environment_and_command_line_override_in_their_order() {
     error: --set: unknown key `train.optimiser`
     hint: did you mean `optimizer`?
     ");
+}
+
+#[test]
+fn files_that_are_not_there_are_found_by_the_check() {
+    let lab = Lab::new();
+    lab.write("d/log.csv", "user_id,item_id\na,x\n");
+    lab.write(
+        "s.toml",
+        r#"
+[sweep]
+name = "files"
+seeds = [1]
+backbone = ["popularity"]
+[dataset.file]
+path = "d/log.csv"
+[dataset.missing]
+path = "d"
+interactions = "logs.csv"
+[dataset.items]
+path = "d"
+interactions = "log.csv"
+items = ["items.zip/items.csv", "log.csv"]
+"#,
+    );
+    let checked = lab.genair(["check", "s.toml"]);
+    insta::assert_snapshot!(checked, @r#"
+    exit: 2
+    --- stdout
+    s.toml: 3 problems
+    --- stderr
+    error: s.toml:7: `dataset.file.path` is the file `[lab]/d/log.csv`, and must be a folder
+    hint: name the folder that it is in, and set `interactions` to "log.csv"
+    error: s.toml:10: `dataset.missing.interactions` names `[lab]/d/logs.csv`, which is not there
+    hint: did you mean `log.csv`?
+    error: s.toml:14: `dataset.items.items` names `[lab]/d/items.zip/items.csv`, which is not there
+    hint: the folder has log.csv
+    "#);
 }

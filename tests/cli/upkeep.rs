@@ -171,7 +171,7 @@ fn merging_takes_nothing_where_one_file_cannot_be_taken() {
     insta::assert_snapshot!(lab.genair(["results", "merge", "fine.db", "newer.db"]), @r"
     exit: 2
     --- stderr
-    error: database newer.db: its tables are of schema version 7000, and this genair knows version 4 alone; use the genair that wrote the file, or choose another file with `--db`
+    error: database newer.db: its tables are of schema version 7000, and this genair knows version 5 alone; use the genair that wrote the file, or choose another file with `--db`
     ");
     assert!(!lab.path("genair.db").exists(), "nothing was begun");
     insta::assert_snapshot!(lab.genair(["results", "merge", "notes.txt"]), @r"
@@ -217,7 +217,7 @@ fn a_database_of_another_version_is_refused_by_all_but_a_backup() {
         let refused = lab.genair(command.iter().copied()).expect(2);
         assert!(
             refused.stderr.contains(
-                "error: database genair.db: its tables are of schema version 0, and this genair knows version 4 alone; \
+                "error: database genair.db: its tables are of schema version 0, and this genair knows version 5 alone; \
                  use the genair that wrote the file, or choose another file with `--db`"
             ),
             "{refused}"

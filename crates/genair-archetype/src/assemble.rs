@@ -220,6 +220,10 @@ pub fn assemble(
         counts: ItemCounts {
             items: items.len(),
             without_metadata: items.iter().filter(|item| item.record.is_none()).count(),
+            equal_prompts: {
+                let counts = &generated.counts;
+                (counts.items - counts.without_metadata).saturating_sub(counts.prompts)
+            },
             empty_answers: items
                 .iter()
                 .filter_map(|item| item.record.as_deref())
@@ -356,6 +360,7 @@ mod tests {
             ItemCounts {
                 items: 5,
                 without_metadata: 1,
+                equal_prompts: 0,
                 empty_answers: 1
             }
         );

@@ -79,7 +79,7 @@ pub enum ArchetypeError {
         /// Their raw ids, at least one.
         items: Vec<String>,
         /// Why.
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// The records cannot be read or kept.
     #[error(transparent)]

@@ -168,6 +168,7 @@ fn name_items(error: ArchetypeError, of_key: impl Fn(&str) -> Vec<String>) -> Ar
     let items: Vec<String> = keys.iter().flat_map(|key| of_key(key)).collect();
     match error {
         ArchetypeError::Engine(source) if !items.is_empty() => {
+            let source = Box::new(source);
             ArchetypeError::Items { items, source }
         }
         error => error,

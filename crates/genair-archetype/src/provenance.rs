@@ -31,6 +31,9 @@ pub struct ItemCounts {
     pub items: usize,
     /// Those without metadata: zero vectors.
     pub without_metadata: usize,
+    /// Those whose prompt is that of another item before them.
+    #[serde(default)]
+    pub equal_prompts: usize,
     /// Those with metadata whose answer has no hidden state: zero archetype.
     pub empty_answers: usize,
 }

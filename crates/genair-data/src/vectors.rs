@@ -6,6 +6,8 @@
 mod error;
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
@@ -62,6 +64,22 @@ struct Header {
     provenance: Map<String, Value>,
 }
 
+impl Header {
+    /// That of a file, from its metadata.
+    fn of(header: Option<&str>) -> Result<Self, VectorsProblem> {
+        let header =
+            header.ok_or_else(|| format(format_args!("its metadata has no key `{METADATA}`")))?;
+        let header: Self = serde_json::from_str(header).map_err(format)?;
+        if header.format != FORMAT {
+            let found = &header.format;
+            return Err(format(format_args!(
+                "its format is `{found}`, not `{FORMAT}`"
+            )));
+        }
+        Ok(header)
+    }
+}
+
 impl PartVectors {
     /// The components of the item in a row.
     ///
@@ -84,6 +102,33 @@ impl ItemVectors {
             path: path.to_owned(),
             problem,
         })
+    }
+
+    /// How the vectors of a file came to be, without reading them.
+    ///
+    /// # Errors
+    /// [`VectorsError::File`], or [`VectorsError::Content`] for a file that begins otherwise than those of
+    /// [`ItemVectors::write`].
+    pub fn read_provenance(path: &Path) -> Result<Map<String, Value>, VectorsError> {
+        let file = File::open(path).map_err(doing("read the item vectors", path))?;
+        // The length of what describes the tensors, then that.
+        let (mut length, mut bytes) = ([0; 8], Vec::new());
+        let mut file = BufReader::new(file);
+        let read = file.read_exact(&mut length).and_then(|()| {
+            let length = u64::from_le_bytes(length).min(regular_file::MAX_VECTORS);
+            file.take(length).read_to_end(&mut bytes)
+        });
+        read.map_err(doing("read the item vectors", path))?;
+        let described: Result<Value, _> = serde_json::from_slice(&bytes);
+        let header = described.map_err(format).and_then(|described| {
+            let header = described["__metadata__"][METADATA].as_str();
+            Header::of(header)
+        });
+        let header = header.map_err(|problem| VectorsError::Content {
+            path: path.to_owned(),
+            problem,
+        })?;
+        Ok(header.provenance)
     }
 
     /// Writes a file, which appears whole or not at all, and says its SHA-256 in lower-case hex.
@@ -212,18 +257,9 @@ impl ItemVectors {
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, VectorsProblem> {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(format)?;
-        let header = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get(METADATA))
-            .ok_or_else(|| format(format_args!("its metadata has no key `{METADATA}`")))?;
-        let header: Header = serde_json::from_str(header).map_err(format)?;
-        if header.format != FORMAT {
-            let found = &header.format;
-            return Err(format(format_args!(
-                "its format is `{found}`, not `{FORMAT}`"
-            )));
-        }
+        let header = metadata.metadata().as_ref();
+        let header = header.and_then(|metadata| metadata.get(METADATA));
+        let header = Header::of(header.map(String::as_str))?;
         let file = SafeTensors::deserialize(bytes).map_err(format)?;
         if file.len() != header.parts.len() {
             return Err(format("its tensors are not the parts it lists"));

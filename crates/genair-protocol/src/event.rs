@@ -19,7 +19,7 @@ pub enum RunEvent {
         /// What the worker runs on.
         machine: MachineFacts,
         /// What the data turned out to be.
-        data: DataFacts,
+        data: Box<DataFacts>,
         /// Trainable scalars.
         parameters: u64,
     },
@@ -180,6 +180,21 @@ pub struct DataFacts {
     pub head_item: u64,
     /// Length of the test input that a long user has at least.
     pub long_user: u64,
+    /// What there was to begin with, and what each rule left out.
+    #[serde(default)]
+    pub counts: Vec<InputCount>,
+}
+
+/// A count of what a run was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputCount {
+    /// `data` or `vectors`.
+    pub input: String,
+    /// What is counted: of data `rows_read` and the rules that left rows out, such as `k_core`; of vectors `items`,
+    /// `without_metadata`, `equal_prompts` and `empty_answers`.
+    pub what: String,
+    /// How many.
+    pub count: u64,
 }
 
 named_enum! {

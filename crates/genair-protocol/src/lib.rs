@@ -40,8 +40,8 @@ pub use engine::{
 };
 pub use eval::{EvalSpec, MetricRow};
 pub use event::{
-    ArtefactKind, DataFacts, Diagnostic, FEWEST_NEGATIVES, FailureKind, ItemPlace, MachineFacts,
-    RunEvent, RunFailure, RunPhase, RunTotals,
+    ArtefactKind, DataFacts, Diagnostic, FEWEST_NEGATIVES, FailureKind, InputCount, ItemPlace,
+    MachineFacts, RunEvent, RunFailure, RunPhase, RunTotals,
 };
 pub use genair_abi::{BackboneDescriptor, Capabilities, MaskedTraining, OutputItems, TrainsOn};
 pub use labels::{Axes, Labels};

@@ -1,8 +1,8 @@
 //! `[dataset.NAME]`: where interactions come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use genair_protocol::{DatasetSpec, nearest};
+use genair_protocol::{DatasetSpec, FileNames, ItemsFiles, nearest};
 use genair_toml::{KeyPath, read_section};
 use toml::{Table, Value};
 
@@ -77,10 +77,63 @@ impl Checker<'_> {
         let mut valid = self.judge(&at, spec.validate()) && is_public;
         if let Some(path) = &spec.path {
             let path = self.absolute(&at.child("path"), path, Leads::ToData);
-            valid &= path.is_some();
+            valid &= path
+                .as_deref()
+                .is_some_and(|path| self.judge_files(&at, path, &spec));
             spec.path = path;
         }
         valid.then_some(spec)
+    }
+
+    /// Reports a path that is no folder, and files that the spec names and the folder lacks. Those of a public data set
+    /// come with it.
+    fn judge_files(&mut self, at: &KeyPath, folder: &Path, spec: &DatasetSpec) -> bool {
+        if !folder.is_dir() {
+            let file = folder.file_name().unwrap_or_default().to_string_lossy();
+            let message = format!("is the file `{}`, and must be a folder", folder.display());
+            let hint =
+                format!("name the folder that it is in, and set `interactions` to \"{file}\"");
+            self.problems.about(&at.child("path"), message, Some(hint));
+            return false;
+        }
+        if self
+            .file
+            .public
+            .iter()
+            .any(|(dataset, _)| at.keys().last() == Some(dataset))
+        {
+            return true;
+        }
+        let items = match &spec.items {
+            Some(ItemsFiles::Named(names)) => Some(names),
+            _ => None,
+        };
+        let named = [
+            ("interactions", spec.interactions.as_ref()),
+            ("items", items),
+        ];
+        let mut are_there = true;
+        for (key, names) in named {
+            let names = names.into_iter().flat_map(FileNames::names);
+            for name in names.filter(|name| !is_there(folder, name)) {
+                let message = format!(
+                    "names `{}`, which is not there",
+                    folder.join(name).display()
+                );
+                let there = std::fs::read_dir(folder).into_iter().flatten().flatten();
+                let there = there.map(|entry| entry.file_name().to_string_lossy().into_owned());
+                let mut there: Vec<String> = there.collect();
+                there.sort();
+                let near = nearest(name, there.iter().map(String::as_str));
+                let hint = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the folder has {}", there.join(", ")),
+                };
+                self.problems.about(&at.child(key), message, Some(hint));
+                are_there = false;
+            }
+        }
+        are_there
     }
 
     /// Reports a `kind` that looks like a public data set and is none, and takes it out; those that are some have been
@@ -104,4 +157,11 @@ impl Checker<'_> {
         table.remove("kind");
         false
     }
+}
+
+/// Whether a folder has a file, or the archive that it is a member of. Of patterns the reader knows.
+fn is_there(folder: &Path, name: &str) -> bool {
+    let own = folder.join(name);
+    let archives = own.ancestors().take_while(|path| *path != folder);
+    name.contains(['*', '?']) || archives.into_iter().any(Path::is_file)
 }

@@ -242,13 +242,14 @@ pub(crate) async fn require_held(
 }
 
 /// Tables of what was measured of a run; each has a column `run_id`.
-pub(crate) const RESULTS: [&str; 7] = [
+pub(crate) const RESULTS: [&str; 8] = [
     "epochs",
     "metrics",
     "ranks",
     "diagnostics",
     "item_space",
     "run_inputs",
+    "input_counts",
     "artefacts",
 ];
 

@@ -18,7 +18,7 @@ const SCHEMA: &str = include_str!("../schema.sql");
 const APPLICATION_ID: i64 = 0x476E_4152;
 
 /// `PRAGMA user_version` of our databases, as the schema sets it.
-pub(crate) const SCHEMA_VERSION: i64 = 4;
+pub(crate) const SCHEMA_VERSION: i64 = 5;
 
 /// Immediate: a deferred transaction that reads first cannot wait for the lock when it writes, and fails
 /// with "database is locked" instead.

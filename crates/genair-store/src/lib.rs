@@ -55,8 +55,8 @@ pub use record::InputKind;
 pub use register::{NewRun, Registered, RunId, SweepId};
 pub use select::{Choice, Select, Selected, Standpoint, choose};
 pub use show::{
-    ArtefactRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord, RankList, RunDetails,
-    RunRecord, SweepMembership,
+    ArtefactRecord, CountRecord, DiagnosticRecord, EpochRecord, InputRecord, MetricRecord,
+    RankList, RunDetails, RunRecord, SweepMembership,
 };
 pub use stages::{NewStage, StageProgress};
 pub use submissions::{Submission, SubmissionState, Work};

@@ -1,8 +1,8 @@
 //! A run's events to rows, as they happen.
 
 use genair_protocol::{
-    DataFacts, Diagnostic, InputFile, ItemPlace, MachineFacts, MetricRow, Protocol, RunEvent,
-    RunFailure, RunTotals, Split,
+    DataFacts, Diagnostic, InputCount, InputFile, ItemPlace, MachineFacts, MetricRow, Protocol,
+    RunEvent, RunFailure, RunTotals, Split,
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
@@ -181,7 +181,19 @@ async fn started(
     .bind(integer("threshold of head items", data.head_item)?)
     .bind(integer("threshold of long users", data.long_user)?)
     .bind(run);
-    execute(connection, start).await
+    execute(connection, start).await?;
+    for InputCount { input, what, count } in &data.counts {
+        let add = "INSERT INTO input_counts (run_id, input, what, count) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (run_id, input, what) DO UPDATE SET count = excluded.count";
+        let count = integer("count of an input", *count)?;
+        let add = sqlx::query(add)
+            .bind(run)
+            .bind(input)
+            .bind(what)
+            .bind(count);
+        execute(connection, add).await?;
+    }
+    Ok(())
 }
 
 /// Notes the data's own ids of users and items; each set of them is kept once.

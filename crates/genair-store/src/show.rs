@@ -36,6 +36,8 @@ pub struct RunDetails {
     pub diagnostics: Vec<DiagnosticRecord>,
     /// Artefacts of earlier stages that it read.
     pub inputs: Vec<InputRecord>,
+    /// What its data and vectors had to begin with, and what each rule left out.
+    pub counts: Vec<CountRecord>,
     /// Files it wrote.
     pub artefacts: Vec<ArtefactRecord>,
 }
@@ -239,6 +241,17 @@ pub struct InputRecord {
     pub sha256: String,
 }
 
+/// A count of what a run was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+pub struct CountRecord {
+    /// `data` or `vectors`.
+    pub input: String,
+    /// What is counted, such as `rows_read` or `k_core`.
+    pub what: String,
+    /// How many.
+    pub count: u64,
+}
+
 /// A file a run wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
 pub struct ArtefactRecord {
@@ -281,6 +294,7 @@ impl Store {
             let epochs = "SELECT epoch, loss, calibration, train_seconds, valid, best FROM epochs
                  WHERE run_id = ? ORDER BY epoch";
             let diagnostics = "SELECT epoch, name, value FROM diagnostics WHERE run_id = ? ORDER BY epoch, name";
+            let counts = "SELECT input, what, count FROM input_counts WHERE run_id = ? ORDER BY input, what";
             let inputs = "SELECT kind, path, sha256 FROM run_inputs WHERE run_id = ? ORDER BY kind";
             let artefacts = "SELECT kind, path, sha256, bytes FROM artefacts WHERE run_id = ? ORDER BY kind, path";
             Ok(RunDetails {
@@ -294,6 +308,7 @@ impl Store {
                 epochs: of_run(connection, run_id, epochs).await?,
                 diagnostics: of_run(connection, run_id, diagnostics).await?,
                 inputs: of_run(connection, run_id, inputs).await?,
+                counts: of_run(connection, run_id, counts).await?,
                 artefacts: of_run(connection, run_id, artefacts).await?,
             })
         })

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use genair_data::{Case, Dataset};
+use genair_data::{Case, Dataset, ItemVectors, Statistics};
 use genair_process::NoThread;
 use genair_protocol::{
-    ArtefactKind, BUILTIN_BACKBONES, DataFacts, Diagnostic, FEWEST_NEGATIVES, InputFile, RunEvent,
-    RunPhase, RunSpec, RunTotals, Split, WorkerRequest,
+    ArtefactKind, BUILTIN_BACKBONES, DataFacts, Diagnostic, FEWEST_NEGATIVES, InputCount,
+    InputFile, RunEvent, RunPhase, RunSpec, RunTotals, Split, WorkerRequest,
 };
+use serde_json::{Value, json};
 use tch::Device;
 
 use crate::batch::Batches;
@@ -102,7 +103,7 @@ fn work(
             let scorer = baselines::of_run(request, &dataset)?;
             emit(RunEvent::Started {
                 machine: machine::facts(spec, device),
-                data: data_facts(&dataset),
+                data: data_facts(&dataset, request.vectors.as_ref()),
                 parameters: 0,
             });
             emit(ids(&dataset));
@@ -193,7 +194,7 @@ impl ModelWork<'_> {
         };
         emit(RunEvent::Started {
             machine: machine::facts(spec, device),
-            data: data_facts(dataset),
+            data: data_facts(dataset, request.vectors.as_ref()),
             parameters: parameters.count(),
         });
         emit(ids(dataset));
@@ -392,9 +393,9 @@ pub(crate) fn set_threads(threads: usize) -> Result<(), RunErrorKind> {
     Ok(())
 }
 
-pub(crate) fn data_facts(dataset: &Dataset) -> DataFacts {
+pub(crate) fn data_facts(dataset: &Dataset, vectors: Option<&InputFile>) -> Box<DataFacts> {
     let statistics = dataset.statistics();
-    DataFacts {
+    Box::new(DataFacts {
         users: dataset.num_users() as u64,
         items: dataset.num_items() as u64,
         interactions: dataset.num_interactions() as u64,
@@ -402,7 +403,31 @@ pub(crate) fn data_facts(dataset: &Dataset) -> DataFacts {
         sequences_sha256: dataset.sequences_sha256(),
         head_item: u64::from(statistics.head_item),
         long_user: u64::from(statistics.long_user),
+        counts: input_counts(statistics, vectors),
+    })
+}
+
+/// What there was to begin with, and what each rule left out; of vectors what their file says, which those of other
+/// programs do not.
+fn input_counts(statistics: &Statistics, vectors: Option<&InputFile>) -> Vec<InputCount> {
+    let mut counts = Vec::new();
+    let mut add = |input: &str, own: &Value, with_zeros: bool| {
+        for (what, count) in own.as_object().into_iter().flatten() {
+            let count = count.as_u64().filter(|&count| count > 0 || with_zeros);
+            counts.extend(count.map(|count| InputCount {
+                input: input.to_owned(),
+                what: what.clone(),
+                count,
+            }));
+        }
+    };
+    add("data", &json!({ "rows_read": statistics.rows_read }), true);
+    add("data", &json!(statistics.removed), false);
+    let provenance = vectors.map(|file| ItemVectors::read_provenance(&file.path));
+    if let Some(Ok(provenance)) = provenance {
+        add("vectors", &provenance["counts"], true);
     }
+    counts
 }
 
 /// The ids that the data have.

@@ -149,7 +149,7 @@ impl Run {
                     memory_bytes: Some(16 << 30),
                     system: "linux 6.1 x86_64".to_owned(),
                 },
-                data: DataFacts {
+                data: Box::new(DataFacts {
                     users: USERS as u64,
                     items: 300,
                     interactions: 1500,
@@ -157,7 +157,8 @@ impl Run {
                     sequences_sha256: self.sequences.to_owned(),
                     head_item: self.head_item,
                     long_user: 9,
-                },
+                    counts: Vec::new(),
+                }),
                 parameters: 12_345,
             },
             item_space(Some(0)),

@@ -151,7 +151,7 @@ fn good_run() -> Vec<RunEvent> {
                 memory_bytes: Some(16 << 30),
                 system: "linux 6.1 x86_64".to_owned(),
             },
-            data: DataFacts {
+            data: Box::new(DataFacts {
                 users: 2,
                 items: 3,
                 interactions: 8,
@@ -159,7 +159,8 @@ fn good_run() -> Vec<RunEvent> {
                 sequences_sha256: "00".repeat(32),
                 head_item: 2,
                 long_user: 3,
-            },
+                counts: Vec::new(),
+            }),
             parameters: 0,
         },
         RunEvent::Metrics {

@@ -147,7 +147,7 @@ fn events(test_ndcg: f64) -> Vec<RunEvent> {
                 memory_bytes: Some(16 << 30),
                 system: "linux 6.1 x86_64".to_owned(),
             },
-            data: DataFacts {
+            data: Box::new(DataFacts {
                 users: 3,
                 items: 7,
                 interactions: 20,
@@ -155,7 +155,8 @@ fn events(test_ndcg: f64) -> Vec<RunEvent> {
                 sequences_sha256: "5e9".to_owned(),
                 head_item: 4,
                 long_user: 5,
-            },
+                counts: Vec::new(),
+            }),
             parameters: 1_234,
         },
         RunEvent::Ids {

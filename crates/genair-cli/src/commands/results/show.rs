@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use genair_protocol::{Cohort, Metric, Protocol, Split, log_file};
 use genair_runner::run_folder;
-use genair_store::{DiagnosticRecord, RunDetails, RunId, RunRecord, RunState, Submission};
+use genair_store::{
+    CountRecord, DiagnosticRecord, RunDetails, RunId, RunRecord, RunState, Submission,
+};
 use itertools::Itertools;
 use serde::Serialize;
 
@@ -80,6 +82,13 @@ fn text(details: &RunDetails, log: Option<&Path>) -> anyhow::Result<String> {
         ]
     });
     parts.push(table(&["sweep", "variant", "superseded"], &[], sweeps));
+    if !details.counts.is_empty() {
+        let rows = details.counts.iter().map(|row| {
+            let CountRecord { input, what, count } = row;
+            [input.clone(), what.clone(), count.to_string()]
+        });
+        parts.push(table(&["input", "what", "count"], &["count"], rows));
+    }
     if !details.metrics.is_empty() {
         let rows = details.metrics.iter().map(|row| {
             [
