@@ -8,7 +8,11 @@ set -euo pipefail
 down() {
     for name in slurmd.node* slurmctld munged; do
         for pid in "$1"/run/$name.pid; do
-            [ -s "$pid" ] && kill "$(cat "$pid")" 2>/dev/null || true
+            [ -s "$pid" ] || continue
+            number=$(cat "$pid")
+            kill "$number" 2>/dev/null || continue
+            # It writes into its folder until it is gone.
+            for _ in $(seq 100); do kill -0 "$number" 2>/dev/null || break; sleep 0.1; done
         done
     done
 }

@@ -415,6 +415,44 @@ fn an_archetype_stage_is_a_job_and_its_runs_follow() {
     assert_eq!(tasks.filter(|tasks| tasks.contains("'stage'")).count(), 1);
 }
 
+/// What a stage leaves out is told by whoever sweeps, wherever it is made.
+#[test]
+fn what_a_data_stage_leaves_out_is_told_as_on_this_machine() {
+    let lab = lab(
+        &["popularity"],
+        "[dataset.mine]\npath = \"data\"\ninteractions = \"log.tsv\"\nk_core = { mode = \"single_pass\", user = 1, item = 2 }\n",
+    );
+    let spec = std::fs::read_to_string(lab.path("s.toml")).unwrap();
+    lab.write(
+        "s.toml",
+        spec.replace("seeds = [1]", "seeds = [1, 2]\ndataset = [\"mine\"]"),
+    );
+    let users = (0..9).map(|user| {
+        format!("u{user}\ta\t1\nu{user}\tb\t2\nu{user}\tc\t3\nu{user}\tonly{user}\t4\n")
+    });
+    lab.write(
+        "data/log.tsv",
+        format!("user_id\titem_id\ttimestamp\n{}", users.collect::<String>()),
+    );
+    let items = ["a", "b", "c"].map(str::to_owned).into_iter();
+    let items = items.chain((0..9).map(|user| format!("only{user}")));
+    let items = items.map(|item| format!("{{\"item_id\": \"{item}\"}}\n"));
+    lab.write("data/items.jsonl", items.collect::<String>());
+    let told = |outcome: &genair_test_support::lab::Outcome| -> Vec<String> {
+        let lines = outcome
+            .stderr
+            .lines()
+            .filter(|line| line.contains(" dropped: "));
+        lines.map(str::to_owned).collect()
+    };
+    let local = ["sweep", "s.toml", "--db", "local.db", "--cache", "other"];
+    let local = told(&lab.genair(local).expect(0));
+    assert_eq!(local, ["data of mine: of 36 rows, dropped: 9 by `k_core`"]);
+    let swept = lab.genair(SWEEP).expect(0);
+    assert_eq!(told(&swept), local, "{swept}");
+    assert_eq!(count(&lab, "sbatch"), 2, "the stage, and the runs");
+}
+
 /// Pruning works through files: a job that is not worth its time ends by itself.
 #[test]
 fn asha_stops_jobs_and_promotes_runs() {
@@ -438,6 +476,11 @@ fn asha_stops_jobs_and_promotes_runs() {
     lab.wait_for("the stopped workers' end", |lab| {
         lab.workers().is_empty().then_some(())
     });
+    // What nobody followed to its end is off the list by the next sweep at the latest.
+    std::thread::sleep(Duration::from_millis(200));
+    lab.genair(SWEEP.into_iter().chain(["--set", "sweep.seeds=[1,2,3,4]"]))
+        .expect(0);
+    assert_eq!(lab.rows("SELECT count(*) FROM submissions"), [[json!(0)]]);
 }
 
 #[test]

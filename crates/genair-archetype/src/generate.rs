@@ -44,7 +44,7 @@ pub struct ItemArchetype {
 }
 
 /// How many of what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GenerationCounts {
     /// Items of the catalogue.
     pub items: usize,

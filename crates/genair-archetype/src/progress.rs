@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::generate::GenerationCounts;
 
 /// What a generation is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum GenerationProgress {
     /// Another process generates under the same settings; this one waits, and then takes what it made.
@@ -48,7 +50,7 @@ pub enum GenerationProgress {
 }
 
 /// A part of a generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// Prompts are answered.
     Answers,

@@ -525,7 +525,15 @@ impl DatabaseArgs {
 
     /// The database to use, open for reading.
     pub(crate) fn open(&self) -> Result<Store, StoreError> {
-        Store::open_read_only(self.path())
+        let store = Store::open_read_only(self.path())?;
+        if let Some(age) = store.as_of().and_then(|as_of| as_of.elapsed().ok()) {
+            tracing::warn!(
+                "a sweep keeps {} to itself on a network file system; this is read from the sweep's copy of {} s ago",
+                store.path().display(),
+                age.as_secs()
+            );
+        }
+        Ok(store)
     }
 
     /// The database to use.

@@ -7,7 +7,7 @@ mod frame;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use genair_store::{RunProgress, StageProgress, Store, SweepProgress};
@@ -53,6 +53,8 @@ struct Snapshot {
 struct View {
     database: PathBuf,
     snapshot: Snapshot,
+    /// The moment that is shown, if it is one of a sweep's copy of the database.
+    as_of: Option<SystemTime>,
     /// The first run that is shown.
     scroll: usize,
     /// Why the database could not be read just now.
@@ -73,6 +75,7 @@ pub(crate) fn watch(output: &Output, arguments: &WatchArgs) -> anyhow::Result<Ex
     }
     let mut view = View {
         database: store.path().to_owned(),
+        as_of: store.as_of(),
         snapshot,
         scroll: 0,
         trouble: None,
@@ -164,7 +167,10 @@ impl View {
     }
 
     fn refresh(&mut self, store: &mut Store) {
-        match Snapshot::read(store, self.snapshot.sweep.as_deref()) {
+        let read_on = store.read_on().map_err(anyhow::Error::from);
+        let snapshot = read_on.and_then(|()| Snapshot::read(store, self.snapshot.sweep.as_deref()));
+        self.as_of = store.as_of();
+        match snapshot {
             Ok(snapshot) => {
                 self.scroll = self.scroll.min(snapshot.runs.len().saturating_sub(1));
                 (self.snapshot, self.trouble) = (snapshot, None);

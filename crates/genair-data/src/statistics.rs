@@ -7,7 +7,7 @@ use crate::interactions::{Metadata, OrderedBy, Removed};
 use genair_protocol::{Cohorts, Split};
 
 /// What `genair data stats` shows. Counts are taken after all filters, unless they say otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     /// Rows of the source, before any filter.
     pub rows_read: u64,
@@ -58,7 +58,7 @@ pub struct Statistics {
 }
 
 /// What is held out in one split.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SplitStatistics {
     /// The moment that it lies after, in the unit of the data's times, in a time split.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -43,7 +43,7 @@ pub enum Source {
 }
 
 /// What a fetch is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum Progress {
     /// A request is about to be sent.

@@ -6,7 +6,8 @@ use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, setpriority_process, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, setpriority_process,
+    waitid,
 };
 
 /// How often a child that is waited for is looked at.
@@ -72,6 +73,14 @@ impl Child {
             self.reap();
         }
         !self.ended
+    }
+
+    /// Asks it to end, by SIGTERM; what it started is left to it.
+    pub fn terminate(&mut self) {
+        if !self.ended {
+            // It may have ended, which is as good.
+            let _ = kill_process(self.pid, Signal::TERM);
+        }
     }
 
     /// Kills it and whatever it started.

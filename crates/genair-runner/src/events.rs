@@ -1,19 +1,22 @@
-//! The file of an attempt's events, read while a worker, perhaps on another machine, writes it.
+//! A file of events, such as those of an attempt at a run, read while a worker, perhaps on another machine, writes it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use genair_protocol::RunEvent;
+use serde::de::DeserializeOwned;
 
 /// A file of events, and how far it is read.
 #[derive(Debug)]
-pub(crate) struct EventFile {
+pub(crate) struct EventFile<T = RunEvent> {
     path: PathBuf,
     /// Where the next line begins, in bytes.
     offset: u64,
     /// Lines read so far.
     lines: usize,
+    events: PhantomData<fn() -> T>,
 }
 
 /// Why there is no next event.
@@ -32,13 +35,14 @@ pub(crate) enum EventsError {
     },
 }
 
-impl EventFile {
+impl<T: DeserializeOwned> EventFile<T> {
     /// From its beginning.
     pub(crate) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             offset: 0,
             lines: 0,
+            events: PhantomData,
         }
     }
 
@@ -47,7 +51,7 @@ impl EventFile {
     ///
     /// # Errors
     /// The file cannot be read; a line is no event.
-    pub(crate) fn read(&mut self) -> Result<Vec<RunEvent>, EventsError> {
+    pub(crate) fn read(&mut self) -> Result<Vec<T>, EventsError> {
         let bytes = self.rest().map_err(|source| EventsError::Read {
             path: self.path.clone(),
             source,
@@ -88,7 +92,7 @@ mod tests {
     fn whole_lines_are_taken_once_each_and_half_ones_when_they_are_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events");
-        let mut events = EventFile::new(&path);
+        let mut events = EventFile::<RunEvent>::new(&path);
         assert!(matches!(events.read(), Err(EventsError::Read { .. })));
         let line = |epoch: usize| format!("{{\"event\":\"resumed\",\"epoch\":{epoch}}}\n");
         let mut file = File::create(&path).unwrap();

@@ -13,6 +13,7 @@ use genair_data::{Catalogue, ItemVectors, Statistics};
 use genair_files::doing;
 use genair_protocol::InputFile;
 use genair_spec::VectorsStage;
+use serde::{Deserialize, Serialize};
 
 use crate::source;
 use crate::stage::{Stage, StageError, StageKind, import_of};
@@ -31,7 +32,7 @@ pub struct Archetypes {
 }
 
 /// How far a stage is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum StageProgress {
     /// `genair-llama` is being built; this is where the build's output goes.
     Building(PathBuf),

@@ -13,6 +13,12 @@ use crate::interrupt::Interrupt;
 /// How often other machines are told that this process is alive; they give up after 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
+/// Time between two copies of a database on a network file system, for those who read meanwhile.
+const PUBLISH: Duration = Duration::from_secs(30);
+
+/// The time between two copies is at least so often the time that one takes.
+const PUBLISH_SHARE: u32 = 20;
+
 /// How often the database's file is looked for while there is nothing to write.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -47,21 +53,27 @@ impl SharedStore {
     }
 
     /// Does `work` while a thread keeps the heartbeat of `owner`, and then takes `owner` off the list of processes.
-    /// Asks to stop if the heartbeat fails, or if the database's file is gone.
+    /// Asks to stop if the heartbeat fails, or if the database's file is gone. A database on a network file system is
+    /// kept for this process meanwhile.
     ///
     /// # Errors
-    /// The system refuses the thread, or the heartbeat cannot be written; otherwise those of `work`.
+    /// The system refuses the thread, the heartbeat cannot be written, or another process has the database; otherwise
+    /// those of `work`.
     pub(crate) fn while_beating<T, E: From<StoreError> + From<NoThread>>(
         &self,
         owner: &Owner,
         interrupt: &Interrupt,
         work: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        self.with(|store| store.heartbeat(owner))?;
+        let kept = self.with(|store| {
+            store.heartbeat(owner)?;
+            store.keep()
+        })?;
+        let publish = kept.then(|| Instant::now() + PUBLISH);
         std::thread::scope(|scope| {
             // Nothing is ever sent: the thread ends when this end is dropped, also by a panic of `work`.
             let (end, ended) = channel();
-            let beat = move || self.beat(owner, interrupt, &ended);
+            let beat = move || self.beat(owner, interrupt, &ended, publish);
             let heart = genair_process::spawn_scoped(scope, "keeps the heartbeat", beat)?;
             let done = work();
             drop(end);
@@ -75,6 +87,7 @@ impl SharedStore {
         owner: &Owner,
         interrupt: &Interrupt,
         ended: &Receiver<()>,
+        mut publish: Option<Instant>,
     ) -> Result<(), StoreError> {
         let stop = || {
             if !interrupt.requested() {
@@ -91,8 +104,18 @@ impl SharedStore {
                 store.heartbeat(owner).inspect_err(|_| stop())?;
                 next = Instant::now() + HEARTBEAT;
             }
+            if publish.is_some_and(|due| Instant::now() >= due) {
+                let begin = Instant::now();
+                if let Err(error) = store.publish() {
+                    // Only those who read meanwhile miss it.
+                    tracing::warn!("others read an older copy of the database: {error}");
+                }
+                publish = Some(Instant::now() + PUBLISH.max(begin.elapsed() * PUBLISH_SHARE));
+            }
         }
-        self.lock().remove_owner(owner)
+        let mut store = self.lock();
+        store.remove_owner(owner)?;
+        store.share()
     }
 }
 

@@ -86,7 +86,7 @@ async fn forget_what_no_run_names(connection: &mut SqliteConnection) -> Result<(
 /// Copies one moment of the database `from` into `to`, an empty file or none.
 pub(crate) fn snapshot(from: &Path, to: &Path) -> Result<(), StoreErrorKind> {
     new_runtime()?.block_on(async {
-        let mut connection = connect_to_any_version(from).await?;
+        let (mut connection, _) = connect_to_any_version(from).await?;
         vacuum_into(&mut connection, to).await?;
         Ok(connection.close().await?)
     })

@@ -1,15 +1,16 @@
 //! Opening a database: pragmas, the schema, and what a file must be to be taken for ours.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, FromRow, Sqlite, SqliteConnection};
 use tokio::runtime::Runtime;
 
-use crate::error::{BUSY_SECONDS, SQLITE_BUSY, StoreError, StoreErrorKind, sqlite_code};
-use crate::place::{Place, companion, create_folder, look, network_file_system};
+use crate::error::{BUSY_SECONDS, StoreError, StoreErrorKind};
+use crate::network::{Journal, OpenCopy, PROBE, copy_of};
+use crate::place::{Place, companion, create_folder, look};
 use crate::presence::FileIdentity;
 
 const SCHEMA: &str = include_str!("../schema.sql");
@@ -40,6 +41,9 @@ pub struct Store {
     path: PathBuf,
     /// The file that the path led to when it was opened.
     opened: Option<FileIdentity>,
+    pub(crate) journal: Journal,
+    /// The copy that this store reads in place of the database, if it does.
+    pub(crate) copy: Option<OpenCopy>,
     runtime: Runtime,
     connection: SqliteConnection,
 }
@@ -50,9 +54,13 @@ impl Store {
     ///
     /// # Errors
     /// A file that is no database of ours or of another schema, which is left as it is; a file that
-    /// cannot be created or opened.
+    /// cannot be created or opened; one that a sweep [keeps](Self::keep) on a network file system.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
+        Self::open_with(path, Journal::of(path))
+    }
+
+    pub(crate) fn open_with(path: &Path, journal: Journal) -> Result<Self, StoreError> {
         let open = |runtime: &Runtime| {
             // Nothing is created for a name that is refused.
             if look(path).is_ok_and(|place| place == Place::Nothing)
@@ -60,31 +68,38 @@ impl Store {
             {
                 create_folder(folder).map_err(StoreErrorKind::FolderNotCreated)?;
             }
-            runtime.block_on(connect(path))
+            let connected = runtime.block_on(connect_with(path, journal));
+            Ok((connected.map_err(|kind| journal.told(kind))?, None))
         };
-        Self::with(path, open)
+        Self::with(path, journal, open)
     }
 
     /// Opens an existing database for reading. Sees what other processes have committed so far, and
-    /// goes on seeing what they commit later.
+    /// goes on seeing what they commit later. A database that a sweep [keeps](Self::keep) is read from the copy
+    /// that the sweep publishes ([`Self::as_of`]).
     ///
     /// # Errors
     /// As [`Self::open`]; there is no file, or an empty one.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        Self::with(path, |runtime| runtime.block_on(connect_read_only(path)))
+        Self::with(path, Journal::of(path), |runtime| {
+            runtime.block_on(connect_read_only(path))
+        })
     }
 
     fn with(
         path: &Path,
-        open: impl FnOnce(&Runtime) -> Result<SqliteConnection, StoreErrorKind>,
+        journal: Journal,
+        open: impl FnOnce(&Runtime) -> Result<(SqliteConnection, Option<OpenCopy>), StoreErrorKind>,
     ) -> Result<Self, StoreError> {
         let open = || {
             let runtime = new_runtime()?;
-            let connection = open(&runtime)?;
+            let (connection, copy) = open(&runtime)?;
             Ok(Self {
                 path: path.to_owned(),
                 opened: FileIdentity::of(path),
+                journal,
+                copy,
                 runtime,
                 connection,
             })
@@ -182,7 +197,7 @@ impl Store {
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreErrorKind>,
     ) -> Result<T, StoreError> {
         let done = self.runtime.block_on(async {
-            let mut connection = connect(&self.path).await?;
+            let mut connection = connect_with(&self.path, self.journal).await?;
             let theirs = std::path::absolute(theirs).map_err(sqlx::Error::Io)?;
             sqlx::query("ATTACH ? AS theirs")
                 .bind(theirs.to_string_lossy())
@@ -214,7 +229,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         let Self { path, runtime, .. } = self;
         let done = runtime.block_on(async {
-            let mut connection = connect_read_only(path).await?;
+            let (mut connection, _) = connect_read_only(path).await?;
             let value = work(&mut connection).await;
             connection.close().await?;
             value
@@ -238,7 +253,7 @@ pub(crate) fn new_runtime() -> Result<Runtime, StoreErrorKind> {
     Ok(runtime.map_err(sqlx::Error::Io)?)
 }
 
-fn options(path: &Path) -> Result<SqliteConnectOptions, StoreErrorKind> {
+fn options(path: &Path, patience: Duration) -> Result<SqliteConnectOptions, StoreErrorKind> {
     if look(path)? == Place::File {
         // SQLite says no more than that it cannot. Not by opening it: closing it would end SQLite's locks.
         rustix::fs::access(path, rustix::fs::Access::READ_OK)
@@ -251,20 +266,16 @@ fn options(path: &Path) -> Result<SqliteConnectOptions, StoreErrorKind> {
         .filename(path)
         .foreign_keys(true)
         .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(Duration::from_secs(BUSY_SECONDS))
+        .busy_timeout(patience)
         .disable_statement_logging())
 }
 
-async fn connect(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
-    connect_with(path, Journal::of(path)).await
-}
-
 async fn connect_with(path: &Path, journal: Journal) -> Result<SqliteConnection, StoreErrorKind> {
-    let options = options(path)?.create_if_missing(true);
+    let options = options(path, Duration::from_secs(BUSY_SECONDS))?.create_if_missing(true);
     let options = match journal {
         Journal::WriteAhead => options,
         // A rollback journal is safe only when all of it is on the disk.
-        Journal::Rollback => options.synchronous(SqliteSynchronous::Full),
+        Journal::Rollback(_) => options.synchronous(SqliteSynchronous::Full),
     };
     let mut connection = options.connect().await?;
     // One transaction for the look and the change: of two processes that open a new database at
@@ -309,74 +320,53 @@ fn require_current(found: i64) -> Result<(), StoreErrorKind> {
     }
 }
 
-/// How a database keeps its transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Journal {
-    /// The write-ahead log, in which readers and the writer do not block each other. It needs memory that all processes
-    /// share, so all must be on one machine.
-    WriteAhead,
-    /// A rollback journal, for file systems that several machines share. Readers and the writer wait for each other, by
-    /// the locks of the file system.
-    Rollback,
-}
-
-impl Journal {
-    /// The one for a database's place.
-    fn of(path: &Path) -> Self {
-        match network_file_system(path) {
-            None => Self::WriteAhead,
-            Some(name) => {
-                tracing::debug!(
-                    name,
-                    "the database is on a network file system: no write-ahead log"
-                );
-                Self::Rollback
-            }
-        }
-    }
-
-    fn statement(self) -> &'static str {
-        match self {
-            Self::WriteAhead => "PRAGMA journal_mode = WAL",
-            Self::Rollback => "PRAGMA journal_mode = DELETE",
-        }
-    }
-
-    /// Switches to it. Does nothing where that is so already.
-    async fn enable(self, connection: &mut SqliteConnection) -> Result<(), StoreErrorKind> {
-        let deadline = Instant::now() + Duration::from_secs(BUSY_SECONDS);
-        loop {
-            // SQLite's own time-out does not cover this statement.
-            match sqlx::query(self.statement())
-                .execute(&mut *connection)
-                .await
-            {
-                Err(error)
-                    if sqlite_code(&error) == Some(SQLITE_BUSY) && Instant::now() < deadline =>
-                {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                result => return Ok(result.map(drop)?),
-            }
-        }
-    }
-}
-
-async fn connect_read_only(path: &Path) -> Result<SqliteConnection, StoreErrorKind> {
-    let mut connection = connect_to_any_version(path).await?;
+async fn connect_read_only(
+    path: &Path,
+) -> Result<(SqliteConnection, Option<OpenCopy>), StoreErrorKind> {
+    let (mut connection, copy) = connect_to_any_version(path).await?;
     let found = schema_version(&mut connection).await?;
     require_current(found.ok_or(StoreErrorKind::NoTables)?)?;
-    Ok(connection)
+    Ok((connection, copy))
 }
 
-/// Connects for reading to a database of ours, whatever the version of its schema.
+/// Connects for reading to a database of ours, whatever the version of its schema, or to the copy of one that a sweep
+/// keeps.
 pub(crate) async fn connect_to_any_version(
     path: &Path,
+) -> Result<(SqliteConnection, Option<OpenCopy>), StoreErrorKind> {
+    let patience = Duration::from_secs(BUSY_SECONDS);
+    let copy = copy_of(path);
+    if !copy.exists() {
+        return Ok((connect_for_reading(path, patience).await?, None));
+    }
+    match connect_for_reading(path, PROBE).await {
+        Err(StoreErrorKind::Busy { .. }) => {
+            let open = OpenCopy::of(&copy);
+            Ok((connect_for_reading(&copy, patience).await?, open))
+        }
+        connected => {
+            let mut connection = connected?;
+            execute(
+                &mut connection,
+                sqlx::query(sqlx::AssertSqlSafe(format!(
+                    "PRAGMA busy_timeout = {}",
+                    patience.as_millis()
+                ))),
+            )
+            .await?;
+            Ok((connection, None))
+        }
+    }
+}
+
+async fn connect_for_reading(
+    path: &Path,
+    patience: Duration,
 ) -> Result<SqliteConnection, StoreErrorKind> {
     if look(path)? == Place::Nothing {
         return Err(StoreErrorKind::Missing);
     }
-    let writable = options(path)?;
+    let writable = options(path, patience)?;
     let options = writable.clone().read_only(true);
     match connect_if_ours(&options).await {
         // A program died within a transaction before the write-ahead log was switched on. Only who may
@@ -407,7 +397,7 @@ async fn connect_if_ours(
 }
 
 /// Whether SQLite's companion of the file is there and not empty.
-fn has_content(path: &Path, suffix: &str) -> bool {
+pub(crate) fn has_content(path: &Path, suffix: &str) -> bool {
     companion(path, suffix)
         .metadata()
         .is_ok_and(|file| file.len() > 0)
@@ -416,38 +406,6 @@ fn has_content(path: &Path, suffix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// SQLite on NFS loses what a write-ahead log has (<https://github.com/optuna/optuna/issues/815>,
-    /// <https://github.com/optuna/optuna/issues/6036>).
-    #[test]
-    fn optuna_815_no_write_ahead_log_on_a_network_file_system() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("results.db");
-        let open = |journal| {
-            let connect = |runtime: &Runtime| runtime.block_on(connect_with(&path, journal));
-            Store::with(&path, connect).unwrap()
-        };
-        let mode = |store: &mut Store| -> Vec<String> {
-            store
-                .scalars(sqlx::query_scalar("PRAGMA journal_mode"))
-                .unwrap()
-        };
-        // One that was made on a local disk, and moved.
-        let mut local = open(Journal::WriteAhead);
-        local.begin_sweep("a", "", "").unwrap();
-        assert_eq!(mode(&mut local), ["wal"]);
-        local.close().unwrap();
-        let mut store = open(Journal::Rollback);
-        assert_eq!(mode(&mut store), ["delete"]);
-        store.begin_sweep("b", "", "").unwrap();
-        let mut reader = Store::open_read_only(&path).unwrap();
-        assert_eq!(
-            reader.query("SELECT name FROM sweeps").unwrap().rows,
-            [["a"], ["b"]]
-        );
-        store.begin_sweep("c", "", "").unwrap();
-        assert!(!has_content(&path, "-wal"));
-    }
 
     #[test]
     fn a_full_disk_undoes_the_transaction_and_with_room_the_store_works_on() {

@@ -108,6 +108,24 @@ pub enum StoreErrorKind {
         #[source]
         source: sqlx::Error,
     },
+    /// Another process has the database, on a network file system.
+    #[error(
+        "another process has had it for more than {seconds} s, on this machine or another, such as a sweep: on a network file system ({file_system}), one process at a time writes to a database; wait for it, or choose another file with `--db`"
+    )]
+    Kept {
+        /// What the file system is called.
+        file_system: &'static str,
+        /// How long this process waited.
+        seconds: u64,
+        /// SQLite's own words.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The file system does not lock files.
+    #[error(
+        "its file system does not lock files, so two processes could damage the database; choose a folder on another one with `--db`, or have it mounted with locks"
+    )]
+    NoLocks(#[source] sqlx::Error),
     /// There is no room for what was to be written.
     #[error("the disk is full; free some space and run the same command again")]
     DiskFull(#[source] sqlx::Error),
@@ -280,10 +298,17 @@ const SQLITE_FULL: i32 = 13;
 pub(crate) const SQLITE_CANTOPEN: i32 = 14;
 pub(crate) const SQLITE_NOTADB: i32 = 26;
 
+/// Extended result codes of the kind `SQLITE_IOERR` whose file cannot be locked or unlocked: `_UNLOCK`, `_RDLOCK`,
+/// `_CHECKRESERVEDLOCK`, `_LOCK`.
+const SQLITE_NO_LOCKS: [i32; 4] = [2058, 2314, 3594, 3850];
+
 /// The primary result code of an error that came from SQLite itself.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
-    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(extended & 0xff)
+    Some(extended_code(error)? & 0xff)
+}
+
+fn extended_code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
 }
 
 impl StoreErrorKind {
@@ -305,6 +330,11 @@ impl From<sqlx::Error> for StoreErrorKind {
             },
             Some(SQLITE_READONLY) => Self::ReadOnly(error),
             Some(SQLITE_FULL) => Self::DiskFull(error),
+            Some(SQLITE_IOERR)
+                if extended_code(&error).is_some_and(|code| SQLITE_NO_LOCKS.contains(&code)) =>
+            {
+                Self::NoLocks(error)
+            }
             Some(SQLITE_IOERR) => Self::Io(error),
             Some(SQLITE_CORRUPT) => Self::Damaged {
                 found: (error.as_database_error())

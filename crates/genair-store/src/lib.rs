@@ -17,6 +17,7 @@ mod labels;
 mod leaderboard;
 mod machine;
 mod merge;
+mod network;
 mod owner;
 mod place;
 mod presence;

@@ -122,6 +122,17 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The runs that have ended, by the word of their workers or of whoever judged them, and whose jobs are not known
+    /// to be over.
+    pub fn ended_with_jobs(&mut self) -> Result<Vec<RunId>, StoreError> {
+        self.scalars(sqlx::query_scalar(
+            "SELECT run_id FROM submissions JOIN runs USING (run_id)
+             WHERE runs.state IN ('finished', 'failed', 'pruned') ORDER BY run_id",
+        ))
+    }
+}
+
 fn keys(work: &Work) -> (Option<RunId>, Option<&str>) {
     match work {
         Work::Run(run) => (Some(*run), None),

@@ -63,7 +63,10 @@ fn heading(view: &View) -> Line<'static> {
                 true => "   tab: next sweep, arrows: runs, q: quit",
                 false => "",
             };
-            let text = format_args!("{}{keys}", view.database.display());
+            let age = view.as_of.and_then(|as_of| as_of.elapsed().ok());
+            let age = age.map(|age| format!(" (copy of {} s ago)", age.as_secs()));
+            let age = age.unwrap_or_default();
+            let text = format_args!("{}{age}{keys}", view.database.display());
             Line::styled(message(text), BOLD)
         }
     }
@@ -311,6 +314,7 @@ mod tests {
                 ],
             },
             scroll: 0,
+            as_of: None,
             trouble: None,
             takes_keys: false,
         };

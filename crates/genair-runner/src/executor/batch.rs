@@ -146,7 +146,8 @@ impl<'a> BatchPool<'a> {
         settings: BatchSettings,
         artefacts: &Path,
     ) -> Result<Self, SweepError> {
-        let known = store.with(|store| store.submissions())?;
+        let (known, ended) =
+            store.with(|store| Ok((store.submissions()?, store.ended_with_jobs()?)))?;
         let jobs = known.into_iter().filter_map(|own| {
             let job = Job {
                 request: None,
@@ -156,7 +157,7 @@ impl<'a> BatchPool<'a> {
                 state: JobState::Unknown,
                 node: own.node.clone(),
                 submitted: Instant::now(),
-                stopped: false,
+                stopped: own.run_id.is_some_and(|run| ended.contains(&run)),
             };
             Some((own.work()?, job))
         });
@@ -175,7 +176,7 @@ impl<'a> BatchPool<'a> {
         })
     }
 
-    /// Talks to the batch system until `ended` hangs up, and once more if jobs are to be ended.
+    /// Talks to the batch system until `ended` hangs up, and once more if jobs are to be ended, or were asked to end.
     pub(crate) fn serve(
         &self,
         interrupt: &Interrupt,
@@ -205,6 +206,11 @@ impl<'a> BatchPool<'a> {
                     }
                 }
             } else if last {
+                if self.lock().jobs.values().any(|job| job.stopped) {
+                    let since = asked.map_or(PACE, |asked| asked.elapsed());
+                    std::thread::sleep(PACE.saturating_sub(since));
+                    self.list()?;
+                }
                 return Ok(());
             } else if let Some(requests) = self.next_array() {
                 self.submit(requests)?;

@@ -89,9 +89,7 @@ pub(crate) fn run_worker<E>(
     loop {
         if measured.elapsed() >= TICK && stopping.is_none() {
             measured = Instant::now();
-            if let Some((kind, message, hint)) =
-                over(&launch.limits, worker.measured(launcher), begin)
-            {
+            if let Some((kind, message, hint)) = over(&launch.limits, worker.measured(), begin) {
                 worker.end();
                 return Ok(Ending::Failed(RunFailure {
                     hint: Some(hint.to_owned()),
@@ -229,6 +227,10 @@ struct Worker {
     stdin: Option<ChildStdin>,
     attempt: String,
     log: PathBuf,
+    /// Whether a launcher started it.
+    launched: bool,
+    /// When the launcher was asked to end it.
+    asked: Option<Instant>,
 }
 
 impl Worker {
@@ -264,22 +266,33 @@ impl Worker {
             stdin,
             attempt,
             log,
+            launched: !launcher.is_empty(),
+            asked: None,
         })
     }
 
     /// The most bytes it has had in memory. Those of a launcher are not the worker's.
-    fn measured(&self, launcher: &[String]) -> Option<u64> {
-        let is_worker = launcher.is_empty();
-        is_worker.then(|| memory::peak(self.process.child.id()))?
+    fn measured(&self) -> Option<u64> {
+        (!self.launched).then(|| memory::peak(self.process.child.id()))?
     }
 
     fn close_input(&mut self) {
         self.stdin = None;
     }
 
-    /// Kills the worker and whatever it started.
+    /// Kills the worker and whatever it started. A launcher is asked to do so, and killed if it takes too long: what
+    /// srun starts on another node outlives a srun that is killed.
     fn kill(&mut self) {
-        self.process.child.kill();
+        let asked = match self.launched {
+            true => self.asked.get_or_insert_with(|| {
+                self.process.child.terminate();
+                Instant::now()
+            }),
+            false => return self.process.child.kill(),
+        };
+        if asked.elapsed() > PATIENCE {
+            self.process.child.kill();
+        }
     }
 
     /// Kills it, and waits until it is gone.
@@ -292,6 +305,14 @@ impl Worker {
     fn wait(&mut self) -> Option<ExitStatus> {
         self.close_input();
         self.process.child.wait(PATIENCE)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.launched {
+            self.end();
+        }
     }
 }
 

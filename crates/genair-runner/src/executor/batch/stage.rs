@@ -1,10 +1,11 @@
-//! A stage as a job: its request in a file, and what came of it in another.
+//! A stage as a job: its request in a file, what it tells in another, and what came of it in a third.
 
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use genair_archetype::{FakeEngineSettings, Installation, RecordParts};
+use genair_archetype::{FakeEngineSettings, GenerationProgress, Installation, RecordParts};
 use genair_files::{Cache, FileError, doing};
 use genair_protocol::InputFile;
 use genair_spec::VectorsStage;
@@ -12,6 +13,7 @@ use genair_store::Work;
 use serde::{Deserialize, Serialize};
 
 use super::{BatchPool, End, JobState, read_if_there};
+use crate::events::{EventFile, EventsError};
 use crate::prepare::{StageProgress, input_file, prepare};
 use crate::stage::{Stage, StageError, StageKind, with_causes};
 use crate::trainer::last_lines;
@@ -21,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// How often its job may be lost.
 const LOSSES: usize = 3;
+
+/// How often a job tells what it counts.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// What a stage's job is asked for.
 #[derive(Serialize, Deserialize)]
@@ -91,7 +96,13 @@ pub fn make_stage(request: &Path) -> Result<bool, StageJobError> {
         build_llama: None,
         ..Installation::new(asked.cache)
     };
-    let outcome = match prepare(&stage, &installation, &mut |_| {}, &|| false) {
+    let mut teller = Teller::begin(&progress_of(request))?;
+    let outcome = match prepare(
+        &stage,
+        &installation,
+        &mut |progress| teller.tell(&progress),
+        &|| false,
+    ) {
         Ok(_) => StageOutcome::Made,
         Err(error) => StageOutcome::Failed {
             message: with_causes(&error),
@@ -107,6 +118,56 @@ fn outcome_of(request: &Path) -> PathBuf {
     request.with_extension("outcome.json")
 }
 
+fn progress_of(request: &Path) -> PathBuf {
+    request.with_extension("progress.jsonl")
+}
+
+/// Writes how far a stage is, as lines of JSON, for whoever waits for its job.
+struct Teller {
+    path: PathBuf,
+    file: File,
+    told: Option<Instant>,
+}
+
+impl Teller {
+    fn begin(path: &Path) -> Result<Self, FileError> {
+        let mut open = OpenOptions::new();
+        // A job that was requeued adds to what the first one told.
+        let file = open.create(true).append(true).open(path);
+        Ok(Self {
+            path: path.to_owned(),
+            file: file.map_err(doing("write", path))?,
+            told: None,
+        })
+    }
+
+    fn tell(&mut self, progress: &StageProgress) {
+        if is_one_of_many(progress) {
+            if self.told.is_some_and(|told| told.elapsed() < TOLD_EVERY) {
+                return;
+            }
+            self.told = Some(Instant::now());
+        }
+        let line = serde_json::to_string(progress).map_err(io::Error::from);
+        let written = line.and_then(|line| self.file.write_all(format!("{line}\n").as_bytes()));
+        if let Err(error) = written {
+            let path = self.path.display();
+            tracing::warn!("cannot write {path}, so this is not told: {progress:?}: {error}");
+        }
+    }
+}
+
+/// Whether the next one says all that this one does.
+fn is_one_of_many(progress: &StageProgress) -> bool {
+    match progress {
+        StageProgress::Generating(GenerationProgress::Advanced { done, total, .. }) => done < total,
+        StageProgress::Fetching(genair_fetch::Progress::Downloaded { bytes, total }) => {
+            bytes < total
+        }
+        _ => false,
+    }
+}
+
 fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     genair_files::write(path, serde_json::to_vec_pretty(value)?)
 }
@@ -119,8 +180,6 @@ impl BatchPool<'_> {
         progress: &mut dyn FnMut(StageProgress),
         interrupted: &dyn Fn() -> bool,
     ) -> Result<InputFile, StageError> {
-        // Nobody knows how far it is.
-        let _ = progress;
         let work = Work::Stage(stage.recipe_sha256.clone());
         let recipe = stage.recipe_sha256.get(..16).unwrap_or_default();
         let request = self.folder.join("stages").join(format!("{recipe}.json"));
@@ -130,12 +189,26 @@ impl BatchPool<'_> {
             full_disk: false,
         };
         let lost = |error: crate::schedule::SweepError| job_error(error.to_string());
+        let mut told = EventFile::<StageProgress>::new(&progress_of(&request));
         let (mut losses, mut over_since) = (0, None::<Instant>);
         if self.status(&work).map_err(lost)?.is_none() {
             self.ask_for_stage(stage, &work, &request)?;
         }
         loop {
-            if let Some(text) = read_if_there(&outcome).map_err(doing("read", &outcome))? {
+            let made = read_if_there(&outcome).map_err(doing("read", &outcome))?;
+            // After that: it tells all before it is made.
+            match told.read() {
+                Ok(news) => news.into_iter().for_each(&mut *progress),
+                Err(error @ EventsError::NoEvent { .. }) => {
+                    tracing::warn!(
+                        "not all is told of how {} was made: {error}",
+                        stage.name().as_str()
+                    );
+                }
+                // It has told nothing yet.
+                Err(EventsError::Read { .. }) => {}
+            }
+            if let Some(text) = made {
                 self.forget(&work).map_err(lost)?;
                 return match serde_json::from_str(&text) {
                     Ok(StageOutcome::Made) => {
@@ -186,12 +259,13 @@ impl BatchPool<'_> {
     }
 
     fn ask_for_stage(&self, stage: &Stage, work: &Work, request: &Path) -> Result<(), StageError> {
-        let outcome = outcome_of(request);
-        match std::fs::remove_file(&outcome) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(doing("remove", &outcome)(error).into());
+        for earlier in [outcome_of(request), progress_of(request)] {
+            match std::fs::remove_file(&earlier) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(doing("remove", &earlier)(error).into());
+                }
+                _ => {}
             }
-            _ => {}
         }
         let asked = StageRequest {
             stage: stage.clone(),

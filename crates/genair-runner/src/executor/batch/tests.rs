@@ -17,6 +17,8 @@ struct Scripted {
     lost: Mutex<Option<bool>>,
     /// Whether it does not answer lists.
     mute: Mutex<bool>,
+    /// Whether all jobs are over.
+    over: Mutex<bool>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -48,7 +50,10 @@ impl BatchSystem for Scripted {
                 token: token.clone(),
                 task,
                 job: format!("{}_{task}", at + 1),
-                state: JobState::Running,
+                state: match *lock(&self.over) {
+                    true => JobState::Ended(End::Completed),
+                    false => JobState::Running,
+                },
                 node: Some("node1".to_owned()),
             }));
         }
@@ -184,6 +189,23 @@ fn a_later_process_knows_the_jobs_of_an_earlier_one() {
         let status = pool.status(&work(1)).unwrap();
         status.is_some_and(|status| status.state == JobState::Ended(End::Gone))
     });
+}
+
+/// Nobody follows a run that was pruned; its job is taken off the list once it is over, at the end of the sweep at the
+/// latest.
+#[test]
+fn jobs_that_were_asked_to_end_leave_the_list_once_they_are_over() {
+    let (folder, store) = shared();
+    let system = Scripted::default();
+    serve(&system, &store, folder.path(), 2, all_run(2));
+    let listed = || store.with(|store| store.submissions()).unwrap().len();
+    assert_eq!(listed(), 2);
+    *lock(&system.over) = true;
+    serve(&system, &store, folder.path(), 2, |pool| {
+        pool.leave(&work(0));
+        true
+    });
+    assert_eq!(listed(), 1, "the other one is somebody's");
 }
 
 #[test]
