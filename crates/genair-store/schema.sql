@@ -257,7 +257,7 @@ CREATE TABLE run_inputs (
 CREATE TABLE input_counts (
     run_id INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     input  TEXT NOT NULL CHECK (input IN ('data', 'vectors')),
-    what   TEXT NOT NULL, -- rows_read and the rules of data; items, without_metadata and others of vectors
+    what   TEXT NOT NULL, -- rows_read, the rules and fewest_negatives of data; items, without_metadata and others of vectors
     count  INTEGER NOT NULL CHECK (count >= 0),
     PRIMARY KEY (run_id, input, what)
 ) STRICT, WITHOUT ROWID;

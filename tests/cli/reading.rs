@@ -459,6 +459,7 @@ stop.max_epochs = 1
     assert_eq!(
         counts,
         [
+            json!(["data", "fewest_negatives", 0]),
             json!(["data", "k_core", 1]),
             json!(["data", "rows_read", 16]),
             json!(["vectors", "empty_answers", 0]),
@@ -473,5 +474,5 @@ stop.max_epochs = 1
     let json = lab
         .genair(["results", "show", "1", "--format", "json"])
         .expect(0);
-    assert_eq!(json.json()["counts"].as_array().unwrap().len(), 6);
+    assert_eq!(json.json()["counts"].as_array().unwrap().len(), 7);
 }

@@ -126,23 +126,19 @@ fn what_cannot_be_planned_costs_the_runs_that_need_it() {
 #[test]
 fn data_that_cannot_be_read_cost_their_own_runs() {
     let lab = Lab::new();
-    let spec = tiny_spec(
-        "two",
-        &["popularity"],
-        "[dataset.mine]\npath = \"data\"\ninteractions = \"other.tsv\"\n",
-    );
+    let spec = tiny_spec("two", &["popularity"], "[dataset.mine]\npath = \"data\"\n");
     lab.write("s.toml", spec);
     lab.write("data/items.jsonl", "{\"item_id\": \"a\"}\n");
     lab.genair(["plan", "s.toml"]).expect(2);
     let swept = lab.genair(["sweep", "s.toml"]).expect(3);
-    assert!(swept.stderr.contains("other.tsv"), "{swept}");
+    assert!(swept.stderr.contains("interactions"), "{swept}");
     let states = "SELECT dataset || ' ' || state FROM runs ORDER BY 1";
     assert_eq!(lab.lines(states), "mine failed\ntiny finished");
     // It is there now: nothing has to be said about it.
     let users = (0..6).map(|user| format!("u{user}\ta\t1\nu{user}\tb\t2\nu{user}\tc\t3\n"));
     let rows: String = users.collect();
     lab.write(
-        "data/other.tsv",
+        "data/interactions.tsv",
         format!("user_id\titem_id\ttimestamp\n{rows}"),
     );
     lab.write(

@@ -113,8 +113,8 @@ pub enum RunEvent {
     Failed(RunFailure),
 }
 
-/// The diagnostic of a run whose sampled ranking has fewer negatives than its name says for some users: how many there
-/// are for the user with the fewest.
+/// The count of a run's data that is there if a sampled ranking has fewer negatives than its name says for some users: how
+/// many there are for the user with the fewest.
 pub const FEWEST_NEGATIVES: &str = "fewest_negatives";
 
 /// One measure of the item space.
@@ -190,8 +190,8 @@ pub struct DataFacts {
 pub struct InputCount {
     /// `data` or `vectors`.
     pub input: String,
-    /// What is counted: of data `rows_read` and the rules that left rows out, such as `k_core`; of vectors `items`,
-    /// `without_metadata`, `equal_prompts` and `empty_answers`.
+    /// What is counted: of data `rows_read`, the rules that left rows out, such as `k_core`, and [`FEWEST_NEGATIVES`]; of
+    /// vectors `items`, `without_metadata`, `equal_prompts` and `empty_answers`.
     pub what: String,
     /// How many.
     pub count: u64,

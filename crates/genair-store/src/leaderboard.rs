@@ -78,8 +78,8 @@ impl Store {
     /// for the user with the fewest.
     pub fn fewest_negatives(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
         let fewest = sqlx::query_as(
-            "SELECT dataset, CAST(min(value) AS INTEGER) FROM diagnostics JOIN runs USING (run_id)
-             WHERE name = ? AND state = 'finished' GROUP BY dataset ORDER BY dataset",
+            "SELECT dataset, min(count) FROM input_counts JOIN runs USING (run_id)
+             WHERE input = 'data' AND what = ? AND state = 'finished' GROUP BY dataset ORDER BY dataset",
         );
         self.rows(fewest.bind(FEWEST_NEGATIVES))
     }

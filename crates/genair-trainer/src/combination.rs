@@ -35,7 +35,7 @@ pub(crate) fn run(
     let opened = |combined: &Combined<'_>, parameters, rows| {
         emit(RunEvent::Started {
             machine: machine::facts(&request.run, device),
-            data: data_facts(dataset, request.vectors.as_ref()),
+            data: data_facts(dataset, evaluator, request.vectors.as_ref()),
             parameters,
         });
         emit(ids(dataset));

@@ -103,7 +103,7 @@ fn work(
             let scorer = baselines::of_run(request, &dataset)?;
             emit(RunEvent::Started {
                 machine: machine::facts(spec, device),
-                data: data_facts(&dataset, request.vectors.as_ref()),
+                data: data_facts(&dataset, &evaluator, request.vectors.as_ref()),
                 parameters: 0,
             });
             emit(ids(&dataset));
@@ -194,7 +194,7 @@ impl ModelWork<'_> {
         };
         emit(RunEvent::Started {
             machine: machine::facts(spec, device),
-            data: data_facts(dataset, request.vectors.as_ref()),
+            data: data_facts(dataset, self.evaluator, request.vectors.as_ref()),
             parameters: parameters.count(),
         });
         emit(ids(dataset));
@@ -335,19 +335,10 @@ pub(crate) fn report(
                 });
             }
         }
-        if split == Split::Test {
-            let fewest = evaluator
-                .fewest_negatives(split)
-                .map(|fewest| fewest as f64);
-            let told = [(COLD_SHARE, lists.cold_share()), (FEWEST_NEGATIVES, fewest)];
-            let rows = told.into_iter().filter_map(|(name, value)| {
-                let name = name.to_owned();
-                value.map(|value| Diagnostic { name, value })
-            });
-            let rows: Vec<Diagnostic> = rows.collect();
-            if !rows.is_empty() {
-                emit(RunEvent::Diagnostics { epoch: None, rows });
-            }
+        if let Some(value) = lists.cold_share().filter(|_| split == Split::Test) {
+            let name = COLD_SHARE.to_owned();
+            let rows = vec![Diagnostic { name, value }];
+            emit(RunEvent::Diagnostics { epoch: None, rows });
         }
     }
     Ok(())
@@ -393,7 +384,11 @@ pub(crate) fn set_threads(threads: usize) -> Result<(), RunErrorKind> {
     Ok(())
 }
 
-pub(crate) fn data_facts(dataset: &Dataset, vectors: Option<&InputFile>) -> Box<DataFacts> {
+pub(crate) fn data_facts(
+    dataset: &Dataset,
+    evaluator: &Evaluator<'_>,
+    vectors: Option<&InputFile>,
+) -> Box<DataFacts> {
     let statistics = dataset.statistics();
     Box::new(DataFacts {
         users: dataset.num_users() as u64,
@@ -403,13 +398,17 @@ pub(crate) fn data_facts(dataset: &Dataset, vectors: Option<&InputFile>) -> Box<
         sequences_sha256: dataset.sequences_sha256(),
         head_item: u64::from(statistics.head_item),
         long_user: u64::from(statistics.long_user),
-        counts: input_counts(statistics, vectors),
+        counts: input_counts(statistics, evaluator.fewest_negatives(Split::Test), vectors),
     })
 }
 
 /// What there was to begin with, and what each rule left out; of vectors what their file says, which those of other
 /// programs do not.
-fn input_counts(statistics: &Statistics, vectors: Option<&InputFile>) -> Vec<InputCount> {
+fn input_counts(
+    statistics: &Statistics,
+    fewest_negatives: Option<u64>,
+    vectors: Option<&InputFile>,
+) -> Vec<InputCount> {
     let mut counts = Vec::new();
     let mut add = |input: &str, own: &Value, with_zeros: bool| {
         for (what, count) in own.as_object().into_iter().flatten() {
@@ -423,9 +422,14 @@ fn input_counts(statistics: &Statistics, vectors: Option<&InputFile>) -> Vec<Inp
     };
     add("data", &json!({ "rows_read": statistics.rows_read }), true);
     add("data", &json!(statistics.removed), false);
+    add("data", &json!({ FEWEST_NEGATIVES: fewest_negatives }), true);
     let provenance = vectors.map(|file| ItemVectors::read_provenance(&file.path));
     if let Some(Ok(provenance)) = provenance {
-        add("vectors", &provenance["counts"], true);
+        add(
+            "vectors",
+            provenance.get("counts").unwrap_or(&Value::Null),
+            true,
+        );
     }
     counts
 }

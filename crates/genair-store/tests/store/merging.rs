@@ -261,7 +261,7 @@ fn what_cannot_be_merged_is_refused_and_changes_nothing() {
         ),
         (
             &newer,
-            "its tables are of schema version 7000, and this genair knows version 4 alone; \
+            "its tables are of schema version 7000, and this genair knows version 5 alone; \
              use the genair that wrote the file, or choose another file with `--db`",
         ),
         (

@@ -59,12 +59,12 @@ fn a_new_database_is_made_with_its_folder_and_opens_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/folder/results.db");
     let mut store = Store::open(&path).unwrap();
-    assert_eq!(store.schema_version().unwrap(), 4);
+    assert_eq!(store.schema_version().unwrap(), 5);
     let pragma = |store: &mut Store, sql: &str| store.query(sql).unwrap().rows[0][0].clone();
     assert_eq!(pragma(&mut store, "PRAGMA journal_mode"), "wal");
     store.close().unwrap();
     let mut again = Store::open(&path).unwrap();
-    assert_eq!(again.schema_version().unwrap(), 4);
+    assert_eq!(again.schema_version().unwrap(), 5);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_database_of_another_version_is_refused_and_left_alone() {
         set_version(&path, version);
         let before = std::fs::read(&path).unwrap();
         let expected = format!(
-            "its tables are of schema version {version}, and this genair knows version 4 alone; \
+            "its tables are of schema version {version}, and this genair knows version 5 alone; \
              use the genair that wrote the file, or choose another file with `--db`"
         );
         check(Store::open(&path), &expected);

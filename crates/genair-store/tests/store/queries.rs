@@ -63,7 +63,7 @@ fn writing_is_refused_by_stores_of_both_kinds() {
     }
     assert_eq!(lab.store.run_counts().unwrap().running, 1);
     let version = lab.store.query("PRAGMA user_version").unwrap().rows;
-    assert_eq!(version, [[json!(4)]]);
+    assert_eq!(version, [[json!(5)]]);
 }
 
 /// A reading connection may still make files elsewhere.

@@ -87,7 +87,7 @@ fn text(details: &RunDetails, log: Option<&Path>) -> anyhow::Result<String> {
             let CountRecord { input, what, count } = row;
             [input.clone(), what.clone(), count.to_string()]
         });
-        parts.push(table(&["input", "what", "count"], &["count"], rows));
+        parts.push(table(&["counts of", "what", "count"], &["count"], rows));
     }
     if !details.metrics.is_empty() {
         let rows = details.metrics.iter().map(|row| {
