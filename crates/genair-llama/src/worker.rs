@@ -2,6 +2,7 @@
 //! step, records to standard output in order of completion.
 
 use std::io::Write;
+use std::sync::Once;
 
 use genair_llama::{Answer, ENGINE, Mean, Sampler, check_settings, encode_vector};
 use genair_process::NoThread;
@@ -49,9 +50,10 @@ pub(crate) fn work(backend: &LlamaBackend, request: &EngineRequest) -> Result<()
         task: &request.task,
         parallel: request.parallel.div_ceil(contexts),
         threads: request.threads / contexts,
+        ready: Once::new(),
     };
     let items = Items::of_standard_input(request.parallel)?;
-    in_contexts(contexts, &items, |is_first| share.work(&items, is_first))
+    in_contexts(contexts, &items, || share.work(&items))
 }
 
 /// Contexts that work at once. Those of one thread each have no barriers, at which a thread would wait for one whose core
@@ -63,20 +65,20 @@ fn contexts(model: &LlamaModel, request: &EngineRequest) -> usize {
     }
 }
 
-/// Calls `work` in `count` threads, once with `true`. After an error the others end what they have begun.
+/// Calls `work` in `count` threads. After an error the others end what they have begun.
 fn in_contexts(
     count: usize,
     items: &Items,
-    work: impl Fn(bool) -> Result<(), WorkerError> + Sync,
+    work: impl Fn() -> Result<(), WorkerError> + Sync,
 ) -> Result<(), WorkerError> {
-    let work = |is_first| work(is_first).inspect_err(|_| items.stop());
+    let work = || work().inspect_err(|_| items.stop());
     std::thread::scope(|scope| {
         let others = (1..count).map(|_| {
             let thread = std::thread::Builder::new().name("context".to_owned());
-            thread.spawn_scoped(scope, || work(false))
+            thread.spawn_scoped(scope, work)
         });
         let others: Vec<_> = others.collect();
-        let first = work(true);
+        let first = work();
         let others = others.into_iter().map(|other| {
             let work = "runs a context";
             let other = other.map_err(|source| NoThread { work, source })?;
@@ -94,11 +96,13 @@ struct Share<'a> {
     /// Items at once.
     parallel: usize,
     threads: usize,
+    /// Said by the context that is ready first, before any of them takes an item.
+    ready: Once,
 }
 
 impl Share<'_> {
-    /// Does items until there are no more; `says_ready` of one context.
-    fn work(&self, items: &Items, says_ready: bool) -> Result<(), WorkerError> {
+    /// Does items until there are no more.
+    fn work(&self, items: &Items) -> Result<(), WorkerError> {
         let (sequences, room) = match self.task {
             // One more for what prompts share.
             EngineTask::Generate(spec) => (self.parallel + 1, PROMPT_ROOM + spec.max_new_tokens),
@@ -106,12 +110,10 @@ impl Share<'_> {
             // The second one for what prompts share.
             EngineTask::Prompt => (2, READING_ROOM),
             EngineTask::Tokenize => (1, 1),
-            EngineTask::Encode => return self.encode(items, says_ready),
+            EngineTask::Encode => return self.encode(items),
         };
         let mut engine = Engine::new(self.backend, self.model, sequences, self.threads, room)?;
-        if says_ready {
-            say_ready(engine.width(), engine.room());
-        }
+        self.say_ready(engine.width(), engine.room());
         if let EngineTask::Generate(spec) = self.task {
             return Writer::new(&mut engine, spec, self.parallel).run(items);
         }
@@ -126,12 +128,20 @@ impl Share<'_> {
         Ok(())
     }
 
+    fn say_ready(&self, width: usize, context: usize) {
+        self.ready.call_once(|| {
+            say(&EngineEvent::Ready {
+                engine: format!("{ENGINE} ({})", native::features()),
+                width,
+                context,
+            });
+        });
+    }
+
     /// Gives each text its vector.
-    fn encode(&self, items: &Items, says_ready: bool) -> Result<(), WorkerError> {
+    fn encode(&self, items: &Items) -> Result<(), WorkerError> {
         let mut embedder = Embedder::new(self.backend, self.model, self.threads)?;
-        if says_ready {
-            say_ready(embedder.width(), embedder.room());
-        }
+        self.say_ready(embedder.width(), embedder.room());
         while let Next::Item(item) = items.wait()? {
             let tokens = embedder.tokenize(&item.prompt);
             check_length(&item.key, tokens.len(), 0, embedder.room())?;
@@ -152,14 +162,6 @@ impl Share<'_> {
         }
         Ok(())
     }
-}
-
-fn say_ready(width: usize, context: usize) {
-    say(&EngineEvent::Ready {
-        engine: format!("{ENGINE} ({})", native::features()),
-        width,
-        context,
-    });
 }
 
 fn check_range(key: &'static str, value: usize, most: usize) -> Result<(), WorkerError> {
